@@ -1,0 +1,1 @@
+"""The `kubernaut` command line. Talks to the services; nothing imports it."""

@@ -1,0 +1,31 @@
+"""The two bases every wire model has: ours is strict, a foreign caller's is lenient."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict
+
+
+def _in_utc(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+UtcTime = Annotated[datetime, AfterValidator(_in_utc)]
+"""An instant. Naive input is read as UTC; output is always UTC."""
+
+
+class Contract(BaseModel):
+    """A shape we define. Unknown fields are refused, so that a typing error is not silently ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Foreign(BaseModel):
+    """A shape somebody else defines (Alertmanager, the Kubernaut Go application).
+
+    Unknown fields are ignored: their next release may send more, and must not be refused for it.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)

@@ -1,0 +1,96 @@
+"""Findings and causes: what is wrong with an object, and whose fault it is."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from libs.contracts.base import Contract, UtcTime
+from libs.contracts.evidence import EvidenceItem
+from libs.contracts.target import Target
+
+
+class FindingSeverity(StrEnum):
+    critical = "critical"
+    warning = "warning"
+    info = "info"
+
+
+class Confidence(Contract):
+    """How sure, and on what ground."""
+
+    value: float = Field(ge=0, le=1)
+    basis: list[str] = Field(description="the facts it rests on, one short sentence each")
+
+
+class Remediation(Contract):
+    """What a person can do; never done by us."""
+
+    text: str
+    command: str | None = None
+    risk: str = ""
+    undo: str | None = None
+
+
+class Finding(Contract):
+    """Something wrong with one object, seen by one analyzer."""
+
+    target: Target
+    reason: str = Field(
+        description="stable CamelCase code, e.g. `CrashLoopBackOff`, `ConfigChangedBeforeOnset`"
+    )
+    text: str
+    severity: FindingSeverity
+    onset: UtcTime | None = None
+    analyzer: str
+    evidence_ids: list[str] = Field(default_factory=list)
+    remediation: Remediation | None = None
+
+
+class Cause(Contract):
+    """A finding that explains others, with what speaks for it."""
+
+    target: Target
+    reason: str
+    text: str
+    severity: FindingSeverity
+    onset: UtcTime | None = None
+    confidence: Confidence
+    evidence_ids: list[str]
+    path: list[str] = Field(
+        default_factory=list, description="this → that → the alerting object, as `Kind/ns/name`"
+    )
+    explains: list[str] = Field(
+        default_factory=list, description="findings it accounts for, as `Kind/ns/name: Reason`"
+    )
+    remediation: Remediation | None = None
+
+
+class NoCause(StrEnum):
+    """Why no cause is named; three different pieces of news."""
+
+    nothing_wrong = "nothing-wrong"
+    recovered = "already-recovered"
+    insufficient = "insufficient-evidence"
+
+
+class CausesAnswer(Contract):
+    """The Context API's answer: ranked causes about the *causal* object, with their evidence."""
+
+    target: Target | None = None
+    ranked: list[Cause]
+    no_cause: bool
+    no_cause_reason: NoCause | None = None
+    findings: list[Finding] = Field(default_factory=list)
+    evidence: list[EvidenceItem] = Field(default_factory=list)
+    not_looked_at: list[str] = Field(default_factory=list, description="what could not be read, and why")
+    snapshot_at: UtcTime | None = None
+
+
+class FindingsAnswer(Contract):
+    target: Target | None = None
+    findings: list[Finding]
+    evidence: list[EvidenceItem] = Field(default_factory=list)
+    not_looked_at: list[str] = Field(default_factory=list)
+    snapshot_at: UtcTime | None = None

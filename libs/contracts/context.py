@@ -1,0 +1,49 @@
+"""The Context API's own requests and answers (the causes are in `causes.py`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from libs.contracts.base import Contract, UtcTime
+from libs.contracts.target import Target
+
+
+class ResolveRequest(Contract):
+    """Which object do these alert labels speak of?"""
+
+    labels: dict[str, str] = Field(max_length=256)
+    cluster: str | None = None
+
+
+class Resolution(Contract):
+    """The object the labels name, and the owner an incident is about."""
+
+    target: Target | None = Field(description="the object named by the labels; null when they name none")
+    owner: Target | None = Field(
+        description="the top owner (a pod's Deployment); the target itself when it has none"
+    )
+    exists: bool = Field(description="whether the evidence holds the target")
+    reason: str = Field(description="stable word: which label decided, e.g. `label:pod`, `no-target-label`")
+    detail: str = ""
+
+
+class KubernetesContext(Contract):
+    """Objects of one resource in one namespace, as older callers decode it."""
+
+    namespace: str
+    resource: str
+    labels: dict[str, str] | None = None
+    context: dict[str, Any]
+    timestamp: UtcTime
+
+
+class ContextHealth(Contract):
+    status: str
+    service: str = "context-api"
+    timestamp: UtcTime
+    version: str
+    cache_hit_rate: float
+    context_types: int
+    kubernetes_connectivity: str = Field(description="`healthy`, `unhealthy` or `unavailable`")

@@ -1,0 +1,106 @@
+"""Investigations on the wire: the superset that every known caller can read (contracts of 2025 and ours)."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from pydantic import Field
+
+from libs.contracts.alerts import Priority
+from libs.contracts.base import Contract, Foreign, UtcTime
+from libs.contracts.causes import Cause
+from libs.contracts.evidence import EvidenceItem
+from libs.contracts.target import Target
+
+
+class InvestigationRequest(Foreign):
+    """What a caller asks. Only `alert_name` is needed; unknown fields of foreign callers are ignored."""
+
+    alert_name: str = Field(min_length=1, max_length=1024)
+    namespace: str | None = Field(default=None, max_length=253)
+    labels: dict[str, str] = Field(default_factory=dict, max_length=256)
+    annotations: dict[str, str] = Field(default_factory=dict, max_length=256)
+    priority: str = Field(default="medium", pattern="^(low|medium|high|critical|P[0-3])$")
+    target: Target | None = None
+    starts_at: UtcTime | None = Field(default=None, description="onset of the alert, when known")
+    toolsets: list[str] = Field(default_factory=list, max_length=64)
+    include_context: bool = True
+    include_metrics: bool = False
+    include_history: bool = False
+    async_processing: bool = False
+    context: dict[str, Any] = Field(default_factory=dict)
+    request_id: str | None = Field(default=None, max_length=256)
+
+
+class InvestigationStatus(StrEnum):
+    started = "started"
+    running = "running"
+    completed = "completed"
+    failed = "failed"
+
+
+class Recommendation(Contract):
+    title: str
+    description: str
+    action_type: str
+    command: str | None = None
+    priority: str
+    confidence: float = Field(ge=0, le=1)
+    risk: str = ""
+
+
+class Claim(Contract):
+    text: str
+    status: str = Field(description="`supported` by the cited evidence, or a `hypothesis`")
+    evidence_ids: list[str]
+
+
+class InvestigationResults(Contract):
+    cause: Cause | None
+    target: Target | None
+    contributing: list[Cause] = Field(default_factory=list)
+    claims: list[Claim] = Field(default_factory=list)
+    evidence: list[EvidenceItem] = Field(default_factory=list)
+    not_looked_at: list[str] = Field(default_factory=list)
+    no_cause_reason: str | None = None
+
+
+class InvestigationAccepted(Contract):
+    """The 202 answer: the investigation is committed and will end."""
+
+    investigation_id: str
+    status: InvestigationStatus = InvestigationStatus.started
+    message: str
+
+
+class Investigation(Contract):
+    """One investigation, running or ended."""
+
+    investigation_id: str
+    status: InvestigationStatus
+    progress: int = Field(ge=0, le=100)
+    alert_name: str
+    namespace: str | None
+    priority: Priority
+    engine: str | None = Field(
+        default=None, description="`triage` or `holmesgpt`; null until one has answered"
+    )
+    degraded_reason: str | None = Field(
+        default=None, description="why no model answered, e.g. `no-model-configured`"
+    )
+    summary: str = ""
+    root_cause: str | None = None
+    confidence_basis: list[str] = Field(default_factory=list)
+    recommendations: list[Recommendation] = Field(default_factory=list)
+    results: InvestigationResults | None = None
+    context_used: dict[str, Any] = Field(default_factory=dict)
+    error: str | None = None
+    timestamp: UtcTime
+    duration_seconds: float = 0.0
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    # Read by the Kubernaut Go application (`investigation.summary`, `strategies[].name`, `patterns`).
+    investigation: dict[str, Any] = Field(default_factory=dict)
+    strategies: list[dict[str, Any]] = Field(default_factory=list)
+    patterns: list[dict[str, Any]] = Field(default_factory=list)
+    context: dict[str, Any] = Field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""Evidence sources, one foreign language each."""
