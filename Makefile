@@ -1,0 +1,98 @@
+# Two commands are enough: `make run` and `make test`. `make` alone lists the others.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+SYSTEM_UV := $(shell command -v uv 2>/dev/null)
+UV := $(if $(SYSTEM_UV),$(SYSTEM_UV),.tools/uv/bin/uv)
+# Bytecode at install time: without it the services take 8.5 s instead of 3.3 s to answer (measured).
+export UV_COMPILE_BYTECODE = 1
+PY := .venv/bin/python
+WORKERS ?= 2
+ARGS ?=
+
+.PHONY: help
+help: ## this list
+	@awk 'BEGIN {FS = ":.*## "; print "Kubernaut services. Targets:\n"} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(UV):
+	@sh tools/get-uv.sh
+
+# What `make run` needs. Adds to an environment that has more (tests, linters), so the two never fight.
+.venv/.run: pyproject.toml uv.lock | $(UV)
+	@echo "Installing the services (a minute, once) …"
+	@$(UV) sync --quiet --frozen --inexact --no-default-groups --group run
+	@$(PY) -m compileall -q libs services cli
+	@touch $@
+
+.venv/.dev: pyproject.toml uv.lock | $(UV)
+	@echo "Installing what the tests and checks need …"
+	@$(UV) sync --quiet --frozen --inexact
+	@$(PY) -m compileall -q libs services cli
+	@touch $@ .venv/.run
+
+.PHONY: install
+install: .venv/.run ## install what the services need, nothing else
+
+.PHONY: run
+run: .venv/.run ## start everything, post the bundled incident, print the report, keep serving (ARGS="--once" to stop then)
+	@exec ./kubernaut run $(ARGS)
+
+.PHONY: test-programs
+test-programs:
+	@sh tools/test-programs.sh redis-server=redis-server
+
+.PHONY: test
+test: .venv/.dev test-programs ## every test, on real PostgreSQL, Redis and SMTP (ARGS="-k name" to choose)
+	@$(PY) -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+
+.PHONY: check
+check: .venv/.dev ## formatting, lint, types, import directions, generated files
+	@.venv/bin/ruff format --check --quiet . || { echo "run: make format"; exit 1; }
+	@.venv/bin/ruff check --quiet .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+	@$(PY) -m tools.requirements --check
+	@$(PY) -m tools.openapi --check
+	@$(PY) -m tools.settings_docs --check
+
+.PHONY: format
+format: .venv/.dev ## format the code and mend what ruff can mend
+	@.venv/bin/ruff format --quiet .
+	@.venv/bin/ruff check --quiet --fix .
+
+.PHONY: generate
+generate: requirements openapi settings ## every generated document
+
+.PHONY: requirements
+requirements: .venv/.dev ## docs/requirements.md: requirement id -> tests, and the ids without one
+	@$(PY) -m tools.requirements
+
+.PHONY: openapi
+openapi: .venv/.dev ## docs/openapi/*.json from the services
+	@$(PY) -m tools.openapi
+
+.PHONY: settings
+settings: .venv/.dev ## docs/settings.md from the settings classes
+	@$(PY) -m tools.settings_docs
+
+.PHONY: bench
+bench: .venv/.dev ## measure the ratios and write docs/benchmarks.md
+	@sh tools/test-programs.sh wrk=wrk
+	@$(PY) -m tests.bench $(ARGS)
+
+.PHONY: chaos
+chaos: .venv/.dev ## the long kill campaigns (a short version is part of `make test`)
+	@$(PY) -m pytest -m campaign tests/chaos -s $(ARGS)
+
+.PHONY: fuzz
+fuzz: .venv/.dev ## long schema fuzzing of the four APIs (a short version is part of `make test`)
+	@$(PY) -m pytest -m campaign tests/fuzz -s $(ARGS)
+
+.PHONY: hooks
+hooks: .venv/.dev ## install the pre-commit hooks
+	@.venv/bin/pre-commit install
+
+.PHONY: clean
+clean: ## remove the environments and caches (not the data in .kubernaut)
+	@rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -1,0 +1,176 @@
+"""Starts, watches, restarts and stops the stack's processes. Says what happens through `say`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from cli.run.stack import Process
+
+Say = Callable[[str], None]
+
+STOP_GRACE_S = 35.0
+"""Above the services' own 5 s drain + 25 s finish; after it a process is killed, and that is said."""
+
+RESTART_PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+"""Pause before the n-th restart in a row; the last one repeats."""
+
+SETTLED_S = 30.0
+"""A process that ran this long has recovered: its count of restarts in a row starts anew."""
+
+START_TRIES = 3
+"""How often a process may die before the stack was ready once. More is a fault that restarts do not mend."""
+
+
+class StartFailed(Exception):
+    """A process could not be brought up."""
+
+    def __init__(self, process: str, detail: str) -> None:
+        super().__init__(f"{process} did not start: {detail}")
+
+
+class Supervisor:
+    """Keeps a set of processes running until told to stop."""
+
+    def __init__(self, processes: Sequence[Process], *, log_directory: Path, root: Path, say: Say) -> None:
+        self._processes = processes
+        self._logs = log_directory
+        self._root = root
+        self._say = say
+        self._running: dict[str, asyncio.subprocess.Process] = {}
+        self._stopping = False
+        self._ready = False
+        self._failure: StartFailed | None = None
+        self._read_end, self._write_end = os.pipe()
+
+    async def start(self) -> list[asyncio.Task[None]]:
+        """Start every process; each is watched by a task of the returned list."""
+        return [asyncio.create_task(self._keep(process), name=process.name) for process in self._processes]
+
+    async def until_ready(self, is_ready: Callable[[Process], Awaitable[bool]], *, deadline_s: float) -> None:
+        """Wait until every API answers that it is ready.
+
+        Raises:
+            StartFailed: a process died `START_TRIES` times, or the deadline passed; names the process.
+        """
+        waiting = [process for process in self._processes if process.url]
+        ends = time.monotonic() + deadline_s
+        while waiting:
+            if self._failure:
+                raise self._failure
+            answers = await asyncio.gather(*(is_ready(process) for process in waiting))
+            waiting = [process for process, ready in zip(waiting, answers, strict=True) if not ready]
+            if waiting and time.monotonic() > ends:
+                raise StartFailed(
+                    waiting[0].name, f"not ready within {deadline_s:.0f} s; see {self._log_path(waiting[0])}"
+                )
+            if waiting:
+                await asyncio.sleep(0.1)
+        self._ready = True
+
+    async def stop(self) -> None:
+        """Ask every process to end, wait for it, and kill what does not."""
+        self._stopping = True
+        running = dict(self._running)
+        for process in running.values():
+            _signal(process, signal.SIGTERM)
+        if running:
+            _, late = await asyncio.wait(
+                [asyncio.create_task(p.wait(), name=n) for n, p in running.items()], timeout=STOP_GRACE_S
+            )
+            for task in late:
+                self._say(f"{task.get_name()} did not end within {STOP_GRACE_S:.0f} s; killing it")
+                _signal(running[task.get_name()], signal.SIGKILL)
+            if late:
+                await asyncio.wait(late)
+        os.close(self._write_end)
+        os.close(self._read_end)
+
+    async def _keep(self, process: Process) -> None:
+        restarts = 0
+        while not self._stopping:
+            began = time.monotonic()
+            try:
+                code = await self._run(process)
+            except OSError as error:
+                code = error.errno or 1
+                self._say(f"{process.name}: {error}")
+            if self._stopping:
+                return
+            restarts = 0 if time.monotonic() - began > SETTLED_S else restarts + 1
+            if not self._ready and restarts >= START_TRIES:
+                self._give_up(process, code)
+                return
+            pause = RESTART_PAUSES_S[min(max(restarts, 1), len(RESTART_PAUSES_S)) - 1]
+            self._say(
+                f"{process.name} {_death(code)}; restarting in {pause:g} s (log: {self._log_path(process)})"
+            )
+            await asyncio.sleep(pause)
+
+    def _give_up(self, process: Process, code: int) -> None:
+        last = _last_lines(self._log_path(process))
+        self._failure = StartFailed(process.name, f"it {_death(code)} {START_TRIES} times.\n{last}")
+
+    async def _run(self, process: Process) -> int:
+        with self._log_path(process).open("ab") as log:
+            child = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "cli.run.child",
+                str(self._read_end),
+                process.module,
+                cwd=self._root,
+                env={**process.environment, "PYTHONPATH": str(self._root)},
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+                pass_fds=(self._read_end,),
+                start_new_session=True,  # Ctrl-C reaches the supervisor alone; it ends the others in order
+            )
+            self._running[process.name] = child
+            try:
+                if child.stdout is not None:  # always: a pipe was asked for
+                    await self._pass_on(process, child.stdout, log)
+                return await child.wait()
+            finally:
+                self._running.pop(process.name, None)
+
+    async def _pass_on(self, process: Process, output: asyncio.StreamReader, log: BinaryIO) -> None:
+        """What the notifications worker prints is for people; everyone else's output is a log."""
+        for_people = process.name == "notifications worker"
+        while chunk := await output.read(65_536):
+            if for_people:
+                self._say(chunk.decode(errors="replace").rstrip("\n"))
+            else:
+                log.write(chunk)
+                log.flush()
+
+    def _log_path(self, process: Process) -> Path:
+        return self._logs / f"{process.name.replace(' ', '-')}.log"
+
+
+def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    if process.returncode is None:
+        process.send_signal(number)
+
+
+def _death(code: int) -> str:
+    if code < 0:
+        return f"was ended by signal {-code} ({signal.Signals(-code).name})"
+    return f"ended with code {code}"
+
+
+def _last_lines(path: Path, count: int = 8, window: int = 16_384) -> str:
+    try:
+        with path.open("rb") as log:
+            log.seek(max(0, path.stat().st_size - window))
+            lines = log.read().decode(errors="replace").splitlines()[-count:]
+    except OSError:
+        return "(no log)"
+    return "\n".join(f"    {line}" for line in lines) or "(its log is empty)"
