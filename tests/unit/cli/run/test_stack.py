@@ -1,0 +1,66 @@
+"""Which processes `kubernaut run` starts, and what it tells each."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cli.run.stack import SERVICES, BadPort, processes
+
+pytestmark = pytest.mark.requirement("HAPI-051", "HAPI-052", "HAPI-054")
+
+URLS = {service.name: f"postgresql:///{service.name}" for service in SERVICES if service.has_database}
+
+
+def stack(environment: dict[str, str] | None = None):
+    return {
+        process.name: process
+        for process in processes(
+            environment or {}, keys_file=Path("/keys.yaml"), database_urls=URLS, recording=Path("/recording")
+        )
+    }
+
+
+def test_each_service_has_an_api_and_those_with_background_work_a_worker_of_their_own():
+    assert set(stack()) == {
+        "context-api api",
+        "notifications api",
+        "notifications worker",
+        "holmesgpt-api api",
+        "holmesgpt-api worker",
+        "alerts api",
+        "alerts worker",
+    }
+
+
+def test_no_two_processes_are_told_the_same_port():
+    ports = []
+    for process in stack().values():
+        metrics = process.environment[f"{process.service.prefix}_METRICS_PORT"]
+        ports += [int(metrics)] + ([process.port] if process.port else [])
+
+    assert len(ports) == len(set(ports))
+
+
+def test_a_moved_api_port_is_told_to_every_neighbour():
+    moved = stack({"HOLMESGPT_PORT": "18090"})
+
+    assert moved["holmesgpt-api api"].url == "http://127.0.0.1:18090"
+    assert {p.environment["KUBERNAUT_HOLMESGPT_URL"] for p in moved.values()} == {"http://127.0.0.1:18090"}
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "eighty", "", "-1"])
+def test_a_port_that_is_none_is_refused_and_its_variable_named(port):
+    with pytest.raises(BadPort, match="ALERTS_PORT"):
+        stack({"ALERTS_PORT": port})
+
+
+def test_only_the_services_that_own_data_are_given_a_database():
+    assert [p.name for p in stack().values() if "DATABASE_URL" not in p.environment] == ["context-api api"]
+
+
+def test_an_operators_own_recording_and_trusted_networks_win():
+    told = stack({"RECORDED_CLUSTER": "/must-gather", "TRUSTED_NETWORKS": "{}"})["context-api api"].environment
+
+    assert told["RECORDED_CLUSTER"] == "/must-gather"
+    assert json.loads(told["TRUSTED_NETWORKS"]) == {}
