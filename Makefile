@@ -89,6 +89,10 @@ chaos: .venv/.dev ## the long kill campaigns (a short version is part of `make t
 fuzz: .venv/.dev ## long schema fuzzing of the four APIs (a short version is part of `make test`)
 	@$(PY) -m pytest -m campaign tests/fuzz -s $(ARGS)
 
+.PHONY: fresh
+fresh: ## try the two commands in a fresh clone with an empty HOME (ARGS="--tests" for `make test` too)
+	@python3 tools/fresh_clone.py $(ARGS)
+
 .PHONY: hooks
 hooks: .venv/.dev ## install the pre-commit hooks
 	@.venv/bin/pre-commit install
