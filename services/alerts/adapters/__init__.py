@@ -1,0 +1,1 @@
+"""PostgreSQL and the peers, one foreign language each."""

@@ -1,0 +1,1 @@
+"""What alerts mean and what happens next: pure decisions, each with a named reason."""
