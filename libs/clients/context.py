@@ -1,0 +1,94 @@
+"""The Context API, as its callers see it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from libs.clients.peer import Peer, segment
+from libs.contracts.causes import CausesAnswer, FindingsAnswer
+from libs.contracts.context import ContextHealth, KubernetesContext, Resolution, ResolveRequest
+from libs.contracts.target import CLUSTER_SCOPE, Target
+
+_ROOT = "/api/v1/context"
+
+
+class ContextClient(Peer):
+    """Calls the Context API. Raises what `Peer.call` raises."""
+
+    name = "context-api"
+
+    async def resolve(
+        self, labels: Mapping[str, str], *, cluster: str | None = None, tenant: str, deadline: timedelta
+    ) -> Resolution:
+        """Which object do these alert labels speak of, and who owns it?"""
+        return await self.call(
+            "POST",
+            f"{_ROOT}/resolve",
+            answer=Resolution,
+            body=ResolveRequest(labels=dict(labels), cluster=cluster),
+            tenant=tenant,
+            deadline=deadline,
+        )
+
+    async def causes(
+        self, target: Target, *, onset: datetime | None = None, tenant: str, deadline: timedelta
+    ) -> CausesAnswer:
+        """Ranked causes of what is wrong with the target; `onset` is when its alert began."""
+        query = {"cluster": target.cluster} | ({"onset": onset.isoformat()} if onset else {})
+        return await self.call(
+            "GET",
+            _about("causes", target),
+            answer=CausesAnswer,
+            query=query,
+            tenant=tenant,
+            deadline=deadline,
+        )
+
+    async def findings(self, target: Target, *, tenant: str, deadline: timedelta) -> FindingsAnswer:
+        """Everything wrong with the target itself, unranked."""
+        return await self.call(
+            "GET",
+            _about("findings", target),
+            answer=FindingsAnswer,
+            query={"cluster": target.cluster},
+            tenant=tenant,
+            deadline=deadline,
+        )
+
+    async def kubernetes(
+        self,
+        namespace: str,
+        resource: str,
+        *,
+        labels: Mapping[str, str] | None = None,
+        tenant: str,
+        deadline: timedelta,
+    ) -> KubernetesContext:
+        """Objects of one resource in one namespace, as older callers read them."""
+        selector = ",".join(f"{name}={value}" for name, value in (labels or {}).items())
+        return await self.call(
+            "GET",
+            f"{_ROOT}/kubernetes/{segment(namespace)}/{segment(resource)}",
+            answer=KubernetesContext,
+            query={"labels": selector} if selector else None,
+            tenant=tenant,
+            deadline=deadline,
+        )
+
+    async def health(self, *, tenant: str, deadline: timedelta) -> ContextHealth:
+        """Raises PeerUnavailable (`http-503`) when the evidence source is not healthy."""
+        return await self.call(
+            "GET", f"{_ROOT}/health", answer=ContextHealth, tenant=tenant, deadline=deadline
+        )
+
+
+def _about(question: str, target: Target) -> str:
+    namespace = target.namespace or CLUSTER_SCOPE
+    return f"{_ROOT}/{question}/{segment(namespace)}/{segment(kind_in_path(target))}/{segment(target.name)}"
+
+
+def kind_in_path(target: Target) -> str:
+    """`Kind` for core objects, `Kind.group` for the others (`Deployment.apps`)."""
+    group, slash, _ = target.api_version.partition("/")
+    return f"{target.kind}.{group}" if slash else target.kind
