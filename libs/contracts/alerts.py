@@ -55,7 +55,8 @@ class AlertResult(Contract):
     index: int
     fingerprint: str
     status: str = Field(description="`accepted` or `rejected`")
-    error: str | None = None
+    field: str | None = Field(default=None, description="what was wrong in it, e.g. `labels.pod`")
+    error: str | None = Field(default=None, description="why it was refused, and what would be right")
 
 
 class AlertReceipt(Contract):
@@ -108,7 +109,10 @@ class Decision(Contract):
 
 class TimelineEntry(Contract):
     at: UtcTime
-    event: str = Field(description="`fired`, `repeated`, `resolved`, `decided`, `investigation-requested`, …")
+    event: str = Field(
+        description="`fired`, `repeated`, `resolved`, `expired`, `decided`, `investigation-requested`, "
+        "`investigation-waiting`, `explained`, `notified`, …"
+    )
     detail: str = ""
     decision: Decision | None = None
 
@@ -145,14 +149,21 @@ class IncidentSummary(Contract):
     """What is known about the incident an episode belongs to."""
 
     id: str
-    target: Target
+    target: Target | None = Field(description="the owner it is about; null when the labels name no object")
     status: str = Field(description="`open`, `investigating`, `explained`, `unexplained`, `closed`")
+    opened_at: UtcTime | None = None
+    closed_at: UtcTime | None = None
+    priority: Priority | None = Field(default=None, description="that of its most urgent episode")
+    episode_ids: list[str] = Field(default_factory=list)
     investigation_id: str | None = None
     causes: list[Cause] = Field(default_factory=list)
     summary: str = ""
     engine: str | None = None
     degraded_reason: str | None = None
+    no_cause_reason: str | None = Field(default=None, description="why no cause is named, when none is")
+    not_looked_at: list[str] = Field(default_factory=list)
     notification_ids: list[str] = Field(default_factory=list)
+    merged_into: str | None = Field(default=None, description="the incident that took over its episodes")
 
 
 class AlertEpisodeDetail(AlertEpisode):

@@ -27,6 +27,11 @@ class Resolution(Contract):
     exists: bool = Field(description="whether the evidence holds the target")
     reason: str = Field(description="stable word: which label decided, e.g. `label:pod`, `no-target-label`")
     detail: str = ""
+    # What the environment and the tier are decided by. Empty when the evidence does not hold the object.
+    namespace_labels: dict[str, str] = Field(default_factory=dict)
+    namespace_annotations: dict[str, str] = Field(default_factory=dict)
+    owner_labels: dict[str, str] = Field(default_factory=dict)
+    owner_annotations: dict[str, str] = Field(default_factory=dict)
 
 
 class KubernetesContext(Contract):
