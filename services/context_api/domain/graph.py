@@ -1,0 +1,271 @@
+"""How the objects of a snapshot belong together: owners, pods of a workload, pods behind a Service.
+
+Pure indexes, built once and filled when asked, so that an answer about one object does not cost the
+reading of twenty thousand. Order of the input never matters: objects are sorted first, and of several
+versions of one object the newest counts. What needs what stands in `edges.py`; blame in `causality.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
+
+from services.context_api.domain.containers import Container, containers_of, is_live, is_ready
+from services.context_api.domain.events import Event, EventIndex
+from services.context_api.domain.kube import (
+    WORKLOADS,
+    entries,
+    flat,
+    mapping,
+    number,
+    owner_reference,
+    template_labels,
+    text,
+)
+from services.context_api.domain.names import NameIndex
+from services.context_api.domain.snapshot import KubeObject, Snapshot
+
+Key = tuple[str, str, str | None, str]
+LabelIndex = dict[tuple[str | None, str, str], list[tuple[KubeObject, dict[str, str]]]]
+HASHED = re.compile(r"^(?P<owner>.+)-(?P<hash>[a-z0-9]{5,10})$")
+_STOP = frozenset({"Node", "Namespace", "CustomResourceDefinition"})
+
+
+def key_of(obj: KubeObject) -> Key:
+    """What makes two printed objects the same object, uid aside (a deleted and re-made one counts as one)."""
+    return obj.group, obj.kind, obj.namespace, obj.name
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """What stands behind a Service."""
+
+    ready: int
+    not_ready: int
+    recorded: bool
+    """Whether EndpointSlices or Endpoints were in the evidence; else the pods' own word counts."""
+
+
+class Graph:
+    """Ownership and selection over one snapshot."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        newest: dict[Key, list[KubeObject]] = {}
+        for obj in snapshot.objects:
+            newest.setdefault(key_of(obj), []).append(obj)
+        self._versions = {key: sorted(v, key=_age) for key, v in newest.items() if len(v) > 1}
+        current = [self._versions[k][-1] if k in self._versions else v[0] for k, v in newest.items()]
+        current.sort(key=lambda o: (o.kind, o.namespace or "", o.name, o.group))
+        self.snapshot = replace(
+            snapshot,
+            objects=current,
+            logs=sorted(snapshot.logs, key=lambda g: (g.namespace, g.pod, g.container, g.previous)),
+        )
+        self.now: datetime = snapshot.captured_at
+        self.events = EventIndex(snapshot)
+        self.names = NameIndex(self.snapshot)
+        self._tops: dict[int, KubeObject] = {}
+
+    # -- objects ---------------------------------------------------------------------------------
+
+    def get(self, kind: str, namespace: str | None, name: str) -> KubeObject | None:
+        return self.snapshot.get(kind, namespace, name)
+
+    def find(self, kind: str, namespace: str | None, name: str) -> KubeObject | None:
+        """Like `get`, for a kind a person typed (`deployment`) or a namespace that does not apply."""
+        kind = next((k for k in self.snapshot.kinds if k.lower() == kind.lower()), kind)
+        return self.get(kind, namespace, name) or self.get(kind, None, name)
+
+    def of_kind(self, *kinds: str) -> list[KubeObject]:
+        return [o for kind in kinds for o in self.snapshot.of_kind(kind)]
+
+    def earlier(self, obj: KubeObject) -> Sequence[KubeObject]:
+        """Older versions of the object in the same recording, oldest first."""
+        return self._versions.get(key_of(obj), [])[:-1]
+
+    def events_about(self, obj: KubeObject) -> Sequence[Event]:
+        return self.events.of(obj)
+
+    # -- owners ----------------------------------------------------------------------------------
+
+    def owner(self, obj: KubeObject) -> KubeObject | None:
+        """The controller of an object, when the evidence holds it."""
+        reference = owner_reference(obj)
+        if reference is None:
+            return None
+        uid, kind, name = (text(reference.get(field)) for field in ("uid", "kind", "name"))
+        found = self.snapshot.by_uid(uid) if uid else None
+        if found is not None and found.kind == kind:
+            return found
+        return (
+            self.get(kind, obj.namespace, name)
+            or self.get(kind, None, name)
+            or self._renamed(kind, name, obj)
+        )
+
+    def _renamed(self, kind: str, name: str, obj: KubeObject) -> KubeObject | None:
+        """A Deployment whose ReplicaSet was not recorded: the hash at the end tells its name."""
+        hashed = HASHED.match(name)
+        if hashed is None:
+            return None
+        above = {
+            "ReplicaSet": "Deployment",
+            "ReplicationController": "DeploymentConfig",
+            "Job": "CronJob",
+        }.get(kind)
+        return self.get(above, obj.namespace, hashed["owner"]) if above else None
+
+    def top(self, obj: KubeObject) -> KubeObject:
+        """The uppermost controller: whom a person must change, as lower objects are written over.
+
+        A custom resource that owns a workload counts; nodes, which own static pods, do not.
+        """
+        known = self._tops.get(id(obj))
+        if known is not None:
+            return known
+        chain = [obj]
+        while len(chain) < 12:
+            above = self.owner(chain[-1])
+            if above is None or above.kind in _STOP or any(above is seen for seen in chain):
+                break
+            chain.append(above)
+        self._tops[id(obj)] = chain[-1]
+        return chain[-1]
+
+    def workload(self, obj: KubeObject) -> KubeObject:
+        """The uppermost owner that carries a pod template (a custom resource above it is left out)."""
+        best, here = obj, obj
+        for _ in range(12):
+            above = self.owner(here)
+            if above is None or above.kind not in WORKLOADS or above is best:
+                break
+            best = here = above
+        return best
+
+    # -- pods ------------------------------------------------------------------------------------
+
+    @cached_property
+    def pods(self) -> list[KubeObject]:
+        """Pods that are meant to run."""
+        return [p for p in self.snapshot.of_kind("Pod") if is_live(p)]
+
+    @cached_property
+    def containers(self) -> list[Container]:
+        return [c for pod in self.pods for c in containers_of(pod)]
+
+    @cached_property
+    def _pods_by_top(self) -> dict[int, list[KubeObject]]:
+        index: dict[int, list[KubeObject]] = {}
+        for pod in self.pods:
+            chain = {id(pod), id(self.workload(pod)), id(self.top(pod))}
+            direct = self.owner(pod)
+            if direct is not None:
+                chain.add(id(direct))
+            for one in chain:
+                index.setdefault(one, []).append(pod)
+        return index
+
+    def pods_of(self, obj: KubeObject) -> Sequence[KubeObject]:
+        """Live pods an object owns, at any depth; a pod's own self."""
+        return self._pods_by_top.get(id(obj), [])
+
+    @cached_property
+    def workloads(self) -> list[KubeObject]:
+        """Objects with a pod template that nothing with a template owns, and bare pods."""
+        found = [
+            o
+            for o in self.of_kind(*sorted(WORKLOADS))
+            if o.kind != "Pod"
+            and self.workload(o) is o
+            and mapping(o.spec.get("template") or o.spec.get("jobTemplate"))
+        ]
+        return found + [p for p in self.pods if self.workload(p) is p]
+
+    @cached_property
+    def _workloads_by_top(self) -> dict[int, list[KubeObject]]:
+        index: dict[int, list[KubeObject]] = {}
+        for workload in self.workloads:
+            index.setdefault(id(self.top(workload)), []).append(workload)
+        return index
+
+    def workloads_of(self, obj: KubeObject) -> Sequence[KubeObject]:
+        """The workloads under a top owner (itself, when it is one)."""
+        return self._workloads_by_top.get(id(obj)) or ([obj] if obj.kind in WORKLOADS else [])
+
+    # -- selection -------------------------------------------------------------------------------
+
+    @cached_property
+    def _pods_by_label(self) -> LabelIndex:
+        return _by_label((pod, flat(pod.labels)) for pod in self.pods)
+
+    @cached_property
+    def _workloads_by_label(self) -> LabelIndex:
+        return _by_label((w, template_labels(w)) for w in self.workloads)
+
+    def pods_with(self, namespace: str | None, labels: dict[str, str]) -> list[KubeObject]:
+        """Live pods that carry all these labels; none for an empty selector."""
+        return _carrying(self._pods_by_label, namespace, labels)
+
+    def workloads_with(self, namespace: str | None, labels: dict[str, str]) -> list[KubeObject]:
+        """Workloads whose pods would carry all these labels, whether or not they have pods."""
+        return _carrying(self._workloads_by_label, namespace, labels)
+
+    def behind(self, service: KubeObject) -> list[KubeObject]:
+        """Top owners of what a Service selects."""
+        selector = flat(service.spec.get("selector"))
+        found = [self.top(o) for o in self.pods_with(service.namespace, selector)]
+        found += [self.top(o) for o in self.workloads_with(service.namespace, selector)]
+        return list({id(o): o for o in found}.values())
+
+    @cached_property
+    def _slices(self) -> dict[tuple[str | None, str], list[KubeObject]]:
+        index: dict[tuple[str | None, str], list[KubeObject]] = {}
+        for piece in self.snapshot.of_kind("EndpointSlice"):
+            name = text(piece.labels.get("kubernetes.io/service-name"))
+            index.setdefault((piece.namespace, name), []).append(piece)
+        return index
+
+    def endpoints(self, service: KubeObject) -> Endpoints:
+        """Ready and not ready addresses: of slices, else of Endpoints, else by the selected pods."""
+        pieces = self._slices.get((service.namespace, service.name))
+        if pieces:
+            ready = [
+                mapping(e.get("conditions")).get("ready") is not False
+                for piece in pieces
+                for e in entries(piece.body.get("endpoints"))
+            ]
+            return Endpoints(sum(ready), len(ready) - sum(ready), recorded=True)
+        old = self.get("Endpoints", service.namespace, service.name)
+        if old is not None:
+            subsets = entries(old.body.get("subsets"))
+            return Endpoints(
+                sum(len(entries(s.get("addresses"))) for s in subsets),
+                sum(len(entries(s.get("notReadyAddresses"))) for s in subsets),
+                recorded=True,
+            )
+        pods = self.pods_with(service.namespace, flat(service.spec.get("selector")))
+        up = sum(is_ready(p) for p in pods)
+        return Endpoints(up, len(pods) - up, recorded=False)
+
+
+def _age(obj: KubeObject) -> tuple[int, int, str]:
+    version = text(obj.metadata.get("resourceVersion"))
+    return number(obj.metadata.get("generation")), number(version), f"{version}{obj.origin}"
+
+
+def _by_label(items: Iterable[tuple[KubeObject, dict[str, str]]]) -> LabelIndex:
+    index: LabelIndex = {}
+    for obj, labels in items:
+        for key, value in labels.items():
+            index.setdefault((obj.namespace, key, value), []).append((obj, labels))
+    return index
+
+
+def _carrying(index: LabelIndex, namespace: str | None, labels: dict[str, str]) -> list[KubeObject]:
+    if not labels:
+        return []
+    rarest = min((index.get((namespace, k, v), []) for k, v in labels.items()), key=len)
+    return [obj for obj, carried in rarest if all(carried.get(k) == v for k, v in labels.items())]

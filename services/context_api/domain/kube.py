@@ -1,0 +1,226 @@
+"""Reads Kubernetes objects without trusting their shape.
+
+Decides what a field means (a quantity, a duration, a condition, a selector); judges nothing.
+A missing, null or misshapen field reads as empty: recordings are edited by hand, cut in half and
+printed by versions not yet released, and one bad object must not cost the answer about the others.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from services.context_api.domain.snapshot import Body, KubeObject, parse_time
+
+EMPTY: Body = {}
+
+WORKLOADS = frozenset(
+    {
+        "Deployment",
+        "StatefulSet",
+        "DaemonSet",
+        "ReplicaSet",
+        "ReplicationController",
+        "DeploymentConfig",
+        "Job",
+        "CronJob",
+        "Rollout",
+        "Pod",
+    }
+)
+"""Kinds that carry a pod template, or are a pod."""
+
+
+def mapping(value: object) -> Body:
+    """`value` when it is an object, else an empty one."""
+    return value if isinstance(value, Mapping) else EMPTY
+
+
+def entries(value: object) -> list[Body]:
+    """The objects in a list; whatever is no object is left out, null reads as an empty list."""
+    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
+
+
+def strings(value: object) -> list[str]:
+    """The strings in a list."""
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+
+
+def text(value: object) -> str:
+    """A string as it is; YAML's unquoted numbers and booleans as they were meant; else empty."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int | float) else ""
+
+
+def number(value: object, default: int = 0) -> int:
+    """A whole number; `default` for anything else."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lstrip("-").isdigit() and len(value) < 19:
+        return int(value)
+    return default
+
+
+def at(value: object, *path: str) -> Any:
+    """Walk down nested objects; None as soon as a step is missing."""
+    for step in path:
+        if not isinstance(value, Mapping):
+            return None
+        value = value.get(step)
+    return value
+
+
+def flat(labels: object) -> dict[str, str]:
+    """A map of strings: labels, selectors, annotations."""
+    return {k: text(v) for k, v in mapping(labels).items() if isinstance(k, str)}
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One entry of `status.conditions`."""
+
+    type: str
+    status: str
+    reason: str
+    message: str
+    since: datetime | None
+    updated: datetime | None
+
+
+def conditions(obj: KubeObject) -> list[Condition]:
+    """All conditions of an object, in its own order."""
+    return [read_condition(c) for c in entries(obj.status.get("conditions"))]
+
+
+def read_condition(raw: Body) -> Condition:
+    return Condition(
+        type=text(raw.get("type")),
+        status=text(raw.get("status")).capitalize(),
+        reason=text(raw.get("reason")),
+        message=text(raw.get("message")),
+        since=parse_time(raw.get("lastTransitionTime")),
+        updated=parse_time(raw.get("lastUpdateTime")) or parse_time(raw.get("lastProbeTime")),
+    )
+
+
+def condition(obj: KubeObject, kind: str) -> Condition | None:
+    """The condition of that type, if the object has it."""
+    return next((c for c in conditions(obj) if c.type == kind), None)
+
+
+_QUANTITY = re.compile(
+    r"^([+-]?\d+(?:\.\d*)?|[+-]?\.\d+)(?:[eE]([+-]?\d{1,3}))?(m|k|Ki|Mi|Gi|Ti|Pi|Ei|M|G|T|P|E|n|u)?$"
+)
+_SUFFIX = {
+    None: 1.0,
+    "n": 1e-9,
+    "u": 1e-6,
+    "m": 1e-3,
+    "k": 1e3,
+    "M": 1e6,
+    "G": 1e9,
+    "T": 1e12,
+    "P": 1e15,
+    "E": 1e18,
+    "Ki": 2.0**10,
+    "Mi": 2.0**20,
+    "Gi": 2.0**30,
+    "Ti": 2.0**40,
+    "Pi": 2.0**50,
+    "Ei": 2.0**60,
+}
+
+
+def quantity(value: object) -> float | None:
+    """A resource quantity in its base unit (cores, bytes): `500m` → 0.5, `1Gi` → 1073741824.
+
+    Source: k8s.io/apimachinery/pkg/api/resource, "Quantity" serialisation format.
+    """
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    found = _QUANTITY.match(value.strip()) if isinstance(value, str) and len(value) < 64 else None
+    if found is None:
+        return None
+    return float(found[1]) * 10.0 ** int(found[2] or 0) * _SUFFIX[found[3]]
+
+
+def pod_spec(obj: KubeObject) -> Body:
+    """The pod spec of a pod, or of the template inside a workload."""
+    if obj.kind == "Pod":
+        return obj.spec
+    return mapping(pod_template(obj).get("spec"))
+
+
+def pod_template(obj: KubeObject) -> Body:
+    """`spec.template` of a workload (CronJob: of its job template)."""
+    if obj.kind == "CronJob":
+        return mapping(at(obj.spec, "jobTemplate", "spec", "template"))
+    return mapping(obj.spec.get("template"))
+
+
+def template_labels(obj: KubeObject) -> dict[str, str]:
+    """Labels its pods carry: the pod's own, or the template's."""
+    return flat(obj.labels) if obj.kind == "Pod" else flat(at(pod_template(obj), "metadata", "labels"))
+
+
+def containers(spec: Body) -> Iterator[Body]:
+    """Init containers (sidecars among them) and containers of a pod spec, in start order."""
+    yield from entries(spec.get("initContainers"))
+    yield from entries(spec.get("containers"))
+
+
+def replicas(obj: KubeObject) -> int:
+    """How many pods it is asked to run; the API server's default of 1 when unset."""
+    return number(obj.spec.get("replicas"), 1)
+
+
+def label_selector(value: object) -> tuple[dict[str, str], list[Body]]:
+    """`matchLabels` and `matchExpressions` of a LabelSelector."""
+    selector = mapping(value)
+    return flat(selector.get("matchLabels")), entries(selector.get("matchExpressions"))
+
+
+def selects(selector: object, labels: Mapping[str, str]) -> bool:
+    """Whether a LabelSelector matches; an empty one matches everything, as the API says."""
+    wanted, expressions = label_selector(selector)
+    return all(labels.get(k) == v for k, v in wanted.items()) and all(_holds(e, labels) for e in expressions)
+
+
+def _holds(expression: Body, labels: Mapping[str, str]) -> bool:
+    key, operator = text(expression.get("key")), text(expression.get("operator"))
+    values = strings(expression.get("values"))
+    match operator:
+        case "In":
+            return labels.get(key) in values
+        case "NotIn":
+            return labels.get(key) not in values
+        case "Exists":
+            return key in labels
+        case "DoesNotExist":
+            return key not in labels
+        case _:
+            return False
+
+
+def show_labels(labels: Mapping[str, str]) -> str:
+    """`a=1,b=2`, sorted, as kubectl writes selectors."""
+    return ",".join(f"{k}={v}" for k, v in sorted(labels.items()))
+
+
+def listing(names: Sequence[str], most: int = 3) -> str:
+    """`a, b, c and 4 more`."""
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
+def owner_reference(obj: KubeObject) -> Body | None:
+    """The controller's reference; a lone owner counts as one (old controllers set no flag)."""
+    owners = obj.owners
+    chosen = next((o for o in owners if o.get("controller") is True), None)
+    return chosen or (owners[0] if len(owners) == 1 and "controller" not in owners[0] else None)

@@ -1,0 +1,118 @@
+"""Finds the lines of a log that tell why, and counts those that say the same.
+
+Decides which lines are errors and which of them comes nearest to a cause; believes none of them.
+Lines that read like instructions or verdicts ("root cause is …") are never chosen.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from services.context_api.domain.redact import redact
+
+LINES = 300
+"""Lines read from a log's end. A crash explains itself in its last lines; a guess, generous."""
+
+LONGEST = 400
+"""Characters kept of one line; the cut is marked."""
+
+_STAMP = re.compile(
+    r"^(?:\[?\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?\]?[:\s]*"
+    r"|[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+\s+\d+ |\d\d:\d\d:\d\d(?:[.,]\d+)?\s+)"
+)
+_SHAPE = re.compile(r"0x[0-9a-fA-F]+|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\b[0-9a-f]{16,}\b|\d+")
+_FATAL = re.compile(
+    r"\bfatal\b|\bpanic\b|\bemerg\b|\bcritical\b|\bcrit\b|\balert\b\]|unrecoverable|\babort", re.IGNORECASE
+)
+_ERROR = re.compile(
+    r"error|exception|\bfail|\bcannot\b|\bcan't\b|\bcould not\b|unable to|denied|refused|invalid|unknown|"
+    r"not found|no such|timed? ?out|missing|required|unexpected|unsupported|unauthorized|forbidden|\bbad\b|"
+    r"out of memory|no space left|illegal|unrecognized|not permitted|exceeded|undefined|must be|unreachable|killed",
+    re.IGNORECASE,
+)
+_HARMLESS = re.compile(
+    r"\b0 errors?\b|\bno errors?\b|errors?[=: ]+0\b|level=(?:info|debug)|\"level\": ?\"(?:info|debug)\"|"
+    r"\[(?:info|debug|notice)\]|\b(?:INFO|DEBUG)\b",
+)
+_FRAME = re.compile(
+    r"^\s+at |^\s*File \"|^\s*\.\.\. \d+ more|^goroutine \d|^\s+/|^\t|^\s{4,}|^created by |^[\w./*()-]+\(.*\)$|^exit status \d"
+)
+_CAUSED = re.compile(r"^\s*caused by:?\s", re.IGNORECASE)
+_EXCEPTION = re.compile(r"^(?:[\w.]+\.)?\w*(?:Error|Exception)\b.*:", re.ASCII)
+NARRATIVE = re.compile(
+    r"ignore (?:all |any |the )*(?:previous|prior|above|other)|disregard (?:all |any |the )*(?:previous|prior|above)|"
+    r"\broot[- ]?cause (?:is|was|of this|has been)|\breal cause\b|actual cause\b|system prompt|you are (?:now |an? )?(?:an? )?(?:ai|assistant|llm|agent)\b|"
+    r"(?:do not|don't|never) (?:report|investigate|mention|alert|blame)|"
+    r"\breport (?:that|this as|it as)\b|<\|im_start\|>|\[/?inst\]|</?system>|\bassistant:|new instructions|"
+    r"mark (?:this|it)? ?(?:alert|incident)? ?as (?:resolved|healthy|false positive)|kubectl delete (?:ns|namespace)",
+    re.IGNORECASE,
+)
+"""Text that tells a reader what to conclude or do, which no program writes about itself."""
+
+_SUSPECT_HINTS = (
+    "ignore", "disregard", "cause", "prompt", "you are", "report", "im_start", "inst]", "system>", "assistant",
+    "instructions", "mark ", "investigate", "mention", "blame", "alert", "kubectl delete",
+)  # fmt: skip
+
+
+def is_narrative(words: str) -> bool:
+    """Whether text tries to tell its reader what to conclude or do."""
+    lowered = words.lower()
+    return any(hint in lowered for hint in _SUSPECT_HINTS) and NARRATIVE.search(words) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Lines of one shape: the newest as an example, and how often it occurred."""
+
+    text: str
+    count: int
+    weight: int
+    """3 fatal or last cause of a stack trace, 2 error, 0 none."""
+
+
+def cut(words: str, most: int = LONGEST) -> str:
+    """One line of bounded length; what was cut is said."""
+    flat = " ".join(words.split()) if len(words) < 20 * most else " ".join(words[: 20 * most].split())
+    return flat if len(flat) <= most else f"{flat[:most]}… [{len(words) - most} characters cut]"
+
+
+def last_lines(log: str, most: int = LINES) -> list[str]:
+    """The last non-empty lines; only the end of a long log is split."""
+    tail = log[-most * 500 :]
+    return [line for line in tail.splitlines() if line.strip()][-most:]
+
+
+def clusters(logs: Iterable[str], most: int = LINES) -> list[Line]:
+    """Error lines of several logs, clustered by shape, in the order of their newest occurrence."""
+    found: dict[str, tuple[str, int, int]] = {}
+    for log in logs:
+        for line in last_lines(log, most):
+            weight = weigh(line)
+            if weight:
+                message = cut(_STAMP.sub("", line))
+                shape = _SHAPE.sub("#", message)
+                count = found.pop(shape, ("", 0, 0))[1]
+                found[shape] = (message, count + 1, weight)
+    return [Line(redact(message), count, weight) for message, count, weight in found.values()]
+
+
+def weigh(line: str) -> int:
+    """How much a line says about a failure: 0 nothing, 2 an error, 3 the end of it."""
+    if len(line) > 20 * LONGEST:
+        line = line[: 20 * LONGEST]
+    if _FRAME.search(line) and not _CAUSED.search(line):
+        return 0
+    if is_narrative(line):
+        return 0
+    if _CAUSED.search(line) or _FATAL.search(line) or _EXCEPTION.match(line):
+        return 3
+    return 2 if _ERROR.search(line) and not _HARMLESS.search(line) else 0
+
+
+def telling(lines: Sequence[Line], most: int = 3) -> list[Line]:
+    """The lines nearest to a cause: the heaviest, newest first; at most `most`."""
+    ranked = sorted(enumerate(lines), key=lambda item: (-item[1].weight, -item[0]))
+    return [line for _, line in ranked[:most]]
