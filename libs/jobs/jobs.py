@@ -22,9 +22,9 @@ from libs.storage.errors import storage_faults
 TaskFunction = Callable[..., Awaitable[None]]
 Outcome = Literal["succeeded", "retried", "failed", "returned", "rescued", "abandoned"]
 
-# procrastinate's SQL interface, versioned by its own name. Called directly because going through its
-# Python layer cost three times as much (measured, docs/decisions/0003-procrastinate.md). The due time is
-# reckoned by the server's clock, which is also the one that later compares it.
+# procrastinate's SQL interface, versioned by its own name. Called directly: through its Python layer the
+# same call costs 128 µs of CPU instead of 46, and 200 µs instead of 120 in all (measured 2026-11, 2 shared
+# cores). The due time is reckoned by the server's clock, which is also the one that later compares it.
 DEFER_SQL: LiteralString = """
 SELECT (procrastinate_defer_jobs_v1(ARRAY[ROW(
     %s::varchar, %s::varchar, 0, %s::text, NULL::text, %s::jsonb, now() + %s::interval
@@ -68,7 +68,7 @@ class Jobs:
         self.database = database
         self.service = service
         self.settings = settings or JobsSettings.model_construct()
-        self.observe = observe or _unobserved
+        self._observe = observe or _unobserved
         self.tasks: dict[str, Task] = {}
 
     def task(
@@ -129,8 +129,12 @@ class Jobs:
         lock: str | None = None,
         in_: timedelta | None = None,
     ) -> tuple[LiteralString, tuple[object, ...]]:
-        """The statement `defer` runs and its parameters, for a caller who sends several in one go
-        (`async with connection.pipeline()`)."""
+        """The statement `defer` runs and its parameters, for a path so hot that round trips count.
+
+        It may stand behind a `WITH` of the caller's. One statement of both, on an autocommit connection, is
+        as atomic as a transaction and costs 120 µs of CPU per commit instead of 270:
+        `"WITH stored AS (INSERT …) " + statement`.
+        """
         task = self.tasks.get(name)
         if task is None:
             raise UnknownTask(name)
@@ -145,6 +149,10 @@ class Jobs:
         from libs.jobs.worker import run_worker
 
         await run_worker(self, stop)
+
+    def ended(self, task: str, outcome: Outcome, seconds: float) -> None:
+        """Count the end of a run. Called by the worker."""
+        self._observe(JobEnd(task, outcome, seconds))
 
     def _add(self, task: Task) -> None:
         known = self.tasks.get(task.name)
