@@ -18,7 +18,7 @@ from libs.auth.errors import AuthNotConfigured, NotAllowed, NotAuthenticated, Re
 from libs.auth.keys import KeyRing
 from libs.auth.minter import TokenMinter
 from libs.auth.networks import TrustedNetwork
-from libs.auth.new_keys import NewKeys, new_keys_file
+from libs.auth.new_keys import NewKeys, new_keys, new_keys_file
 from libs.auth.permissions import Permission, Role, permissions_of
 from libs.auth.principal import Principal
 from libs.auth.settings import AuthSettings
@@ -38,6 +38,7 @@ __all__ = [
     "TokenMinter",
     "TrustedNetwork",
     "UnreadableKeys",
+    "new_keys",
     "new_keys_file",
     "permissions_of",
 ]

@@ -23,15 +23,23 @@ _HEADER = """\
 class NewKeys:
     """The plain credentials of a new file; they can never be read from it again."""
 
-    path: Path
     operator_key: str = field(repr=False)
     """API key for a person: `Authorization: Bearer …` or `X-API-Key: …`."""
     alertmanager_token: str = field(repr=False)
     """For Alertmanager's `authorization.credentials`; may deliver alerts and nothing else."""
+    document: str = field(repr=False)
+    """The file's text, for whoever stores it elsewhere (a Kubernetes Secret)."""
 
 
 def new_keys_file(path: Path) -> NewKeys:
     """Write a keys file (mode 0600, all or nothing; an existing one is replaced) and return its credentials."""
+    keys = new_keys()
+    _write_secretly(path, keys.document)
+    return keys
+
+
+def new_keys() -> NewKeys:
+    """A document with a key for service tokens, an operator's API key and Alertmanager's."""
     pepper = secrets.token_urlsafe(32)
     operator, alertmanager = new_api_key(), new_api_key()
     document = {
@@ -54,8 +62,7 @@ def new_keys_file(path: Path) -> NewKeys:
             },
         ],
     }
-    _write_secretly(path, _HEADER + yaml.safe_dump(document, sort_keys=False))
-    return NewKeys(path, operator, alertmanager)
+    return NewKeys(operator, alertmanager, _HEADER + yaml.safe_dump(document, sort_keys=False))
 
 
 def new_api_key() -> str:

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from libs.auth.errors import UnreadableKeys
+from libs.auth.reload import KeysWatch
+from tests.support.keyrings import hs256_entry, ring
+
+pytestmark = pytest.mark.requirement("HAPI-107", "HAPI-149")
+
+PATH = Path("keys.yaml")
+
+
+class File:
+    """A keys file that changes when told to, and counts how often it is read."""
+
+    def __init__(self) -> None:
+        self.stamp: tuple[int, int, int] | None = (1, 1, 1)
+        self.content: object = ring(jwt=[hs256_entry(kid="first")])
+        self.reads = 0
+
+    def change(self, content: object) -> None:
+        self.stamp = (self.stamp[0] + 1, 1, 1)
+        self.content = content
+
+    def load(self, _: Path):
+        self.reads += 1
+        if isinstance(self.content, Exception):
+            raise self.content
+        return self.content
+
+
+class Lines:
+    def __init__(self) -> None:
+        self.written: list[tuple[str, str, dict]] = []
+
+    def info(self, event, **fields):
+        self.written.append(("info", event, fields))
+
+    def error(self, event, **fields):
+        self.written.append(("error", event, fields))
+
+
+@pytest.fixture
+def file() -> File:
+    return File()
+
+
+@pytest.fixture
+def watch(file) -> KeysWatch:
+    watch = KeysWatch(PATH, stamp=lambda _: file.stamp, load=file.load, start=lambda work: work())
+    watch._log = Lines()
+    return watch
+
+
+def test_an_unchanged_file_is_not_read_again(file, watch):
+    watch.look(pytest.fail)
+    watch.look(pytest.fail)
+
+    assert file.reads == 0
+
+
+def test_a_changed_file_gives_its_new_keys_once(file, watch):
+    published = []
+    file.change(ring(jwt=[hs256_entry(kid="second")]))
+
+    watch.look(published.append)
+    watch.look(published.append)
+
+    assert [list(one.tokens) for one in published] == [["second"]]
+
+
+def test_a_bad_new_file_keeps_the_old_keys_and_says_why_once(file, watch):
+    file.change(UnreadableKeys(PATH, "jwt.0.alg: not allowed"))
+
+    watch.look(pytest.fail)
+    watch.look(pytest.fail)
+
+    assert watch._log.written == [
+        (
+            "error",
+            "keys-file-refused",
+            {"path": "keys.yaml", "reason": "jwt.0.alg: not allowed", "kept": "old keys"},
+        )
+    ]
+
+
+def test_a_mended_file_is_taken_after_a_bad_one(file, watch):
+    published = []
+    file.change(UnreadableKeys(PATH, "broken"))
+    watch.look(published.append)
+    file.change(ring(jwt=[hs256_entry(kid="mended")]))
+
+    watch.look(published.append)
+
+    assert [list(one.tokens) for one in published] == [["mended"]]
+
+
+def test_reading_happens_beside_the_request_and_not_in_it(file):
+    waiting = []
+    watch = KeysWatch(PATH, stamp=lambda _: file.stamp, load=file.load, start=waiting.append)
+    file.change(ring())
+
+    watch.look(pytest.fail)
+
+    assert file.reads == 0
+    assert len(waiting) == 1
