@@ -43,15 +43,21 @@ class Supervisor:
         self._logs = log_directory
         self._root = root
         self._say = say
+        self._watchers: list[asyncio.Task[None]] = []
         self._running: dict[str, asyncio.subprocess.Process] = {}
         self._stopping = False
         self._ready = False
         self._failure: StartFailed | None = None
         self._read_end, self._write_end = os.pipe()
 
-    async def start(self) -> list[asyncio.Task[None]]:
-        """Start every process; each is watched by a task of the returned list."""
-        return [asyncio.create_task(self._keep(process), name=process.name) for process in self._processes]
+    def start(self) -> None:
+        """Start every process; each is watched by a task of its own until `stop`."""
+        self._watchers = [asyncio.create_task(self._keep(p), name=p.name) for p in self._processes]
+
+    def pid_of(self, name: str) -> int | None:
+        """The process id of a running process; None while it is down."""
+        running = self._running.get(name)
+        return running.pid if running and running.returncode is None else None
 
     async def until_ready(self, is_ready: Callable[[Process], Awaitable[bool]], *, deadline_s: float) -> None:
         """Wait until every API answers that it is ready.
@@ -89,8 +95,14 @@ class Supervisor:
                 _signal(running[task.get_name()], signal.SIGKILL)
             if late:
                 await asyncio.wait(late)
+        await self._end_watching()
         os.close(self._write_end)
         os.close(self._read_end)
+
+    async def _end_watching(self) -> None:
+        for watcher in self._watchers:
+            watcher.cancel()  # one may be in its pause before a restart
+        await asyncio.gather(*self._watchers, return_exceptions=True)
 
     async def _keep(self, process: Process) -> None:
         restarts = 0
