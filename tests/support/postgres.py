@@ -1,0 +1,82 @@
+"""The tests' PostgreSQL: one server per pytest process, a database of its own for whoever asks."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from libs.storage.embedded import EmbeddedPostgres
+from libs.storage.migrations import migrate
+from libs.storage.settings import StorageSettings
+
+_NUMBERS = itertools.count(1)
+
+
+@contextmanager
+def state_folder() -> Iterator[Path]:
+    """A short-named folder that the server's user may pass through when we are root."""
+    folder = Path(tempfile.mkdtemp(prefix="kn-"))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def running_server() -> Iterator[EmbeddedPostgres]:
+    """Without fsync: no test cuts the power."""
+    with state_folder() as folder:
+        quick = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+        with EmbeddedPostgres(folder, base=folder / "system", settings=quick) as server:
+            yield server
+
+
+@dataclass(frozen=True)
+class FreshDatabase:
+    """A database with a role and an empty schema for each service asked for."""
+
+    server: EmbeddedPostgres
+    name: str
+
+    def url(self, service: str) -> str:
+        return self.server.url(service, self.name)
+
+    def settings(self, service: str, **others: Any) -> StorageSettings:
+        return StorageSettings.model_construct(**self.values(service), **others)
+
+    def values(self, service: str) -> dict[str, Any]:
+        """For the constructor of a service's own settings."""
+        return dict(StorageSettings(database_url=self.url(service)))
+
+    def migrate(self, service: str, *, versions: Path | None = None) -> None:
+        migrate(self.url(service), service, versions=versions)
+
+
+MakeDatabase = Callable[..., FreshDatabase]
+
+
+@contextmanager
+def databases(server: EmbeddedPostgres) -> Iterator[MakeDatabase]:
+    """A maker of databases that removes them at the end: `make("alerts", "notifications")`."""
+    made: list[str] = []
+
+    def make(*services: str) -> FreshDatabase:
+        name = f"test_{os.getpid()}_{next(_NUMBERS)}"
+        made.append(name)
+        # Roles are the server's; a limit per role would be shared by all tests that leave connections open.
+        server.provision(services, database=name, connections=60)
+        return FreshDatabase(server, name)
+
+    try:
+        yield make
+    finally:
+        for name in made:
+            server.drop_database(name)
