@@ -20,7 +20,7 @@ from cli.run import report
 from cli.run.incident import Services, StepFailed, Story, follow
 from cli.run.ports import holder, is_taken
 from cli.run.stack import SERVICES, BadPort, Process, port_of, processes
-from cli.run.supervisor import StartFailed, Supervisor
+from cli.run.supervisor import StartFailed, Supervisor, keep_postgres
 from libs.auth.new_keys import NewKeys, new_keys_file
 from libs.clients.alerts import AlertsClient
 from libs.clients.holmesgpt import HolmesClient
@@ -37,8 +37,6 @@ READY_WITHIN_S = 60.0
 
 STORY_WITHIN_S = 30.0
 """What is promised from "services are up" to the report."""
-
-POSTGRES_CHECK_S = 0.5
 
 
 class Refused(Exception):
@@ -117,11 +115,15 @@ async def _serve(
 ) -> int:
     logs = state / "logs"
     logs.mkdir(exist_ok=True)
-    stack = processes(os.environ, keys_file=state / "keys.yaml", database_urls=database_urls, recording=RECORDING)
+    stack = processes(
+        os.environ, keys_file=state / "keys.yaml", database_urls=database_urls, recording=RECORDING
+    )
     supervisor = Supervisor(stack, log_directory=logs, root=ROOT, say=lambda text: _say(console, text))
     stopped = _stop_signals()
     supervisor.start()
-    guards = [asyncio.create_task(_keep_postgres(postgres, console))] if postgres else []
+    guards = (
+        [asyncio.create_task(keep_postgres(postgres, lambda text: _say(console, text)))] if postgres else []
+    )
     try:
         return await _unless(stopped, _main_job(supervisor, stack, keys, once=once, console=console))
     finally:
@@ -177,17 +179,6 @@ async def _is_ready(http: httpx.AsyncClient, process: Process) -> bool:
         return (await http.get(f"{process.url}/ready")).status_code == 200
     except httpx.TransportError:
         return False
-
-
-async def _keep_postgres(postgres: EmbeddedPostgres, console: Console) -> None:
-    while True:
-        await asyncio.sleep(POSTGRES_CHECK_S)
-        code = postgres.poll()
-        if code is not None:
-            _say(console, f"postgres ended with code {code}; starting it again")
-            # On the loop on purpose: the server must be started by the main thread, and without it nothing
-            # else here has anything to do.
-            postgres.start()
 
 
 async def _unless(stopped: asyncio.Event, work: Coroutine[object, object, int]) -> int:

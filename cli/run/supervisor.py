@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from cli.run.stack import Process
+from libs.storage.embedded import EmbeddedPostgres
 
 Say = Callable[[str], None]
 
@@ -26,6 +27,9 @@ SETTLED_S = 30.0
 
 START_TRIES = 3
 """How often a process may die before the stack was ready once. More is a fault that restarts do not mend."""
+
+
+POSTGRES_CHECK_S = 0.3
 
 
 class StartFailed(Exception):
@@ -165,6 +169,18 @@ class Supervisor:
 
     def _log_path(self, process: Process) -> Path:
         return self._logs / f"{process.name.replace(' ', '-')}.log"
+
+
+async def keep_postgres(postgres: EmbeddedPostgres, say: Say) -> None:
+    """Start the database again whenever it died, until cancelled."""
+    while True:
+        await asyncio.sleep(POSTGRES_CHECK_S)
+        code = postgres.poll()
+        if code is not None:
+            say(f"postgres {_death(code)}; starting it again")
+            # On the loop on purpose: the server must be started by the main thread, and without it nothing
+            # else here has anything to do.
+            postgres.start()
 
 
 def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:

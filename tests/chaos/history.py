@@ -25,16 +25,15 @@ class History:
 
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     attempts: Counter[Outcome] = field(default_factory=Counter)
+    acknowledged: set[str] = field(default_factory=set)
 
     def record(self, key: str, outcome: Outcome) -> None:
         """Note how one attempt ended. Once acknowledged stays acknowledged, whatever a repeat got."""
         self.attempts[outcome] += 1
-        if self.outcomes.get(key) != Outcome.ok:
+        if outcome is Outcome.ok:
+            self.acknowledged.add(key)
+        if key not in self.acknowledged or outcome is Outcome.ok:
             self.outcomes[key] = outcome
-
-    @property
-    def acknowledged(self) -> set[str]:
-        return {key for key, outcome in self.outcomes.items() if outcome is Outcome.ok}
 
 
 @dataclass(frozen=True, slots=True)

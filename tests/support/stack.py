@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import socket
@@ -12,7 +13,7 @@ from pathlib import Path
 import httpx
 
 from cli.run.stack import SERVICES, Process, processes
-from cli.run.supervisor import Supervisor
+from cli.run.supervisor import Supervisor, keep_postgres
 from libs.auth.new_keys import NewKeys, new_keys_file
 from libs.storage.embedded import EmbeddedPostgres
 
@@ -73,12 +74,14 @@ async def running(
         logs.mkdir()
         supervisor = Supervisor(chosen, log_directory=logs, root=ROOT, say=said.append)
         supervisor.start()
+        guard = asyncio.create_task(keep_postgres(postgres, said.append))
         try:
             async with httpx.AsyncClient(trust_env=False, timeout=5) as http:
                 await supervisor.until_ready(lambda process: _ready(http, process), deadline_s=READY_WITHIN_S)
             urls = {process.service.name: process.url for process in chosen if process.url}
             yield Stack(supervisor, postgres, keys, urls, said)
         finally:
+            guard.cancel()
             await supervisor.stop()
     finally:
         postgres.destroy()
