@@ -29,7 +29,7 @@ from libs.storage.embedded import EmbeddedFailed, EmbeddedPostgres
 
 ROOT = Path(__file__).resolve().parents[2]
 INCIDENT = ROOT / "examples" / "incidents" / "orders-database-config"
-RECORDING = INCIDENT / "cluster"
+RECORDING = INCIDENT
 ALERT = INCIDENT / "alert.json"
 
 READY_WITHIN_S = 60.0

@@ -94,7 +94,7 @@ def _chosen(
         {"PATH": os.environ["PATH"], "HOME": str(state), **ports_environment(), **environment},
         keys_file=state / "keys.yaml",
         database_urls={s.name: postgres.url(role=s.name) for s in SERVICES if s.has_database},
-        recording=INCIDENT / "cluster",
+        recording=INCIDENT,
     )
     return [process for process in everything if services is None or process.service.name in services]
 
