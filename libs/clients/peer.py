@@ -61,7 +61,12 @@ class Peer:
         breaker: Breaker | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        """`base_url` is text or a pydantic URL; `transport` replaces the network in tests (`httpx.ASGITransport`, `httpx.MockTransport`)."""
+        """Open no connection yet.
+
+        Args:
+            base_url: text or a pydantic URL.
+            transport: replaces the network in tests (`httpx.ASGITransport`, `httpx.MockTransport`).
+        """
         self.breaker = breaker or Breaker()
         self._token = token
         self._http = httpx.AsyncClient(
@@ -105,10 +110,11 @@ class Peer:
         left = deadline.total_seconds()
         if left <= 0:
             raise PeerUnavailable(self.name, "deadline-passed")
+        request = self._request(method, path, left, tenant, body, query, headers)
+        # Last, so that nothing can fail between being admitted and settling it.
         admission = self.breaker.admit()
         if isinstance(admission, timedelta):
             raise PeerUnavailable(self.name, "breaker-open", retry_after=admission)
-        request = self._request(method, path, left, tenant, body, query, headers)
         reply = await self._exchange(request, left, admission)
         if 200 <= reply.status < 300:
             return self._contract(reply, answer)
