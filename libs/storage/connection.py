@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import LiteralString
 
@@ -27,6 +28,8 @@ def conninfo(settings: StorageSettings, *, schema: str, application: str) -> str
     where the customer's database grants only one. Keepalives are for a network that drops packets
     without a word: a query on such a connection would otherwise wait for the kernel's 15 minutes.
     """
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", schema):
+        raise ValueError(f"not a name for a schema: {schema!r}")
     options = {
         "search_path": schema,
         "statement_timeout": _milliseconds(settings.database_statement_timeout),

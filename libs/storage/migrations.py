@@ -8,6 +8,7 @@ them is the same for every service.
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 
 import psycopg
@@ -47,7 +48,9 @@ def migrate(database_url: str, service: str, *, versions: Path | None = None) ->
         StorageUnavailable: the database does not answer, or another migration held the lock for a minute.
         MigrationFailed: a script failed, or the schema is newer than this code.
     """
-    scripts = _scripts(versions or _SERVICES / service.replace("-", "_") / "migrations" / "versions")
+    scripts = _scripts(versions or _SERVICES / service / "migrations" / "versions")
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", service):
+        raise ValueError(f"not a name for a schema: {service!r}")
     engine = create_engine(
         "postgresql+psycopg://", creator=lambda: _connect(database_url, service), poolclass=NullPool
     )

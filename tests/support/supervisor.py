@@ -1,0 +1,64 @@
+"""A supervisor in a process of its own, to be killed: starts the embedded server, says so, waits.
+
+Run as `python supervisor.py STATE_FOLDER [BASE]` with the repository on PYTHONPATH.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from libs.storage.embedded import EmbeddedFailed, EmbeddedPostgres
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def main(root: Path, base: Path) -> int:
+    server = EmbeddedPostgres(root, base=base)
+    try:
+        server.start()
+    except EmbeddedFailed as error:
+        print(error, flush=True)
+        return 1
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    print(server.pid, flush=True)
+    try:
+        sys.stdin.read()
+    finally:
+        server.stop()
+    return 0
+
+
+class Supervisor:
+    """The other side: starts that process and reads what it says first."""
+
+    def __init__(self, root: Path, base: Path) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, __file__, str(root), str(base)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=REPOSITORY,
+            env={"PYTHONPATH": str(REPOSITORY), "PATH": "/usr/bin:/bin"},
+        )
+        assert self.process.stdout is not None
+        self.said = self.process.stdout.readline().strip()
+
+    @property
+    def postmaster(self) -> int:
+        assert self.said.isdigit(), self.said
+        return int(self.said)
+
+    def end(self, word: signal.Signals) -> int:
+        self.process.send_signal(word)
+        status = self.process.wait(timeout=30)
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            pipe.close()
+        return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))
