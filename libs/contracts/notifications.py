@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from libs.contracts.alerts import Priority
 from libs.contracts.base import Contract, UtcTime
@@ -16,9 +17,13 @@ class Channel(StrEnum):
     slack = "slack"
 
 
+Identifier = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[\x21-\x7e]+$")]
+"""Printable ASCII without spaces: it goes into mail headers and logs as it is."""
+
+
 class ActionLink(Contract):
-    label: str = Field(max_length=200)
-    url: str = Field(max_length=2000)
+    label: str = Field(min_length=1, max_length=200)
+    url: str = Field(max_length=2000, description="http or https, without credentials")
 
 
 class NotificationRequest(Contract):
@@ -33,10 +38,17 @@ class NotificationRequest(Contract):
     recipients: list[str] = Field(
         default_factory=list, max_length=100, description="e-mail addresses; empty: the configured ones"
     )
-    episode_id: str | None = Field(default=None, max_length=128)
-    incident_id: str | None = Field(default=None, max_length=128)
-    transition: str = Field(
+    episode_id: Identifier | None = None
+    incident_id: Identifier | None = None
+    transition: Identifier = Field(
         default="explained", max_length=64, description="which change is told: `explained`, `resolved`, …"
+    )
+    round: int = Field(
+        default=1,
+        ge=1,
+        le=1_000_000,
+        description="raise it when the same transition of the same incident happens again (it was reopened): "
+        "with the same round it is the same fact, and nobody is told a fact twice",
     )
     links: list[ActionLink] = Field(default_factory=list, max_length=20)
 
@@ -51,6 +63,16 @@ class DeliveryState(StrEnum):
     """The process died while the channel was being called, and the channel has no key to ask by."""
 
 
+class NotificationStatus(StrEnum):
+    """What its deliveries come to. `failed`: nobody is known to have been told."""
+
+    pending = "pending"
+    sending = "sending"
+    sent = "sent"
+    partially_sent = "partially_sent"
+    failed = "failed"
+
+
 class Delivery(Contract):
     """One message on one channel to one recipient."""
 
@@ -61,16 +83,53 @@ class Delivery(Contract):
     attempts: int
     next_attempt_at: UtcTime | None = None
     sent_at: UtcTime | None = None
-    error: str | None = None
-    possible_duplicate: bool = False
+    reason: str | None = Field(
+        default=None, description="stable word for why it is in this state, e.g. `attempts-used-up`"
+    )
+    error: str | None = Field(default=None, description="what the channel said last")
+    possible_duplicate: bool = Field(
+        default=False, description="an earlier attempt may have arrived without our knowing"
+    )
+    told_by: str | None = Field(
+        default=None,
+        description="the notification whose words were sent, when another one had told this fact already",
+    )
+
+
+class DeliveryAttempt(Contract):
+    """One call of a channel, as the audit trail keeps it."""
+
+    effect_id: str
+    channel: Channel
+    recipient: str
+    number: int
+    started_at: UtcTime
+    ended_at: UtcTime | None = None
+    outcome: str | None = Field(
+        default=None, description="`sent`, `retrying`, `failed` or `interrupted`; absent while it runs"
+    )
+    reason: str | None = None
+    detail: str | None = None
+    asked_by: str | None = Field(default=None, description="who asked for it, when it was sent again by hand")
 
 
 class Notification(Contract):
     id: str
-    status: str = Field(description="`pending`, `sending`, `sent`, `partially_sent` or `failed`")
+    status: NotificationStatus
+    reason: str | None = Field(
+        default=None, description="why nobody was to be told, when there is no delivery"
+    )
     subject: str
     body: str
     priority: Priority
+    episode_id: str | None = None
+    incident_id: str | None = None
+    transition: str = "explained"
+    round: int = 1
+    links: list[ActionLink] = Field(default_factory=list)
+    redacted: list[str] = Field(
+        default_factory=list, description="rules that took a secret out of the text, e.g. `password`"
+    )
     created_at: UtcTime
     deliveries: list[Delivery]
 
@@ -78,3 +137,9 @@ class Notification(Contract):
 class NotificationPage(Contract):
     items: list[Notification]
     next_cursor: str | None = None
+
+
+class NotificationAttempts(Contract):
+    """Every call made for one notification, oldest first."""
+
+    items: list[DeliveryAttempt]
