@@ -191,23 +191,23 @@ def _head(line: str) -> str:
     return line.strip()
 
 
-def spec_changes(before: Any, after: Any, path: str = "") -> list[FieldChange]:
+def spec_changes(before: Any, after: Any, path: str = "", depth: int = 0) -> list[FieldChange]:
     """What differs between two specs; list entries are matched by name, mount path, key or port."""
-    if before == after:
+    if before == after or depth > 30:
         return []
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         changes: list[FieldChange] = []
         for key in sorted({k for k in [*before, *after] if isinstance(k, str)}):
             inner = f"{path}.{key}" if path else key
             if inner not in _NOISE and not inner.endswith(_NOISE_ENDS):
-                changes += spec_changes(before.get(key), after.get(key), inner)
+                changes += spec_changes(before.get(key), after.get(key), inner, depth + 1)
         return changes
     if isinstance(before, list) or isinstance(after, list):
         old, new = _keyed(before), _keyed(after)
         if old is not None and new is not None:
             changes = []
             for key in [*old, *(k for k in new if k not in old)]:
-                changes += spec_changes(old.get(key), new.get(key), f"{path}[{key}]")
+                changes += spec_changes(old.get(key), new.get(key), f"{path}[{key}]", depth + 1)
             return changes
     return [FieldChange(path, _brief(path, before), _brief(path, after))]
 

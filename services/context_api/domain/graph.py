@@ -195,6 +195,17 @@ class Graph:
         """The workloads under a top owner (itself, when it is one)."""
         return self._workloads_by_top.get(id(obj)) or ([obj] if obj.kind in WORKLOADS else [])
 
+    @cached_property
+    def _workloads_by_namespace(self) -> dict[str | None, list[KubeObject]]:
+        index: dict[str | None, list[KubeObject]] = {}
+        for workload in self.workloads:
+            index.setdefault(workload.namespace, []).append(workload)
+        return index
+
+    def workloads_in(self, namespace: str | None) -> Sequence[KubeObject]:
+        """Workloads of one namespace."""
+        return self._workloads_by_namespace.get(namespace, [])
+
     # -- selection -------------------------------------------------------------------------------
 
     @cached_property

@@ -55,12 +55,7 @@ LONGEST_VALUE = 1024
 CLUSTER_SCOPED = frozenset({"Node", "PersistentVolume", "Namespace"})
 
 _EXPORTER = re.compile(
-    r"^(?:[\w-]*-)?(?:kube-state-metrics|node-exporter|openshift-state-metrics|blackbox-exporter|pushgateway|"
-    r"prometheus-operator|prometheus-adapter|metrics-server|[\w-]+-exporter|prometheus|thanos-[\w-]+|cadvisor|kubelet)"
-    r"(?:-[\w-]*)?$"
-)
-_OWN_WORDS = frozenset(
-    {"prometheus", "prometheus-operator", "metrics-server", "prometheus-adapter", "pushgateway"}
+    r"^(?:[\w-]+-)?(?:kube-state-metrics|openshift-state-metrics|exporter|pushgateway|cadvisor|kubelet)(?:-[\w-]*)?$"
 )
 _APP_LABELS = (
     "app",
@@ -154,7 +149,7 @@ def _candidate(
 
 def is_exporter(name: str) -> bool:
     """Whether a Service or pod of this name speaks about others rather than about itself."""
-    return name in _OWN_WORDS or _EXPORTER.match(name) is not None
+    return _EXPORTER.match(name) is not None
 
 
 def _guesses(graph: Graph, labels: Mapping[str, str], cluster: str) -> Iterator[_Candidate]:

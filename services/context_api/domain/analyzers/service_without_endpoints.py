@@ -1,0 +1,221 @@
+"""Services nothing answers behind: a selector that fits no pod, pods that are not ready, a wrong target port.
+
+Sees selectors beside the labels pods really carry, EndpointSlices and Endpoints, named target ports.
+A Service whose workload is scaled to zero, or that nothing ever stood behind, is no fault by itself: it
+is said only when something that needs it fails (latent).
+Cannot see whether a process listens on a port its container does not declare.
+
+Rests on: kubernetes.io/docs, "Service" (selectors, targetPort, publishNotReadyAddresses), "Debug Services".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from libs.contracts.causes import FindingSeverity
+from services.context_api.domain import evidence, remedies
+from services.context_api.domain.kube import (
+    containers,
+    entries,
+    flat,
+    number,
+    pod_spec,
+    replicas,
+    show_labels,
+    template_labels,
+    text,
+)
+from services.context_api.domain.observation import Blame, Depth, Observation
+from services.context_api.domain.scene import Scene
+from services.context_api.domain.snapshot import KubeObject
+from services.context_api.domain.wording import name_of
+
+NAME = "service_without_endpoints"
+
+
+def observe(scene: Scene) -> Iterator[Observation]:
+    """One observation per Service that cannot serve."""
+    for service in scene.graph.of_kind("Service"):
+        selector = flat(service.spec.get("selector"))
+        if not selector or service.spec.get("type") == "ExternalName":
+            continue
+        if service.metadata.get("deletionTimestamp"):
+            continue
+        pods = scene.graph.pods_with(service.namespace, selector)
+        if not pods:
+            yield from _nothing_selected(scene, service, selector)
+            continue
+        state = scene.graph.endpoints(service)
+        if state.ready == 0 and service.spec.get("publishNotReadyAddresses") is not True:
+            yield _nothing_ready(scene, service, pods)
+        yield from _wrong_port(scene, service, pods)
+
+
+def _nothing_ready(scene: Scene, service: KubeObject, pods: list[KubeObject]) -> Observation:
+    state = scene.graph.endpoints(service)
+    tops = {id(scene.graph.top(p)): scene.graph.top(p) for p in pods}
+    who = ", ".join(name_of(t) for t in tops.values())
+    return Observation(
+        about=service,
+        reason="NoReadyEndpoints",
+        text=f"Service {service.namespace}/{service.name} has no ready endpoint: none of the {len(pods)} pods its selector "
+        f"`{show_labels(flat(service.spec.get('selector')))}` matches ({who}) is ready",
+        severity=FindingSeverity.warning,
+        analyzer=NAME,
+        depth=Depth.symptom,
+        certainty=0.5,
+        facts=(_selector_fact(service, f"{state.ready} ready, {state.not_ready} not ready endpoints"),),
+        basis=(
+            "its endpoints" if state.recorded else "readiness of the selected pods (no endpoints recorded)",
+        ),
+        remediation=remedies.look(service, "Look at the pods behind the Service; it follows them."),
+        blames=tuple(Blame(t, 0.95, f"its pods stand behind Service {service.name}") for t in tops.values()),
+    )
+
+
+def _nothing_selected(scene: Scene, service: KubeObject, selector: dict[str, str]) -> Iterator[Observation]:
+    workloads = scene.graph.workloads_with(service.namespace, selector)
+    if workloads:
+        yield _no_pods(scene, service, workloads)
+        return
+    near, differences = _nearest(scene, service, selector)
+    facts = [_selector_fact(service, "its selector matches no pod")]
+    if near is not None:
+        labels = template_labels(near)
+        facts.append(
+            evidence.field(
+                near, "labels of its pods", labels, f"pods of {name_of(near)} carry {show_labels(labels)}"
+            )
+        )
+    # A selector that misses a workload by one label was meant for it; one that resembles nothing is a leftover.
+    yield Observation(
+        about=service,
+        reason="SelectorMatchesNoPods",
+        text=_selector_text(service, selector, near, differences),
+        severity=FindingSeverity.warning,
+        analyzer=NAME,
+        depth=Depth.mechanism,
+        certainty=0.85 if near is not None else 0.5,
+        facts=tuple(facts),
+        basis=("its selector beside the labels of all pods in the namespace",),
+        remediation=remedies.edit(
+            service,
+            f"Correct the selector of Service {service.name}: {differences}."
+            if differences
+            else f"Correct the selector of Service {service.name}, or delete it.",
+        ),
+        latent=near is None,
+    )
+
+
+def _selector_text(
+    service: KubeObject, selector: dict[str, str], near: KubeObject | None, differences: str
+) -> str:
+    words = f"The selector of Service {service.namespace}/{service.name} (`{show_labels(selector)}`) matches no pod, so it has no endpoints"
+    return f"{words}; {name_of(near)} comes nearest: {differences}" if near is not None else words
+
+
+def _no_pods(scene: Scene, service: KubeObject, workloads: list[KubeObject]) -> Observation:
+    """The workload is there and has no pods: scaled to zero, or they cannot be made."""
+    owner = workloads[0]
+    zero = all(w.kind not in ("CronJob", "Job", "DaemonSet") and replicas(w) == 0 for w in workloads)
+    facts = [_selector_fact(service, "its selector matches no running pod")]
+    if zero:
+        facts.append(evidence.field(owner, "spec.replicas", 0, f"{name_of(owner)} is scaled to 0 replicas"))
+    return Observation(
+        about=service,
+        reason="NoPodsBehindService",
+        text=f"Service {service.namespace}/{service.name} has no endpoints: {name_of(owner)}, whose pods it selects, "
+        + ("is scaled to 0 replicas" if zero else "has no pods"),
+        severity=FindingSeverity.warning,
+        analyzer=NAME,
+        depth=Depth.symptom,
+        certainty=0.5,
+        facts=tuple(facts),
+        basis=("its selector matches the workload's template and no pod",),
+        remediation=remedies.look(owner, "Look why the workload behind the Service has no pods."),
+        blames=tuple(
+            Blame(scene.graph.top(w), 0.95, f"its pods would stand behind Service {service.name}")
+            for w in workloads
+        ),
+        latent=zero or owner.kind in ("CronJob", "Job"),
+    )
+
+
+def _nearest(scene: Scene, service: KubeObject, selector: dict[str, str]) -> tuple[KubeObject | None, str]:
+    """The workload whose labels miss the selector by least, sharing at least half of it or the Service's name."""
+    best: tuple[float, str, KubeObject] | None = None
+    for workload in scene.graph.workloads_in(service.namespace):
+        labels = template_labels(workload)
+        matching = sum(labels.get(k) == v for k, v in selector.items())
+        keyed = sum(k in labels for k in selector)
+        score = matching + 0.4 * (keyed - matching) + (0.5 if workload.name == service.name else 0.0)
+        if (
+            (matching * 2 >= len(selector) or workload.name == service.name)
+            and keyed
+            and (best is None or score > best[0])
+        ):
+            best = (score, workload.name, workload)
+    if best is None:
+        return None, ""
+    labels = template_labels(best[2])
+    wrong = [
+        f"selector has `{k}={v}`, its pods `{k}={labels[k]}`"
+        if k in labels
+        else f"its pods lack label `{k}` (selector wants `{v}`)"
+        for k, v in sorted(selector.items())
+        if labels.get(k) != v
+    ]
+    return best[2], "; ".join(wrong)
+
+
+def _wrong_port(scene: Scene, service: KubeObject, pods: list[KubeObject]) -> Iterator[Observation]:
+    """A named target port no container has (nothing is forwarded), or a number none declares."""
+    declared = [p for c in containers(pod_spec(pods[0])) for p in entries(c.get("ports"))]
+    names = {text(p.get("name")) for p in declared}
+    numbers = {number(p.get("containerPort")) for p in declared}
+    for port in entries(service.spec.get("ports")):
+        target = port.get("targetPort", port.get("port"))
+        if isinstance(target, str) and not target.isdigit():
+            wrong, certainty, latent = target not in names, 0.85, False
+        else:
+            wrong, certainty, latent = bool(numbers) and number(target) not in numbers, 0.75, True
+        if not wrong or not target:
+            continue
+        has = (
+            ", ".join(
+                sorted(
+                    f"{text(p.get('name')) or 'unnamed'}:{number(p.get('containerPort'))}" for p in declared
+                )
+            )
+            or "none"
+        )
+        yield Observation(
+            about=service,
+            reason="TargetPortMismatch",
+            text=f"Service {service.namespace}/{service.name} forwards port {number(port.get('port'))} to targetPort `{target}`, "
+            f"but the containers of {name_of(scene.graph.top(pods[0]))} declare {has}",
+            severity=FindingSeverity.warning,
+            analyzer=NAME,
+            depth=Depth.mechanism,
+            certainty=certainty,
+            facts=(
+                evidence.field(
+                    service, "spec.ports", entries(service.spec.get("ports")), f"targetPort {target}"
+                ),
+                evidence.field(
+                    pods[0], "spec.containers[*].ports", declared, f"pod {pods[0].name} declares ports {has}"
+                ),
+            ),
+            basis=("the Service's target port beside the ports its pods declare",),
+            remediation=remedies.edit(
+                service, f"Correct targetPort of Service {service.name}; the pods declare {has}."
+            ),
+            latent=latent,
+        )
+
+
+def _selector_fact(service: KubeObject, summary: str) -> evidence.Fact:
+    return evidence.field(
+        service, "spec.selector", flat(service.spec.get("selector")), f"Service {service.name}: {summary}"
+    )

@@ -1,0 +1,250 @@
+"""Which Services a workload depends on: by its settings, and by what its logs complain about.
+
+Decides which names in environment, arguments, mounted ConfigMaps and log lines mean a Service of this
+cluster, and what kind of trouble a log line speaks of. Whether the Service works is not asked here.
+A log line can point at a dependency; it can never make one faulty.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from services.context_api.domain.containers import is_ready
+from services.context_api.domain.graph import Graph
+from services.context_api.domain.kube import (
+    containers,
+    entries,
+    flat,
+    number,
+    pod_spec,
+    strings,
+    text,
+)
+from services.context_api.domain.logs import Line, cut, is_narrative, last_lines
+from services.context_api.domain.names import Host, hosts_in
+from services.context_api.domain.observation import Blame
+from services.context_api.domain.redact import redact
+from services.context_api.domain.references import Reference, references
+from services.context_api.domain.snapshot import ContainerLog, KubeObject
+
+PODS_READ = 6
+"""Pods of one workload whose logs are read, unready ones first: replicas tell the same story."""
+
+Trouble = Literal["dns", "refused", "auth", "tls", "timeout", "http", "other"]
+
+_WORDS: dict[Trouble, str] = {
+    "dns": r"no such host|ENOTFOUND|EAI_AGAIN|name or service not known|could not translate host|name resolution|"
+    r"unknown ?host|server misbehaving|nodename nor servname|could not resolve|unknown (?:mysql )?server host|"
+    r"nxdomain|host not found|getaddrinfo|name does not resolve",
+    "refused": r"connection refused|ECONNREFUSED|connect refused|actively refused",
+    "auth": r"password authentication failed|access denied for user|authentication failed|WRONGPASS|NOAUTH|"
+    r"invalid credentials|login failed|SASL|\b401\b|\b403\b|unauthorized|not authorized|bad credentials",
+    "tls": r"x509|certificate|tls handshake|ssl (?:error|handshake|routines)|handshake failure",
+    "timeout": r"timed? ?out|timeout|ETIMEDOUT|deadline exceeded",
+    "http": r"\b50[234]\b|bad gateway|service unavailable|no healthy upstream|gateway time",
+    "other": r"could not connect|unable to connect|failed to connect|can ?not connect|can't connect|connect(?:ion)? "
+    r"(?:error|failed|reset|closed|lost)|unreachable|no route to host|EHOSTUNREACH|ECONNRESET|broken pipe|"
+    r"lost connection|connection to .{1,80} failed|no (?:brokers|servers|nodes) available|not reachable",
+}
+_TROUBLES = {trouble: re.compile(words, re.IGNORECASE) for trouble, words in _WORDS.items()}
+_LOCAL = frozenset({"localhost", "127.0.0.1", "0.0.0.0"})  # noqa: S104 - read in text, nothing is bound
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """A host named in a workload's settings."""
+
+    host: Host
+    where: str
+    via: KubeObject
+    """Who would have to change to name another host: the ConfigMap, else the workload."""
+    found: KubeObject | None
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A log line that complains about reaching something."""
+
+    trouble: Trouble
+    line: str
+    count: int
+    pod: KubeObject
+    container: str
+    previous: bool
+    host: Host | None
+    found: KubeObject | None
+
+
+def trouble_in(line: str) -> Trouble | None:
+    """What kind of connection trouble a line speaks of, if any."""
+    return next((name for name, pattern in _TROUBLES.items() if pattern.search(line)), None)
+
+
+class Dependencies:
+    """Mentions per workload, read when first asked for."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._configured: dict[int, list[Mention]] = {}
+        self._spoken: dict[int, list[Spoken]] = {}
+        self._behind: dict[int, list[KubeObject]] = {}
+
+    def configured(self, top: KubeObject) -> list[Mention]:
+        """Hosts the settings of a workload (or of those a custom resource owns) name."""
+        if id(top) not in self._configured:
+            found: dict[tuple[str, int | None, str], Mention] = {}
+            for workload in self._graph.workloads_of(top):
+                for mention in self._mentions(workload):
+                    found.setdefault((mention.host.name, mention.host.port, mention.where), mention)
+            self._configured[id(top)] = list(found.values())
+        return self._configured[id(top)]
+
+    def spoken(self, top: KubeObject) -> list[Spoken]:
+        """Connection complaints in the logs of its pods, newest last, one per shape of line."""
+        if id(top) not in self._spoken:
+            self._spoken[id(top)] = list(self._complaints(top))
+        return self._spoken[id(top)]
+
+    def logged(self, top: KubeObject) -> bool:
+        """Whether any log of its pods was recorded."""
+        return any(self._logs(top))
+
+    def behind(self, found: KubeObject) -> list[KubeObject]:
+        """The top owners behind a Service, or of a pod found by its address."""
+        if id(found) not in self._behind:
+            graph = self._graph
+            self._behind[id(found)] = graph.behind(found) if found.kind == "Service" else [graph.top(found)]
+        return self._behind[id(found)]
+
+    # -- settings --------------------------------------------------------------------------------
+
+    def _mentions(self, workload: KubeObject) -> Iterator[Mention]:
+        spec = pod_spec(workload)
+        for container in containers(spec):
+            name = text(container.get("name"))
+            for variable in entries(container.get("env")):
+                key = text(variable.get("name"))
+                yield from self._named(
+                    text(variable.get("value")), key, f"env {key} of container {name}", workload, workload
+                )
+            words = strings(container.get("command")) + strings(container.get("args"))
+            for word in words:
+                flag, _, value = word.partition("=")
+                yield from self._named(
+                    value or word, flag, f"an argument of container {name}", workload, workload
+                )
+        for reference in references(spec):
+            if reference.kind == "ConfigMap":
+                yield from self._in_config_map(workload, reference)
+
+    def _in_config_map(self, workload: KubeObject, reference: Reference) -> Iterator[Mention]:
+        config = self._graph.get("ConfigMap", workload.namespace, reference.name)
+        if config is None:
+            return
+        for key, value in flat(config.body.get("data")).items():
+            if reference.key in (None, key):
+                where = f"key {key} of ConfigMap {config.name} ({reference.where})"
+                yield from self._named(value, reference.variable or key, where, config, workload, key)
+
+    def _named(
+        self, value: str, key: str, where: str, via: KubeObject, workload: KubeObject, data_key: str = ""
+    ) -> Iterator[Mention]:
+        if not value:
+            return
+        for host in hosts_in(value, key=key):
+            found = self._graph.names.find(host.name, workload.namespace)
+            if found is None and not self._meant_for_the_cluster(host, workload.namespace):
+                continue
+            if found is not None and self._graph.top(workload) in self.behind(found):
+                continue
+            yield Mention(host, where, via, found, data_key)
+
+    def _meant_for_the_cluster(self, host: Host, namespace: str | None) -> bool:
+        """Whether a name that means no Service was surely meant as one."""
+        if host.name in _LOCAL or self._graph.names.place(host.name, namespace) is None:
+            return False
+        return "." in host.name or host.port is not None
+
+    # -- logs ------------------------------------------------------------------------------------
+
+    def _logs(self, top: KubeObject) -> Iterator[tuple[KubeObject, ContainerLog]]:
+        pods = sorted(self._graph.pods_of(top), key=lambda p: (is_ready(p), p.name))
+        for pod in pods[:PODS_READ]:
+            for log in self._graph.snapshot.logs_of(pod.namespace, pod.name):
+                yield pod, log
+
+    def _complaints(self, top: KubeObject) -> Iterator[Spoken]:
+        first: dict[str, tuple[Trouble, str, KubeObject, ContainerLog]] = {}
+        counts: dict[str, int] = {}
+        for pod, log in self._logs(top):
+            for line in last_lines(log.text):
+                trouble = trouble_in(line)
+                if trouble is None or is_narrative(line):
+                    continue
+                shape = re.sub(r"\d+", "#", line[-300:])
+                first.setdefault(shape, (trouble, line, pod, log))
+                counts[shape] = counts.get(shape, 0) + 1
+        for shape, (trouble, line, pod, log) in first.items():
+            shown = redact(cut(line))
+            for host, found in self._heard(line, pod):
+                yield Spoken(trouble, shown, counts[shape], pod, log.container, log.previous, host, found)
+
+    def _heard(self, line: str, pod: KubeObject) -> list[tuple[Host | None, KubeObject | None]]:
+        """Hosts in a line that mean something here; (None, None) for a complaint that names nobody."""
+        heard: list[tuple[Host | None, KubeObject | None]] = []
+        for host in hosts_in(line, spoken=True):
+            found = self._graph.names.find(host.name, pod.namespace)
+            if found is not None and self._graph.top(pod) in self.behind(found):
+                continue
+            if found is not None or (host.name not in _LOCAL and (host.port is not None or "." in host.name)):
+                heard.append((host, found))
+        return heard or [(None, None)]
+
+
+def ports_of(service: KubeObject) -> list[int]:
+    """Ports a Service listens on."""
+    return [number(p.get("port")) for p in entries(service.spec.get("ports"))]
+
+
+def blames(deps: Dependencies, top: KubeObject, lines: list[Line]) -> tuple[Blame, ...]:
+    """Dependencies that may be why this workload's processes fail, and how surely.
+
+    A Service a log line complains about weighs most; one that only the settings name weighs by what
+    the logs say: connection trouble without a name, nothing at all, or something else entirely.
+    """
+    found: dict[int, Blame] = {}
+
+    def add(on: KubeObject, strength: float, why: str) -> None:
+        if on is not top and (id(on) not in found or found[id(on)].strength < strength):
+            found[id(on)] = Blame(on, strength, why)
+
+    spoken = deps.spoken(top)
+    for said in spoken:
+        if said.found is not None and said.host is not None:
+            add(
+                said.found,
+                0.7 if said.trouble == "auth" else 0.95,
+                f"its log names {said.host.name}: `{cut(said.line, 160)}`",
+            )
+    heard_ports = {s.host.port for s in spoken if s.host is not None and s.found is None and s.host.port}
+    nameless = any(s.found is None for s in spoken)
+    for mention in deps.configured(top):
+        if mention.found is None:
+            continue
+        ports = {mention.host.port, *(ports_of(mention.found) if mention.found.kind == "Service" else [])}
+        if heard_ports & ports:
+            strength, how = 0.85, "its log complains about that port"
+        elif nameless:
+            strength, how = 0.75, "its log speaks of connection trouble without a name"
+        elif not deps.logged(top):
+            strength, how = 0.6, "no log of it was recorded"
+        elif not lines:
+            strength, how = 0.5, "its log names no error"
+        else:
+            strength, how = 0.3, "its log speaks of something else"
+        add(mention.found, strength, f"{mention.where} names {mention.host.name} ({how})")
+    return tuple(found.values())

@@ -1,0 +1,222 @@
+"""What an object needs in order to work: the edges along which a fault travels to an alert.
+
+Decides which kinds of relation carry a fault, and how well (`TABLE`). Edges are followed from the
+alerting object outwards and computed when asked; nothing here looks at whether something is broken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from services.context_api.domain.dependencies import Dependencies
+from services.context_api.domain.graph import Graph
+from services.context_api.domain.kube import WORKLOADS, at, entries, flat, mapping, pod_spec, selects, text
+from services.context_api.domain.references import references
+from services.context_api.domain.snapshot import Body, KubeObject
+
+TABLE: dict[str, float] = {
+    "owner": 1.0,
+    "selects": 0.95,
+    "backend": 0.95,
+    "scales": 0.9,
+    "protects": 0.9,
+    "config": 0.8,
+    "secret": 0.8,
+    "volume": 0.85,
+    "account": 0.6,
+    "class": 0.8,
+    "node": 0.6,
+    "heard": 0.9,
+    "named": 0.7,
+    "contains": 0.9,
+    "owned": 0.9,
+}
+"""How well a fault at the far end explains a fault here, by relation alone; `docs/triage.md` says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """`to` is needed by the object that was asked about."""
+
+    to: KubeObject
+    relation: str
+    how: str
+
+    @property
+    def strength(self) -> float:
+        return TABLE[self.relation]
+
+
+class Needs:
+    """Edges per object, computed once when asked."""
+
+    def __init__(self, graph: Graph, deps: Dependencies) -> None:
+        self._graph, self._deps = graph, deps
+        self._known: dict[int, list[Edge]] = {}
+
+    def of(self, obj: KubeObject) -> list[Edge]:
+        """What `obj` needs, each object once, by its strongest relation."""
+        if id(obj) not in self._known:
+            best: dict[int, Edge] = {}
+            for edge in self._edges(obj):
+                held = best.get(id(edge.to))
+                if edge.to is not obj and (held is None or held.strength < edge.strength):
+                    best[id(edge.to)] = edge
+            self._known[id(obj)] = list(best.values())
+        return self._known[id(obj)]
+
+    def _edges(self, obj: KubeObject) -> Iterator[Edge]:
+        top = self._graph.top(obj)
+        if top is not obj:
+            yield Edge(top, "owner", f"{top.kind} {top.name} owns {obj.kind} {obj.name}")
+        match obj.kind:
+            case "Service":
+                yield from (
+                    Edge(w, "selects", f"Service {obj.name} selects its pods")
+                    for w in self._graph.behind(obj)
+                )
+            case (
+                "Ingress"
+                | "Route"
+                | "HTTPRoute"
+                | "GRPCRoute"
+                | "TCPRoute"
+                | "VirtualService"
+                | "IngressRoute"
+            ):
+                yield from self._backends(obj)
+            case "HorizontalPodAutoscaler" | "ScaledObject" | "VerticalPodAutoscaler":
+                yield from self._scaled(obj)
+            case "PodDisruptionBudget":
+                yield from self._protected(obj)
+            case "PersistentVolumeClaim":
+                yield from self._volume(obj)
+            case "Node":
+                yield from self._on_node(obj)
+            case "Namespace":
+                yield from self._inside(obj)
+            case _:
+                pass
+        workloads = self._graph.workloads_of(obj)
+        for workload in workloads:
+            if workload is not obj and obj.kind not in WORKLOADS:
+                yield Edge(workload, "owned", f"{obj.kind} {obj.name} owns it")
+            yield from self._of_workload(workload)
+        if workloads:
+            yield from self._dependencies(obj)
+            yield from self._places(obj)
+
+    def _of_workload(self, workload: KubeObject) -> Iterator[Edge]:
+        relations = {
+            "ConfigMap": "config",
+            "Secret": "secret",
+            "PersistentVolumeClaim": "volume",
+            "ServiceAccount": "account",
+        }
+        for reference in references(pod_spec(workload)):
+            relation = relations.get(reference.kind)
+            if relation is None:
+                continue
+            found = self._graph.get(reference.kind, workload.namespace, reference.name)
+            if found is not None:
+                yield Edge(found, relation, f"{workload.kind} {workload.name} uses it ({reference.where})")
+
+    def _dependencies(self, top: KubeObject) -> Iterator[Edge]:
+        for said in self._deps.spoken(top):
+            if said.found is not None and said.host is not None:
+                yield Edge(
+                    said.found, "heard", f"the log of {top.kind} {top.name} complains about {said.host.name}"
+                )
+        for mention in self._deps.configured(top):
+            if mention.found is not None:
+                yield Edge(mention.found, "named", f"{mention.where} names {mention.host.name}")
+
+    def _places(self, top: KubeObject) -> Iterator[Edge]:
+        for pod in self._graph.pods_of(top):
+            node = self._graph.get("Node", None, text(pod.spec.get("nodeName")))
+            if node is not None:
+                yield Edge(node, "node", f"pod {pod.name} runs on it")
+            for reference in references(pod.spec):
+                if reference.kind == "PersistentVolumeClaim":
+                    claim = self._graph.get("PersistentVolumeClaim", pod.namespace, reference.name)
+                    if claim is not None:
+                        yield Edge(claim, "volume", f"pod {pod.name} uses it ({reference.where})")
+
+    def _backends(self, obj: KubeObject) -> Iterator[Edge]:
+        for namespace, name in backend_services(obj):
+            service = self._graph.get("Service", namespace, name)
+            if service is not None:
+                yield Edge(service, "backend", f"{obj.kind} {obj.name} sends traffic to it")
+        for tls in entries(obj.spec.get("tls")):
+            secret = self._graph.get("Secret", obj.namespace, text(tls.get("secretName")))
+            if secret is not None:
+                yield Edge(secret, "secret", f"{obj.kind} {obj.name} serves its certificate")
+
+    def _scaled(self, obj: KubeObject) -> Iterator[Edge]:
+        reference = mapping(obj.spec.get("scaleTargetRef")) or mapping(obj.spec.get("targetRef"))
+        target = self._graph.get(
+            text(reference.get("kind")) or "Deployment", obj.namespace, text(reference.get("name"))
+        )
+        if target is not None:
+            yield Edge(self._graph.top(target), "scales", f"{obj.kind} {obj.name} scales it")
+
+    def _protected(self, obj: KubeObject) -> Iterator[Edge]:
+        seen: set[int] = set()
+        for pod in self._graph.pods:
+            if pod.namespace == obj.namespace and selects(obj.spec.get("selector"), flat(pod.labels)):
+                top = self._graph.top(pod)
+                if id(top) not in seen:
+                    seen.add(id(top))
+                    yield Edge(top, "protects", f"PodDisruptionBudget {obj.name} selects its pods")
+
+    def _volume(self, obj: KubeObject) -> Iterator[Edge]:
+        volume = self._graph.get("PersistentVolume", None, text(obj.spec.get("volumeName")))
+        if volume is not None:
+            yield Edge(volume, "volume", f"claim {obj.name} is bound to it")
+        storage = self._graph.get("StorageClass", None, text(obj.spec.get("storageClassName")))
+        if storage is not None:
+            yield Edge(storage, "class", f"claim {obj.name} asks for it")
+
+    def _on_node(self, obj: KubeObject) -> Iterator[Edge]:
+        for pod in self._graph.pods:
+            if pod.spec.get("nodeName") == obj.name:
+                yield Edge(self._graph.top(pod), "contains", f"its pod {pod.name} runs on node {obj.name}")
+
+    def _inside(self, obj: KubeObject) -> Iterator[Edge]:
+        for other in self._graph.snapshot.objects:
+            if other.namespace == obj.name:
+                yield Edge(other, "contains", f"it lies in namespace {obj.name}")
+
+
+def backend_services(obj: KubeObject) -> Iterator[tuple[str | None, str]]:
+    """(namespace, name) of the Services an Ingress, Route or HTTPRoute sends traffic to."""
+    spec = obj.spec
+    for backend in _raw_backends(spec):
+        name = (
+            text(at(backend, "service", "name"))
+            or text(backend.get("serviceName"))
+            or text(backend.get("name"))
+        )
+        host = text(at(backend, "destination", "host"))
+        if host:
+            labels = host.split(".")
+            yield (labels[1] if len(labels) > 1 else obj.namespace), labels[0]
+        elif name and text(backend.get("kind") or "Service") == "Service":
+            yield text(backend.get("namespace")) or obj.namespace, name
+
+
+def _raw_backends(spec: Body) -> Iterator[Body]:
+    for field in ("defaultBackend", "backend", "to"):
+        if mapping(spec.get(field)):
+            yield mapping(spec[field])
+    yield from entries(spec.get("alternateBackends"))
+    for rule in entries(spec.get("rules")):
+        for path in entries(mapping(rule.get("http")).get("paths")):
+            yield mapping(path.get("backend"))
+        yield from entries(rule.get("backendRefs"))
+    for protocol in ("http", "tcp", "tls"):
+        for rule in entries(spec.get(protocol)):
+            yield from entries(rule.get("route"))
+    for route in entries(spec.get("routes")):
+        yield from entries(route.get("services"))

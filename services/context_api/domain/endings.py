@@ -1,0 +1,160 @@
+"""How a container came to its end: exit code, who killed it, its last words.
+
+Decides what an ending means and which ended containers count as crashing now; the analyzers decide
+whom to tell. Source of the codes: POSIX shells (126, 127, 128+signal) and the container runtimes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from services.context_api.domain import evidence
+from services.context_api.domain.containers import BACK_OFF_RESET, Container, ends_again_and_again, is_ready
+from services.context_api.domain.dependencies import PODS_READ
+from services.context_api.domain.events import Event
+from services.context_api.domain.evidence import Fact
+from services.context_api.domain.graph import Graph
+from services.context_api.domain.kube import number, text
+from services.context_api.domain.logs import Line, clusters, cut, is_narrative, last_lines, telling
+from services.context_api.domain.redact import redact
+from services.context_api.domain.scene import Scene
+from services.context_api.domain.snapshot import KubeObject, parse_time
+
+EXIT_CODES = {
+    0: "it ended by itself, though it should keep running",
+    1: "application error",
+    2: "application error or wrong arguments",
+    126: "command found but not executable",
+    127: "command not found",
+    128: "the runtime could not start it",
+    130: "SIGINT",
+    132: "SIGILL, an instruction this processor lacks",
+    134: "SIGABRT, the program aborted itself",
+    135: "SIGBUS",
+    136: "SIGFPE",
+    137: "SIGKILL",
+    139: "SIGSEGV, invalid memory access",
+    143: "SIGTERM",
+    255: "application error",
+}
+CANNOT_START = frozenset(
+    {"RunContainerError", "StartError", "ContainerCannotRun", "CreateContainerError", "PostStartHookError"}
+)
+
+
+def exit_code(container: Container) -> int | None:
+    """Exit code of the newest ending; None when nothing has ended."""
+    end = container.last_end
+    return number(end.get("exitCode")) if "exitCode" in end else None
+
+
+def meaning(code: int) -> str:
+    """What an exit code says; codes above 128 are signals."""
+    if code in EXIT_CODES:
+        return EXIT_CODES[code]
+    return f"signal {code - 128}" if 128 < code < 160 else "application error"
+
+
+def out_of_memory(container: Container) -> bool:
+    return text(container.last_end.get("reason")) == "OOMKilled"
+
+
+def crashing(container: Container, now: datetime) -> bool:
+    """Whether the container is in a crash loop now: waiting out a back-off, ended, or up again for too short a time."""
+    reason = container.waiting_reason
+    if reason == "CrashLoopBackOff" or reason in CANNOT_START:
+        return True
+    policy = text(container.pod.spec.get("restartPolicy")) or "Always"
+    code = exit_code(container)
+    if container.terminated:
+        if container.role == "init":
+            return bool(code) and policy != "Never"
+        return (code != 0 and policy != "Never") or (
+            code == 0 and policy == "Always" and container.restarts > 0
+        )
+    if not container.running or code is None or not ends_again_and_again(container, now):
+        return False
+    if container.role == "init" or (code == 0 and policy != "Always"):
+        return False
+    started = container.started_at
+    young = started is None or now - started < BACK_OFF_RESET
+    return young and (container.restarts >= 3 or (container.restarts >= 1 and not container.ready))
+
+
+def killed_by_probe(graph: Graph, container: Container) -> Event | None:
+    """The kubelet's word that it killed the container for a failed liveness or startup probe."""
+    for event in reversed(graph.events_about(container.pod)):
+        if event.reason == "Killing" and "probe" in event.message:
+            named = (
+                event.in_container(container.name) or f"Container {container.name} failed" in event.message
+            )
+            if named or not event.field_path:
+                return event
+    return None
+
+
+def last_words(scene: Scene, containers: Sequence[Container]) -> tuple[list[Line], list[Fact]]:
+    """The telling lines of what ended, and where they stand: previous logs, current logs, termination messages."""
+    texts: list[str] = []
+    facts: list[Fact] = []
+    chosen = sorted(containers, key=lambda c: (is_ready(c.pod), c.pod.name))[:PODS_READ]
+    for container in chosen:
+        logs = [
+            log
+            for log in scene.snapshot.logs_of(container.pod.namespace, container.pod.name)
+            if log.container == container.name
+        ]
+        for log in sorted(logs, key=lambda g: g.previous):
+            lines = telling(clusters([log.text])) or _end_of(log.text)
+            if lines:
+                facts.append(evidence.log_lines(container.pod, container.name, lines, previous=log.previous))
+            texts.append(log.text)
+        message = text(container.last_end.get("message"))
+        if message and not logs:
+            texts.append(message)
+    lines = telling(clusters(texts))
+    return lines or [line for log in texts[-1:] for line in _end_of(log)], facts[:4]
+
+
+def _end_of(log: str) -> list[Line]:
+    """The last line, when no line looks like an error."""
+    return [Line(redact(cut(line)), 1, 1) for line in last_lines(log, 1) if not is_narrative(line)]
+
+
+def quoted(lines: Iterable[Line], most: int = 2) -> str:
+    """Log lines for a sentence: `FATAL: …` (×3)."""
+    shown = [f"`{cut(line.text, 240)}`" + (f" (×{line.count})" if line.count > 1 else "") for line in lines]
+    return "; ".join(shown[:most])
+
+
+def ended_fact(container: Container) -> Fact:
+    """The newest termination as evidence."""
+    current = bool(container.terminated)
+    field = "state" if current else "lastState"
+    end = {k: v for k, v in container.last_end.items() if k in ("exitCode", "reason", "signal", "message")}
+    code = exit_code(container)
+    return evidence.field(
+        container.pod,
+        f"status.containerStatuses[{container.name}].{field}.terminated",
+        end,
+        f"{container} of pod {container.pod.name} ended with exit code {code} ({text(end.get('reason')) or 'no reason given'}), "
+        f"{container.restarts} restarts",
+        parse_time(container.last_end.get("finishedAt")),
+    )
+
+
+def began(scene: Scene, pods: Iterable[KubeObject], reasons: frozenset[str]) -> datetime | None:
+    """When trouble with these pods began: the first event of these reasons, or losing readiness."""
+    moments: list[datetime] = []
+    for pod in pods:
+        moments += [e.first for e in scene.graph.events_about(pod) if e.reason in reasons and e.first]
+        for raw in pod.status.get("conditions") or []:
+            if (
+                isinstance(raw, dict)
+                and raw.get("type") in ("Ready", "Initialized")
+                and raw.get("status") == "False"
+            ):
+                moment = parse_time(raw.get("lastTransitionTime"))
+                moments += [moment] if moment else []
+    return min(moments, default=None)

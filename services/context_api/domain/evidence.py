@@ -1,0 +1,166 @@
+"""Makes evidence: one observed fact with an id that follows from its content.
+
+Decides what a fact's body is and what is cut or hidden; which facts matter is the analyzers' business.
+What grows while nothing changes (restart counts, event counts, times) stands in the summary or in
+`observed_at`, not in the hashed body: the same fact keeps its id in every snapshot that shows it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from libs.contracts.evidence import EvidenceItem, EvidenceKind
+from libs.contracts.target import Target
+from services.context_api.domain.events import Event
+from services.context_api.domain.kube import mapping
+from services.context_api.domain.logs import Line, cut
+from services.context_api.domain.redact import redact, value_of
+from services.context_api.domain.snapshot import KubeObject, Snapshot
+
+LONGEST_TEXT = 2000
+"""Characters kept of one string inside a body."""
+
+MOST_ENTRIES = 40
+"""Entries kept of one list or map inside a body."""
+
+DEEPEST = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One observed fact, before it is numbered and hashed."""
+
+    kind: EvidenceKind
+    about: KubeObject | None
+    summary: str
+    body: Mapping[str, Any]
+    at: datetime | None = None
+
+
+def field(obj: KubeObject, path: str, value: object, summary: str, at: datetime | None = None) -> Fact:
+    """A field of an object as the API server printed it."""
+    return Fact(EvidenceKind.object, obj, summary, {"path": path, "value": value}, at)
+
+
+def event(obj: KubeObject, seen: Event) -> Fact:
+    """An event about an object."""
+    times = f" (×{seen.count})" if seen.count > 1 else ""
+    return Fact(
+        EvidenceKind.event,
+        obj,
+        f"event {seen.reason}{times}: {cut(redact(seen.message))}",
+        {
+            "reason": seen.reason,
+            "message": redact(cut(seen.message, LONGEST_TEXT)),
+            "type": seen.type,
+            "from": seen.component,
+        },
+        seen.last,
+    )
+
+
+def log_lines(pod: KubeObject, container: str, lines: list[Line], *, previous: bool) -> Fact:
+    """The telling lines of one container's log."""
+    which = "previous log" if previous else "log"
+    shown = "; ".join(f"{line.text}" + (f" (×{line.count})" if line.count > 1 else "") for line in lines[:3])
+    return Fact(
+        EvidenceKind.log,
+        pod,
+        f"{which} of {container}: {cut(shown, 900)}",
+        {"container": container, "previous": previous, "lines": [line.text for line in lines]},
+    )
+
+
+def change(obj: KubeObject, summary: str, body: Mapping[str, Any], at: datetime | None) -> Fact:
+    """That an object was changed, and how."""
+    return Fact(EvidenceKind.change, obj, summary, body, at)
+
+
+def target_of(obj: KubeObject, cluster: str) -> Target | None:
+    """The object's target; None when its recorded name is none an API server would take."""
+    try:
+        return obj.target(cluster)
+    except ValidationError:
+        return None
+
+
+def item(fact: Fact, snapshot: Snapshot) -> EvidenceItem:
+    """Number and hash a fact."""
+    body = {str(k): bounded(v, str(k)) for k, v in fact.body.items()}
+    canonical = _canonical(body)
+    target = target_of(fact.about, snapshot.cluster) if fact.about else None
+    identity = "\x00".join([snapshot.source, fact.kind, str(target), canonical])
+    age = (snapshot.captured_at - fact.at).total_seconds() if fact.at else None
+    return EvidenceItem(
+        id=f"ev-{hashlib.sha256(identity.encode(errors='surrogatepass')).hexdigest()[:16]}",
+        source=snapshot.source,
+        kind=fact.kind,
+        target=target,
+        observed_at=fact.at,
+        freshness_s=max(age, 0.0) if age is not None else None,
+        content_hash=hashlib.sha256(canonical.encode(errors="surrogatepass")).hexdigest(),
+        summary=cut(fact.summary, 1200),
+        body=body,
+    )
+
+
+def _canonical(body: Mapping[str, Any]) -> str:
+    return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=str)
+
+
+def bounded(value: object, name: str = "", depth: int = 0) -> Any:
+    """A copy that is finite, printable and free of secrets; what was left out is said."""
+    if isinstance(value, str):
+        kept = value_of(name, value)
+        return (
+            kept
+            if len(kept) <= LONGEST_TEXT
+            else f"{kept[:LONGEST_TEXT]}… [{len(kept) - LONGEST_TEXT} characters cut]"
+        )
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        return value if value == value and abs(value) != float("inf") else str(value)
+    if depth >= DEEPEST:
+        return "… [deeper levels cut]"
+    if isinstance(value, Mapping):
+        return _bounded_map(value, depth)
+    if isinstance(value, list | tuple):
+        kept_items = [bounded(v, name, depth + 1) for v in value[:MOST_ENTRIES]]
+        return (
+            kept_items
+            if len(value) <= MOST_ENTRIES
+            else [*kept_items, f"… [{len(value) - MOST_ENTRIES} more]"]
+        )
+    return str(value)
+
+
+def _bounded_map(value: Mapping[Any, Any], depth: int) -> dict[str, Any]:
+    # An environment variable is two fields, `name` and `value`: the name decides about the value.
+    label = value.get("name") if "value" in value else None
+    kept = {}
+    for key in list(value)[:MOST_ENTRIES]:
+        name = label if key == "value" and isinstance(label, str) else str(key)
+        kept[str(key)] = bounded(value[key], name, depth + 1)
+    if len(value) > MOST_ENTRIES:
+        kept["…"] = f"[{len(value) - MOST_ENTRIES} more]"
+    return kept
+
+
+def slim(obj: KubeObject, *paths: str) -> dict[str, Any]:
+    """Some fields of an object's body by dotted path, for evidence that shows several at once."""
+    shown: dict[str, Any] = {}
+    for path in paths:
+        value: Any = obj.body
+        for step in path.split("."):
+            value = mapping(value).get(step)
+        if value is not None:
+            shown[path] = value
+    return shown

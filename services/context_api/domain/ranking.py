@@ -1,0 +1,227 @@
+"""Orders observations into causes: what explains the alert, comes first in time, and is explained by nothing else.
+
+Decides score, confidence and order. The weights stand in one table; `docs/triage.md` gives their reasons.
+Which observation explains which was decided in `causality.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from libs.contracts.causes import FindingSeverity
+from services.context_api.domain.causality import Causality, Link
+from services.context_api.domain.changes import last_edit
+from services.context_api.domain.observation import Observation
+from services.context_api.domain.relation import Relations
+from services.context_api.domain.scene import Scene
+from services.context_api.domain.snapshot import KubeObject
+
+WEIGHTS: dict[str, float] = {
+    "certainty": 1.0,
+    "relation": 1.0,
+    "covers": 0.6,
+    "upstream": 0.4,
+    "precedes": 0.2,
+    "changed": 0.3,
+    "critical": 0.2,
+    "explained": -1.2,
+    "bystander": -0.6,
+}
+"""What each fact about a candidate adds to its score."""
+
+CHANGE_WINDOW = timedelta(hours=1)
+"""An edit this long before the first symptom counts as recent. A guess; most incidents follow a change by minutes."""
+
+COINCIDENCE = 0.25
+"""Nearness given to a fault that only shares the alert's namespace and time."""
+
+AROUND_BEFORE, AROUND_AFTER = timedelta(minutes=30), timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """One candidate with its score taken apart."""
+
+    index: int
+    observation: Observation
+    score: float
+    parts: dict[str, float]
+    nearness: float
+    effects: tuple[int, ...]
+    explained: float
+    confidence: float
+    basis: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """What the alert is about, when anybody said so."""
+
+    target: KubeObject | None
+    namespace: str | None
+    onset: datetime | None
+    named: bool
+    """Whether a target was named at all (it may be missing from the evidence)."""
+
+
+def rank(scene: Scene, tree: Causality, relations: Relations, alert: Alert) -> list[Ranked]:
+    """Candidates that may be the cause, best first; none that has nothing to do with the alert."""
+    seen = tree.observations
+    nearness = [_nearness(o, relations, alert) for o in seen]
+    chain = _chain(tree, nearness, relations, alert)
+    first = min((seen[i].onset for i in chain if seen[i].onset), default=None)  # type: ignore[type-var]
+    candidates = [
+        _judge(scene, tree, index, nearness[index], chain, first)
+        for index, o in enumerate(seen)
+        if o.severity is not FindingSeverity.info and nearness[index] > 0 and _counts(tree, index, relations)
+    ]
+    candidates.sort(key=lambda r: (-round(r.score, 6), r.observation.key))
+    return _with_rivals(tree, candidates)
+
+
+def _nearness(seen: Observation, relations: Relations, alert: Alert) -> float:
+    if not alert.named:
+        return 1.0
+    near = relations.nearness(seen.about)
+    if near or seen.latent:
+        return near
+    if seen.about.namespace is None or seen.about.namespace != alert.namespace:
+        return 0.0
+    # The alert's object may be gone from the evidence, or depend on this in a way nobody wrote down.
+    if alert.target is None:
+        return COINCIDENCE
+    if alert.onset and seen.onset and alert.onset - AROUND_BEFORE <= seen.onset <= alert.onset + AROUND_AFTER:
+        return COINCIDENCE
+    return 0.0
+
+
+def _counts(tree: Causality, index: int, relations: Relations) -> bool:
+    """Latent observations count when they explain something, or the alert is about their own object."""
+    seen = tree.observations[index]
+    return not seen.latent or bool(tree.effects.get(index)) or relations.nearness(seen.about) >= 0.99
+
+
+def _chain(tree: Causality, nearness: Sequence[float], relations: Relations, alert: Alert) -> set[int]:
+    """The symptoms to be explained: those of the alerting object and what explains them; else all that are near."""
+    seen = tree.observations
+    real = [i for i, o in enumerate(seen) if not o.latent and o.severity is not FindingSeverity.info]
+    if not alert.named:
+        return set(real)
+    own = [i for i in real if relations.nearness(seen[i].about) >= 0.99]
+    if not own:
+        return {i for i in real if nearness[i] > 0}
+    causes_of: dict[int, list[int]] = {}
+    for link in tree.links:
+        causes_of.setdefault(link.effect, []).append(link.cause)
+    chain, todo = set(own), list(own)
+    while todo:
+        new = [c for c in causes_of.get(todo.pop(), []) if c not in chain]
+        chain.update(new)
+        todo += new
+    return chain
+
+
+def _judge(
+    scene: Scene, tree: Causality, index: int, near: float, chain: set[int], first: datetime | None
+) -> Ranked:
+    seen = tree.observations[index]
+    effects = tree.all_effects(index)
+    inside = [e for e in effects if e in chain]
+    others = [e for e in inside if tree.observations[e].about is not seen.about]
+    link = tree.explained_by.get(index)
+    explained = link.strength if link else 0.0
+    edited = _changed_before(scene, seen, first)
+    symptoms = len(chain - {index}) or 1
+    facts = {
+        "certainty": seen.certainty,
+        "relation": near,
+        "covers": len(inside) / symptoms if index in chain or inside else 0.0,
+        "upstream": 1.0 if others and not link else 0.0,
+        "precedes": 1.0 if _precedes(seen, [tree.observations[e] for e in inside]) else 0.0,
+        "changed": 1.0 if edited else 0.0,
+        "critical": 1.0 if seen.severity is FindingSeverity.critical else 0.0,
+        "explained": explained,
+        "bystander": 0.0 if index in chain or inside else 1.0,
+    }
+    parts = {name: WEIGHTS[name] * value for name, value in facts.items()}
+    return Ranked(
+        index=index,
+        observation=seen,
+        score=sum(parts.values()),
+        parts=parts,
+        nearness=near,
+        effects=tuple(effects),
+        explained=explained,
+        confidence=_confidence(seen, near, explained, facts),
+        basis=_basis(tree, seen, near, inside, edited, link),
+    )
+
+
+def _precedes(seen: Observation, effects: Sequence[Observation]) -> bool:
+    known = [e.onset for e in effects if e.onset]
+    return seen.onset is not None and bool(known) and seen.onset <= min(known)
+
+
+def _changed_before(scene: Scene, seen: Observation, first: datetime | None) -> datetime | None:
+    """When its object was edited, if that was shortly before the first symptom."""
+    edit = last_edit(seen.about)
+    moment = first or scene.onset or scene.now
+    if edit is None or not moment - CHANGE_WINDOW <= edit.at <= moment + timedelta(minutes=1):
+        return None
+    return edit.at
+
+
+def _confidence(seen: Observation, near: float, explained: float, facts: dict[str, float]) -> float:
+    """How sure that this is the cause: the reason's own certainty, dimmed by distance and by a better explanation."""
+    value = seen.certainty * (0.55 + 0.45 * near) * (1 - 0.75 * explained)
+    value += 0.04 * facts["covers"] + 0.03 * facts["precedes"] + 0.03 * facts["changed"]
+    if facts["bystander"]:
+        value *= 0.6
+    return round(min(max(value, 0.02), 0.97), 2)
+
+
+def _basis(
+    tree: Causality,
+    seen: Observation,
+    near: float,
+    inside: Sequence[int],
+    edited: datetime | None,
+    explained: Link | None,
+) -> tuple[str, ...]:
+    basis = list(seen.basis)
+    if inside:
+        basis.append(f"accounts for {len(inside)} other finding{'s' if len(inside) > 1 else ''}")
+    if edited:
+        basis.append(
+            f"{seen.about.kind} {seen.about.name} was edited at {edited:%Y-%m-%d %H:%M:%S} UTC, before the first symptom"
+        )
+    if near <= COINCIDENCE:
+        basis.append("against it: only namespace and time connect it with the alert")
+    if explained is not None:
+        better = tree.observations[explained.cause]
+        basis.append(f"against it: {better.reason} of {better.about} explains it")
+    sources = {fact.kind for fact in seen.facts}
+    basis.append(
+        f"{len(seen.facts)} piece{'s' if len(seen.facts) != 1 else ''} of evidence, {len(sources)} kind{'s' if len(sources) != 1 else ''}"
+    )
+    return tuple(basis)
+
+
+def _with_rivals(tree: Causality, ranked: list[Ranked]) -> list[Ranked]:
+    """Two unconnected candidates of nearly equal score make each other less sure."""
+    if len(ranked) < 2 or ranked[0].score - ranked[1].score > 0.15:
+        return ranked
+    first, second = ranked[0], ranked[1]
+    if (
+        second.index in first.effects
+        or first.index in second.effects
+        or first.observation.about is second.observation.about
+    ):
+        return ranked
+    note = (f"against it: {second.observation.reason} of {second.observation.about} is nearly as likely",)
+    return [
+        replace(first, confidence=round(first.confidence * 0.85, 2), basis=first.basis + note),
+        *ranked[1:],
+    ]

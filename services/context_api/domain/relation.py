@@ -1,0 +1,84 @@
+"""How an object relates to the alerting one, and the path between them.
+
+Decides only nearness: the best product of edge strengths from the alert outwards. An unrelated fault
+never outranks a related one (`ranking.py`).
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from services.context_api.domain.observation import Observation
+from services.context_api.domain.scene import Scene
+from services.context_api.domain.snapshot import KubeObject
+
+FAINTEST = 0.15
+MOST_VISITED = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How an object was reached from the alert."""
+
+    obj: KubeObject
+    nearness: float
+    came_from: KubeObject | None
+    how: str
+
+
+class Relations:
+    """Objects reached from the alerting one; empty when there is none."""
+
+    def __init__(self, steps: dict[int, Step]) -> None:
+        self._steps = steps
+
+    def nearness(self, obj: KubeObject) -> float:
+        """1 for the alerting object, 0 for one that no edge leads to."""
+        step = self._steps.get(id(obj))
+        return step.nearness if step else 0.0
+
+    def path(self, obj: KubeObject) -> list[KubeObject]:
+        """From `obj` to the alerting object."""
+        path: list[KubeObject] = []
+        here: KubeObject | None = obj
+        while here is not None and id(here) in self._steps and len(path) < 20:
+            path.append(here)
+            here = self._steps[id(here)].came_from
+        return path
+
+
+def relate(scene: Scene, starts: Sequence[KubeObject], observations: Sequence[Observation]) -> Relations:
+    """Follow needs, blame and accounts outwards from the alerting objects, strongest way first."""
+    named: dict[int, list[tuple[KubeObject, float, str]]] = {}
+    for seen in observations:
+        for blame in seen.blames:
+            named.setdefault(id(seen.about), []).append((blame.on, blame.strength, blame.why))
+        for claim in seen.explains:
+            named.setdefault(id(claim.about), []).append((seen.about, claim.strength, claim.why))
+    steps: dict[int, Step] = {}
+    order = 0
+    queue: list[tuple[float, int, Step]] = []
+    for start in starts:
+        heapq.heappush(queue, (-1.0, order, Step(start, 1.0, None, "")))
+        order += 1
+    while queue and len(steps) < MOST_VISITED:
+        _, _, step = heapq.heappop(queue)
+        if id(step.obj) in steps:
+            continue
+        steps[id(step.obj)] = step
+        for to, strength, how in _outwards(scene, step, named):
+            nearness = step.nearness * strength
+            if id(to) not in steps and nearness >= FAINTEST:
+                order += 1
+                heapq.heappush(queue, (-nearness, order, Step(to, nearness, step.obj, how)))
+    return Relations(steps)
+
+
+def _outwards(
+    scene: Scene, step: Step, named: dict[int, list[tuple[KubeObject, float, str]]]
+) -> list[tuple[KubeObject, float, str]]:
+    # What else runs on a node or lies in a namespace matters only when the alert is about that node or namespace.
+    edges = [e for e in scene.needs.of(step.obj) if e.relation != "contains" or step.came_from is None]
+    return [*named.get(id(step.obj), []), *((e.to, e.strength, e.how) for e in edges)]

@@ -1,0 +1,42 @@
+"""What analyzers are given: one snapshot's graph, with the slower readings filled in when asked."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import cached_property
+
+from services.context_api.domain.dependencies import Dependencies
+from services.context_api.domain.edges import Needs
+from services.context_api.domain.graph import Graph
+from services.context_api.domain.rollouts import Rollouts
+from services.context_api.domain.snapshot import KubeObject, Snapshot
+
+
+class Scene:
+    """Everything an analyzer may look at. `onset` is when the alert began, when anybody said so."""
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        *,
+        target: KubeObject | None = None,
+        onset: datetime | None = None,
+        graph: Graph | None = None,
+    ) -> None:
+        self.graph = graph or Graph(snapshot)
+        self.snapshot = self.graph.snapshot
+        self.now = snapshot.captured_at
+        self.target = target
+        self.onset = onset
+
+    @cached_property
+    def deps(self) -> Dependencies:
+        return Dependencies(self.graph)
+
+    @cached_property
+    def needs(self) -> Needs:
+        return Needs(self.graph, self.deps)
+
+    @cached_property
+    def rollouts(self) -> Rollouts:
+        return Rollouts(self.graph)

@@ -1,0 +1,192 @@
+"""Finds causes: runs the analyzers over one snapshot, links what they saw, ranks it, writes it down.
+
+Decides what is answered when nothing is found, and which observations become visible. Pure: the clock
+is the snapshot's. Wording of single findings is the analyzers', order is `ranking.py`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from pydantic import ValidationError
+
+from libs.contracts.causes import Cause, CausesAnswer, Confidence, Finding, FindingsAnswer, FindingSeverity
+from libs.contracts.evidence import EvidenceItem
+from libs.contracts.target import Target
+from services.context_api.domain import evidence, verdict
+from services.context_api.domain.analyzers import EXPLAINERS, SYMPTOMS
+from services.context_api.domain.causality import Causality, connect
+from services.context_api.domain.graph import Graph
+from services.context_api.domain.logs import cut
+from services.context_api.domain.observation import Observation
+from services.context_api.domain.ranking import Alert, Ranked, rank
+from services.context_api.domain.relation import Relations, relate
+from services.context_api.domain.resolve import owner_by_name
+from services.context_api.domain.scene import Scene
+from services.context_api.domain.snapshot import KubeObject, Snapshot
+
+MOST_CAUSES = 10
+MOST_FINDINGS = 200
+LONGEST_TEXT = 1500
+
+
+def find_causes(
+    snapshot: Snapshot,
+    *,
+    target: Target | None = None,
+    onset: datetime | None = None,
+    graph: Graph | None = None,
+) -> CausesAnswer:
+    """The ranked causes of what is wrong with `target`, or with anything when no target is named.
+
+    Args:
+        onset: when the alert began; narrows what counts as recent.
+        graph: a graph of this snapshot that is already built.
+    """
+    graph = graph or Graph(snapshot)
+    about = locate(graph, target)
+    scene = Scene(snapshot, target=about, onset=onset, graph=graph)
+    seen = observe(scene)
+    tree = connect(scene, seen)
+    alert = Alert(about, target.namespace if target else None, onset, named=target is not None)
+    relations = relate(scene, _starts(graph, about), seen)
+    ranked = rank(scene, tree, relations, alert)[:MOST_CAUSES]
+    shown = _visible(tree, ranked)
+    causes = [_cause(scene, tree, relations, alert, one) for one in ranked]
+    no_cause = None if causes else verdict.without_cause(scene, target, about)
+    missing = verdict.not_looked_at(snapshot, target, about)
+    return CausesAnswer(
+        target=target,
+        ranked=causes,
+        no_cause=not causes,
+        no_cause_reason=no_cause,
+        findings=[_finding(snapshot, o) for o in shown],
+        evidence=_evidence(snapshot, shown),
+        not_looked_at=missing,
+        snapshot_at=snapshot.captured_at,
+    )
+
+
+def find_findings(
+    snapshot: Snapshot, *, target: Target | None = None, graph: Graph | None = None
+) -> FindingsAnswer:
+    """Everything seen about `target` and what it needs, or about anything; unranked, worst first."""
+    graph = graph or Graph(snapshot)
+    about = locate(graph, target)
+    scene = Scene(snapshot, target=about, graph=graph)
+    seen = observe(scene)
+    tree = connect(scene, seen)
+    shown = _visible(tree, [])
+    if target is not None:
+        relations = relate(scene, _starts(graph, about), seen)
+        shown = [o for o in shown if relations.nearness(o.about) > 0]
+    return FindingsAnswer(
+        target=target,
+        findings=[_finding(snapshot, o) for o in shown],
+        evidence=_evidence(snapshot, shown),
+        not_looked_at=verdict.not_looked_at(snapshot, target, about),
+        snapshot_at=snapshot.captured_at,
+    )
+
+
+def observe(scene: Scene) -> list[Observation]:
+    """All observations, in an order that does not depend on the order of the input."""
+    seen = [o for analyzer in SYMPTOMS for o in analyzer(scene)]
+    seen.sort(key=lambda o: o.key)
+    seen += [o for analyzer in EXPLAINERS for o in analyzer(scene, tuple(seen))]
+    unique = {o.key: o for o in seen if evidence.target_of(o.about, scene.snapshot.cluster) is not None}
+    return [unique[key] for key in sorted(unique)]
+
+
+def locate(graph: Graph, target: Target | None) -> KubeObject | None:
+    """The target's object; for a pod that is gone, the workload its name tells."""
+    if target is None:
+        return None
+    found = graph.find(target.kind, target.namespace, target.name)
+    return found or owner_by_name(graph, target.kind, target.namespace, target.name)
+
+
+def _starts(graph: Graph, about: KubeObject | None) -> list[KubeObject]:
+    if about is None:
+        return []
+    top = graph.top(about)
+    return [about] if top is about else [about, top]
+
+
+def _visible(tree: Causality, ranked: Sequence[Ranked]) -> list[Observation]:
+    """Real findings, latent ones that explain something, and everything ranked; worst first."""
+    named = {r.index for r in ranked}
+    shown = [
+        o
+        for i, o in enumerate(tree.observations)
+        if not o.latent or i in named or any(not tree.observations[e].latent for e in tree.all_effects(i))
+    ]
+    order = {FindingSeverity.critical: 0, FindingSeverity.warning: 1, FindingSeverity.info: 2}
+    shown.sort(key=lambda o: (order[o.severity], o.key))
+    kept = shown[:MOST_FINDINGS]
+    return kept + [r.observation for r in ranked if r.observation not in kept]
+
+
+def _cause(scene: Scene, tree: Causality, relations: Relations, alert: Alert, one: Ranked) -> Cause:
+    seen, cluster = one.observation, scene.snapshot.cluster
+    effects = [tree.observations[e] for e in one.effects if not tree.observations[e].latent]
+    return Cause(
+        target=seen.about.target(cluster),
+        reason=seen.reason,
+        text=cut(seen.text, LONGEST_TEXT),
+        severity=seen.severity,
+        onset=seen.onset,
+        confidence=Confidence(value=one.confidence, basis=list(one.basis)),
+        evidence_ids=_ids(scene.snapshot, seen),
+        path=[str(o) for o in _path(tree, relations, alert, one)],
+        explains=[f"{o.about}: {o.reason}" for o in effects][:20],
+        remediation=seen.remediation,
+    )
+
+
+def _path(tree: Causality, relations: Relations, alert: Alert, one: Ranked) -> list[KubeObject]:
+    """this → that → the alerting object; without an alert, to the farthest thing it explains."""
+    if alert.named:
+        path = relations.path(one.observation.about)
+        return path or [one.observation.about, *([alert.target] if alert.target is not None else [])]
+    path, here, visited = [one.observation.about], one.index, {one.index}
+    while True:
+        onward = [k for k in tree.effects.get(here, []) if k.effect not in visited]
+        if not onward:
+            return path
+        here = max(onward, key=lambda k: (len(tree.all_effects(k.effect)), k.strength, -k.effect)).effect
+        visited.add(here)
+        if tree.observations[here].about is not path[-1]:
+            path.append(tree.observations[here].about)
+
+
+def _finding(snapshot: Snapshot, seen: Observation) -> Finding:
+    return Finding(
+        target=seen.about.target(snapshot.cluster),
+        reason=seen.reason,
+        text=cut(seen.text, LONGEST_TEXT),
+        severity=seen.severity,
+        onset=seen.onset,
+        analyzer=seen.analyzer,
+        evidence_ids=_ids(snapshot, seen),
+        remediation=seen.remediation,
+    )
+
+
+def _ids(snapshot: Snapshot, seen: Observation) -> list[str]:
+    return list(dict.fromkeys(item.id for item in _items(snapshot, seen)))
+
+
+def _items(snapshot: Snapshot, seen: Observation) -> Iterable[EvidenceItem]:
+    for fact in seen.facts:
+        try:
+            yield evidence.item(fact, snapshot)
+        except ValidationError:
+            # A recorded value the wire cannot carry (a lone surrogate): the fact is not citable.
+            continue
+
+
+def _evidence(snapshot: Snapshot, shown: Sequence[Observation]) -> list[EvidenceItem]:
+    """Everything the shown observations cite, each once."""
+    return list({item.id: item for seen in shown for item in _items(snapshot, seen)}.values())

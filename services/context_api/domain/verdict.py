@@ -1,0 +1,85 @@
+"""Why no cause is named: nothing is wrong, it has healed, or the evidence does not suffice. Three different pieces of news.
+
+Decides which of the three, and says which evidence is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from libs.contracts.causes import NoCause
+from libs.contracts.target import Target
+from services.context_api.domain.containers import containers_of
+from services.context_api.domain.kube import WORKLOADS, entries, replicas
+from services.context_api.domain.scene import Scene
+from services.context_api.domain.snapshot import KubeObject, Snapshot, parse_time
+
+LOOK_BACK = timedelta(hours=1)
+"""Signs of trouble this recent, with everything healthy now, mean that it has healed."""
+
+
+def without_cause(scene: Scene, target: Target | None, about: KubeObject | None) -> NoCause:
+    """Which of the three; asked only when no cause was found."""
+    if not scene.snapshot.objects:
+        return NoCause.insufficient
+    if target is not None and about is None:
+        return NoCause.insufficient
+    if about is not None and _pods_missing(scene, about):
+        return NoCause.insufficient
+    since = (scene.onset or scene.now) - LOOK_BACK
+    if any(moment >= since for moment in _signs(scene, about)):
+        return NoCause.recovered
+    if about is None and scene.snapshot.not_read:
+        return NoCause.insufficient
+    return NoCause.nothing_wrong
+
+
+def _pods_missing(scene: Scene, about: KubeObject) -> bool:
+    """A workload that should have pods, in a recording that holds none of them."""
+    return (
+        about.kind in WORKLOADS - {"Pod", "CronJob", "Job", "DaemonSet"}
+        and replicas(about) > 0
+        and not scene.graph.pods_of(about)
+        and not list(scene.snapshot.of_kind("Pod", about.namespace))
+    )
+
+
+def _signs(scene: Scene, about: KubeObject | None) -> Iterator[datetime]:
+    """Times of past trouble: endings, warnings, losing and regaining readiness."""
+    tops = [scene.graph.top(about)] if about is not None else []
+    if about is not None and about.kind == "Service":
+        tops = scene.graph.behind(about)
+    pods = [p for top in tops for p in scene.graph.pods_of(top)] if about is not None else scene.graph.pods
+    for pod in pods:
+        for container in containers_of(pod):
+            ended = parse_time(container.last_end.get("finishedAt"))
+            if ended and container.role != "init":
+                yield ended
+        created = pod.created_at
+        for raw in entries(pod.status.get("conditions")):
+            moment = parse_time(raw.get("lastTransitionTime"))
+            # Becoming ready the first time is a start; becoming it again is a recovery.
+            if raw.get("type") == "Ready" and moment and created and moment - created > timedelta(minutes=15):
+                yield moment
+    watched = [about, *tops, *pods] if about is not None else pods
+    for obj in watched:
+        for event in scene.graph.events_about(obj):
+            if event.warning and event.last:
+                yield event.last
+
+
+def not_looked_at(snapshot: Snapshot, target: Target | None, about: KubeObject | None) -> list[str]:
+    """What could not be read, and what the answer would have needed."""
+    missing = [str(entry) for entry in snapshot.not_read]
+    if not snapshot.objects:
+        missing.append("objects: the recording holds none")
+    if target is not None and (
+        about is None or about.name != target.name or about.kind.lower() != target.kind.lower()
+    ):
+        missing.append(f"{target}: not in the recording")
+    if snapshot.objects and not snapshot.events:
+        missing.append("events: none recorded")
+    if snapshot.objects and not snapshot.logs:
+        missing.append("logs: none recorded")
+    return missing
