@@ -18,6 +18,7 @@ from alembic.runtime.migration import MigrationContext, RevisionStep
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from libs.storage.connection import libpq_uri
@@ -57,7 +58,7 @@ def migrate(database_url: str, service: str, *, versions: Path | None = None) ->
     try:
         with storage_faults(), engine.begin() as connection:
             _upgrade(connection, scripts, service)
-    except CommandError as error:
+    except (CommandError, SQLAlchemyError) as error:
         raise MigrationFailed(service, str(error)) from error
     finally:
         engine.dispose()
