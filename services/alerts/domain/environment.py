@@ -45,12 +45,15 @@ class Patterns:
     """
 
     def __init__(self, patterns: Sequence[NamespacePattern] = ()) -> None:
+        options = re2.Options()
+        options.log_errors = False  # it would write to stderr, past our log
         self._compiled = []
         for pattern in patterns:
             try:
-                self._compiled.append((re2.compile(pattern.expression), pattern))
+                self._compiled.append((re2.compile(pattern.expression, options), pattern))
             except re2.error as error:
-                raise ValueError(f"pattern {pattern.expression!r} is not RE2: {error}") from error
+                why = error.args[0].decode(errors="replace")
+                raise ValueError(f"pattern {pattern.expression} is not RE2: {why}") from error
 
     def matching(self, namespace: str) -> list[NamespacePattern]:
         return [pattern for compiled, pattern in self._compiled if compiled.fullmatch(namespace)]

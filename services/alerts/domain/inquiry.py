@@ -51,6 +51,15 @@ def attempt_for(
     return attempts + 1, _decision("requested", "new-alert-after-no-cause", f"attempt {attempts + 1}")
 
 
+def attempt_after_rekeying(
+    phase: Phase, attempts: int, policy: InquiryPolicy
+) -> tuple[int | None, Decision | None]:
+    """Another investigation once it is known what an incident is about, if the one before found nothing."""
+    if phase is not Phase.unexplained or attempts >= policy.attempts:
+        return None, None
+    return attempts + 1, _decision("requested", "target-known-now", f"attempt {attempts + 1}")
+
+
 def _decision(outcome: str, reason: str, detail: str = "") -> Decision:
     return Decision(subject="investigation", outcome=outcome, reason=reason, detail=detail)
 

@@ -92,7 +92,7 @@ def _decision(outcome: str, reason: str) -> Decision:
 
 def compose(view: IncidentView, transition: Transition) -> NotificationRequest:
     """The message, frozen from here on: a retry sends the same words."""
-    first = _leading(view.episodes)
+    first = leading(view.episodes)
     priority = most_urgent([episode.priority for episode in view.episodes])
     return NotificationRequest(
         subject=_line(_subject(view, first, priority, transition), _SUBJECT),
@@ -104,7 +104,7 @@ def compose(view: IncidentView, transition: Transition) -> NotificationRequest:
     )
 
 
-def _leading(episodes: Sequence[EpisodeView]) -> EpisodeView:
+def leading(episodes: Sequence[EpisodeView]) -> EpisodeView:
     urgency = list(Priority)
     return min(episodes, key=lambda one: (urgency.index(one.priority), one.starts_at, one.id))
 

@@ -208,7 +208,7 @@ def _open_leniently(body: bytes, complaint: str) -> tuple[str, str, list[bytes |
     Each alert is written out again with the surrogates kept as escapes, so that it is refused alone.
     """
     try:
-        document = json.loads(body, parse_constant=_not_json)
+        document = json.loads(body.decode(), parse_constant=_not_json)
         raws: list[bytes | msgspec.Raw] = [json.dumps(alert).encode() for alert in _alerts_of(document)]
         envelope = msgspec.convert(document | {"alerts": []}, _RawBody)
     except RecursionError:

@@ -122,7 +122,7 @@ _TABLES = (
     CREATE TABLE inquiry (
         incident_id text NOT NULL REFERENCES incident (id) ON DELETE CASCADE,
         attempt integer NOT NULL,
-        request jsonb NOT NULL,
+        request jsonb,
         state text NOT NULL,
         investigation_id text,
         asked_at timestamptz NOT NULL,
@@ -134,13 +134,15 @@ _TABLES = (
         incident_id text NOT NULL REFERENCES incident (id) ON DELETE CASCADE,
         transition text NOT NULL,
         round integer NOT NULL,
-        request jsonb NOT NULL,
+        request jsonb,
         state text NOT NULL,
         notification_id text,
         decided_at timestamptz NOT NULL,
         PRIMARY KEY (incident_id, transition, round)
     )
     """,
+    "COMMENT ON COLUMN inquiry.request IS 'composed and frozen before the first call, so a retry says the same'",
+    "COMMENT ON COLUMN telling.request IS 'composed and frozen before the first call, so a retry says the same'",
 )
 
 

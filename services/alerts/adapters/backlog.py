@@ -1,0 +1,56 @@
+"""Backlog: how many deliveries wait to be drained, known without asking per request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import psycopg
+from sqlalchemy import text
+
+from libs.logs import get_logger
+from libs.storage import Database, StorageUnavailable
+
+# Bounded: past the high-water mark the exact number changes nothing.
+_COUNT = text("SELECT count(*) FROM (SELECT 1 FROM inbox WHERE refused IS NULL LIMIT :enough) AS waiting")
+
+
+class Backlog:
+    """Counted every second; between counts what is committed is added, so it errs towards full."""
+
+    def __init__(
+        self, database: Database, *, high_water: int, every: float, observe: Callable[[int], None]
+    ) -> None:
+        """Args:
+        every: seconds between counts.
+        observe: told each count.
+        """
+        self._database, self._high_water, self._every = database, high_water, every
+        self._observe = observe
+        self._counted = 0
+        self._added = 0
+        self._log = get_logger("services.alerts.backlog")
+
+    def is_full(self) -> bool:
+        return self._counted + self._added >= self._high_water
+
+    def add(self, rows: int) -> None:
+        self._added += rows
+
+    async def run(self) -> None:
+        """Count until cancelled. A failed count leaves the last one standing: commits fail by themselves."""
+        while True:
+            try:
+                await self.count()
+            except (StorageUnavailable, psycopg.Error) as error:
+                self._log.warning("backlog-not-counted", reason=type(error).__name__)
+            await asyncio.sleep(self._every)
+
+    async def count(self) -> int:
+        # What is committed while we count may be in the count as well; it then counts twice for a second.
+        before = self._added
+        async with self._database.begin() as connection:
+            counted = int(await connection.scalar(_COUNT, {"enough": 2 * self._high_water}) or 0)
+        self._counted, self._added = counted, self._added - before
+        self._observe(counted)
+        return counted

@@ -1,0 +1,5 @@
+"""What the worker does, one step a file: read, decide in `domain`, write down, and defer the next step.
+
+Every step may be repeated at any point: it writes its effect, its timeline entry and its next job in one
+transaction, and calls peers with a key that makes a second call the same call.
+"""
