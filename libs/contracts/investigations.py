@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from libs.contracts.alerts import Priority
 from libs.contracts.base import Contract, Foreign, UtcTime
@@ -15,7 +16,10 @@ from libs.contracts.target import Target
 
 
 class InvestigationRequest(Foreign):
-    """What a caller asks. Only `alert_name` is needed; unknown fields of foreign callers are ignored."""
+    """What a caller asks. Only `alert_name` is needed; unknown fields of foreign callers are ignored.
+
+    A field sent as null, or as an empty text, counts as left out: Go callers send their zero values.
+    """
 
     alert_name: str = Field(min_length=1, max_length=1024)
     namespace: str | None = Field(default=None, max_length=253)
@@ -31,6 +35,38 @@ class InvestigationRequest(Foreign):
     async_processing: bool = False
     context: dict[str, Any] = Field(default_factory=dict)
     request_id: str | None = Field(default=None, max_length=256)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _zero_values_count_as_left_out(cls, body: Any) -> Any:
+        if not isinstance(body, dict):
+            return body
+        return {key: value for key, value in body.items() if value is not None and value != ""}
+
+    @model_validator(mode="after")
+    def _every_text_can_be_stored(self) -> InvestigationRequest:
+        # PostgreSQL stores no NUL and UTF-8 no half of a surrogate pair; nobody means one.
+        if _unstorable(self.model_dump()):
+            raise ValueError("a text contains a NUL character or an unpaired surrogate; leave it out")
+        return self
+
+    @field_validator("priority", mode="before")
+    @classmethod
+    def _any_case(cls, word: Any) -> Any:
+        if not isinstance(word, str):
+            return word
+        return word.upper() if word[:1] in "pP" else word.lower()
+
+
+_UNSTORABLE = re.compile("[\\0\ud800-\udfff]")
+
+
+def _unstorable(value: object) -> bool:
+    if isinstance(value, str):
+        return _UNSTORABLE.search(value) is not None
+    if isinstance(value, dict):
+        return any(_unstorable(key) or _unstorable(item) for key, item in value.items())
+    return isinstance(value, list) and any(_unstorable(item) for item in value)
 
 
 class InvestigationStatus(StrEnum):
@@ -96,6 +132,9 @@ class Investigation(Contract):
     results: InvestigationResults | None = None
     context_used: dict[str, Any] = Field(default_factory=dict)
     error: str | None = None
+    error_code: str | None = Field(
+        default=None, description="stable word for why it failed, e.g. `context-unavailable`"
+    )
     timestamp: UtcTime
     duration_seconds: float = 0.0
     metadata: dict[str, Any] = Field(default_factory=dict)
@@ -104,3 +143,25 @@ class Investigation(Contract):
     strategies: list[dict[str, Any]] = Field(default_factory=list)
     patterns: list[dict[str, Any]] = Field(default_factory=list)
     context: dict[str, Any] = Field(default_factory=dict)
+
+
+class InvestigationSummary(Contract):
+    """One line of a list."""
+
+    investigation_id: str
+    status: InvestigationStatus
+    progress: int
+    alert_name: str
+    namespace: str | None
+    priority: Priority
+    engine: str | None = None
+    summary: str = ""
+    timestamp: UtcTime
+    duration_seconds: float = 0.0
+
+
+class InvestigationPage(Contract):
+    """A page of investigations, newest first."""
+
+    items: list[InvestigationSummary]
+    next_cursor: str | None = Field(default=None, description="pass as `?cursor=`; absent on the last page")

@@ -1,0 +1,165 @@
+"""Keeps investigations in PostgreSQL, each with the jobs that will end it. Fulfils `ports.Ledger`."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from libs.contracts.alerts import Priority
+from libs.contracts.investigations import InvestigationRequest, InvestigationStatus
+from libs.jobs import Jobs
+from libs.storage import Database, StorageUnavailable
+from services.holmesgpt_api.adapters import ledger_sql as sql
+from services.holmesgpt_api.domain.commission import Commission
+from services.holmesgpt_api.domain.errors import KeyReused
+from services.holmesgpt_api.domain.ports import Opened
+from services.holmesgpt_api.domain.record import Claimed, Failure, Position, Record
+from services.holmesgpt_api.domain.verdict import Verdict
+
+CONDUCT, EXPIRE = "conduct", "expire"
+QUEUE = "runs"
+"""Names of the jobs and of their queue; `worker.py` says what they do."""
+
+# jsonb stores no NUL, and a log line may contain one. An escaped backslash before "u0000" is none.
+_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
+
+
+class PostgresLedger:
+    def __init__(self, database: Database, jobs: Jobs, *, life: timedelta) -> None:
+        """`life`: from being asked for to its deadline."""
+        self._database, self._jobs, self._life = database, jobs, life
+
+    async def open(self, commission: Commission) -> Opened:
+        async with self._database.begin() as conn:
+            row = (await conn.execute(sql.OPEN, self._values(commission))).mappings().first()
+            if row is None:
+                return Opened(await _known(conn, commission), new=False)
+            arguments = {"investigation_id": row["id"]}
+            await self._jobs.defer(conn, CONDUCT, arguments, lock=row["id"])
+            await self._jobs.defer(conn, EXPIRE, arguments, in_=self._life)
+        return Opened(_record(row), new=True)
+
+    def _values(self, commission: Commission) -> Mapping[str, Any]:
+        return {
+            "id": f"inv-{uuid.uuid4().hex}",
+            "tenant": commission.tenant,
+            "asker": commission.asker,
+            "reads": list(commission.reads),
+            "key": commission.idempotency_key,
+            "digest": commission.digest,
+            "request": commission.request.model_dump_json(exclude_unset=True),
+            "namespace": commission.namespace,
+            "priority": commission.priority.value,
+            "seen": [] if commission.namespace is None else [commission.namespace],
+            "life": self._life,
+        }
+
+    async def get(self, investigation_id: str, *, tenant: str) -> Record | None:
+        if "\0" in investigation_id:
+            return None
+        async with self._database.begin() as conn:
+            found = await conn.execute(sql.GET, {"id": investigation_id, "tenant": tenant})
+            row = found.mappings().first()
+        return None if row is None else _record(row)
+
+    async def page(self, tenant: str, *, before: Position | None, limit: int) -> Sequence[Record]:
+        query, values = sql.FIRST_PAGE, {"tenant": tenant, "limit": limit}
+        if before is not None:
+            query, values = sql.PAGE, {**values, "created_at": before.created_at, "id": before.id}
+        async with self._database.begin() as conn:
+            rows = (await conn.execute(query, values)).mappings().all()
+        return [_record(row) for row in rows]
+
+    async def ended(self, ids: Collection[str]) -> Sequence[Record]:
+        async with self._database.begin() as conn:
+            rows = (await conn.execute(sql.ENDED, {"ids": list(ids)})).mappings().all()
+        return [_record(row) for row in rows]
+
+    async def claim(self, investigation_id: str) -> Claimed | None:
+        async with self._database.begin() as conn:
+            row = (await conn.execute(sql.CLAIM, {"id": investigation_id})).mappings().first()
+        if row is None:
+            return None
+        return Claimed(
+            id=row["id"],
+            fence=row["fence"],
+            tenant=row["tenant"],
+            reads=tuple(row["reads"]),
+            request=InvestigationRequest.model_validate_json(row["request"]),
+            priority=Priority(row["priority"]),
+            seen=tuple(row["seen"]),
+            time_left=row["time_left"],
+            age=row["age"],
+        )
+
+    async def note(self, run: Claimed, *, progress: int, stage: str) -> bool:
+        return await self._of_run(sql.NOTE, run, progress=progress, stage=stage)
+
+    async def trouble(self, run: Claimed, *, code: str, detail: str) -> bool:
+        return await self._of_run(sql.TROUBLE, run, code=code, trouble=_storable(detail))
+
+    async def conclude(self, run: Claimed, verdict: Verdict, seen: Collection[str]) -> bool:
+        document = _NUL.sub("\\1\\\\ufffd", verdict.model_dump_json())
+        return await self._of_run(sql.CONCLUDE, run, verdict=document, seen=sorted(seen))
+
+    async def give_up(self, run: Claimed, *, code: str, error: str) -> bool:
+        return await self._of_run(sql.GIVE_UP, run, code=code, error=_storable(error))
+
+    async def _of_run(self, statement: Any, run: Claimed, **values: Any) -> bool:
+        async with self._database.begin() as conn:
+            done = await conn.execute(statement, {"id": run.id, "fence": run.fence, **values})
+        return bool(done.rowcount)
+
+    async def expire(self, investigation_id: str) -> Record | None:
+        async with self._database.begin() as conn:
+            row = (await conn.execute(sql.EXPIRE, {"id": investigation_id})).mappings().first()
+        return None if row is None else _record(row)
+
+    async def forget(self, *, older_than: timedelta, at_most: int) -> int:
+        async with self._database.begin() as conn:
+            done = await conn.execute(sql.FORGET, {"older_than": older_than, "at_most": at_most})
+        return done.rowcount
+
+
+async def _known(conn: AsyncConnection, commission: Commission) -> Record:
+    """The investigation that this key gave before."""
+    values = {"tenant": commission.tenant, "asker": commission.asker, "key": commission.idempotency_key}
+    row = (await conn.execute(sql.BY_KEY, values)).mappings().first()
+    if row is None:
+        # It was deleted for its age between the two statements: asked again, the key is free.
+        raise StorageUnavailable("conflict", "idempotency key", retry_after=timedelta(seconds=1))
+    if bytes(row["digest"]) != commission.digest:
+        raise KeyReused(row["id"])
+    return _record(row)
+
+
+def _record(row: RowMapping) -> Record:
+    verdict, error = row["verdict"], row["error"]
+    return Record(
+        id=row["id"],
+        tenant=row["tenant"],
+        asker=row["asker"],
+        request=InvestigationRequest.model_validate_json(row["request"]),
+        priority=Priority(row["priority"]),
+        namespace=row["namespace"],
+        status=InvestigationStatus(row["status"]),
+        progress=row["progress"],
+        stage=row["stage"],
+        runs=row["runs"],
+        seen=tuple(row["seen"]),
+        created_at=row["created_at"],
+        ended_at=row["ended_at"],
+        read_at=row["read_at"],
+        verdict=None if verdict is None else Verdict.model_validate_json(verdict),
+        failure=None if error is None else Failure(row["error_code"], error),
+    )
+
+
+def _storable(text_: str) -> str:
+    return text_.replace("\0", "\ufffd")

@@ -1,0 +1,78 @@
+# ruff: noqa: S608 - only this module's own constants are put into its statements
+"""The statements of the ledger.
+
+Each one that changes a row asks that it has not ended, and those of a run that no later run has begun.
+Times are compared by the database's clock alone.
+"""
+
+from sqlalchemy import text
+
+_COLUMNS = """
+    id, tenant, asker, request::text AS request, namespace, priority, status, progress, stage, runs, seen,
+    created_at, ended_at, clock_timestamp() AS read_at, error_code, error
+"""
+_ALL = f"{_COLUMNS}, verdict::text AS verdict"
+_LINE = f"{_COLUMNS}, jsonb_set(verdict, '{{results,evidence}}', '[]')::text AS verdict"
+"""A list needs no evidence, which is nearly all of a verdict's size."""
+
+OPEN = text(f"""
+    INSERT INTO investigation
+        (id, tenant, asker, reads, idempotency_key, digest, request, namespace, priority, seen, deadline_at)
+    VALUES (:id, :tenant, :asker, :reads, :key, :digest, CAST(:request AS jsonb), :namespace, :priority,
+            :seen, now() + :life)
+    ON CONFLICT (tenant, asker, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
+    RETURNING {_ALL}
+""")
+BY_KEY = text(f"""
+    SELECT digest, {_ALL} FROM investigation
+     WHERE tenant = :tenant AND asker = :asker AND idempotency_key = :key
+""")
+GET = text(f"SELECT {_ALL} FROM investigation WHERE id = :id AND tenant = :tenant")
+PAGE = text(f"""
+    SELECT {_LINE} FROM investigation
+     WHERE tenant = :tenant AND (created_at, id) < (:created_at, :id)
+     ORDER BY created_at DESC, id DESC LIMIT :limit
+""")
+FIRST_PAGE = text(f"""
+    SELECT {_LINE} FROM investigation WHERE tenant = :tenant
+     ORDER BY created_at DESC, id DESC LIMIT :limit
+""")
+ENDED = text(f"SELECT {_ALL} FROM investigation WHERE id = ANY(:ids) AND ended_at IS NOT NULL")
+CLAIM = text("""
+    UPDATE investigation SET status = 'running', runs = runs + 1, fence = fence + 1, stage = 'begun'
+     WHERE id = :id AND ended_at IS NULL
+    RETURNING id, fence, tenant, reads, request::text AS request, priority, seen,
+              deadline_at - now() AS time_left, now() - created_at AS age
+""")
+NOTE = text("""
+    UPDATE investigation SET progress = greatest(progress, :progress), stage = :stage
+     WHERE id = :id AND fence = :fence AND ended_at IS NULL
+""")
+TROUBLE = text("""
+    UPDATE investigation SET stage = 'waiting: ' || :trouble, trouble_code = :code, trouble = :trouble
+     WHERE id = :id AND fence = :fence AND ended_at IS NULL
+""")
+CONCLUDE = text("""
+    UPDATE investigation
+       SET status = 'completed', progress = 100, stage = 'ended', verdict = CAST(:verdict AS jsonb),
+           seen = :seen, ended_at = now()
+     WHERE id = :id AND fence = :fence AND ended_at IS NULL
+""")
+GIVE_UP = text("""
+    UPDATE investigation SET status = 'failed', error_code = :code, error = :error, ended_at = now()
+     WHERE id = :id AND fence = :fence AND ended_at IS NULL
+""")
+EXPIRE = text(f"""
+    UPDATE investigation
+       SET status = 'failed', ended_at = now(), error_code = coalesce(trouble_code, 'deadline-passed'),
+           error = concat('No result within ', round(extract(epoch FROM deadline_at - created_at))::bigint,
+                          ' s. ', coalesce('Last trouble: ' || trouble, 'Last stage: ' || nullif(stage, ''),
+                                           'No worker took it up'), '.')
+     WHERE id = :id AND ended_at IS NULL AND deadline_at <= now()
+    RETURNING {_ALL}
+""")
+FORGET = text("""
+    DELETE FROM investigation WHERE id IN (
+        SELECT id FROM investigation WHERE ended_at < now() - CAST(:older_than AS interval)
+         ORDER BY ended_at LIMIT :at_most FOR UPDATE SKIP LOCKED)
+""")

@@ -1,0 +1,107 @@
+"""Tell an investigation to every kind of caller at once: one body with the keys that each of them reads.
+
+The seed's and the Python server's keys (`summary`, `root_cause`, `recommendations`, `metadata`), the Go
+application's (`investigation.summary`, `strategies[].name`, `patterns`, `context`), and ours (`results`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from libs.contracts.investigations import (
+    Investigation,
+    InvestigationStatus,
+    InvestigationSummary,
+    Recommendation,
+)
+from services.holmesgpt_api.domain.record import Record
+
+PATH = "/api/v1/investigate"
+
+
+def investigation(record: Record) -> Investigation:
+    """The record as a body. What has not ended says so, and claims nothing."""
+    verdict = record.verdict
+    summary = summary_of(record)
+    recommended = verdict.recommendations if verdict else []
+    context = verdict.context_used if verdict else {}
+    target = verdict.results.target if verdict else None
+    return Investigation(
+        investigation_id=record.id,
+        status=record.status,
+        progress=record.progress,
+        alert_name=record.request.alert_name,
+        namespace=record.namespace or (target.namespace if target else None),
+        priority=record.priority,
+        engine=verdict.engine if verdict else None,
+        degraded_reason=verdict.degraded_reason if verdict else None,
+        summary=summary,
+        root_cause=verdict.root_cause if verdict else None,
+        confidence_basis=verdict.confidence_basis if verdict else [],
+        recommendations=recommended,
+        results=verdict.results if verdict else None,
+        context_used=context,
+        error=record.failure.error if record.failure else None,
+        error_code=record.failure.code if record.failure else None,
+        timestamp=record.ended_at or record.read_at,
+        duration_seconds=_seconds(record),
+        metadata=_metadata(record),
+        investigation={"summary": summary, "status": record.status.value},
+        strategies=[_strategy(one) for one in recommended],
+        patterns=[],
+        context=context,
+    )
+
+
+def line(record: Record) -> InvestigationSummary:
+    """The record as one line of a list."""
+    return InvestigationSummary(
+        investigation_id=record.id,
+        status=record.status,
+        progress=record.progress,
+        alert_name=record.request.alert_name,
+        namespace=record.namespace,
+        priority=record.priority,
+        engine=record.verdict.engine if record.verdict else None,
+        summary=summary_of(record),
+        timestamp=record.created_at,
+        duration_seconds=_seconds(record),
+    )
+
+
+def summary_of(record: Record) -> str:
+    """One paragraph a person can read, whatever the state: it never reads like a success that is none."""
+    if record.verdict is not None:
+        return record.verdict.summary
+    if record.failure is not None:
+        return f"No result: the investigation failed. {record.failure.error}"
+    at = "not begun yet" if record.status is InvestigationStatus.started else record.stage
+    return f"No result yet: still being investigated ({at}). Ask for it at {PATH}/{record.id}"
+
+
+def _strategy(one: Recommendation) -> dict[str, Any]:
+    return {
+        "name": one.title,
+        "description": one.description,
+        "action_type": one.action_type,
+        "command": one.command,
+        "risk": one.risk,
+        "confidence": one.confidence,
+    }
+
+
+def _metadata(record: Record) -> dict[str, Any]:
+    """The seed's keys (`duration`, `toolsets_used`, `llm_provider`, `tokens_used`) and how it went."""
+    return {
+        "duration": _seconds(record),
+        "toolsets_used": ["context-api"] if record.verdict else [],
+        "llm_provider": None,
+        "tokens_used": 0,
+        "request_id": record.request.request_id,
+        "stage": record.stage,
+        "runs": record.runs,
+    }
+
+
+def _seconds(record: Record) -> float:
+    return max(round(record.duration.total_seconds(), 3), 0.0)

@@ -1,0 +1,94 @@
+"""Commission: one investigation as it was asked for, and whether it may be.
+
+Decides the namespace an alert speaks of, the priority's level, and when two requests are the same one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from libs.auth.principal import Principal
+from libs.contracts.alerts import Priority
+from libs.contracts.investigations import InvestigationRequest
+from libs.contracts.target import Target
+from services.holmesgpt_api.domain.errors import NotReadable
+
+CLUSTER = ""
+"""Stands for cluster scope where namespaces are listed."""
+
+_LEVELS = {"critical": Priority.p0, "high": Priority.p1, "medium": Priority.p2, "low": Priority.p3}
+
+# How a caller wants to be answered, and what it calls the request, does not change what is asked.
+_NOT_ASKED = frozenset({"request_id", "async_processing"})
+
+
+@dataclass(frozen=True, slots=True)
+class Commission:
+    """What is to be investigated, for whom."""
+
+    tenant: str
+    asker: str
+    reads: tuple[str, ...]
+    """Namespaces (globs) the asker may read; the investigation sees no more than they do."""
+    request: InvestigationRequest
+    priority: Priority
+    namespace: str | None
+    digest: bytes
+    idempotency_key: str | None
+
+
+def commission(request: InvestigationRequest, caller: Principal, key: str | None) -> Commission:
+    """What the caller asks, ready to be recorded.
+
+    Raises:
+        NotReadable: the alert speaks of a namespace the caller may not read.
+    """
+    namespace = claimed_namespace(request)
+    if request.target is not None and not caller.may_read(request.target.namespace):
+        raise NotReadable(request.target.namespace)
+    if namespace is not None and not caller.may_read(namespace):
+        raise NotReadable(namespace)
+    return Commission(
+        tenant=caller.tenant,
+        asker=caller.name,
+        reads=caller.namespaces,
+        request=request,
+        priority=priority_of(request.priority),
+        namespace=namespace,
+        digest=digest(request),
+        idempotency_key=key,
+    )
+
+
+def claimed_namespace(request: InvestigationRequest) -> str | None:
+    """The namespace the request itself names; the target's word counts before the labels'."""
+    if request.target is not None:
+        return request.target.namespace
+    labels = request.labels
+    return request.namespace or labels.get("exported_namespace") or labels.get("namespace") or None
+
+
+def labels_to_resolve(request: InvestigationRequest) -> dict[str, str]:
+    """The alert's labels, with the request's own namespace where they name none."""
+    labels = {"alertname": request.alert_name, **request.labels}
+    if request.namespace and not labels.get("namespace"):
+        labels["namespace"] = request.namespace
+    return labels
+
+
+def priority_of(word: str) -> Priority:
+    """`critical` to `low`, or P0 to P3, as the request's pattern allows."""
+    return _LEVELS.get(word) or Priority(word)
+
+
+def digest(request: InvestigationRequest) -> bytes:
+    """Equal for requests that ask the same, whatever the order of their keys."""
+    asked = request.model_dump(mode="json", exclude=set(_NOT_ASKED))
+    return hashlib.sha256(json.dumps(asked, sort_keys=True, separators=(",", ":")).encode()).digest()
+
+
+def namespace_seen(target: Target | None) -> str | None:
+    """How a target's namespace is listed among those an investigation has seen."""
+    return None if target is None else target.namespace or CLUSTER

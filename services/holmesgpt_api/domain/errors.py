@@ -1,0 +1,76 @@
+"""What can go wrong here, as facts. HTTP's view of them is `routes/problems.py`.
+
+HolmesError
+├── UnknownInvestigation    no such investigation for this caller
+├── NotReadable             the alert speaks of a namespace this caller may not read
+├── KeyReused               the Idempotency-Key was used before, for another request
+├── BadCursor               a page's cursor that we did not write
+├── Failed                  the investigation a caller waited for came to nothing
+└── EngineError
+    ├── NotNow              the engine cannot answer now; the same run may succeed later
+    └── Impossible          it never will; trying again is pointless
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+
+class HolmesError(Exception):
+    """The root of this service's errors."""
+
+
+class UnknownInvestigation(HolmesError):
+    """No such investigation, or not one this caller may see; the answer does not tell which."""
+
+
+class NotReadable(HolmesError):
+    """The caller may not read this namespace (None: cluster scope), so nothing is investigated there."""
+
+    def __init__(self, namespace: str | None) -> None:
+        super().__init__(f"namespace {namespace}" if namespace else "objects of the cluster's scope")
+        self.namespace = namespace
+
+
+class KeyReused(HolmesError):
+    """One Idempotency-Key, two different requests."""
+
+    def __init__(self, investigation_id: str) -> None:
+        super().__init__(f"the key belongs to {investigation_id}, which was asked for something else")
+        self.investigation_id = investigation_id
+
+
+class BadCursor(HolmesError):
+    """The cursor was not written by this service."""
+
+
+class Failed(HolmesError):
+    """The investigation ended without a verdict while its caller waited. Its row says the same."""
+
+    def __init__(self, investigation_id: str, code: str, error: str) -> None:
+        super().__init__(error)
+        self.investigation_id, self.code, self.error = investigation_id, code, error
+
+
+class EngineError(HolmesError):
+    """The root of what an engine can end with instead of a verdict.
+
+    Attributes:
+        code: stable word, kept in the row and counted.
+    """
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code, self.detail = code, detail
+
+
+class NotNow(EngineError):
+    """Something the engine needs does not answer. `retry_after`: how long it asks to be left alone."""
+
+    def __init__(self, code: str, detail: str, *, retry_after: timedelta | None = None) -> None:
+        super().__init__(code, detail)
+        self.retry_after = retry_after
+
+
+class Impossible(EngineError):
+    """What the engine needs refuses, and will refuse again."""

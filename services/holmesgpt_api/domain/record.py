@@ -1,0 +1,91 @@
+"""Record: one investigation as the database holds it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from libs.contracts.alerts import Priority
+from libs.contracts.investigations import InvestigationRequest, InvestigationStatus
+from services.holmesgpt_api.domain.errors import BadCursor
+from services.holmesgpt_api.domain.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    code: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Times are the database's, so that all processes agree on them."""
+
+    id: str
+    tenant: str
+    asker: str
+    request: InvestigationRequest
+    priority: Priority
+    namespace: str | None
+    status: InvestigationStatus
+    progress: int
+    stage: str
+    runs: int
+    """How often a run was begun: more than once after a lost worker or a dependency that was away."""
+    seen: Collection[str]
+    created_at: datetime
+    ended_at: datetime | None
+    read_at: datetime
+    verdict: Verdict | None = None
+    failure: Failure | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self.ended_at is not None
+
+    @property
+    def duration(self) -> timedelta:
+        """Until its end; while it runs, until now."""
+        return (self.ended_at or self.read_at) - self.created_at
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A run that has begun. `fence` tells it from earlier runs of the same investigation."""
+
+    id: str
+    fence: int
+    tenant: str
+    reads: tuple[str, ...]
+    request: InvestigationRequest
+    priority: Priority
+    seen: tuple[str, ...]
+    time_left: timedelta
+    """Until the investigation's deadline; zero or less when it has passed."""
+    age: timedelta
+    """Since it was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a page ends: the last record on it."""
+
+    created_at: datetime
+    id: str
+
+    def cursor(self) -> str:
+        micros = int(self.created_at.timestamp() * 1_000_000)
+        return base64.urlsafe_b64encode(f"{micros}.{self.id}".encode()).decode().rstrip("=")
+
+    @classmethod
+    def read(cls, cursor: str) -> Position:
+        """Raises BadCursor."""
+        try:
+            text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+            micros, _, id_ = text.partition(".")
+            return cls(datetime.fromtimestamp(0, UTC) + timedelta(microseconds=int(micros)), id_)
+        except (binascii.Error, ValueError, OverflowError) as error:
+            raise BadCursor from error

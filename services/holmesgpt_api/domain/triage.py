@@ -1,0 +1,177 @@
+"""Triage: the engine that needs no model. It asks the Context API for causes and says what they are.
+
+Decides which object is asked about and what the answer means. Finding and ranking causes is the Context
+API's part; nothing is concluded here that its answer does not say.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from typing import Any
+
+from libs.contracts.causes import Cause, CausesAnswer, NoCause
+from libs.contracts.context import Resolution
+from libs.contracts.evidence import EvidenceItem
+from libs.contracts.investigations import Claim, InvestigationResults
+from libs.contracts.target import Target
+from services.holmesgpt_api.domain.commission import labels_to_resolve
+from services.holmesgpt_api.domain.errors import Impossible
+from services.holmesgpt_api.domain.ports import Evidence, ReportProgress
+from services.holmesgpt_api.domain.recommend import recommendations
+from services.holmesgpt_api.domain.record import Claimed
+from services.holmesgpt_api.domain.verdict import HYPOTHESIS, Verdict, check_claims
+from services.holmesgpt_api.domain.visibility import limit, reader
+
+NAME = "triage"
+NO_MODEL = "no-model-configured"
+"""Why no model answered, in an installation that has none."""
+
+EVIDENCE_AT_MOST = 200
+"""Pieces of evidence in one answer. A ranked cause cites a handful; more than this is nobody's reading."""
+
+
+class Triage:
+    """Fulfils `ports.Engine`."""
+
+    name = NAME
+
+    def __init__(
+        self,
+        evidence: Evidence,
+        *,
+        patience: timedelta,
+        degraded_reason: Callable[[], str] = lambda: NO_MODEL,
+    ) -> None:
+        """Args:
+        patience: longest wait for one answer of the Context API.
+        degraded_reason: why triage answers and no model.
+        """
+        self._evidence, self._patience, self._degraded_reason = evidence, patience, degraded_reason
+
+    async def run(self, run: Claimed, report_progress: ReportProgress) -> Verdict:
+        patience = min(self._patience, run.time_left)
+        target, resolution = run.request.target, None
+        if target is None:
+            await report_progress(10, "resolving the alert's labels")
+            labels = labels_to_resolve(run.request)
+            resolution = await self._evidence.resolve(labels, tenant=run.tenant, deadline=patience)
+            target = chosen(resolution)
+        if target is None:
+            return no_target(resolution, self._degraded_reason())
+        may_read = reader(run.tenant, run.reads)
+        if not may_read(target.namespace):
+            raise Impossible("not-readable", f"{target} lies where the caller may not read")
+        await report_progress(30, f"looking for causes of what is wrong with {target}")
+        answer = await self._evidence.causes(
+            target, onset=run.request.starts_at, tenant=run.tenant, deadline=patience
+        )
+        await report_progress(90, "writing the verdict")
+        return conclude(limit(answer, may_read), target, run, self._degraded_reason())
+
+
+def chosen(resolution: Resolution) -> Target | None:
+    """The object the labels name; its owner when the object itself is gone (a pod that was replaced)."""
+    return resolution.target if resolution.exists else resolution.owner or resolution.target
+
+
+def no_target(resolution: Resolution | None, degraded_reason: str) -> Verdict:
+    """The alert names no object: nothing was looked at, and that is what is said."""
+    why = (resolution.detail or resolution.reason) if resolution else "no labels"
+    return Verdict(
+        engine=NAME,
+        degraded_reason=degraded_reason,
+        summary=f"The alert's labels name no Kubernetes object, so nothing could be looked at: {why}.",
+        results=InvestigationResults(
+            cause=None,
+            target=None,
+            not_looked_at=[f"everything: {why}"],
+            no_cause_reason=NoCause.insufficient,
+        ),
+    )
+
+
+def conclude(answer: CausesAnswer, target: Target, run: Claimed, degraded_reason: str) -> Verdict:
+    """What the Context API's answer means for the alert. Pure."""
+    asked = answer.target or target
+    ranked = [] if answer.no_cause else list(answer.ranked)
+    cause = ranked[0] if ranked else None
+    cited, left_out = _cited(answer, ranked)
+    claims = check_claims(list(_claims(answer, ranked)), {item.id for item in cited})
+    not_looked_at = [*answer.not_looked_at, *left_out]
+    return Verdict(
+        engine=NAME,
+        degraded_reason=degraded_reason,
+        summary=_summary(asked, cause, answer.no_cause_reason, not_looked_at),
+        root_cause=f"{cause.target}: {cause.text}" if cause else None,
+        confidence_basis=list(cause.confidence.basis) if cause else [],
+        recommendations=recommendations(ranked, run.priority),
+        results=InvestigationResults(
+            cause=cause,
+            target=asked,
+            contributing=ranked[1:],
+            claims=claims,
+            evidence=cited,
+            not_looked_at=not_looked_at,
+            no_cause_reason=None if cause else (answer.no_cause_reason or NoCause.insufficient),
+        ),
+        context_used=_context_used(answer, cited),
+    )
+
+
+def _cited(answer: CausesAnswer, ranked: Iterable[Cause]) -> tuple[list[EvidenceItem], list[str]]:
+    """The evidence that the causes and findings cite, in the order they cite it."""
+    by_id = {item.id: item for item in answer.evidence}
+    order: dict[str, None] = {}
+    for ids in [cause.evidence_ids for cause in ranked] + [one.evidence_ids for one in answer.findings]:
+        order.update(dict.fromkeys(id_ for id_ in ids if id_ in by_id))
+    kept = [by_id[id_] for id_ in order][:EVIDENCE_AT_MOST]
+    more = len(order) - len(kept)
+    return kept, [f"{more} more pieces of evidence, to keep the answer readable"] if more else []
+
+
+def _claims(answer: CausesAnswer, ranked: list[Cause]) -> Iterable[Claim]:
+    """What is asserted: the causes, and the findings that the first of them accounts for."""
+    for cause in ranked:
+        yield _claim(f"{cause.target}: {cause.text}", cause.evidence_ids)
+    explained = set(ranked[0].explains) if ranked else set()
+    for finding in answer.findings:
+        if not ranked or f"{finding.target}: {finding.reason}" in explained:
+            yield _claim(f"{finding.target}: {finding.text}", finding.evidence_ids)
+
+
+def _claim(text: str, evidence_ids: list[str]) -> Claim:
+    return Claim(text=text, status=HYPOTHESIS, evidence_ids=evidence_ids)
+
+
+def _summary(asked: Target, cause: Cause | None, why: NoCause | None, not_looked_at: list[str]) -> str:
+    if cause is not None:
+        way = f" The way to {asked}: {' → '.join(cause.path)}." if len(cause.path) > 1 else ""
+        return f"{cause.target}: {cause.text} (confidence {cause.confidence.value:.2f}).{way}"
+    match why:
+        case NoCause.nothing_wrong:
+            said = f"Nothing is wrong with {asked}, nor with what it depends on."
+        case NoCause.recovered:
+            said = f"{asked} had trouble and is healthy again; nothing is wrong with it now."
+        case _:
+            said = f"The evidence does not tell why {asked} alerts."
+    missing = f" Not looked at: {'; '.join(not_looked_at[:3])}." if not_looked_at else ""
+    return said + missing
+
+
+def _context_used(answer: CausesAnswer, cited: list[EvidenceItem]) -> dict[str, Any]:
+    return {
+        "source": "context-api",
+        "snapshot_at": answer.snapshot_at.isoformat() if answer.snapshot_at else None,
+        "evidence": dict(sorted(Counter(item.kind.value for item in cited).items())),
+        "findings": len(answer.findings),
+    }
+
+
+def namespaces_in(verdict: Verdict) -> set[str]:
+    """Every namespace the verdict shows something of; cluster scope as the empty text."""
+    results = verdict.results
+    targets = [results.target, *(item.target for item in results.evidence)]
+    targets += [cause.target for cause in (results.cause, *results.contributing) if cause is not None]
+    return {target.namespace or "" for target in targets if target is not None}

@@ -1,0 +1,112 @@
+"""Conduct an investigation: what a job does with it. Called again after every crash and every pause.
+
+An investigation ends once. That is the ledger's promise (an ended row never changes, and a later run
+takes the say from an earlier one); here it is only asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from libs.storage.errors import StorageUnavailable
+from services.holmesgpt_api.domain.errors import Impossible, NotNow
+from services.holmesgpt_api.domain.ports import Engine, Ledger, ReportProgress
+from services.holmesgpt_api.domain.record import Claimed
+from services.holmesgpt_api.domain.triage import namespaces_in
+from services.holmesgpt_api.domain.verdict import Verdict
+
+_log = logging.getLogger(__name__)
+
+CLEANED_AT_ONCE = 100
+"""Old rows deleted per ended deadline: each investigation removes more than itself, so none pile up."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How an investigation ended, for metrics. `outcome`: `cause`, `no-cause`, or the failure's code."""
+
+    engine: str
+    outcome: str
+    took: timedelta
+
+
+class Conductor:
+    """Runs investigations with one engine."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        engine: Engine,
+        *,
+        retention: timedelta,
+        observe: Callable[[End], None] = lambda _: None,
+    ) -> None:
+        self._ledger, self._engine = ledger, engine
+        self._retention, self._observe = retention, observe
+
+    async def conduct(self, investigation_id: str) -> None:
+        """Run it to its end.
+
+        Raises:
+            NotNow: something the engine needs is away; call again later.
+            StorageUnavailable: the same.
+        """
+        run = await self._ledger.claim(investigation_id)
+        if run is None:
+            return
+        if run.time_left <= timedelta(0):
+            await self.expire(investigation_id)
+            return
+        try:
+            async with asyncio.timeout(run.time_left.total_seconds()):
+                verdict = await self._engine.run(run, self._reporting(run))
+        except TimeoutError:
+            await self.expire(investigation_id)
+        except NotNow as error:
+            # At once, so that a caller who asks meanwhile is told what it is that the run waits for.
+            await self._ledger.trouble(run, code=error.code, detail=error.detail)
+            raise
+        except StorageUnavailable:
+            raise
+        except Impossible as error:
+            await self._give_up(run, error.code, error.detail)
+        except Exception as error:
+            # A mistake of ours: it would fail the same way each time, and its caller should know now.
+            _log.exception("investigation %s", investigation_id)
+            await self._give_up(run, "internal-error", f"The engine failed ({type(error).__name__}).")
+        else:
+            await self._conclude(run, verdict)
+
+    async def expire(self, investigation_id: str) -> None:
+        """End what has not ended by its deadline. Does nothing before it, or after the end."""
+        record = await self._ledger.expire(investigation_id)
+        if record is not None and record.failure is not None:
+            _log.warning("investigation %s: %s", record.id, record.failure.error)
+            self._observe(End(self._engine.name, record.failure.code, record.duration))
+
+    async def clean(self) -> None:
+        """Delete what is older than it is kept."""
+        await self._ledger.forget(older_than=self._retention, at_most=CLEANED_AT_ONCE)
+
+    def _reporting(self, run: Claimed) -> ReportProgress:
+        async def report(progress: int, stage: str) -> None:
+            await self._ledger.note(run, progress=progress, stage=stage)
+
+        return report
+
+    async def _conclude(self, run: Claimed, verdict: Verdict) -> None:
+        seen = namespaces_in(verdict) | set(run.seen)
+        if not await self._ledger.conclude(run, verdict, seen):
+            _log.info("investigation %s: a later run has the say", run.id)
+            return
+        outcome = "cause" if verdict.results.cause is not None else "no-cause"
+        self._observe(End(verdict.engine, outcome, run.age))
+
+    async def _give_up(self, run: Claimed, code: str, error: str) -> None:
+        if await self._ledger.give_up(run, code=code, error=error):
+            _log.warning("investigation %s failed: %s: %s", run.id, code, error)
+            self._observe(End(self._engine.name, code, run.age))

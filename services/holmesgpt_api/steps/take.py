@@ -1,0 +1,61 @@
+"""Take an investigation: record it, and wait for its end where the caller does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from libs.auth.principal import Principal
+from libs.contracts.investigations import InvestigationRequest, InvestigationStatus
+from services.holmesgpt_api.domain.commission import commission
+from services.holmesgpt_api.domain.errors import Failed, UnknownInvestigation
+from services.holmesgpt_api.domain.patience import sync_wait
+from services.holmesgpt_api.domain.ports import Ledger
+from services.holmesgpt_api.domain.record import Record
+from services.holmesgpt_api.domain.visibility import may_see
+from services.holmesgpt_api.steps.wait import Waiting
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Where investigations are asked for."""
+
+    ledger: Ledger
+    waiting: Waiting
+    sync_answer_timeout: timedelta
+
+    async def take(self, request: InvestigationRequest, caller: Principal, key: str | None) -> Record:
+        """Record it; committed when this returns. The same key and request give the same investigation.
+
+        Raises:
+            NotReadable, KeyReused, StorageUnavailable
+        """
+        return (await self.ledger.open(commission(request, caller, key))).record
+
+    async def take_and_wait(
+        self, request: InvestigationRequest, caller: Principal, key: str | None, caller_has: timedelta | None
+    ) -> Record:
+        """Record it and wait; the record as it is when it has ended, or when the time is up.
+
+        Raises:
+            Failed: it ended without a verdict. Beside what `take` raises.
+        """
+        opened = await self.ledger.open(commission(request, caller, key))
+        record = opened.record
+        if not record.ended:
+            longest = sync_wait(self.sync_answer_timeout, caller_has)
+            record = await self.waiting.for_end(record, longest)
+        if record.status is InvestigationStatus.failed and record.failure is not None:
+            raise Failed(record.id, record.failure.code, record.failure.error)
+        return record
+
+    async def look(self, investigation_id: str, caller: Principal) -> Record:
+        """Raises UnknownInvestigation, StorageUnavailable."""
+        record = await self.ledger.get(investigation_id, tenant=caller.tenant)
+        if record is None or not visible(record, caller):
+            raise UnknownInvestigation
+        return record
+
+
+def visible(record: Record, caller: Principal) -> bool:
+    return may_see(caller, tenant=record.tenant, asker=record.asker, seen=record.seen)
