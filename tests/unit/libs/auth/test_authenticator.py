@@ -10,6 +10,7 @@ from libs.auth.errors import AuthNotConfigured, NotAuthenticated, Refusal
 from libs.auth.minter import TokenMinter
 from libs.auth.networks import TrustedNetwork
 from libs.auth.permissions import Role
+from libs.auth.reload import KeysWatch
 from libs.auth.settings import AuthSettings
 from tests.support.keyrings import api_key_entry, basic_entry, hs256_entry, ring
 
@@ -271,7 +272,7 @@ def test_a_refused_token_is_not_remembered(door):
     assert door._door.verified == {}
 
 
-class RecordingWatch:
+class RecordingWatch(KeysWatch):
     def __init__(self) -> None:
         self.looks = 0
 

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from libs.auth.authenticator import Authenticator
 from libs.auth.errors import NotAuthenticated
+from libs.auth.keys import KeyRing
 from libs.auth.minter import NoSigningKey, TokenMinter
 from libs.auth.permissions import Role
 from tests.support.forge import public_pem
@@ -29,8 +31,12 @@ def clock() -> Clock:
     return Clock()
 
 
-def caller(keys, clock, token: str):
+def caller(keys, clock, token: str | None):
     return Authenticator(keys, now=clock).authenticate({b"authorization": f"Bearer {token}".encode()}, None)
+
+
+def given(keys: KeyRing | None) -> KeyRing | None:
+    return keys
 
 
 def test_a_service_token_names_the_service_its_role_and_the_callers_tenant(clock):
@@ -103,7 +109,7 @@ def test_without_a_key_that_can_sign_calls_go_without_a_credential(clock):
     )
 
     for keys in (None, only_checks, ring(jwt=[hs256_entry(not_after="2020-01-01T00:00:00Z")])):
-        minter = TokenMinter(lambda keys=keys: keys, service="alerts", now=clock)
+        minter = TokenMinter(partial(given, keys), service="alerts", now=clock)
         assert minter("acme") is None
         with pytest.raises(NoSigningKey):
             minter.mint("ann", tenant="acme", roles=[], ttl=timedelta(minutes=1))

@@ -13,13 +13,18 @@ def network(name: str, **fields) -> TrustedNetwork:
     return TrustedNetwork.model_validate({"principal": name, "roles": ["viewer"], **fields})
 
 
+def name_at(networks: TrustedNetworks, address: str) -> str | None:
+    principal = networks.principal_at(address)
+    return principal.name if principal else None
+
+
 def test_an_address_in_the_network_gets_its_principal_roles_and_tenant():
     networks = TrustedNetworks({"10.1.0.0/16": network("go-app", roles=["api_user"], tenant="acme")})
 
     principal = networks.principal_at("10.1.2.3")
 
     assert principal is not None
-    assert (principal.name, principal.tenant, principal.roles) == ("go-app", "acme", {Role.api_user})
+    assert (principal.name, principal.tenant, set(principal.roles)) == ("go-app", "acme", {Role.api_user})
     assert principal.method == "trusted-network"
     assert principal.credential == "10.1.0.0/16"
 
@@ -45,7 +50,7 @@ def test_the_narrowest_network_decides():
         {"10.0.0.0/8": network("wide"), "10.1.2.0/24": network("narrow"), "0.0.0.0/0": network("anybody")}
     )
 
-    found = {at: networks.principal_at(at).name for at in ("10.1.2.3", "10.9.9.9", "192.0.2.1")}
+    found = {at: name_at(networks, at) for at in ("10.1.2.3", "10.9.9.9", "192.0.2.1")}
 
     assert found == {"10.1.2.3": "narrow", "10.9.9.9": "wide", "192.0.2.1": "anybody"}
 
@@ -53,13 +58,13 @@ def test_the_narrowest_network_decides():
 def test_an_ipv4_address_on_a_dual_stack_socket_is_the_same_address():
     networks = TrustedNetworks({"127.0.0.0/8": network("loopback")})
 
-    assert networks.principal_at("::ffff:127.0.0.1").name == "loopback"
+    assert name_at(networks, "::ffff:127.0.0.1") == "loopback"
 
 
 def test_ipv6_networks_work_too():
     networks = TrustedNetworks({"fd00::/8": network("cluster")})
 
-    assert networks.principal_at("fd12:3456::1").name == "cluster"
+    assert name_at(networks, "fd12:3456::1") == "cluster"
     assert networks.principal_at("2001:db8::1") is None
 
 

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from libs.auth.errors import UnreadableKeys
+from libs.auth.keys import KeyRing
 from libs.auth.reload import KeysWatch
 from tests.support.keyrings import hs256_entry, ring
 
@@ -17,7 +19,7 @@ class File:
     """A keys file that changes when told to, and counts how often it is read."""
 
     def __init__(self) -> None:
-        self.stamp: tuple[int, int, int] | None = (1, 1, 1)
+        self.stamp = (1, 1, 1)
         self.content: object = ring(jwt=[hs256_entry(kid="first")])
         self.reads = 0
 
@@ -43,6 +45,10 @@ class Lines:
         self.written.append(("error", event, fields))
 
 
+def never(_: KeyRing) -> None:
+    pytest.fail("no new keys were expected")
+
+
 @pytest.fixture
 def file() -> File:
     return File()
@@ -56,14 +62,14 @@ def watch(file) -> KeysWatch:
 
 
 def test_an_unchanged_file_is_not_read_again(file, watch):
-    watch.look(pytest.fail)
-    watch.look(pytest.fail)
+    watch.look(never)
+    watch.look(never)
 
     assert file.reads == 0
 
 
 def test_a_changed_file_gives_its_new_keys_once(file, watch):
-    published = []
+    published: list[KeyRing] = []
     file.change(ring(jwt=[hs256_entry(kid="second")]))
 
     watch.look(published.append)
@@ -75,8 +81,8 @@ def test_a_changed_file_gives_its_new_keys_once(file, watch):
 def test_a_bad_new_file_keeps_the_old_keys_and_says_why_once(file, watch):
     file.change(UnreadableKeys(PATH, "jwt.0.alg: not allowed"))
 
-    watch.look(pytest.fail)
-    watch.look(pytest.fail)
+    watch.look(never)
+    watch.look(never)
 
     assert watch._log.written == [
         (
@@ -88,7 +94,7 @@ def test_a_bad_new_file_keeps_the_old_keys_and_says_why_once(file, watch):
 
 
 def test_a_mended_file_is_taken_after_a_bad_one(file, watch):
-    published = []
+    published: list[KeyRing] = []
     file.change(UnreadableKeys(PATH, "broken"))
     watch.look(published.append)
     file.change(ring(jwt=[hs256_entry(kid="mended")]))
@@ -99,11 +105,11 @@ def test_a_mended_file_is_taken_after_a_bad_one(file, watch):
 
 
 def test_reading_happens_beside_the_request_and_not_in_it(file):
-    waiting = []
+    waiting: list[Callable[[], None]] = []
     watch = KeysWatch(PATH, stamp=lambda _: file.stamp, load=file.load, start=waiting.append)
     file.change(ring())
 
-    watch.look(pytest.fail)
+    watch.look(never)
 
     assert file.reads == 0
     assert len(waiting) == 1

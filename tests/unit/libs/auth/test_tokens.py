@@ -6,6 +6,7 @@ import itertools
 import secrets
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -24,7 +25,7 @@ OTHER_RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 OTHER_P256 = ec.generate_private_key(ec.SECP256R1())
 
 CLAIMS = {"sub": "someone"}
-NAMED = {"issuer": "kubernaut", "audience": "kubernaut", "not_after": None}
+NAMED: dict[str, Any] = {"issuer": "kubernaut", "audience": "kubernaut", "not_after": None}
 KEYS = {
     "hs": shared_key("hs", SECRET, **NAMED),
     "rs": paired_key("rs", "RS256", RSA.public_key(), RSA, **NAMED),

@@ -8,7 +8,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 
 from libs.clients.breaker import FAILURES_IN_A_ROW, JITTER, OPEN_FOR, WINDOW, Admission, Breaker, BreakerState
 
-pytestmark = pytest.mark.requirement("INT-BR-REL-002", "HAPI-029")
+pytestmark = pytest.mark.requirement("INT-BR-REL-007", "API-BR-PERF-019")
 
 
 class Clock:

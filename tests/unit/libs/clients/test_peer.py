@@ -12,7 +12,7 @@ from libs.clients.errors import PeerRefused, PeerUnavailable
 from libs.clients.peer import LONGEST_PAUSE, Peer, _pause, segment
 from libs.contracts.context import Resolution, ResolveRequest
 
-pytestmark = pytest.mark.requirement("HAPI-130", "HAPI-067", "INT-BR-REL-002")
+pytestmark = pytest.mark.requirement("HAPI-130", "HAPI-067", "INT-BR-REL-007", "API-BR-REL-007")
 
 ANSWER = {"target": None, "owner": None, "exists": False, "reason": "no-target-label"}
 SOON = timedelta(seconds=2)

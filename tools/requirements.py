@@ -1,0 +1,181 @@
+"""docs/requirements.md: which test proves which requirement, and which requirements nothing proves yet.
+
+Read from the tests' source, not by running them: a `@pytest.mark.requirement("INT-BR-WH-001")` on a test, on a class,
+or in a module's `pytestmark`. The ids of the customer's documents are in docs/requirement-ids.txt.
+
+    python -m tools.requirements           write the document
+    python -m tools.requirements --check   fail when it is stale or a marker names an unknown id
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.generated import ROOT, publish
+
+IDS = ROOT / "docs" / "requirement-ids.txt"
+DOCUMENT = ROOT / "docs" / "requirements.md"
+TESTS = ROOT / "tests"
+
+PREFIXES = {
+    "API": "API server",
+    "INT": "Integration layer",
+    "INF": "Platform services",
+    "HAPI": "HolmesGPT REST API",
+    "KIDP": "Broker API",
+}
+
+
+@dataclass(frozen=True, order=True)
+class Claim:
+    """One test (or a whole file of them) says that it proves one requirement."""
+
+    id: str
+    test: str
+    """`tests/unit/x/test_y.py`, with `::test_name` or `::TestClass` when the marker stands there."""
+
+
+class UnreadableMarker(Exception):
+    """A marker whose ids are not literal strings cannot be traced without running the test."""
+
+
+def known_ids(text: str) -> dict[str, str]:
+    """Every id of docs/requirement-ids.txt with its section, in the documents' order."""
+    rows = (line.split("\t", 1) for line in text.splitlines() if line and not line.startswith("#"))
+    return {row[0]: row[1] for row in rows}
+
+
+def claims_in(source: str, path: str) -> Iterator[Claim]:
+    """Every claim of one test file.
+
+    Raises:
+        UnreadableMarker: names file and line.
+    """
+    module = ast.parse(source, path)
+    for node in module.body:
+        if isinstance(node, ast.Assign) and _names(node.targets) == ["pytestmark"]:
+            yield from _claims(node.value, path, path)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield from _of_definition(node, path)
+
+
+def _of_definition(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, path: str) -> Iterator[Claim]:
+    for decorator in node.decorator_list:
+        yield from _claims(decorator, f"{path}::{node.name}", path)
+    if isinstance(node, ast.ClassDef):
+        for inner in node.body:
+            if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield from (
+                    Claim(claim.id, claim.test.replace("::", f"::{node.name}::", 1))
+                    for claim in _of_definition(inner, path)
+                )
+
+
+def _names(targets: Iterable[ast.expr]) -> list[str]:
+    return [target.id for target in targets if isinstance(target, ast.Name)]
+
+
+def _claims(expression: ast.expr, test: str, path: str) -> Iterator[Claim]:
+    """Claims of every `pytest.mark.requirement(...)` in an expression (also inside `pytest.param(marks=…)`)."""
+    for node in ast.walk(expression):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+            continue
+        if node.func.attr != "requirement":
+            continue
+        for argument in node.args:
+            if not (isinstance(argument, ast.Constant) and isinstance(argument.value, str)):
+                raise UnreadableMarker(f"{path}:{node.lineno}: write requirement ids as plain strings")
+            yield Claim(argument.value, test)
+
+
+def all_claims(tests: Path = TESTS, root: Path = ROOT) -> list[Claim]:
+    files = sorted(path for path in tests.rglob("test_*.py"))
+    return sorted(
+        {
+            claim
+            for path in files
+            for claim in claims_in(path.read_text(encoding="utf-8"), path.relative_to(root).as_posix())
+        }
+    )
+
+
+def unknown(claims: Iterable[Claim], ids: Mapping[str, str]) -> list[Claim]:
+    return [claim for claim in claims if claim.id not in ids]
+
+
+def render(claims: Sequence[Claim], ids: Mapping[str, str]) -> str:
+    """The document: one table per customer document, then the ids that have no test."""
+    tests: defaultdict[str, list[str]] = defaultdict(list)
+    for claim in claims:
+        tests[claim.id].append(claim.test)
+    parts = [_HEAD, _counts(tests, ids)]
+    for prefix, title in PREFIXES.items():
+        mine = {id_: section for id_, section in ids.items() if id_.split("-", 1)[0] == prefix}
+        parts.append(f"\n## {title} (`{prefix}-`)\n")
+        if proven := [id_ for id_ in mine if id_ in tests]:
+            parts.append("\n| id | section | tests |\n|---|---|---|\n")
+            parts.extend(f"| {id_} | {mine[id_]} | {_links(tests[id_])} |\n" for id_ in proven)
+        parts.append("\n" + _untested([id_ for id_ in mine if id_ not in tests]))
+    return "".join(parts)
+
+
+_HEAD = """# Requirements and their tests
+
+Generated by `make requirements` from the tests' `requirement` markers; do not edit. A test that is listed here claims
+to prove the requirement at least in part; what it proves is its name.
+"""
+
+
+def _counts(tests: Mapping[str, Sequence[str]], ids: Mapping[str, str]) -> str:
+    rows = []
+    for prefix, title in PREFIXES.items():
+        mine = [id_ for id_ in ids if id_.split("-", 1)[0] == prefix]
+        rows.append(f"| {title} | {len(mine)} | {sum(id_ in tests for id_ in mine)} |\n")
+    return "\n| document | ids | with a test |\n|---|---|---|\n" + "".join(rows)
+
+
+def _links(tests: Sequence[str]) -> str:
+    return "<br>".join(
+        f"[{test.removeprefix('tests/')}](../{test.partition('::')[0]})" for test in sorted(tests)
+    )
+
+
+def _untested(ids: Sequence[str]) -> str:
+    if not ids:
+        return "Every id has a test.\n"
+    return f"Without a test yet ({len(ids)}): " + ", ".join(_runs(ids)) + ".\n"
+
+
+def _runs(ids: Sequence[str]) -> list[str]:
+    """Neighbouring numbers of one family written as one: `INT-BR-WH-008…010`."""
+    runs: list[list[str]] = []
+    for id_ in ids:
+        if runs and _follows(runs[-1][-1], id_):
+            runs[-1].append(id_)
+        else:
+            runs.append([id_])
+    return [run[0] if len(run) == 1 else f"{run[0]}…{run[-1].rpartition('-')[2]}" for run in runs]
+
+
+def _follows(one: str, other: str) -> bool:
+    (family, _, number), (next_family, _, next_number) = one.rpartition("-"), other.rpartition("-")
+    return family == next_family and number.isdecimal() and next_number == f"{int(number) + 1:03d}"
+
+
+def main(arguments: Sequence[str]) -> int:
+    ids = known_ids(IDS.read_text(encoding="utf-8"))
+    claims = all_claims()
+    if wrong := unknown(claims, ids):
+        for claim in wrong:
+            print(f"{claim.test}: no requirement {claim.id!r} in {IDS.relative_to(ROOT)}", file=sys.stderr)
+        return 1
+    return publish({DOCUMENT: render(claims, ids)}, check="--check" in arguments, remedy="make requirements")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
