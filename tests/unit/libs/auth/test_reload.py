@@ -55,9 +55,14 @@ def file() -> File:
 
 
 @pytest.fixture
-def watch(file) -> KeysWatch:
+def log() -> Lines:
+    return Lines()
+
+
+@pytest.fixture
+def watch(file, log, monkeypatch) -> KeysWatch:
     watch = KeysWatch(PATH, stamp=lambda _: file.stamp, load=file.load, start=lambda work: work())
-    watch._log = Lines()
+    monkeypatch.setattr(watch, "_log", log)
     return watch
 
 
@@ -78,13 +83,13 @@ def test_a_changed_file_gives_its_new_keys_once(file, watch):
     assert [list(one.tokens) for one in published] == [["second"]]
 
 
-def test_a_bad_new_file_keeps_the_old_keys_and_says_why_once(file, watch):
+def test_a_bad_new_file_keeps_the_old_keys_and_says_why_once(file, watch, log):
     file.change(UnreadableKeys(PATH, "jwt.0.alg: not allowed"))
 
     watch.look(never)
     watch.look(never)
 
-    assert watch._log.written == [
+    assert log.written == [
         (
             "error",
             "keys-file-refused",
