@@ -31,6 +31,9 @@ SELECT (procrastinate_defer_jobs_v1(ARRAY[ROW(
 )]::procrastinate_job_to_defer_v1[]))[1]
 """
 
+# The channel notified is "procrastinate_queue_v1#" and the queue's name; PostgreSQL takes 63 bytes.
+QUEUE_BYTES = 40
+
 
 @dataclass(frozen=True)
 class JobEnd:
@@ -110,7 +113,8 @@ class Jobs:
         Args:
             conn: from `Database.begin()`, or a psycopg connection.
             args: JSON values; they become the function's keyword arguments.
-            lock: of all jobs of this service with the same lock one runs at a time, oldest first.
+            lock: of all jobs of this service with the same lock one runs at a time, oldest first. One that
+                waits for its next attempt holds the younger ones back.
             in_: run no sooner than after this time.
 
         Returns: the job's id.
@@ -162,11 +166,10 @@ class Jobs:
             self.tasks[task.name] = task
 
     def _queue(self, queue: str) -> str:
-        # The channel notified is "procrastinate_queue_v1#" and this name; it ignores schemas, so that the
-        # name must be unique over all services, and PostgreSQL refuses more than 63 bytes.
+        # Channels ignore schemas, so that the name must be unique over all services.
         name = f"{self.service}.{queue}"
-        if not re.fullmatch(r"[a-z0-9_.-]{1,40}", name):
-            raise ValueError(f"queue {name!r}: 1 to 40 lower-case letters, digits, '_', '-', '.'")
+        if not re.fullmatch(r"[a-z0-9_-]+\.[a-z0-9_-]+", name) or len(name) > QUEUE_BYTES:
+            raise ValueError(f"queue {name!r}: lower-case letters, digits, '_' and '-', {QUEUE_BYTES} in all")
         return name
 
 

@@ -27,7 +27,8 @@ class Retry:
         if self.attempts is not None and failed >= self.attempts:
             return None
         # The exponent is bounded because 2.0 ** 1024 overflows, long after `longest` has been reached.
-        return min(self.wait * self.factor ** min(failed - 1, 60), self.longest)
+        seconds = self.wait.total_seconds() * self.factor ** min(failed - 1, 60)
+        return timedelta(seconds=min(seconds, self.longest.total_seconds()))
 
     def worth_rescuing(self, runs: int) -> bool:
         """Whether a job whose worker died may run again when it has been started `runs` times already."""

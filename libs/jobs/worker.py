@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from procrastinate import App, BaseRetryStrategy, JobContext, PsycopgConnector, RetryDecision
 from procrastinate.exceptions import ConnectorException
-from procrastinate.jobs import Job
+from procrastinate.jobs import Job, Status
+from procrastinate.manager import JobManager
 from procrastinate.worker import Worker
 
 from libs.jobs.rescue import Rescue
@@ -125,6 +126,7 @@ async def _keep_alive(app: App, worker: Worker, jobs: Jobs) -> None:
 def build_app(jobs: Jobs) -> App:
     """An App with the tasks registered on it, one for each run of a worker: Apps cannot share tasks."""
     app = App(connector=PsycopgConnector())
+    app.job_manager = _Manager(connector=app.connector)
     for task in jobs.tasks.values():
         if task.function is not None:
             run = _runner(jobs, task, task.function)
@@ -141,6 +143,23 @@ def build_app(jobs: Jobs) -> App:
     daily = app.task(name=HOUSEKEEPING, queue=_own_queue(jobs), retry=3)(housekeeping)
     app.periodic(cron="17 3 * * *")(daily)
     return app
+
+
+class _Manager(JobManager):
+    """Wakes the workers when a lock is free.
+
+    The library does not: the next job with the same lock would wait for the next poll, and a chain of four
+    such jobs for two seconds.
+    """
+
+    async def finish_job(self, job: Job, status: Status, delete_job: bool) -> None:
+        await super().finish_job(job=job, status=status, delete_job=delete_job)
+        if job.lock is not None:
+            await self.connector.execute_query_async(
+                "SELECT pg_notify(%(channel)s, %(payload)s)",
+                channel=f"procrastinate_queue_v1#{job.queue}",
+                payload='{"type": "job_inserted", "job_id": 0}',
+            )
 
 
 def _own_queue(jobs: Jobs) -> str:

@@ -1,6 +1,6 @@
 """A supervisor in a process of its own, to be killed: starts the embedded server, says so, waits.
 
-Run as `python supervisor.py STATE_FOLDER [BASE]` with the repository on PYTHONPATH.
+Run as `python -m tests.support.supervisor STATE_FOLDER BASE`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Supervisor:
 
     def __init__(self, root: Path, base: Path) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, __file__, str(root), str(base)],
+            [sys.executable, "-m", "tests.support.supervisor", str(root), str(base)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from libs.jobs.retry import RESCUES, Retry
+
+pytestmark = pytest.mark.requirement("API-BR-REL-008")
+
+
+def test_waits_grow_up_to_the_longest():
+    retry = Retry(wait=timedelta(seconds=1), factor=2.0, longest=timedelta(seconds=5))
+
+    waits = [retry.pause_after(failed) for failed in range(1, 6)]
+
+    assert waits == [timedelta(seconds=s) for s in (1, 2, 4, 5, 5)]
+
+
+def test_the_last_attempt_is_the_last():
+    retry = Retry(attempts=2)
+
+    assert retry.pause_after(1) is not None
+    assert retry.pause_after(2) is None
+
+
+def test_without_a_number_of_attempts_nothing_is_given_up_and_nothing_overflows():
+    assert Retry(attempts=None).pause_after(100_000) == Retry().longest
+
+
+def test_a_job_that_takes_its_worker_down_is_rescued_a_few_times_more_and_then_given_up():
+    retry = Retry(attempts=3)
+
+    assert retry.worth_rescuing(3 + RESCUES - 1)
+    assert not retry.worth_rescuing(3 + RESCUES)
+    assert Retry(attempts=None).worth_rescuing(1_000_000)
