@@ -1,0 +1,123 @@
+"""tests/unit mirrors the source: `libs/web/edge.py` is tested by `tests/unit/libs/web/test_edge.py`.
+
+A module without decisions of its own needs no such file. One whose decisions can only be seen against something
+real is listed here, with the tests that see them.
+"""
+
+from __future__ import annotations
+
+import ast
+from fnmatch import fnmatch
+
+import pytest
+
+from tests.support.source import ROOT, Module, functions, modules
+
+pytestmark = pytest.mark.requirement("API-BR-DOC-014", "INT-BR-TEST-010")
+
+SEEN_ELSEWHERE: dict[str, tuple[str, str]] = {}
+"""Pattern of modules to (why no unit test, pattern of the tests that see them instead)."""
+
+
+def mirror_of(module: Module) -> str:
+    """Where the unit test of a module stands; a package's own code is tested in a file of the package's name."""
+    folder, _, file = module.path.rpartition("/")
+    if file == "__init__.py":
+        folder, _, file = folder.rpartition("/")
+        file += ".py"
+    return f"tests/unit/{folder}/test_{file}"
+
+
+def decides(module: Module) -> bool:
+    """Whether a module has a function that does anything; protocols, models and tables do not."""
+    protocols = {
+        id(inner)
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.ClassDef) and any(_name(base) == "Protocol" for base in node.bases)
+        for inner in ast.walk(node)
+    }
+    return any(not _empty(function) for function in functions(module.tree) if id(function) not in protocols)
+
+
+def _name(base: ast.expr) -> str:
+    base = base.value if isinstance(base, ast.Subscript) else base
+    return base.attr if isinstance(base, ast.Attribute) else getattr(base, "id", "")
+
+
+def _empty(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Only a docstring, `...` or the storing of what an error carries: nothing to be wrong about."""
+    return all(
+        (isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant))
+        or isinstance(line, ast.Pass)
+        or (function.name == "__init__" and _stores(line))
+        for line in function.body
+    )
+
+
+def _stores(line: ast.stmt) -> bool:
+    if isinstance(line, ast.Assign | ast.AnnAssign):
+        return not isinstance(line.value, ast.Call)
+    return isinstance(line, ast.Expr) and ast.unparse(line).startswith("super().__init__(")
+
+
+def listed(module: Module) -> bool:
+    return any(fnmatch(module.path, pattern) for pattern in SEEN_ELSEWHERE)
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("LIMIT = 3\n", False),
+        ("class A:\n    x: int\n", False),
+        ("class A(Protocol):\n    def f(self) -> int: ...\n", False),
+        ("class A(Protocol[T]):\n    def f(self) -> int:\n        '''Says.'''\n", False),
+        (
+            "class E(Exception):\n    def __init__(self, x):\n        super().__init__(x)\n        self.x = x\n",
+            False,
+        ),
+        ("def f():\n    return 1\n", True),
+        ("class A:\n    async def f(self):\n        await g()\n", True),
+        ("class A:\n    def __init__(self):\n        self.x = connect()\n", True),
+    ],
+)
+def test_a_module_decides_when_it_does_something(source: str, expected: bool):
+    assert decides(Module("libs/x.py", source)) is expected
+
+
+@pytest.mark.parametrize(
+    ("path", "mirror"),
+    [
+        ("libs/web/edge.py", "tests/unit/libs/web/test_edge.py"),
+        ("libs/jobs/__init__.py", "tests/unit/libs/test_jobs.py"),
+    ],
+)
+def test_a_mirror_stands_at_the_same_path(path: str, mirror: str):
+    assert mirror_of(Module(path, "")) == mirror
+
+
+def test_every_module_that_decides_has_its_unit_test_or_a_reason():
+    missing = [
+        f"{module.path} -> {mirror_of(module)}"
+        for module in modules()
+        if decides(module) and not (ROOT / mirror_of(module)).is_file() and not listed(module)
+    ]
+
+    assert not missing
+
+
+def test_every_unit_test_has_the_module_it_mirrors():
+    mirrors = {
+        mirror_of(module)
+        for module in modules("libs", "services", "cli", "tools", "tests/bench", "tests/chaos")
+    }
+    mirrors |= {mirror.replace("tests/unit/tests/", "tests/unit/") for mirror in mirrors}
+
+    strays = [module.path for module in modules("tests/unit") if module.path not in mirrors]
+
+    assert not [stray for stray in strays if "/test_" in stray]
+
+
+@pytest.mark.parametrize(("pattern", "tests"), [(p, tests) for p, (_, tests) in SEEN_ELSEWHERE.items()])
+def test_a_listed_module_exists_and_so_do_its_tests(pattern: str, tests: str):
+    assert [module.path for module in modules() if fnmatch(module.path, pattern)]
+    assert list(ROOT.glob(tests))
