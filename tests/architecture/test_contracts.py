@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 
 import pytest
 
@@ -51,7 +52,7 @@ def test_contracts_stand_on_pydantic_and_the_standard_library_alone():
         name
         for module in modules("libs/contracts")
         for name, _ in imported(module.tree)
-        if name.split(".")[0] not in {"__future__", "pydantic", "datetime", "typing", "enum", "libs"}
+        if name.split(".")[0] not in {"__future__", "pydantic", "libs", *sys.stdlib_module_names}
         or (name.startswith("libs.") and not name.startswith("libs.contracts"))
     }
 
