@@ -28,6 +28,9 @@ Answer = TypeVar("Answer", bound=BaseModel)
 DEADLINE_HEADER = "X-Request-Deadline"
 """Seconds left, relative: two hosts' clocks need not agree."""
 
+LONGEST_CALL = timedelta(hours=1)
+"""What the services accept as a deadline at most; a longer one is cut to it."""
+
 MAX_ANSWER = 32 * 1024 * 1024
 """Bytes. An answer with every finding of a 1,000-object snapshot has about 2 MB."""
 
@@ -107,8 +110,8 @@ class Peer:
             PeerUnavailable: no usable answer within the deadline.
             PeerRefused: the peer answered 4xx.
         """
-        left = deadline.total_seconds()
-        if left <= 0:
+        left = min(deadline.total_seconds(), LONGEST_CALL.total_seconds())
+        if left < 0.001:  # the header counts in milliseconds
             raise PeerUnavailable(self.name, "deadline-passed")
         request = self._request(method, path, left, tenant, body, query, headers)
         # Last, so that nothing can fail between being admitted and settling it.

@@ -98,10 +98,19 @@ async def test_bytes_are_sent_as_they_are():
     assert answering.requests[0].content == b'{"a":  1}'
 
 
-async def test_a_deadline_that_has_passed_calls_nobody():
+async def test_a_deadline_longer_than_the_services_accept_is_cut():
     answering = Answering()
 
-    failed = await unavailable(example(answering), deadline=timedelta(0))
+    await call(example(answering), deadline=timedelta(days=1))
+
+    assert answering.requests[0].headers["X-Request-Deadline"] == "3600.000"
+
+
+@pytest.mark.parametrize("left", [timedelta(0), timedelta(seconds=-1), timedelta(microseconds=400)])
+async def test_a_deadline_that_has_passed_calls_nobody(left):
+    answering = Answering()
+
+    failed = await unavailable(example(answering), deadline=left)
 
     assert failed.reason == "deadline-passed"
     assert answering.requests == []
