@@ -1,7 +1,7 @@
 """Registers what this service does in the background, and nothing else.
 
-    conduct   runs an investigation; comes back while what it needs is away
-    expire    ends what has not ended by its deadline, and removes old investigations
+conduct   runs an investigation; comes back while what it needs is away
+expire    ends what has not ended by its deadline, and removes old investigations
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,9 @@ from libs.contracts.alerts import Priority
 from libs.contracts.investigations import InvestigationRequest, InvestigationStatus
 from services.holmesgpt_api.domain.errors import BadCursor
 from services.holmesgpt_api.domain.verdict import Verdict
+
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_ID = re.compile(r"[A-Za-z0-9-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,7 @@ class Position:
     id: str
 
     def cursor(self) -> str:
-        micros = int(self.created_at.timestamp() * 1_000_000)
+        micros = (self.created_at - _EPOCH) // timedelta(microseconds=1)
         return base64.urlsafe_b64encode(f"{micros}.{self.id}".encode()).decode().rstrip("=")
 
     @classmethod
@@ -86,6 +90,8 @@ class Position:
         try:
             text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
             micros, _, id_ = text.partition(".")
-            return cls(datetime.fromtimestamp(0, UTC) + timedelta(microseconds=int(micros)), id_)
+            if not _ID.fullmatch(id_):
+                raise BadCursor
+            return cls(_EPOCH + timedelta(microseconds=int(micros)), id_)
         except (binascii.Error, ValueError, OverflowError) as error:
             raise BadCursor from error

@@ -1,0 +1,164 @@
+"""A ledger in memory that keeps the promises of `ports.Ledger`; tests/integration holds it to them.
+
+`calls` logs every side effect. Jobs are not run: `jobs` lists what would be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from libs.contracts.investigations import InvestigationStatus
+from libs.storage.errors import StorageUnavailable
+from services.holmesgpt_api.domain.commission import Commission
+from services.holmesgpt_api.domain.errors import KeyReused
+from services.holmesgpt_api.domain.ports import Opened
+from services.holmesgpt_api.domain.record import Claimed, Failure, Position, Record
+from services.holmesgpt_api.domain.verdict import Verdict
+
+
+@dataclass
+class MemoryLedger:
+    life: timedelta = timedelta(minutes=5)
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    calls: list[tuple[str, Any]] = field(default_factory=list)
+    jobs: list[str] = field(default_factory=list)
+    away: bool = False
+    """True: the database does not answer."""
+    rows: dict[str, Record] = field(default_factory=dict)
+    _commissions: dict[str, Commission] = field(default_factory=dict)
+    _troubles: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    def _now(self) -> datetime:
+        if self.away:
+            raise StorageUnavailable("unreachable", "away", retry_after=timedelta(seconds=1))
+        return self.clock()
+
+    async def open(self, commission: Commission) -> Opened:
+        now = self._now()
+        for id_, known in self._commissions.items():
+            if known.idempotency_key is not None and _key(known) == _key(commission):
+                if known.digest != commission.digest:
+                    raise KeyReused(id_)
+                return Opened(self._read(id_, now), new=False)
+        id_ = f"inv-{len(self.rows) + 1}"
+        self._commissions[id_] = commission
+        self.rows[id_] = Record(
+            id=id_,
+            tenant=commission.tenant,
+            asker=commission.asker,
+            request=commission.request,
+            priority=commission.priority,
+            namespace=commission.namespace,
+            status=InvestigationStatus.started,
+            progress=0,
+            stage="",
+            runs=0,
+            seen=() if commission.namespace is None else (commission.namespace,),
+            created_at=now,
+            ended_at=None,
+            read_at=now,
+        )
+        self.jobs.append(id_)
+        return Opened(self.rows[id_], new=True)
+
+    def _read(self, id_: str, now: datetime) -> Record:
+        return replace(self.rows[id_], read_at=now)
+
+    async def get(self, investigation_id: str, *, tenant: str) -> Record | None:
+        now = self._now()
+        row = self.rows.get(investigation_id)
+        return self._read(row.id, now) if row and row.tenant == tenant else None
+
+    async def page(self, tenant: str, *, before: Position | None, limit: int) -> Sequence[Record]:
+        self._now()
+        rows = sorted(
+            (r for r in self.rows.values() if r.tenant == tenant), key=lambda r: (r.created_at, r.id)
+        )
+        if before is not None:
+            rows = [r for r in rows if (r.created_at, r.id) < (before.created_at, before.id)]
+        return rows[::-1][:limit]
+
+    async def ended(self, ids: Collection[str]) -> Sequence[Record]:
+        self.calls.append(("ended", sorted(ids)))
+        self._now()
+        return [self.rows[id_] for id_ in ids if id_ in self.rows and self.rows[id_].ended]
+
+    async def claim(self, investigation_id: str) -> Claimed | None:
+        now = self._now()
+        row = self.rows.get(investigation_id)
+        if row is None or row.ended:
+            return None
+        row = replace(row, status=InvestigationStatus.running, runs=row.runs + 1, stage="begun")
+        self.rows[row.id] = row
+        commission = self._commissions[row.id]
+        return Claimed(
+            id=row.id,
+            fence=row.runs,
+            tenant=row.tenant,
+            reads=commission.reads,
+            request=row.request,
+            priority=row.priority,
+            seen=tuple(row.seen),
+            time_left=row.created_at + self.life - now,
+            age=now - row.created_at,
+        )
+
+    def _change(self, run: Claimed, word: str, **values: Any) -> bool:
+        self._now()
+        row = self.rows[run.id]
+        if row.ended or row.runs != run.fence:
+            return False
+        self.rows[run.id] = replace(row, **values)
+        self.calls.append((word, run.id))
+        return True
+
+    async def note(self, run: Claimed, *, progress: int, stage: str) -> bool:
+        progress = max(self.rows[run.id].progress, progress)
+        return self._change(run, "note", progress=progress, stage=stage)
+
+    async def trouble(self, run: Claimed, *, code: str, detail: str) -> bool:
+        self._troubles[run.id] = (code, detail)
+        return self._change(run, "trouble", stage=f"waiting: {detail}")
+
+    async def conclude(self, run: Claimed, verdict: Verdict, seen: Collection[str]) -> bool:
+        return self._change(
+            run,
+            "conclude",
+            status=InvestigationStatus.completed,
+            progress=100,
+            stage="ended",
+            verdict=verdict,
+            seen=tuple(sorted(seen)),
+            ended_at=self._now(),
+        )
+
+    async def give_up(self, run: Claimed, *, code: str, error: str) -> bool:
+        failed = InvestigationStatus.failed
+        return self._change(run, "give_up", status=failed, failure=Failure(code, error), ended_at=self._now())
+
+    async def expire(self, investigation_id: str) -> Record | None:
+        now = self._now()
+        row = self.rows.get(investigation_id)
+        if row is None or row.ended or row.created_at + self.life > now:
+            return None
+        code, trouble = self._troubles.get(row.id, ("deadline-passed", ""))
+        failure = Failure(
+            code, f"No result within {self.life.total_seconds():.0f} s. Last trouble: {trouble}."
+        )
+        self.rows[row.id] = replace(row, status=InvestigationStatus.failed, failure=failure, ended_at=now)
+        self.calls.append(("expire", row.id))
+        return self.rows[row.id]
+
+    async def forget(self, *, older_than: timedelta, at_most: int) -> int:
+        now = self._now()
+        old = [r.id for r in self.rows.values() if r.ended_at is not None and r.ended_at < now - older_than]
+        for id_ in old[:at_most]:
+            del self.rows[id_], self._commissions[id_]
+        return len(old[:at_most])
+
+
+def _key(commission: Commission) -> tuple[str, str, str | None]:
+    return commission.tenant, commission.asker, commission.idempotency_key

@@ -1,0 +1,328 @@
+"""The promises of the ledger, asked of PostgreSQL and of the fake that unit tests use: one suite for both."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from libs.contracts.causes import Confidence
+from libs.contracts.investigations import InvestigationStatus
+from libs.jobs import Jobs
+from libs.storage import Database, StorageUnavailable
+from services.holmesgpt_api import worker
+from services.holmesgpt_api.adapters.ledger import PostgresLedger
+from services.holmesgpt_api.domain.commission import Commission, commission
+from services.holmesgpt_api.domain.errors import KeyReused
+from services.holmesgpt_api.domain.ports import Ledger
+from services.holmesgpt_api.domain.record import Claimed, Position, Record
+from services.holmesgpt_api.domain.triage import conclude
+from services.holmesgpt_api.domain.verdict import Verdict
+from tests.fakes.ledger import MemoryLedger
+from tests.support.investigations import CHECKOUT, caller, cause, claimed, evidence, found, request
+from tests.support.postgres import FreshDatabase, MakeDatabase
+
+pytestmark = pytest.mark.requirement("HAPI-005", "HAPI-029")
+
+SERVICE = "holmesgpt_api"
+LONG, OVER = timedelta(minutes=5), timedelta(0)
+
+
+class Makers:
+    """Makes ledgers of one kind with a life of the test's choice, over the same rows where it is a database."""
+
+    def __init__(self, kind: str, database: FreshDatabase | None) -> None:
+        self.kind, self.database = kind, database
+
+    @asynccontextmanager
+    async def ledger(self, life: timedelta = LONG) -> AsyncIterator[Ledger]:
+        if self.database is None:
+            yield MemoryLedger(life=life)
+            return
+        database = Database(self.database.settings(SERVICE), application=SERVICE)
+        jobs = Jobs(database, service=SERVICE)
+        worker.declare(jobs)
+        try:
+            yield PostgresLedger(database, jobs, life=life)
+        finally:
+            await database.close()
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def make(request: pytest.FixtureRequest) -> Makers:
+    if request.param == "memory":
+        return Makers("memory", None)
+    return Makers("postgres", migrated(request.getfixturevalue("fresh_database")))
+
+
+@pytest.fixture
+def database(fresh_database: MakeDatabase) -> FreshDatabase:
+    return migrated(fresh_database)
+
+
+def migrated(make_database: MakeDatabase) -> FreshDatabase:
+    made = make_database(SERVICE)
+    made.migrate(SERVICE)
+    return made
+
+
+def asked(key: str | None = None, **fields: Any) -> Commission:
+    return commission(request(namespace="shop", **fields), caller(), key)
+
+
+def verdict(**fields: Any) -> Verdict:
+    return conclude(found(**fields), CHECKOUT, claimed(), "no-model-configured")
+
+
+async def taken(ledger: Ledger, **fields: Any) -> Record:
+    return (await ledger.open(asked(**fields))).record
+
+
+async def claim(ledger: Ledger, record: Record) -> Claimed:
+    run = await ledger.claim(record.id)
+    assert run is not None
+    return run
+
+
+async def test_what_is_taken_is_there_as_it_was_asked(make: Makers):
+    async with make.ledger() as ledger:
+        record = await taken(ledger, labels={"pod": "checkout-1", "ü": "\\u0000 is no NUL"}, request_id="r")
+
+        again = await ledger.get(record.id, tenant="default")
+
+    assert again is not None
+    assert (
+        again.request
+        == record.request
+        == asked(labels={"pod": "checkout-1", "ü": "\\u0000 is no NUL"}, request_id="r").request
+    )
+    assert (again.status, again.progress, again.seen) == (InvestigationStatus.started, 0, ("shop",))
+
+
+async def test_the_same_key_gives_the_same_investigation_and_another_request_is_refused(make: Makers):
+    async with make.ledger() as ledger:
+        first = await ledger.open(asked("key"))
+        again = await ledger.open(asked("key"))
+
+        assert (first.new, again.new, again.record.id) == (True, False, first.record.id)
+        with pytest.raises(KeyReused) as refused:
+            await ledger.open(asked("key", priority="high"))
+    assert refused.value.investigation_id == first.record.id
+
+
+async def test_a_key_used_by_many_at_once_makes_one_investigation(make: Makers):
+    async with make.ledger() as ledger:
+        opened = await asyncio.gather(*(ledger.open(asked("key")) for _ in range(8)))
+
+    assert len({one.record.id for one in opened}) == 1
+    assert sum(one.new for one in opened) == 1
+
+
+async def test_a_verdict_comes_back_as_it_was_given(make: Makers):
+    async with make.ledger() as ledger:
+        record = await taken(ledger)
+        given = verdict()
+
+        assert await ledger.conclude(await claim(ledger, record), given, {"shop", "data", ""})
+        ended = await ledger.get(record.id, tenant="default")
+
+    assert ended is not None
+    assert ended.verdict == given
+    assert (ended.status, ended.progress, ended.ended) == (InvestigationStatus.completed, 100, True)
+    assert sorted(ended.seen) == ["", "data", "shop"]
+
+
+async def test_an_ended_investigation_never_changes(make: Makers):
+    async with make.ledger() as ledger:
+        record = await taken(ledger)
+        run = await claim(ledger, record)
+        await ledger.conclude(run, verdict(), ["shop"])
+        before = await ledger.get(record.id, tenant="default")
+
+        changes = [
+            await ledger.note(run, progress=5, stage="again"),
+            await ledger.trouble(run, code="c", detail="d"),
+            await ledger.give_up(run, code="c", error="e"),
+            await ledger.conclude(run, verdict(), ["other"]),
+            await ledger.claim(record.id),
+            await ledger.expire(record.id),
+        ]
+        after = await ledger.get(record.id, tenant="default")
+
+    assert not any(changes)
+    assert before is not None
+    assert after is not None
+    assert (after.verdict, after.seen, after.ended_at) == (before.verdict, before.seen, before.ended_at)
+
+
+async def test_a_later_run_takes_the_say_from_an_earlier_one(make: Makers):
+    async with make.ledger() as ledger:
+        record = await taken(ledger)
+        early, late = await claim(ledger, record), await claim(ledger, record)
+
+        assert not await ledger.note(early, progress=50, stage="x")
+        assert not await ledger.conclude(early, verdict(), [])
+        assert not await ledger.give_up(early, code="c", error="e")
+        assert await ledger.conclude(late, verdict(), [])
+        ended = await ledger.get(record.id, tenant="default")
+
+    assert ended is not None
+    assert ended.runs == 2
+
+
+async def test_progress_never_goes_back(make: Makers):
+    async with make.ledger() as ledger:
+        record = await taken(ledger)
+        run = await claim(ledger, record)
+        for progress in (30, 60, 10):
+            await ledger.note(run, progress=progress, stage=f"at {progress}")
+
+        now = await ledger.get(record.id, tenant="default")
+
+    assert now is not None
+    assert (now.progress, now.stage) == (60, "at 10")
+
+
+async def test_a_deadline_that_has_passed_ends_it_with_its_last_trouble(make: Makers):
+    async with make.ledger(OVER) as ledger:
+        record = await taken(ledger)
+        run = await claim(ledger, record)
+        assert run.time_left <= timedelta(0)
+        await ledger.trouble(run, code="context-unavailable", detail="the Context API does not answer")
+
+        expired = await ledger.expire(record.id)
+        again = await ledger.expire(record.id)
+
+    assert expired is not None
+    assert expired.failure is not None
+    assert expired.failure.code == "context-unavailable"
+    assert expired.failure.error.startswith("No result within 0 s. Last trouble: the Context API does not")
+    assert again is None
+
+
+async def test_what_has_time_left_does_not_expire(make: Makers):
+    async with make.ledger() as ledger:
+        record = await taken(ledger)
+
+        assert await ledger.expire(record.id) is None
+        run = await claim(ledger, record)
+
+    assert timedelta(minutes=4) < run.time_left <= LONG
+
+
+async def test_another_tenant_finds_nothing(make: Makers):
+    async with make.ledger() as ledger:
+        record = await taken(ledger)
+
+        assert await ledger.get(record.id, tenant="acme") is None
+        assert await ledger.page("acme", before=None, limit=10) == []
+        assert await ledger.get("inv-\0", tenant="default") is None
+
+
+async def test_those_who_have_ended_are_told_among_many(make: Makers):
+    async with make.ledger() as ledger:
+        records = [await taken(ledger) for _ in range(3)]
+        await ledger.give_up(await claim(ledger, records[1]), code="c", error="e")
+
+        ended = await ledger.ended([record.id for record in records] + ["inv-unknown"])
+
+    assert [record.id for record in ended] == [records[1].id]
+
+
+@pytest.mark.requirement("HAPI-041")
+async def test_pages_follow_each_other_without_gap_or_double(make: Makers):
+    async with make.ledger() as ledger:
+        records = [await taken(ledger) for _ in range(7)]
+        seen: list[str] = []
+        before: Position | None = None
+        while page := await ledger.page("default", before=before, limit=3):
+            seen += [record.id for record in page]
+            before = Position.read(Position(page[-1].created_at, page[-1].id).cursor())
+
+    assert seen == [record.id for record in reversed(records)]
+
+
+async def test_a_list_carries_no_evidence(database: FreshDatabase):
+    async with Makers("postgres", database).ledger() as ledger:
+        record = await taken(ledger)
+        await ledger.conclude(await claim(ledger, record), verdict(), [])
+
+        (line,) = await ledger.page("default", before=None, limit=10)
+
+    assert line.verdict is not None
+    assert (line.verdict.results.evidence, line.verdict.summary) == ([], verdict().summary)
+
+
+async def test_only_ended_investigations_grow_old(make: Makers):
+    async with make.ledger() as ledger:
+        old, running = await taken(ledger), await taken(ledger)
+        await ledger.give_up(await claim(ledger, old), code="c", error="e")
+
+        assert await ledger.forget(older_than=timedelta(days=1), at_most=10) == 0
+        assert await ledger.forget(older_than=timedelta(seconds=-1), at_most=10) == 1
+        assert await ledger.get(old.id, tenant="default") is None
+        assert await ledger.get(running.id, tenant="default") is not None
+
+
+async def test_what_no_database_text_can_hold_is_replaced_and_nothing_else(database: FreshDatabase):
+    odd = evidence("e1", summary="log: \0\0 and \\u0000 and C:\\\\u0000")
+    sure = cause(confidence=Confidence(value=1.0, basis=["a \0 in it"]))
+    async with Makers("postgres", database).ledger() as ledger:
+        record = await taken(ledger)
+        await ledger.conclude(await claim(ledger, record), verdict(ranked=[sure], evidence=[odd]), [])
+        ended = await ledger.get(record.id, tenant="default")
+
+    assert ended is not None
+    assert ended.verdict is not None
+    assert ended.verdict.results.evidence[0].summary == "log: \ufffd\ufffd and \\u0000 and C:\\\\u0000"
+    assert ended.verdict.confidence_basis == ["a \ufffd in it"]
+
+
+async def test_row_and_jobs_are_committed_together_or_not_at_all(database: FreshDatabase):
+    async with Makers("postgres", database).ledger() as ledger:
+        assert isinstance(ledger, PostgresLedger)
+        await taken(ledger)
+        counted = await counts(database)
+        broken = PostgresLedger(ledger._database, Undeferrable(ledger._database, service=SERVICE), life=LONG)
+        with pytest.raises(StorageUnavailable):
+            await broken.open(asked())
+
+    assert counted == (1, {"conduct": 1, "expire": 1})
+    assert await counts(database) == counted
+
+
+class Undeferrable(Jobs):
+    async def defer(self, *_: Any, **__: Any) -> int:
+        raise StorageUnavailable("unreachable", "gone between row and job", retry_after=timedelta(seconds=1))
+
+
+async def counts(database: FreshDatabase) -> tuple[int, dict[str, int]]:
+    one = Database(database.settings(SERVICE), application=SERVICE)
+    try:
+        async with one.begin() as conn:
+            rows = await conn.scalar(text("SELECT count(*) FROM investigation"))
+            jobs = await conn.execute(
+                text("SELECT task_name, count(*) FROM procrastinate_jobs GROUP BY task_name")
+            )
+            return rows or 0, {row[0]: row[1] for row in jobs}
+    finally:
+        await one.close()
+
+
+async def test_the_database_itself_refuses_to_change_an_ended_row(database: FreshDatabase):
+    one = Database(database.settings(SERVICE), application=SERVICE)
+    async with Makers("postgres", database).ledger() as ledger:
+        record = await taken(ledger)
+        await ledger.give_up(await claim(ledger, record), code="c", error="e")
+    try:
+        with pytest.raises(DBAPIError, match="has ended and does not change"):
+            async with one.begin() as conn:
+                await conn.execute(text("UPDATE investigation SET progress = 1"))
+    finally:
+        await one.close()

@@ -1,0 +1,121 @@
+"""One body for every caller, and none of its states reads like a success that is none."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from libs.contracts.causes import NoCause
+from libs.contracts.investigations import InvestigationStatus
+from services.holmesgpt_api.domain.answer import investigation, line
+from services.holmesgpt_api.domain.record import Failure, Record
+from services.holmesgpt_api.domain.triage import conclude
+from tests.support.investigations import CHECKOUT, NOW, claimed, found, nothing, record, request
+
+pytestmark = pytest.mark.requirement("HAPI-004", "HAPI-045")
+
+END = NOW + timedelta(seconds=1.5)
+
+
+def completed(**fields: object) -> Record:
+    verdict = conclude(found(), CHECKOUT, claimed(), "no-model-configured")
+    values = {"status": InvestigationStatus.completed, "progress": 100, "verdict": verdict, "ended_at": END}
+    return record(**(values | fields))
+
+
+def failed() -> Record:
+    failure = Failure("context-unavailable", "No result within 300 s. Last trouble: timeout.")
+    return record(status=InvestigationStatus.failed, failure=failure, ended_at=END, progress=30)
+
+
+def running() -> Record:
+    return record(status=InvestigationStatus.running, progress=30, stage="looking for causes", runs=2)
+
+
+def test_the_go_application_finds_what_it_reads():
+    body = investigation(completed()).model_dump(mode="json")
+
+    assert "orders-db-config" in body["investigation"]["summary"]
+    assert [one["name"] for one in body["strategies"]] == ["Put the old value back"]
+    assert body["patterns"] == []
+    assert body["context"]["source"] == "context-api"
+
+
+def test_the_python_servers_and_the_seeds_keys_are_all_there():
+    body = investigation(completed(request=request(request_id="inv-1731921850"))).model_dump(mode="json")
+
+    assert body["alert_name"] == "KubePodCrashLooping"
+    assert (body["namespace"], body["status"], body["duration_seconds"]) == ("shop", "completed", 1.5)
+    assert body["root_cause"].startswith("ConfigMap/data/orders-db-config")
+    assert set(body["recommendations"][0]) >= {
+        "title",
+        "description",
+        "action_type",
+        "priority",
+        "confidence",
+    }
+    assert body["context_used"] == body["context"]
+    assert body["metadata"] == {
+        "duration": 1.5,
+        "toolsets_used": ["context-api"],
+        "llm_provider": None,
+        "tokens_used": 0,
+        "request_id": "inv-1731921850",
+        "stage": "",
+        "runs": 0,
+    }
+
+
+def test_the_engine_and_its_reason_stand_in_the_answer_once_there_is_one():
+    assert (investigation(completed()).engine, investigation(completed()).degraded_reason) == (
+        "triage",
+        "no-model-configured",
+    )
+    assert (investigation(running()).engine, investigation(running()).degraded_reason) == (None, None)
+
+
+@pytest.mark.parametrize("one", [record(), running(), failed()], ids=["started", "running", "failed"])
+def test_what_has_no_verdict_claims_nothing(one: Record):
+    body = investigation(one)
+
+    assert (body.results, body.root_cause, body.recommendations, body.strategies) == (None, None, [], [])
+    assert body.summary.startswith("No result")
+    assert body.investigation["summary"] == body.summary
+
+
+def test_what_runs_says_how_far_it_is_and_where_to_ask_again():
+    body = investigation(running())
+
+    assert (body.status, body.progress) == (InvestigationStatus.running, 30)
+    assert "looking for causes" in body.summary
+    assert body.summary.endswith("/api/v1/investigate/inv-1")
+
+
+def test_what_failed_says_why():
+    body = investigation(failed())
+
+    assert (body.error_code, body.status) == ("context-unavailable", InvestigationStatus.failed)
+    assert "timeout" in (body.error or "")
+    assert body.progress == 30
+
+
+def test_no_cause_is_completed_and_names_none():
+    verdict = conclude(nothing(NoCause.recovered), CHECKOUT, claimed(), "no-model-configured")
+
+    body = investigation(completed(verdict=verdict))
+
+    assert body.status is InvestigationStatus.completed
+    assert body.results is not None
+    assert (body.results.cause, body.results.no_cause_reason) == (None, "already-recovered")
+
+
+def test_a_namespace_that_only_the_target_tells_is_told():
+    assert investigation(completed(namespace=None)).namespace == "shop"
+
+
+def test_a_line_of_a_list_is_the_same_in_short():
+    short = line(completed())
+
+    assert (short.investigation_id, short.engine, short.timestamp) == ("inv-1", "triage", NOW)
+    assert short.summary == investigation(completed()).summary

@@ -1,0 +1,78 @@
+"""What is asked, by whom, and when two requests are the same."""
+
+from __future__ import annotations
+
+import pytest
+
+from libs.contracts.alerts import Priority
+from services.holmesgpt_api.domain.commission import (
+    claimed_namespace,
+    commission,
+    digest,
+    labels_to_resolve,
+    priority_of,
+)
+from services.holmesgpt_api.domain.errors import NotReadable
+from tests.support.investigations import CHECKOUT, caller, request
+
+pytestmark = pytest.mark.requirement("HAPI-001", "HAPI-002")
+
+
+@pytest.mark.requirement("HAPI-003")
+@pytest.mark.parametrize(
+    ("word", "level"),
+    [("critical", Priority.p0), ("high", Priority.p1), ("medium", Priority.p2), ("low", Priority.p3)]
+    + [(level.value, level) for level in Priority],
+)
+def test_both_words_for_a_priority_are_understood(word: str, level: Priority):
+    assert priority_of(word) is level
+
+
+def test_requests_that_differ_in_what_they_are_called_ask_the_same():
+    first = request(labels={"a": "1", "b": "2"}, request_id="inv-1", async_processing=True)
+
+    assert digest(first) == digest(request(labels={"b": "2", "a": "1"}, request_id="inv-2"))
+
+
+@pytest.mark.parametrize("other", [{"namespace": "shop"}, {"labels": {"a": "1"}}, {"priority": "high"}])
+def test_requests_that_differ_in_what_they_ask_are_told_apart(other: dict[str, object]):
+    assert digest(request(**other)) != digest(request())
+
+
+@pytest.mark.parametrize(
+    ("fields", "namespace"),
+    [
+        ({"target": CHECKOUT.model_dump(), "namespace": "web"}, "shop"),
+        ({"namespace": "web", "labels": {"namespace": "shop"}}, "web"),
+        ({"labels": {"namespace": "monitoring", "exported_namespace": "shop"}}, "shop"),
+        ({"labels": {"namespace": "shop"}}, "shop"),
+        ({}, None),
+    ],
+)
+def test_the_namespace_is_taken_from_the_most_certain_place(fields: dict[str, object], namespace: str | None):
+    assert claimed_namespace(request(**fields)) == namespace
+
+
+def test_labels_that_name_no_namespace_get_the_requests_own():
+    assert labels_to_resolve(request(namespace="shop", labels={"pod": "p"})) == {
+        "alertname": "KubePodCrashLooping",
+        "namespace": "shop",
+        "pod": "p",
+    }
+    assert labels_to_resolve(request(namespace="shop", labels={"namespace": "web"}))["namespace"] == "web"
+
+
+@pytest.mark.requirement("HAPI-178")
+@pytest.mark.parametrize(
+    "fields",
+    [{"namespace": "data"}, {"labels": {"namespace": "data"}}, {"target": {"kind": "Node", "name": "n1"}}],
+)
+def test_nothing_is_investigated_where_the_caller_may_not_read(fields: dict[str, object]):
+    with pytest.raises(NotReadable):
+        commission(request(**fields), caller(namespaces=["shop"]), None)
+
+
+def test_a_commission_keeps_who_asked_and_what_they_may_read():
+    taken = commission(request(namespace="shop"), caller("bo", tenant="acme", namespaces=["sh*"]), "k")
+
+    assert (taken.tenant, taken.asker, taken.reads, taken.idempotency_key) == ("acme", "bo", ("sh*",), "k")

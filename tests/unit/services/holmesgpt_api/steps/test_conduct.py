@@ -1,0 +1,245 @@
+"""An investigation ends once, by its deadline, and with a reason, whatever becomes of its runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import pytest
+
+from libs.contracts.causes import NoCause
+from libs.contracts.investigations import InvestigationStatus
+from libs.storage.errors import StorageUnavailable
+from services.holmesgpt_api.domain.commission import commission
+from services.holmesgpt_api.domain.errors import Impossible, NotNow
+from services.holmesgpt_api.domain.ports import ReportProgress
+from services.holmesgpt_api.domain.record import Claimed, Record
+from services.holmesgpt_api.domain.triage import conclude
+from services.holmesgpt_api.domain.verdict import Verdict
+from services.holmesgpt_api.steps.conduct import Conductor, End
+from tests.fakes.ledger import MemoryLedger
+from tests.support.investigations import CHECKOUT, NOW, caller, found, nothing, request
+
+pytestmark = pytest.mark.requirement("HAPI-005", "HAPI-029", "HAPI-037")
+
+Behaviour = Callable[[Claimed, ReportProgress], Awaitable[Verdict]]
+
+
+@dataclass
+class ScriptedEngine:
+    behaviour: Behaviour
+    name: str = "triage"
+    runs: list[Claimed] = field(default_factory=list)
+
+    async def run(self, run: Claimed, report_progress: ReportProgress) -> Verdict:
+        self.runs.append(run)
+        return await self.behaviour(run, report_progress)
+
+
+class Scene:
+    """One investigation, a clock, and a conductor whose engine does what the test says."""
+
+    def __init__(self, behaviour: Behaviour, *, life: float = 300) -> None:
+        self.now = NOW
+        self.ends: list[End] = []
+        self.ledger = MemoryLedger(life=timedelta(seconds=life), clock=self.clock)
+        self.engine = ScriptedEngine(behaviour)
+        self.conductor = Conductor(
+            self.ledger, self.engine, retention=timedelta(days=30), observe=self.ends.append
+        )
+
+    def clock(self) -> datetime:
+        return self.now
+
+    def later(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+    async def taken(self) -> str:
+        return (await self.ledger.open(commission(request(namespace="shop"), caller(), None))).record.id
+
+    @property
+    def row(self) -> Record:
+        return self.ledger.rows["inv-1"]
+
+
+def found_cause(run: Claimed) -> Verdict:
+    return conclude(found(), CHECKOUT, run, "no-model-configured")
+
+
+async def answers(run: Claimed, report: ReportProgress) -> Verdict:
+    return found_cause(run)
+
+
+def raises(error: Exception) -> Behaviour:
+    async def behave(run: Claimed, report: ReportProgress) -> Verdict:
+        raise error
+
+    return behave
+
+
+async def test_a_verdict_ends_it_and_is_counted():
+    scene = Scene(answers)
+    id_ = await scene.taken()
+    scene.later(2)
+
+    await scene.conductor.conduct(id_)
+
+    assert (scene.row.status, scene.row.progress) == (InvestigationStatus.completed, 100)
+    assert set(scene.row.seen) == {"shop", "data"}
+    assert scene.ends == [End("triage", "cause", timedelta(seconds=2))]
+
+
+async def test_a_verdict_without_a_cause_is_counted_as_such():
+    async def none(run: Claimed, report: ReportProgress) -> Verdict:
+        return conclude(nothing(NoCause.nothing_wrong), CHECKOUT, run, "no-model-configured")
+
+    scene = Scene(none)
+    await scene.conductor.conduct(await scene.taken())
+
+    assert [end.outcome for end in scene.ends] == ["no-cause"]
+
+
+async def test_an_ended_investigation_is_not_run_again():
+    scene = Scene(answers)
+    id_ = await scene.taken()
+
+    await scene.conductor.conduct(id_)
+    await scene.conductor.conduct(id_)
+
+    assert len(scene.engine.runs) == 1
+    assert len(scene.ends) == 1
+
+
+async def test_what_is_away_is_waited_for_and_said_meanwhile():
+    scene = Scene(raises(NotNow("context-unavailable", "the Context API does not answer: timeout")))
+    id_ = await scene.taken()
+
+    with pytest.raises(NotNow):
+        await scene.conductor.conduct(id_)
+
+    assert not scene.row.ended
+    assert scene.row.stage == "waiting: the Context API does not answer: timeout"
+    scene.engine.behaviour = answers
+    await scene.conductor.conduct(id_)
+    assert scene.row.status is InvestigationStatus.completed
+
+
+async def test_what_stays_away_until_the_deadline_is_the_failures_reason():
+    scene = Scene(raises(NotNow("context-unavailable", "the Context API does not answer: connect")))
+    id_ = await scene.taken()
+    with pytest.raises(NotNow):
+        await scene.conductor.conduct(id_)
+    scene.later(300)
+
+    await scene.conductor.conduct(id_)
+
+    assert scene.row.status is InvestigationStatus.failed
+    assert scene.row.failure is not None
+    assert scene.row.failure.code == "context-unavailable"
+    assert "connect" in scene.row.failure.error
+    assert len(scene.engine.runs) == 1
+    assert [end.outcome for end in scene.ends] == ["context-unavailable"]
+
+
+async def test_a_refusal_ends_it_at_once():
+    scene = Scene(raises(Impossible("context-refused", "HTTP 401")))
+
+    await scene.conductor.conduct(await scene.taken())
+
+    assert scene.row.failure is not None
+    assert (scene.row.failure.code, scene.row.failure.error) == ("context-refused", "HTTP 401")
+
+
+async def test_a_mistake_of_ours_ends_it_without_telling_its_text():
+    scene = Scene(raises(KeyError("a secret detail")))
+
+    await scene.conductor.conduct(await scene.taken())
+
+    assert scene.row.failure is not None
+    assert (scene.row.failure.code, scene.row.failure.error) == (
+        "internal-error",
+        "The engine failed (KeyError).",
+    )
+
+
+async def test_a_run_that_hangs_is_cut_at_the_deadline():
+    async def hangs(run: Claimed, report: ReportProgress) -> Verdict:
+        scene.later(1)
+        await asyncio.Event().wait()
+        return found_cause(run)
+
+    scene = Scene(hangs, life=0.01)
+    await scene.conductor.conduct(await scene.taken())
+
+    assert scene.row.status is InvestigationStatus.failed
+
+
+async def test_a_run_that_was_overtaken_changes_nothing_any_more():
+    async def overtaken(run: Claimed, report: ReportProgress) -> Verdict:
+        if len(scene.engine.runs) == 1:
+            await scene.conductor.conduct(run.id)
+            await report(50, "still here")
+        return found_cause(run)
+
+    scene = Scene(overtaken)
+    await scene.conductor.conduct(await scene.taken())
+
+    assert [word for word, _ in scene.ledger.calls] == ["conclude"]
+    assert len(scene.ends) == 1
+
+
+async def test_progress_is_recorded_and_never_goes_back():
+    async def reports(run: Claimed, report: ReportProgress) -> Verdict:
+        await report(60, "far")
+        await report(20, "less far")
+        raise NotNow("context-unavailable", "timeout")
+
+    scene = Scene(reports)
+    with pytest.raises(NotNow):
+        await scene.conductor.conduct(await scene.taken())
+
+    assert scene.row.progress == 60
+
+
+async def test_a_deadline_ends_what_nobody_runs_and_nothing_before_it():
+    scene = Scene(answers)
+    id_ = await scene.taken()
+
+    scene.later(299)
+    await scene.conductor.expire(id_)
+    assert not scene.row.ended
+    scene.later(1)
+    await scene.conductor.expire(id_)
+    await scene.conductor.expire(id_)
+
+    assert scene.row.failure is not None
+    assert scene.row.failure.code == "deadline-passed"
+    assert len(scene.ends) == 1
+
+
+async def test_a_database_that_goes_away_is_not_the_investigations_failure():
+    async def away(run: Claimed, report: ReportProgress) -> Verdict:
+        scene.ledger.away = True
+        await report(50, "on")
+        return found_cause(run)
+
+    scene = Scene(away)
+    id_ = await scene.taken()
+
+    with pytest.raises(StorageUnavailable):
+        await scene.conductor.conduct(id_)
+
+    scene.ledger.away = False
+    assert not scene.row.ended
+
+
+async def test_old_investigations_are_removed():
+    scene = Scene(answers)
+    await scene.conductor.conduct(await scene.taken())
+    scene.later(31 * 86_400)
+
+    await scene.conductor.clean()
+
+    assert scene.ledger.rows == {}

@@ -1,0 +1,112 @@
+"""Taking records first; a synchronous caller gets the end, the state, or an honest failure."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from libs.contracts.investigations import InvestigationStatus
+from libs.storage.errors import StorageUnavailable
+from services.holmesgpt_api.domain.errors import Failed, KeyReused, UnknownInvestigation
+from services.holmesgpt_api.domain.record import Failure
+from services.holmesgpt_api.steps.take import Desk
+from services.holmesgpt_api.steps.wait import Waiting
+from tests.fakes.ledger import MemoryLedger
+from tests.support.investigations import NOW, caller, request
+
+pytestmark = pytest.mark.requirement("HAPI-001", "HAPI-005")
+
+
+@pytest.fixture
+def ledger() -> MemoryLedger:
+    return MemoryLedger()
+
+
+@pytest.fixture
+async def desk(ledger: MemoryLedger) -> AsyncIterator[Desk]:
+    async with Waiting(ledger, pause=timedelta(milliseconds=1)) as waiting:
+        yield Desk(ledger, waiting, sync_answer_timeout=timedelta(milliseconds=50))
+
+
+async def test_taking_records_the_investigation_and_its_job(desk: Desk, ledger: MemoryLedger):
+    record = await desk.take(request(), caller(), None)
+
+    assert ledger.jobs == [record.id]
+    assert record.status is InvestigationStatus.started
+
+
+async def test_the_same_key_and_request_give_the_same_investigation(desk: Desk, ledger: MemoryLedger):
+    first = await desk.take(request(request_id="a"), caller(), "key")
+    again = await desk.take(request(request_id="b"), caller(), "key")
+
+    assert first.id == again.id
+    assert ledger.jobs == [first.id]
+
+
+async def test_the_same_key_for_another_request_is_refused(desk: Desk):
+    await desk.take(request(), caller(), "key")
+
+    with pytest.raises(KeyReused):
+        await desk.take(request(namespace="shop"), caller(), "key")
+
+
+async def test_keys_of_two_callers_do_not_meet(desk: Desk):
+    one = await desk.take(request(), caller("ana"), "key")
+    other = await desk.take(request(namespace="shop"), caller("bo"), "key")
+    third = await desk.take(request(namespace="web"), caller("ana", tenant="acme", namespaces=["*"]), "key")
+
+    assert len({one.id, other.id, third.id}) == 3
+
+
+async def test_a_caller_without_patience_is_told_what_is_known(desk: Desk):
+    record = await desk.take_and_wait(request(), caller(), None, caller_has=timedelta(milliseconds=10))
+
+    assert record.status is InvestigationStatus.started
+
+
+async def test_a_failed_investigation_is_no_answer_to_who_waits_for_it(desk: Desk, ledger: MemoryLedger):
+    async def fail() -> None:
+        while not ledger.rows:
+            await asyncio.sleep(0)
+        row = ledger.rows["inv-1"]
+        failure = Failure("context-refused", "HTTP 401")
+        ledger.rows["inv-1"] = replace(row, status=InvestigationStatus.failed, failure=failure, ended_at=NOW)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(fail())
+        with pytest.raises(Failed) as failed:
+            await desk.take_and_wait(request(), caller(), None, caller_has=None)
+
+    assert (failed.value.investigation_id, failed.value.code) == ("inv-1", "context-refused")
+
+
+async def test_an_ended_investigation_asked_for_again_is_answered_without_a_wait(
+    desk: Desk, ledger: MemoryLedger
+):
+    first = await desk.take(request(), caller(), "key")
+    ledger.rows[first.id] = replace(first, status=InvestigationStatus.completed, ended_at=NOW)
+
+    again = await desk.take_and_wait(request(), caller(), "key", caller_has=timedelta(0))
+
+    assert again.ended
+
+
+async def test_nothing_is_taken_when_the_database_is_away(desk: Desk, ledger: MemoryLedger):
+    ledger.away = True
+
+    with pytest.raises(StorageUnavailable):
+        await desk.take(request(), caller(), None)
+
+
+@pytest.mark.requirement("HAPI-075")
+async def test_an_investigation_of_another_tenant_or_namespace_is_unknown(desk: Desk):
+    record = await desk.take(request(namespace="data"), caller(), None)
+
+    assert (await desk.look(record.id, caller("bo"))).id == record.id
+    for stranger in (caller(tenant="acme", namespaces=["*"]), caller(namespaces=["shop"])):
+        with pytest.raises(UnknownInvestigation):
+            await desk.look(record.id, stranger)
