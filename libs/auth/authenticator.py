@@ -77,7 +77,8 @@ class Authenticator:
 
     @property
     def ring(self) -> KeyRing | None:
-        """The keys in force now."""
+        """The keys in force now. Asking looks at the file too: a worker authenticates nobody, and still signs."""
+        self._look_if_due(self._now())
         return self._door.ring if self._door else None
 
     def use(self, ring: KeyRing) -> None:
@@ -96,10 +97,7 @@ class Authenticator:
                 credential is never made good by the network.
         """
         now = self._now()
-        if self._watch is not None and not 0 <= now - self._looked_at < LOOK_EVERY_S:
-            self._looked_at = now
-            self._watch.look(self.use)
-
+        self._look_if_due(now)
         credential, api_key = headers.get(b"authorization"), headers.get(b"x-api-key")
         if credential is None and api_key is None:
             return self._from_network(client_ip)
@@ -115,6 +113,11 @@ class Authenticator:
         if remembered is not None and now < remembered[1]:
             return remembered[0]
         return _by_header(door, credential, now)
+
+    def _look_if_due(self, now: float) -> None:
+        if self._watch is not None and not 0 <= now - self._looked_at < LOOK_EVERY_S:
+            self._looked_at = now
+            self._watch.look(self.use)
 
     def _from_network(self, client_ip: str | None) -> Principal:
         principal = self._networks.principal_at(client_ip)

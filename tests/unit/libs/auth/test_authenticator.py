@@ -291,6 +291,18 @@ def test_the_keys_file_is_looked_at_every_few_seconds_and_not_per_request(keys, 
     assert watch.looks == 3
 
 
+def test_a_worker_that_authenticates_nobody_still_notices_new_keys(keys, clock):
+    watch = RecordingWatch()
+    door = Authenticator(keys, now=clock, watch=watch)
+    minter = TokenMinter(lambda: door.ring, service="alerts", now=clock)
+
+    minter("acme")
+    clock.now += 3
+    minter("acme")
+
+    assert watch.looks == 1
+
+
 def test_a_clock_set_back_does_not_keep_the_keys_file_from_being_looked_at(keys, clock):
     watch = RecordingWatch()
     door = Authenticator(keys, now=clock, watch=watch)
