@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import psycopg
-from alembic.operations import Operations
 from procrastinate.schema import SchemaManager
+from sqlalchemy import Connection
 
 
-def install(op: Operations) -> None:
+class Migration(Protocol):
+    """What is needed of `alembic.op`."""
+
+    def get_bind(self) -> Connection: ...
+
+
+def install(op: Migration) -> None:
     """Create procrastinate's tables and functions in the schema being migrated.
 
     Called once, in a migration, because the script is not repeatable. A newer procrastinate brings its own

@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import signal
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,6 +39,16 @@ def running_server() -> Iterator[EmbeddedPostgres]:
         quick = {"fsync": "off", "full_page_writes": "off"}
         with EmbeddedPostgres(folder, base=folder / "system", settings=quick) as server:
             yield server
+
+
+def kill_postmaster(server: EmbeddedPostgres) -> None:
+    """SIGKILL, and wait until its parent knows of it."""
+    assert server.pid is not None
+    os.kill(server.pid, signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while server.poll() is None:
+        assert time.monotonic() < deadline, "the postmaster survived SIGKILL"
+        time.sleep(0.01)
 
 
 @dataclass(frozen=True)

