@@ -14,7 +14,9 @@ YAML or JSON:
 
 `hmac` is HMAC-SHA256 of the plain key (of the password, for basic) under the pepper: our keys are random, so a
 slow hash would buy nothing and cost 200 ms a request (measured). Two entries may share an id or user while
-one replaces the other. The first jwt record that can sign signs our own tokens.
+one replaces the other. An HMAC is made with `printf %s "$KEY" | openssl dgst -sha256 -hmac "$PEPPER"`.
+
+The first jwt record that can sign signs our own tokens.
 """
 
 from __future__ import annotations
