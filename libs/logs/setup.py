@@ -58,7 +58,14 @@ def configure_logging(*, service: str, level: str = "INFO", style: Style = "auto
         ]
         factory: Any = structlog.BytesLoggerFactory(file=sys.stderr.buffer)
     else:
-        ends = [scrub, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        ends = [
+            scrub,
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(),
+                # Never the kind that prints local variables: they hold what scrubbing takes out.
+                exception_formatter=structlog.dev.plain_traceback,
+            ),
+        ]
         factory = structlog.PrintLoggerFactory(file=sys.stderr)
     structlog.configure(
         processors=[*shared, *ends],

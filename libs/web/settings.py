@@ -1,0 +1,85 @@
+"""What an operator can set about serving HTTP. A mixin: services inherit it into their own settings."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+def _words(value: object) -> object:
+    """`a,b` or `["a", "b"]`: both are what people write into an environment."""
+    if isinstance(value, str) and not value.lstrip().startswith("["):
+        return [word.strip() for word in value.split(",") if word.strip()]
+    return value
+
+
+WordList = Annotated[list[str], NoDecode, BeforeValidator(_words)]
+Port = Annotated[int, Field(ge=0, le=65_535)]
+
+
+class Role(StrEnum):
+    api = "api"
+    worker = "worker"
+    both = "both"
+
+
+class WebSettings(BaseSettings):
+    model_config = SettingsConfigDict(use_attribute_docstrings=True, extra="ignore", populate_by_name=True)
+
+    host: str = "127.0.0.1"
+    """Address to listen on. Loopback unless told otherwise; images set `0.0.0.0`."""
+
+    port: Port = 8080
+    """TCP port of the API. Each service has its own default; 0 takes any free one."""
+
+    metrics_port: Port = 9090
+    """TCP port of `/metrics`; when it is taken the next free one is used, and said."""
+
+    role: Role = Field(default=Role.both, validation_alias="KUBERNAUT_ROLE")
+    """`api` serves HTTP, `worker` runs jobs, `both` does both in one process (small installations)."""
+
+    log_level: str = "INFO"
+    """DEBUG, INFO, WARNING or ERROR. INFO has one line per request."""
+
+    log_format: Literal["auto", "json", "console"] = "auto"
+    """`auto`: readable on a terminal, JSON elsewhere."""
+
+    allowed_hosts: WordList = ["localhost", "*.localhost", "*.svc", "*.svc.cluster.local"]
+    """Host names answered to (`*.name` for its subdomains), comma-separated. IP addresses and names without a dot
+    are always answered: DNS rebinding needs a dotted name that the attacker owns. Add a Route's or Ingress's."""
+
+    cors_origins: WordList = []
+    """Origins whose pages may call, e.g. `https://console.example`. Empty: none. `*` is refused together with
+    credentials, so it is not offered."""
+
+    behind_tls: bool = False
+    """True where TLS ends in front of this service: answers then carry Strict-Transport-Security."""
+
+    max_body_bytes: int = Field(default=1024 * 1024, ge=1024, le=256 * 1024 * 1024)
+    """Bytes of a request body; above it 413. 1 MiB: a webhook of 500 alerts has about 600 KB."""
+
+    receive_deadline: timedelta = timedelta(seconds=10)
+    """From a request's first byte (or a connection's start) to its last. Absolute: a byte a second does not
+    extend it. A 1 MiB body needs 1 s on a slow line."""
+
+    keep_alive: timedelta = timedelta(seconds=75)
+    """How long an idle connection is kept. Above the 60 s of common load balancers, so that they close first."""
+
+    max_connections: int = Field(default=10_000, ge=10)
+    """Connections held at once; above it 503. 10,000 idle ones take about 110 MB (measured 2026-11)."""
+
+    drain: timedelta = timedelta(seconds=0)
+    """Between "not ready" and "no new requests" on SIGTERM. Set 5 s behind a load balancer that needs to notice."""
+
+    finish_within: timedelta = timedelta(seconds=25)
+    """For requests under way on SIGTERM; then they are cut. With the drain below Kubernetes' 30 s default grace."""
+
+    rate_limit_requests: int = Field(default=6_000, ge=1)
+    """Requests of one caller per `RATE_LIMIT_WINDOW`. A page per 10 ms; alert webhooks are never limited."""
+
+    rate_limit_window: timedelta = timedelta(seconds=60)
+    """Window of `RATE_LIMIT_REQUESTS`."""

@@ -1,0 +1,129 @@
+"""YAML bodies in, YAML answers out, for every FastAPI route: translated to and from JSON at the door.
+
+The JSON subset of YAML only: no aliases, no tags, one document (an alias bomb of 294 bytes made 580 MB: measured).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import yaml
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from libs.contracts.problem import FieldError
+from libs.web.body import replay, whole
+from libs.web.problems import MEDIA_TYPE, render
+
+TYPES = (b"application/yaml", b"application/x-yaml", b"text/yaml")
+MAX_YAML = 256 * 1024
+"""Bytes of a YAML body. Parsing costs about 1 s per MB; send more as JSON."""
+
+MAX_DEPTH = 64
+
+
+class _NotAllowed(yaml.YAMLError):
+    """YAML that is more than JSON in another dress."""
+
+
+class YamlTranslation:
+    """Pure ASGI; does nothing for requests that speak JSON."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        if headers.get(b"content-type", b"").partition(b";")[0].strip().lower() in TYPES:
+            try:
+                body = await whole(receive, MAX_YAML)
+                document = read_document(body)
+                translated = orjson.dumps(document)
+            except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+                await _refuse(scope, send, str(error))
+                return
+            scope = {**scope, "headers": _as_json(scope["headers"], len(translated))}
+            receive = replay(translated, receive)
+        if _wants_yaml(headers.get(b"accept", b"")):
+            send = _YamlAnswer(send).send
+        await self._app(scope, receive, send)
+
+
+def read_document(body: bytes) -> Any:
+    """Read one document.
+
+    Raises:
+        yaml.YAMLError, ValueError: not YAML, or more than JSON.
+    """
+    _inspect(body)
+    return yaml.load(body, Loader=yaml.CSafeLoader)
+
+
+def _inspect(body: bytes) -> None:
+    """Walk the events before anything is built, and refuse what JSON has no word for."""
+    depth = 0
+    for event in yaml.parse(body, Loader=yaml.CSafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            raise _NotAllowed("aliases are not read; write the value out")
+        if getattr(event, "tag", None) is not None:
+            raise _NotAllowed("tags are not read")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise _NotAllowed(f"nested deeper than {MAX_DEPTH} levels")
+
+
+def _as_json(headers: list[tuple[bytes, bytes]], length: int) -> list[tuple[bytes, bytes]]:
+    kept = [(n, v) for n, v in headers if n not in (b"content-type", b"content-length", b"transfer-encoding")]
+    return [*kept, (b"content-type", b"application/json"), (b"content-length", str(length).encode())]
+
+
+def _wants_yaml(accept: bytes) -> bool:
+    first = accept.partition(b",")[0].partition(b";")[0].strip().lower()
+    return first in TYPES
+
+
+async def _refuse(scope: Scope, send: Send, reason: str) -> None:
+    body = render(
+        400,
+        "malformed-yaml",
+        title="Malformed YAML",
+        detail="the body is not YAML as read here",
+        instance=scope["path"],
+        request_id=scope.get("kubernaut.request_id"),
+        errors=[FieldError(field="body", reason=" ".join(reason.split())[:300])],
+    )
+    headers = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 400, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+class _YamlAnswer:
+    """Holds a JSON answer back until it is whole, then sends it as YAML; streams and others pass."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._start: Message | None = None
+        self._chunks: list[bytes] = []
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            kind = dict(message.get("headers", ())).get(b"content-type", b"")
+            if kind.partition(b";")[0] == b"application/json":
+                self._start = message
+                return
+        elif message["type"] == "http.response.body" and self._start is not None:
+            self._chunks.append(message.get("body", b""))
+            if message.get("more_body", False):
+                return
+            document = orjson.loads(b"".join(self._chunks))
+            body = yaml.dump(document, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True).encode()
+            replaced = [
+                (n, v) for n, v in self._start["headers"] if n not in (b"content-type", b"content-length")
+            ]
+            replaced += [(b"content-type", b"application/yaml"), (b"content-length", str(len(body)).encode())]
+            await self._send({**self._start, "headers": replaced})
+            message = {"type": "http.response.body", "body": body}
+        await self._send(message)
