@@ -20,10 +20,10 @@ WHERE id = ANY(%s) AND state = 'firing' AND incident_id IS NULL ORDER BY id
 """
 
 _PLACE = """
-UPDATE episode SET incident_id = placed.incident_id, target = placed.target, about = placed.about,
-    environment = placed.environment, priority = placed.priority
-FROM unnest(%s::text[], %s::text[], %s::jsonb[], %s::text[], %s::text[], %s::text[])
-    AS placed (id, incident_id, target, about, environment, priority)
+UPDATE episode SET incident_id = placed.incident_id, target = placed.target, named = placed.named,
+    about = placed.about, environment = placed.environment, priority = placed.priority
+FROM unnest(%s::text[], %s::text[], %s::jsonb[], %s::text[], %s::text[], %s::text[], %s::text[])
+    AS placed (id, incident_id, target, named, about, environment, priority)
 WHERE episode.id = placed.id
 """
 
@@ -124,6 +124,7 @@ async def place(work: Work, placed: Iterable[Placed]) -> None:
             one.id,
             one.incident_id,
             one.target.model_dump_json() if one.target else None,
+            str(one.target) if one.target else None,
             str(one.about) if one.about else None,
             one.judgement.environment.value,
             one.judgement.priority.value,

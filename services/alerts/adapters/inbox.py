@@ -20,6 +20,7 @@ import psycopg
 from libs.jobs import Jobs
 from libs.logs import get_logger
 from libs.storage import Database
+from services.alerts.domain.delivery import Delivery
 from services.alerts.domain.errors import NotCommitted
 
 DRAIN = "drain"
@@ -33,16 +34,6 @@ WITH taken AS (
     ON CONFLICT (idem) DO UPDATE SET copies = inbox.copies + excluded.copies, last_seen = now()
 )
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """One request's accepted alerts, as they were sent."""
-
-    idem: bytes
-    tenant: str
-    sender: str
-    body: bytes
 
 
 @dataclass(slots=True)

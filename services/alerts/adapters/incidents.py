@@ -215,7 +215,7 @@ async def ask(work: Work, incident_id: str, attempt: int) -> None:
 class Inquiry:
     state: str
     """`wanted`, `running` or `ended`."""
-    request: dict[str, Any] | None
+    request: str | None
     investigation_id: str | None
     asked_at: datetime
 
@@ -229,10 +229,10 @@ async def lock_inquiry(work: Work, incident_id: str, attempt: int) -> Inquiry | 
     return Inquiry(**row) if row else None
 
 
-async def freeze_inquiry(work: Work, incident_id: str, attempt: int, request: Mapping[str, Any]) -> None:
+async def freeze_inquiry(work: Work, incident_id: str, attempt: int, request: str) -> None:
     await work.execute(
-        "UPDATE inquiry SET request = %s::jsonb WHERE incident_id = %s AND attempt = %s",
-        (as_json(request), incident_id, attempt),
+        "UPDATE inquiry SET request = %s WHERE incident_id = %s AND attempt = %s",
+        (request, incident_id, attempt),
     )
 
 
@@ -299,7 +299,7 @@ async def told(work: Work, incident_id: str, round_: int | None = None) -> set[T
 class Telling:
     state: str
     """`pending`, `told` or `given-up`."""
-    request: dict[str, Any] | None
+    request: str | None
     decided_at: datetime
 
 
@@ -312,12 +312,10 @@ async def lock_telling(work: Work, incident_id: str, transition: str, round_: in
     return Telling(**row) if row else None
 
 
-async def freeze_telling(
-    work: Work, incident_id: str, transition: str, round_: int, request: Mapping[str, Any]
-) -> None:
+async def freeze_telling(work: Work, incident_id: str, transition: str, round_: int, request: str) -> None:
     await work.execute(
-        "UPDATE telling SET request = %s::jsonb WHERE incident_id = %s AND transition = %s AND round = %s",
-        (as_json(request), incident_id, transition, round_),
+        "UPDATE telling SET request = %s WHERE incident_id = %s AND transition = %s AND round = %s",
+        (request, incident_id, transition, round_),
     )
 
 

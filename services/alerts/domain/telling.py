@@ -90,8 +90,12 @@ def _decision(outcome: str, reason: str) -> Decision:
     return Decision(subject="notification", outcome=outcome, reason=reason)
 
 
-def compose(view: IncidentView, transition: Transition) -> NotificationRequest:
-    """The message, frozen from here on: a retry sends the same words."""
+def compose(view: IncidentView, transition: Transition, round_: int = 1) -> NotificationRequest:
+    """The message, frozen from here on: a retry sends the same words.
+
+    Args:
+        round_: which time this transition of this incident happens, from 1.
+    """
     first = leading(view.episodes)
     priority = most_urgent([episode.priority for episode in view.episodes])
     return NotificationRequest(
@@ -101,6 +105,7 @@ def compose(view: IncidentView, transition: Transition) -> NotificationRequest:
         episode_id=first.id,
         incident_id=view.id,
         transition=transition.value,
+        round=round_,
     )
 
 

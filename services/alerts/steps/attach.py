@@ -152,7 +152,7 @@ class Attach:
             decision = Decision(
                 subject="notification", outcome="raised", reason="more-urgent-alert", detail=why
             )
-            round_ = int(urgency.value[1])
+            round_ = 1 + int(urgency.value[1])  # each level is told once
             await incidents.announce(work, incident.id, Transition.raised, round_, decision)
 
     async def _inquire(self, work: Work, incident: Incident, group: Sequence[Found]) -> None:

@@ -70,14 +70,15 @@ class Investigate:
             about, inquiry = await _locked(work, incident, attempt)
             if about is None or inquiry is None or inquiry.state != "wanted":
                 return None
-            if inquiry.request is None:
+            question = inquiry.request
+            if question is None:
                 spoken = await episodes.view(work, incident)
                 if not spoken:  # handed over to another incident, which is investigated itself
                     return None
-                question = _compose(about, spoken)
-                await incidents.freeze_inquiry(work, incident, attempt, question.model_dump(mode="json"))
-                return about.tenant, question
-        return about.tenant, InvestigationRequest.model_validate(inquiry.request)
+                question = _compose(about, spoken).model_dump_json()
+                await incidents.freeze_inquiry(work, incident, attempt, question)
+        # Read back the first time as well: what is sent must not differ from what a retry will send.
+        return about.tenant, InvestigationRequest.model_validate_json(question)
 
     async def _later(self, incident: str, attempt: int, tries: int, error: PeerUnavailable) -> None:
         async with self.record.begin() as work:

@@ -52,20 +52,19 @@ class Tell:
             telling = await incidents.lock_telling(work, incident, transition, round_)
             if about is None or telling is None or telling.state != "pending":
                 return None
-            if telling.request is not None:
-                return about.tenant, NotificationRequest.model_validate(telling.request)
-            view = await _view(work, about, Transition(transition))
-            if view is None:
-                # Its episodes were handed over to another incident, which is told of itself.
-                await incidents.end_telling(
-                    work, incident, transition, round_, state="given-up", notification_id=None
-                )
-                return None
-            message = compose(view, Transition(transition))
-            await incidents.freeze_telling(
-                work, incident, transition, round_, message.model_dump(mode="json")
-            )
-        return about.tenant, message
+            message = telling.request
+            if message is None:
+                view = await _view(work, about, Transition(transition))
+                if view is None:
+                    # Its episodes were handed over to another incident, which is told of itself.
+                    await incidents.end_telling(
+                        work, incident, transition, round_, state="given-up", notification_id=None
+                    )
+                    return None
+                message = compose(view, Transition(transition), round_).model_dump_json()
+                await incidents.freeze_telling(work, incident, transition, round_, message)
+        # Read back the first time as well: what is sent must not differ from what a retry will send.
+        return about.tenant, NotificationRequest.model_validate_json(message)
 
     async def _later(
         self, incident: str, transition: str, round_: int, tries: int, error: PeerUnavailable

@@ -91,10 +91,12 @@ _TABLES = (
         environment text NOT NULL,
         priority text NOT NULL,
         target jsonb,
+        named text,
         about text,
         incident_id text REFERENCES incident (id)
     ) WITH (fillfactor = 80)
     """,
+    "COMMENT ON COLUMN episode.named IS 'the target, as KIND/NAMESPACE/NAME'",
     "COMMENT ON COLUMN episode.about IS 'owner of the target, as KIND/NAMESPACE/NAME'",
     "CREATE INDEX episode_firing ON episode (tenant, fingerprint) WHERE state = 'firing'",
     "CREATE INDEX episode_silent ON episode (last_seen) WHERE state = 'firing'",
@@ -122,7 +124,7 @@ _TABLES = (
     CREATE TABLE inquiry (
         incident_id text NOT NULL REFERENCES incident (id) ON DELETE CASCADE,
         attempt integer NOT NULL,
-        request jsonb,
+        request text,
         state text NOT NULL,
         investigation_id text,
         asked_at timestamptz NOT NULL,
@@ -134,15 +136,15 @@ _TABLES = (
         incident_id text NOT NULL REFERENCES incident (id) ON DELETE CASCADE,
         transition text NOT NULL,
         round integer NOT NULL,
-        request jsonb,
+        request text,
         state text NOT NULL,
         notification_id text,
         decided_at timestamptz NOT NULL,
         PRIMARY KEY (incident_id, transition, round)
     )
     """,
-    "COMMENT ON COLUMN inquiry.request IS 'composed and frozen before the first call, so a retry says the same'",
-    "COMMENT ON COLUMN telling.request IS 'composed and frozen before the first call, so a retry says the same'",
+    "COMMENT ON COLUMN inquiry.request IS 'composed before the first call and kept word for word: a retry says the same'",
+    "COMMENT ON COLUMN telling.request IS 'composed before the first call and kept word for word: a retry says the same'",
 )
 
 
@@ -150,7 +152,7 @@ def upgrade() -> None:
     """Create everything."""
     for statement in _TABLES:
         op.execute(statement)
-    schema.install(op)  # type: ignore[arg-type]
+    schema.install(op)
 
 
 def downgrade() -> None:
