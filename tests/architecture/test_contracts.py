@@ -44,7 +44,7 @@ def test_no_model_is_left_that_nobody_speaks():
         reached.add(name)
         waiting |= (known[name] & set(known)) - reached
 
-    assert sorted(set(known) - reached) == []
+    assert sorted(name for name in set(known) - reached if not name.startswith("_")) == []
 
 
 def test_contracts_stand_on_pydantic_and_the_standard_library_alone():

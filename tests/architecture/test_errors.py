@@ -13,7 +13,10 @@ from tools.services import services
 
 pytestmark = pytest.mark.requirement("API-BR-API-004", "HAPI-043", "HAPI-103")
 
-CAUGHT_INSIDE: dict[str, str] = {}
+CAUGHT_INSIDE: dict[str, str] = {
+    "holmesgpt_api: NotNow": "steps/conduct.py: the run is tried again while its time lasts",
+    "holmesgpt_api: Impossible": "steps/conduct.py: becomes the reason in the investigation's row",
+}
 """`service: ErrorClass` to where it is caught, and what becomes of it."""
 
 
