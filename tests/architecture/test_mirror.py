@@ -15,7 +15,20 @@ from tests.support.source import ROOT, Module, functions, modules
 
 pytestmark = pytest.mark.requirement("API-BR-DOC-014", "INT-BR-TEST-010")
 
-SEEN_ELSEWHERE: dict[str, tuple[str, str]] = {}
+SEEN_ELSEWHERE: dict[str, tuple[str, str]] = {
+    "services/context_api/adapters/recording/files.py": (
+        "a directory with links, pipes and odd names is only real on a file system",
+        "tests/integration/context_api/recording/test_files.py",
+    ),
+    "services/context_api/adapters/recording/archive.py": (
+        "whether an archive is stopped in time shows on a whole one",
+        "tests/integration/context_api/recording/test_archive.py",
+    ),
+    "services/context_api/adapters/recording/load.py": (
+        "it joins the parts; what counts is what comes of a directory",
+        "tests/integration/context_api/recording/test_load.py",
+    ),
+}
 """Pattern of modules to (why no unit test, pattern of the tests that see them instead)."""
 
 

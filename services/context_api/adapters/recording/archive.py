@@ -20,6 +20,9 @@ from services.context_api.adapters.recording.reading import Found
 _SUFFIXES = (".tar", ".tar.gz", ".tgz")
 _STEP = 16 * MIB
 
+BROKEN = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile)
+"""What the standard library raises for an archive that is none, or not all there."""
+
 
 def is_archive(path: Path) -> bool:
     return path.name.endswith(_SUFFIXES)
@@ -49,7 +52,7 @@ def files_in_archive(path: Path, limits: Limits, notes: Notes) -> Iterator[Found
                         )
                         return
                     yield Found(printable(member.name), member.size, partial(_open, archive, member))
-        except (tarfile.TarError, NotUsable, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        except (*BROKEN, NotUsable) as error:
             reason = error.reason if isinstance(error, NotUsable) else "is no whole tar archive"
             if count == 0:
                 raise UnreadableRecording(path, reason) from error
@@ -60,7 +63,23 @@ def _open(archive: tarfile.TarFile, member: tarfile.TarInfo) -> BinaryIO:
     content = archive.extractfile(member)
     if content is None:
         raise NotUsable("is no regular file")
-    return cast(BinaryIO, content)
+    return cast(BinaryIO, _Member(cast(BinaryIO, content)))
+
+
+class _Member(io.RawIOBase):
+    """One file of the archive; what breaks while it is read is this file's, in our words."""
+
+    def __init__(self, content: BinaryIO) -> None:
+        self._content = content
+
+    def read(self, size: int = -1) -> bytes:
+        try:
+            return self._content.read(size)
+        except BROKEN as error:
+            raise NotUsable("is cut off in the archive") from error
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._content.seek(offset, whence)
 
 
 def _is_hidden(name: str) -> bool:

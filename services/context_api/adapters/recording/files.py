@@ -45,8 +45,8 @@ def files_in(root: Path, limits: Limits, notes: Notes) -> Iterator[Found]:
         OSError: `root` itself could not be listed.
     """
     top = os.path.realpath(root)
-    seen: set[Inode] = set()
     pending = [_Entry("", top, os.stat(top))]
+    seen: set[Inode] = {pending[0].inode}
     count = 0
     while pending:
         directory = pending.pop()

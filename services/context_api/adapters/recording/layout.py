@@ -65,11 +65,13 @@ def _gathered_log(parts: Sequence[str]) -> Place | None:
     previous = _GATHERED_LOGS.get(parts[-1])
     if previous is None:
         return None
-    # The first `pods` with room for a pod and a container behind it: those may be called `pods` themselves.
-    at = next((i for i, part in enumerate(parts) if part == "pods" and len(parts) - i >= 4), None)
-    if at is None:
+    # With room for a pod and a container behind it: those may be called `pods` themselves.
+    candidates = [i for i, part in enumerate(parts) if part == "pods" and len(parts) - i >= 4]
+    gathered = [i for i in candidates if i >= 2 and parts[i - 2] == "namespaces"]
+    if not candidates:
         return None
-    namespace = parts[at - 1] if at >= 2 and parts[at - 2] == "namespaces" else None
+    at = (gathered or candidates)[0]
+    namespace = parts[at - 1] if gathered else None
     return Place(Role.log, namespace, parts[at + 1], parts[at + 2], previous)
 
 

@@ -11,8 +11,6 @@ from typing import BinaryIO
 from services.context_api.adapters.recording.errors import NotUsable
 from services.context_api.adapters.recording.limits import MIB, Limits
 
-_CHUNK = MIB
-
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -47,9 +45,9 @@ def read_tail(found: Found, count: int, limits: Limits) -> tuple[bytes, bool]:
     if found.path.endswith(".gz"):
         content = read_whole(found, limits)
         cut = len(content) > count
-        return _from_line_start(content[-count:]) if cut else content, cut
+        return _from_line_start(content[-count - 1 :]) if cut else content, cut
     with found.open() as stream:
-        content, cut = _seek_tail(stream, count) if stream.seekable() else _stream_tail(stream, count)
+        content, cut = _end_of(stream, count)
     return _from_line_start(content) if cut else content, cut
 
 
@@ -75,20 +73,12 @@ def inflate(packed: bytes, limit: int, ratio: int) -> bytes:
     return out.getvalue()
 
 
-def _seek_tail(stream: BinaryIO, count: int) -> tuple[bytes, bool]:
+def _end_of(stream: BinaryIO, count: int) -> tuple[bytes, bool]:
     size = stream.seek(0, io.SEEK_END)
     # One byte more than kept: it tells whether the kept part begins a line.
     start = max(0, size - count - 1)
     stream.seek(start)
     return stream.read(count + 1), start > 0
-
-
-def _stream_tail(stream: BinaryIO, count: int) -> tuple[bytes, bool]:
-    kept, total = b"", 0
-    while chunk := stream.read(_CHUNK):
-        total += len(chunk)
-        kept = (kept + chunk)[-count - 1 :]
-    return kept, total > len(kept)
 
 
 def _from_line_start(content: bytes) -> bytes:
