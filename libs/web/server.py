@@ -148,7 +148,7 @@ async def _serve(
 
 
 async def _started(server: _Server, running: asyncio.Task[None]) -> None:
-    while not server.started and not running.done():
+    while not server.started and not running.done():  # noqa: ASYNC110 - uvicorn sets a flag, not an event
         await asyncio.sleep(0.01)
 
 
