@@ -78,6 +78,14 @@ def log_lines(pod: KubeObject, container: str, lines: list[Line], *, previous: b
     )
 
 
+def log_line(pod: KubeObject, container: str, line: str, count: int) -> Fact:
+    """One line of a container's log, and how often it stands there."""
+    times = f" (×{count})" if count > 1 else ""
+    return Fact(
+        EvidenceKind.log, pod, f"log of {container}: {line}{times}", {"container": container, "lines": [line]}
+    )
+
+
 def change(obj: KubeObject, summary: str, body: Mapping[str, Any], at: datetime | None) -> Fact:
     """That an object was changed, and how."""
     return Fact(EvidenceKind.change, obj, summary, body, at)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 
 from services.context_api.domain.kube import entries, number, strings, text
 from services.context_api.domain.snapshot import KubeObject, Snapshot
@@ -131,13 +132,15 @@ class NameIndex:
         elsewhere = [s for (ns, n), s in sorted(self._services.items()) if n == name and ns != namespace]
         if elsewhere:
             return elsewhere[0]
-        here = [s for (ns, n), s in sorted(self._services.items()) if ns == namespace and _alike(n, name)]
+        here = [s for (ns, n), s in sorted(self._services.items()) if ns == namespace and resembles(n, name)]
         return here[0] if here else None
 
 
-def _alike(one: str, other: str) -> bool:
-    if one.startswith(other) or other.startswith(one):
+def resembles(one: str, other: str) -> bool:
+    """Whether two names are spelled alike: case and separators apart, or by a few letters."""
+    a, b = (re.sub(r"[-_.]", "", name.lower()) for name in (one, other))
+    if a == b or (min(len(a), len(b)) >= 4 and (a.startswith(b) or b.startswith(a))):
         return True
-    if abs(len(one) - len(other)) > 2 or min(len(one), len(other)) < 3:
+    if abs(len(a) - len(b)) > 3 or min(len(a), len(b)) < 4:
         return False
-    return sorted(one) == sorted(other) or sum(a != b for a, b in zip(one, other, strict=False)) <= 1
+    return SequenceMatcher(None, a, b, autojunk=False).ratio() >= 0.84

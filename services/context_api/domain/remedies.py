@@ -27,13 +27,13 @@ _BUILT_IN = frozenset(
 def resource(obj: KubeObject) -> str:
     """`deployment/api`, or `cluster.postgresql.cnpg.io/db` for what kubectl may not know by kind alone."""
     kind = obj.kind.lower() if obj.group in _BUILT_IN else f"{obj.kind}.{obj.group}".lower()
-    return shlex.quote(f"{kind}/{obj.name}")
+    return f"{kind}/{obj.name}"
 
 
 def kubectl(obj: KubeObject, *words: str) -> str:
-    """A kubectl command in the object's namespace."""
-    place = ["-n", shlex.quote(obj.namespace)] if obj.namespace else []
-    return " ".join(["kubectl", *place, *words])
+    """A kubectl command in the object's namespace; every word is quoted where a shell needs it."""
+    place = ["-n", obj.namespace] if obj.namespace else []
+    return " ".join(shlex.quote(word) for word in ["kubectl", *place, *words])
 
 
 def undo_rollout(workload: KubeObject, why: str = "") -> Remediation:
@@ -67,19 +67,17 @@ def look(obj: KubeObject, text: str) -> Remediation:
 
 
 def read_log(pod: KubeObject, container: str, text: str) -> Remediation:
-    command = kubectl(
-        pod, "logs", shlex.quote(pod.name), "-c", shlex.quote(container), "--previous", "--tail=100"
-    )
+    command = kubectl(pod, "logs", pod.name, "-c", container, "--previous", "--tail=100")
     return Remediation(text=text, command=command, risk="None; it only reads.")
 
 
 def set_memory(workload: KubeObject, container: str, limit: str, before: str) -> Remediation:
-    words = ("set", "resources", resource(workload), "-c", shlex.quote(container))
+    words = ("set", "resources", resource(workload), "-c", container)
     return Remediation(
         text=f"Raise the memory limit of container {container} (or find out why it needs more than {before}).",
         command=kubectl(workload, *words, f"--limits=memory={limit}"),
         risk="Its pods restart; the nodes must have the memory to give.",
-        undo=kubectl(workload, *words, f"--limits=memory={shlex.quote(before)}"),
+        undo=kubectl(workload, *words, f"--limits=memory={before}"),
     )
 
 
@@ -87,7 +85,16 @@ def set_image(workload: KubeObject, container: str, image: str, now: str) -> Rem
     words = ("set", "image", resource(workload))
     return Remediation(
         text=f"Set container {container} to an image that can be pulled; `{image}` ran before.",
-        command=kubectl(workload, *words, shlex.quote(f"{container}={image}")),
+        command=kubectl(workload, *words, f"{container}={image}"),
         risk="Its pods restart with the older image.",
-        undo=kubectl(workload, *words, shlex.quote(f"{container}={now}")),
+        undo=kubectl(workload, *words, f"{container}={now}"),
+    )
+
+
+def scale(workload: KubeObject, count: int) -> Remediation:
+    return Remediation(
+        text=f"Scale {workload.kind} {workload.name} up again.",
+        command=kubectl(workload, "scale", resource(workload), f"--replicas={count}"),
+        risk="Its pods start; whoever scaled it down may have had a reason.",
+        undo=kubectl(workload, "scale", resource(workload), "--replicas=0"),
     )

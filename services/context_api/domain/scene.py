@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from functools import cached_property
 
+from services.context_api.domain.capacity import Capacity
 from services.context_api.domain.dependencies import Dependencies
 from services.context_api.domain.edges import Needs
 from services.context_api.domain.graph import Graph
@@ -40,3 +41,7 @@ class Scene:
     @cached_property
     def rollouts(self) -> Rollouts:
         return Rollouts(self.graph)
+
+    @cached_property
+    def capacity(self) -> Capacity:
+        return Capacity(self.graph)

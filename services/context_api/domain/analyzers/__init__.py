@@ -1,20 +1,65 @@
 """One analyzer, one file: what is wrong, by one kind of sign. Each says what it sees and what it cannot.
 
-`SYMPTOMS` look at the objects alone; `EXPLAINERS` get what those saw and look for what was changed or
-named wrongly. Both are pure functions over the scene; none of them ranks.
+`SYMPTOMS` look at the objects alone; `EXPLAINERS` get what those saw and look for what was changed, set or
+forbidden. All are pure functions over the scene; none of them ranks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from services.context_api.domain.analyzers import pod_crash_loop, service_without_endpoints
+from services.context_api.domain.analyzers import (
+    closed_node,
+    config_missing,
+    config_value,
+    image_pull,
+    job_failed,
+    network_policy,
+    node_trouble,
+    oom_kill,
+    pod_crash_loop,
+    pod_rejected,
+    probe_failure,
+    pvc_pending,
+    recent_change,
+    rollout_stuck,
+    scaled_to_zero,
+    service_without_endpoints,
+    suspicious_text,
+    unhealthy_condition,
+    unschedulable,
+    volume_mount,
+    wrong_address,
+)
 from services.context_api.domain.observation import Observation
 from services.context_api.domain.scene import Scene
 
-SYMPTOMS: Sequence[Callable[[Scene], Iterable[Observation]]] = (
+Symptom = Callable[[Scene], Iterable[Observation]]
+Explainer = Callable[[Scene, Sequence[Observation]], Iterable[Observation]]
+
+SYMPTOMS: Sequence[Symptom] = (
     pod_crash_loop.observe,
+    oom_kill.observe,
+    image_pull.observe,
+    config_missing.observe,
+    unschedulable.observe,
+    probe_failure.observe,
+    volume_mount.observe,
+    pod_rejected.observe,
+    rollout_stuck.observe,
     service_without_endpoints.observe,
+    pvc_pending.observe,
+    node_trouble.observe,
+    job_failed.observe,
+    scaled_to_zero.observe,
+    unhealthy_condition.observe,
+    suspicious_text.observe,
 )
 
-EXPLAINERS: Sequence[Callable[[Scene, Sequence[Observation]], Iterable[Observation]]] = ()
+EXPLAINERS: Sequence[Explainer] = (
+    recent_change.explain,
+    config_value.explain,
+    wrong_address.explain,
+    network_policy.explain,
+    closed_node.explain,
+)

@@ -1,0 +1,188 @@
+"""Settings a crashing program complains about: a variable, a file or a value its log names, and where it is set.
+
+Sees error lines beside the environment, arguments and mounted ConfigMaps of the failing containers, and
+variables the program demands that nothing sets. Names the ConfigMap or Secret that holds the setting, else the
+workload. A setting edited just before is told by `recent_change`. Cannot know what the value should be.
+
+Rests on: kubernetes.io/docs, "Define Environment Variables", "Configure a Pod to Use a ConfigMap".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from libs.contracts.causes import FindingSeverity, Remediation
+from services.context_api.domain import evidence, remedies
+from services.context_api.domain.config_match import Match, absent_variables, in_config, words_in
+from services.context_api.domain.containers import Container, containers_of, is_ready
+from services.context_api.domain.dependencies import trouble_in
+from services.context_api.domain.endings import last_words
+from services.context_api.domain.evidence import Fact
+from services.context_api.domain.kube import containers, entries, flat, pod_spec, text
+from services.context_api.domain.logs import Line, cut
+from services.context_api.domain.names import resembles
+from services.context_api.domain.observation import Depth, Explains, Observation
+from services.context_api.domain.redact import value_of
+from services.context_api.domain.references import Reference, references
+from services.context_api.domain.scene import Scene
+from services.context_api.domain.snapshot import KubeObject
+from services.context_api.domain.wording import name_of
+
+NAME = "config_value"
+_CRASHES = frozenset({"pod_crash_loop", "probe_failure"})
+
+
+def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
+    """One observation per failing workload and object that holds a setting its log complains about."""
+    for symptom in seen:
+        if symptom.analyzer not in _CRASHES or symptom.depth > Depth.process:
+            continue
+        failing = [
+            c for pod in scene.graph.pods_of(symptom.about) if not is_ready(pod) for c in containers_of(pod)
+        ]
+        lines, facts = last_words(scene, failing)
+        # A line about reaching somebody is told by who is reached; here only what is read from settings counts.
+        lines = [line for line in lines if line.weight >= 2 and trouble_in(line.text) is None]
+        if not lines:
+            continue
+        for workload in scene.graph.workloads_of(symptom.about):
+            yield from _missing_variables(scene, symptom, workload, failing, lines, facts)
+            yield from _bad_values(scene, symptom, workload, lines, facts)
+
+
+def _bad_values(
+    scene: Scene, symptom: Observation, workload: KubeObject, lines: list[Line], facts: list[Fact]
+) -> Iterator[Observation]:
+    found: list[tuple[KubeObject, Match, str]] = []
+    uses: dict[str, list[Reference]] = {}
+    for use in references(pod_spec(workload)):
+        if use.kind == "ConfigMap":
+            uses.setdefault(use.name, []).append(use)
+    for name, group in uses.items():
+        config = scene.graph.get("ConfigMap", workload.namespace, name)
+        match = in_config(config, group, lines) if config is not None else None
+        if config is not None and match is not None:
+            found.append((config, match, group[0].where))
+    found += [(scene.graph.top(workload), match, where) for match, where in _inline(workload, lines)]
+    if found:
+        holder, match, where = max(found, key=lambda f: (f[1].strength, f[0].kind, f[0].name))
+        yield _observation(
+            symptom,
+            holder,
+            "BadConfigValue",
+            f"{name_of(holder)} sets `{match.shown}` ({where}), which the program of {name_of(symptom.about)} complains about: `{cut(match.line, 240)}`",
+            match.strength,
+            [
+                evidence.field(
+                    holder,
+                    f"data.{match.key}" if holder.kind == "ConfigMap" else match.key,
+                    match.shown,
+                    f"{name_of(holder)}: {match.shown}",
+                ),
+                *facts[:2],
+            ],
+            remedies.edit(
+                holder,
+                f"Correct `{match.key}` in {name_of(holder)}.",
+                restart=workload if holder.kind == "ConfigMap" else None,
+            ),
+        )
+
+
+def _inline(workload: KubeObject, lines: list[Line]) -> Iterator[tuple[Match, str]]:
+    """Variables and arguments written in the workload itself."""
+    named = words_in(lines)
+    for container in containers(pod_spec(workload)):
+        where = f"env of container {text(container.get('name'))}"
+        for variable in entries(container.get("env")):
+            key, value = text(variable.get("name")), text(variable.get("value"))
+            if not value:
+                continue
+            word = key if key in named else value if value in named and len(value) >= 3 else ""
+            if word:
+                yield (
+                    Match(
+                        key,
+                        f"{key}={cut(value_of(key, value), 120)}",
+                        named[word],
+                        0.9 if word == key else 0.82,
+                    ),
+                    where,
+                )
+        for argument in [*(container.get("args") or []), *(container.get("command") or [])]:
+            if isinstance(argument, str) and argument.startswith("-"):
+                flag = argument.split("=", 1)[0]
+                heard = next(
+                    (line for word, line in named.items() if word in (argument, flag, flag.lstrip("-"))), ""
+                )
+                if heard:
+                    yield (
+                        Match(flag, cut(value_of(flag, argument), 160), heard, 0.85),
+                        f"an argument of container {text(container.get('name'))}",
+                    )
+
+
+def _missing_variables(
+    scene: Scene,
+    symptom: Observation,
+    workload: KubeObject,
+    failing: list[Container],
+    lines: list[Line],
+    facts: list[Fact],
+) -> Iterator[Observation]:
+    """A variable the program demands and nothing sets; a key spelled nearly like it is pointed out."""
+    wanted = absent_variables(lines)
+    if not wanted:
+        return
+    given: dict[str, KubeObject] = {}
+    for container in containers(pod_spec(workload)):
+        given.update({text(v.get("name")): scene.graph.top(workload) for v in entries(container.get("env"))})
+    for use in references(pod_spec(workload)):
+        config = scene.graph.get(use.kind, workload.namespace, use.name)
+        if config is not None and use.where.startswith("envFrom"):
+            given.update(dict.fromkeys(flat(config.body.get("data")), config))
+    for variable, line in wanted.items():
+        if variable in given:
+            continue
+        close = next((g for g in sorted(given) if resembles(g, variable)), "")
+        holder = given[close] if close else scene.graph.top(workload)
+        hint = f"; {name_of(holder)} sets `{close}`" if close else ""
+        yield _observation(
+            symptom,
+            holder,
+            "MissingVariable",
+            f"The program of {name_of(symptom.about)} demands variable `{variable}`, which nothing sets{hint}: `{cut(line, 240)}`",
+            0.85,
+            facts[:2],
+            remedies.edit(holder, f"Set {variable}" + (f" (now `{close}`)." if close else ".")),
+        )
+        return
+
+
+def _observation(
+    symptom: Observation,
+    holder: KubeObject,
+    reason: str,
+    words: str,
+    strength: float,
+    facts: list[Fact],
+    remediation: Remediation,
+) -> Observation:
+    return Observation(
+        about=holder,
+        reason=reason,
+        text=words,
+        severity=FindingSeverity.critical,
+        analyzer=NAME,
+        depth=Depth.mechanism,
+        certainty=strength,
+        facts=tuple(facts),
+        basis=("the program's log names the setting", "the setting stands in the configuration it was given"),
+        onset=symptom.onset,
+        remediation=remediation,
+        explains=(
+            Explains(
+                symptom.about, strength, "the program complains about this setting", deepest=Depth.process
+            ),
+        ),
+    )

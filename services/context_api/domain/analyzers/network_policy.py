@@ -1,0 +1,235 @@
+"""NetworkPolicies that forbid a connection a workload complains about.
+
+Sees timeouts in logs towards a Service that has ready endpoints, and evaluates every policy that selects the
+client (egress) or the server (ingress) for that connection; DNS too, when names cannot be looked up.
+Judges only connections somebody complains about: a policy that forbids what nobody needs is doing its work.
+Cannot see policies of other APIs (Calico, Cilium, admin policies), nor whether the network plugin enforces any.
+
+Rests on: kubernetes.io/docs, "Network Policies" (isolation, the two sorts of rules, default deny).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator, Sequence
+
+from libs.contracts.causes import FindingSeverity
+from services.context_api.domain import evidence, remedies
+from services.context_api.domain.changes import last_edit
+from services.context_api.domain.dependencies import Mention, Spoken
+from services.context_api.domain.kube import entries, flat, mapping, number, selects, strings, text
+from services.context_api.domain.logs import cut
+from services.context_api.domain.observation import Depth, Explains, Observation
+from services.context_api.domain.scene import Scene
+from services.context_api.domain.snapshot import Body, KubeObject
+from services.context_api.domain.wording import clock, name_of
+
+NAME = "network_policy"
+_SILENT = frozenset({"timeout", "other", "http", "dns"})
+"""A dropped packet shows as a time-out; a refused connection was answered, so no policy dropped it."""
+
+DNS = 53
+
+
+def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
+    """One observation per policy that forbids a connection somebody misses."""
+    if not scene.graph.of_kind("NetworkPolicy"):
+        return
+    tops = {
+        id(o.about): o.about
+        for o in seen
+        if o.analyzer in ("pod_crash_loop", "probe_failure", "rollout_stuck")
+    }
+    if scene.target is not None:
+        behind = scene.deps.behind(scene.target) if scene.target.kind == "Service" else []
+        tops.update({id(t): t for t in [scene.graph.top(scene.target), *behind]})
+    told: set[tuple[int, int, int]] = set()
+    for top in tops.values():
+        clients = scene.graph.pods_of(top)
+        if not clients:
+            continue
+        for server, port, said in _wanted(scene, top):
+            for policy, way in forbidding(scene, clients[0], server, port):
+                key = (id(policy), id(top), id(server))
+                if key not in told:
+                    told.add(key)
+                    yield _observation(scene, top, server, port, policy, way, said)
+
+
+def _wanted(scene: Scene, top: KubeObject) -> Iterator[tuple[KubeObject, int, Spoken | None]]:
+    """Pods it wants to reach and cannot, with the port and the complaint."""
+    complaints = [s for s in scene.deps.spoken(top) if s.trouble in _SILENT]
+    for said in complaints:
+        found = said.found
+        if found is None:
+            mention = _one_dependency(scene.deps.configured(top), said)
+            found = mention.found if mention is not None else None
+        if found is not None and said.trouble != "dns":
+            yield from _servers(scene, found, said)
+        if said.trouble == "dns" or "lookup" in said.line:
+            yield from ((pod, DNS, said) for pod in _dns_pods(scene)[:1])
+
+
+def _one_dependency(mentions: list[Mention], said: Spoken) -> Mention | None:
+    """The dependency a complaint without a known name means: the one on that port, or the only one."""
+    known = [m for m in mentions if m.found is not None]
+    if said.host is not None and said.host.port:
+        return next((m for m in known if m.host.port == said.host.port), None)
+    return known[0] if len({id(m.found) for m in known}) == 1 else None
+
+
+def _servers(
+    scene: Scene, found: KubeObject, said: Spoken
+) -> Iterator[tuple[KubeObject, int, Spoken | None]]:
+    if found.kind == "Pod":
+        yield found, said.host.port or 0 if said.host else 0, said
+        return
+    pods = scene.graph.pods_with(found.namespace, flat(found.spec.get("selector")))
+    if not pods or scene.graph.endpoints(found).ready == 0:
+        return
+    for port in entries(found.spec.get("ports")):
+        if said.host is None or said.host.port in (None, number(port.get("port"))):
+            yield pods[0], _pod_port(pods[0], port), said
+            return
+
+
+def _pod_port(pod: KubeObject, port: Body) -> int:
+    """The container port a Service port leads to."""
+    target = port.get("targetPort", port.get("port"))
+    if isinstance(target, str) and not target.isdigit():
+        for container in entries(pod.spec.get("containers")):
+            for declared in entries(container.get("ports")):
+                if declared.get("name") == target:
+                    return number(declared.get("containerPort"))
+    return number(target)
+
+
+def _dns_pods(scene: Scene) -> list[KubeObject]:
+    return scene.graph.pods_with("kube-system", {"k8s-app": "kube-dns"}) or scene.graph.pods_with(
+        "openshift-dns", {"dns.operator.openshift.io/daemonset-dns": "default"}
+    )
+
+
+def forbidding(
+    scene: Scene, client: KubeObject, server: KubeObject, port: int
+) -> list[tuple[KubeObject, str]]:
+    """Policies that together forbid the connection: those that select one end while none that does allows it."""
+    if client.spec.get("hostNetwork") is True or server.spec.get("hostNetwork") is True:
+        return []
+    found: list[tuple[KubeObject, str]] = []
+    for way, selected, peer in (("Egress", client, server), ("Ingress", server, client)):
+        policies = [
+            p
+            for p in scene.graph.of_kind("NetworkPolicy")
+            if p.namespace == selected.namespace
+            and way in _types(p)
+            and selects(p.spec.get("podSelector"), flat(selected.labels))
+        ]
+        if policies and not any(_allows(scene, p, way, peer, selected, port) for p in policies):
+            found += [(p, way) for p in policies]
+    return found
+
+
+def _types(policy: KubeObject) -> list[str]:
+    types = strings(policy.spec.get("policyTypes"))
+    return types or (["Ingress", "Egress"] if policy.spec.get("egress") else ["Ingress"])
+
+
+def _allows(
+    scene: Scene, policy: KubeObject, way: str, peer: KubeObject, selected: KubeObject, port: int
+) -> bool:
+    peers_field = "from" if way == "Ingress" else "to"
+    server = selected if way == "Ingress" else peer
+    for rule in entries(policy.spec.get(way.lower())):
+        ports, peers = entries(rule.get("ports")), entries(rule.get(peers_field))
+        if ports and not any(_port_fits(p, port, server) for p in ports):
+            continue
+        if not peers or any(_peer_fits(scene, p, policy, peer) for p in peers):
+            return True
+    return False
+
+
+def _port_fits(rule: Body, port: int, server: KubeObject) -> bool:
+    wanted = rule.get("port")
+    if wanted is None or not port:
+        return True
+    if isinstance(wanted, str) and not wanted.isdigit():
+        return _pod_port(server, {"targetPort": wanted}) == port
+    return number(wanted) <= port <= max(number(rule.get("endPort")), number(wanted))
+
+
+def _peer_fits(scene: Scene, rule: Body, policy: KubeObject, peer: KubeObject) -> bool:
+    block = mapping(rule.get("ipBlock"))
+    if block:
+        return _in_block(text(peer.status.get("podIP")), block)
+    if "namespaceSelector" in rule and rule.get("namespaceSelector") is not None:
+        namespace = scene.graph.get("Namespace", None, peer.namespace or "")
+        labels = {
+            "kubernetes.io/metadata.name": peer.namespace or "",
+            **(flat(namespace.labels) if namespace else {}),
+        }
+        if not selects(rule.get("namespaceSelector"), labels):
+            return False
+    elif peer.namespace != policy.namespace:
+        return False
+    return (
+        "podSelector" not in rule
+        or rule.get("podSelector") is None
+        or selects(rule.get("podSelector"), flat(peer.labels))
+    )
+
+
+def _in_block(address: str, block: Body) -> bool:
+    try:
+        ip = ipaddress.ip_address(address)
+        inside = ip in ipaddress.ip_network(text(block.get("cidr")), strict=False)
+        return inside and not any(
+            ip in ipaddress.ip_network(e, strict=False) for e in strings(block.get("except"))
+        )
+    except ValueError:
+        return False
+
+
+def _observation(
+    scene: Scene,
+    top: KubeObject,
+    server: KubeObject,
+    port: int,
+    policy: KubeObject,
+    way: str,
+    said: Spoken | None,
+) -> Observation:
+    behind = scene.graph.top(server)
+    edit = last_edit(policy)
+    end = f"leaving {name_of(top)}" if way == "Egress" else f"reaching {name_of(behind)}"
+    words = f"{name_of(policy)} ({way}) forbids {name_of(top)} to connect to {name_of(behind)} on port {port}: no rule allows traffic {end}"
+    since = edit.at if edit is not None else policy.created_at
+    if since is not None:
+        words += f"; in force since {clock(since)}" + (f" (edited by {edit.by})" if edit is not None else "")
+    if said is not None:
+        words += f"; its log: `{cut(said.line, 200)}`"
+    rules = {
+        k: policy.spec.get(k) for k in ("podSelector", "policyTypes", "ingress", "egress") if k in policy.spec
+    }
+    facts = [evidence.field(policy, "spec", rules, f"{name_of(policy)}: {way} rules")]
+    if said is not None:
+        facts.append(evidence.log_line(said.pod, said.container, said.line, said.count))
+    return Observation(
+        about=policy,
+        reason="NetworkPolicyBlocks",
+        text=words,
+        severity=FindingSeverity.critical,
+        analyzer=NAME,
+        depth=Depth.mechanism,
+        certainty=0.88,
+        facts=tuple(facts),
+        basis=("the policies that select both ends, evaluated", "its log complains about that connection"),
+        onset=since,
+        remediation=remedies.edit(
+            policy,
+            f"Allow {way.lower()} from {name_of(top)} to {name_of(behind)} on port {port} in {name_of(policy)}.",
+        ),
+        explains=(
+            Explains(top, 0.93, f"NetworkPolicy {policy.name} drops its connections", deepest=Depth.process),
+        ),
+    )

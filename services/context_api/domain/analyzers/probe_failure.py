@@ -1,0 +1,233 @@
+"""Probes that fail: readiness that takes a pod out of service, liveness and startup that kill it.
+
+Sees which probe, what it asks (path, port), what the kubelet got, the time it allows against the time the
+container lived, the ports the container declares and the port its log says it listens on.
+Cannot see a probe that fails now and then between events, nor tell a slow program from a starved one.
+
+Rests on: kubernetes.io/docs, "Configure Liveness, Readiness and Startup Probes".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+
+from libs.contracts.causes import FindingSeverity
+from services.context_api.domain import evidence, remedies
+from services.context_api.domain.containers import Container, ends_again_and_again
+from services.context_api.domain.dependencies import blames
+from services.context_api.domain.endings import (
+    began,
+    crashing,
+    killed_by_probe,
+    last_words,
+    out_of_memory,
+    quoted,
+)
+from services.context_api.domain.events import Event
+from services.context_api.domain.kube import at, containers, entries, mapping, number, strings, text
+from services.context_api.domain.logs import cut, last_lines
+from services.context_api.domain.observation import Depth, Observation
+from services.context_api.domain.redact import redact
+from services.context_api.domain.scene import Scene
+from services.context_api.domain.snapshot import Body, KubeObject, parse_time
+from services.context_api.domain.wording import by_top, clock, how_many, span
+
+NAME = "probe_failure"
+PATIENCE = timedelta(minutes=1)
+"""A pod may be unready this long beyond its probe's own delay before that is a finding."""
+
+_KINDS = {"Readiness": "readinessProbe", "Liveness": "livenessProbe", "Startup": "startupProbe"}
+_LISTENS = re.compile(
+    r"(?:listen(?:ing|s)?|serving|started|running|bound|ready)\b[^\n]{0,60}?(?:port[ =:(]{1,3}|:)(\d{2,5})\b",
+    re.IGNORECASE,
+)
+
+
+def observe(scene: Scene) -> Iterator[Observation]:
+    """One observation per workload, container and probe."""
+    probes = {id(c): (c, _failing_probe(scene, c)) for c in scene.graph.containers}
+    for top, group in by_top(scene, [c for c, probe in probes.values() if probe]):
+        kinds: dict[tuple[str, str], list[Container]] = {}
+        for container in group:
+            kinds.setdefault((container.name, probes[id(container)][1]), []).append(container)
+        for (_, probe), members in kinds.items():
+            yield _observation(scene, top, members, probe)
+
+
+def _failing_probe(scene: Scene, container: Container) -> str:
+    """Which probe of the container fails now; empty when none does."""
+    if container.role == "init" or out_of_memory(container):
+        return ""
+    killed = killed_by_probe(scene.graph, container)
+    if killed is not None and (not container.ready or ends_again_and_again(container, scene.now)):
+        return "Startup" if "startup" in killed.message.lower() else "Liveness"
+    if container.ready or not container.running or crashing(container, scene.now):
+        return ""
+    unhealthy = _unhealthy(scene, container)
+    if unhealthy is not None:
+        return next((k for k in _KINDS if unhealthy.message.startswith(k)), "Readiness")
+    probe = mapping(container.spec.get("readinessProbe"))
+    delay = timedelta(
+        seconds=number(probe.get("initialDelaySeconds")) + number(probe.get("periodSeconds"), 10)
+    )
+    started = container.started_at
+    if probe and started is not None and scene.now - started > delay + PATIENCE:
+        return "Readiness"
+    return ""
+
+
+def _unhealthy(scene: Scene, container: Container) -> Event | None:
+    """The newest event about a failing probe of this container."""
+    alone = len(list(containers(container.pod.spec))) == 1
+    for event in reversed(scene.graph.events_about(container.pod)):
+        if event.reason == "Unhealthy" and (
+            event.in_container(container.name) or (alone and not event.field_path)
+        ):
+            return event
+    return None
+
+
+def _observation(scene: Scene, top: KubeObject, group: list[Container], kind: str) -> Observation:
+    first = group[0]
+    probe = mapping(first.spec.get(_KINDS[kind]))
+    event = next((e for e in (_unhealthy(scene, c) for c in group) if e is not None), None)
+    killed = killed_by_probe(scene.graph, first)
+    lines, facts = last_words(scene, group)
+    pods = [c.pod for c in group]
+    effect = "kills" if kind != "Readiness" else "keeps out of service"
+    words = f"The {kind.lower()} probe ({asks(probe)}) {effect} {first} in {how_many(scene, top, pods)}"
+    if event is not None:
+        words += f": `{cut(redact(event.message), 240)}`"
+    hints = [
+        h
+        for h in (
+            _port_hint(scene, first, probe),
+            _time_hint(first, probe, kind),
+            _change_hint(scene, first, kind),
+        )
+        if h
+    ]
+    words += "".join(f"; {hint}" for hint in hints)
+    if lines and not hints:
+        words += f"; its log: {quoted(lines)}"
+    shown = [evidence.event(first.pod, e) for e in (event, killed) if e is not None]
+    shown.append(
+        evidence.field(
+            first.pod,
+            f"spec.containers[{first.name}].{_KINDS[kind]}",
+            dict(probe),
+            f"{kind.lower()} probe of {first}: {asks(probe)}",
+        )
+    )
+    return Observation(
+        about=top,
+        reason=f"{kind}ProbeFailed",
+        text=words,
+        severity=FindingSeverity.critical
+        if kind != "Readiness" or len(group) == len(scene.graph.pods_of(top))
+        else FindingSeverity.warning,
+        analyzer=NAME,
+        depth=Depth.mechanism if hints else Depth.process,
+        certainty=0.85 if hints else 0.65,
+        facts=(*shown, *facts[:2]),
+        basis=(
+            "the kubelet's probe events"
+            if event
+            else "not ready although running for longer than its probe needs",
+            *hints,
+        ),
+        onset=began(scene, pods, frozenset({"Unhealthy", "Killing"})),
+        remediation=remedies.edit(
+            scene.graph.workload(first.pod), f"Correct the {kind.lower()} probe of {first}, or what it asks."
+        ),
+        blames=() if hints else blames(scene.deps, top, [line for line in lines if line.weight > 1]),
+    )
+
+
+def asks(probe: Body) -> str:
+    """What a probe does: `GET :8080/healthz`, `TCP :5432`, `exec pg_isready`."""
+    http = mapping(probe.get("httpGet"))
+    if http:
+        return f"GET :{text(http.get('port'))}{text(http.get('path')) or '/'}"
+    tcp = mapping(probe.get("tcpSocket"))
+    if tcp:
+        return f"TCP :{text(tcp.get('port'))}"
+    if mapping(probe.get("grpc")):
+        return f"gRPC :{text(at(probe, 'grpc', 'port'))}"
+    command = strings(at(probe, "exec", "command"))
+    return f"exec `{cut(redact(' '.join(command)), 100)}`" if command else "not recorded"
+
+
+def _port_hint(scene: Scene, container: Container, probe: Body) -> str:
+    """The probe asks a port that the container neither declares nor listens on."""
+    asked = at(probe, "httpGet", "port") or at(probe, "tcpSocket", "port") or at(probe, "grpc", "port")
+    declared = entries(container.spec.get("ports"))
+    if isinstance(asked, str) and not asked.isdigit():
+        named = next((p for p in declared if p.get("name") == asked), None)
+        if named is None:
+            return f"no port of the container is named `{asked}`"
+        asked = named.get("containerPort")
+    port = number(asked)
+    if not port:
+        return ""
+    listened = _listening(scene, container)
+    if listened and port not in listened:
+        return f"it asks port {port}, while the log says that it listens on {', '.join(map(str, sorted(listened)))}"
+    numbers = {number(p.get("containerPort")) for p in declared}
+    if numbers and port not in numbers and not listened:
+        return f"it asks port {port}, while the container declares {', '.join(map(str, sorted(numbers)))}"
+    return ""
+
+
+def _listening(scene: Scene, container: Container) -> set[int]:
+    """Ports its log says it listens on."""
+    found: set[int] = set()
+    for log in scene.snapshot.logs_of(container.pod.namespace, container.pod.name):
+        if log.container == container.name:
+            for line in last_lines(log.text):
+                found.update(int(m[1]) for m in _LISTENS.finditer(line[:500]))
+    return {p for p in found if 0 < p < 65536}
+
+
+def _time_hint(container: Container, probe: Body, kind: str) -> str:
+    """A liveness probe that kills before the program can have started."""
+    if kind == "Readiness" or not container.last_end:
+        return ""
+    started, ended = (parse_time(container.last_end.get(f)) for f in ("startedAt", "finishedAt"))
+    allowed = number(probe.get("initialDelaySeconds")) + number(probe.get("periodSeconds"), 10) * number(
+        probe.get("failureThreshold"), 3
+    )
+    if started is None or ended is None:
+        return ""
+    lived = (ended - started).total_seconds()
+    grace = number(container.pod.spec.get("terminationGracePeriodSeconds"), 30)
+    if (
+        lived > allowed + grace + 15
+        or container.restarts < 2
+        or (container.spec.get("startupProbe") and kind == "Liveness")
+    ):
+        return ""
+    return (
+        f"it allows {span(allowed)} after the start (initialDelaySeconds {number(probe.get('initialDelaySeconds'))}, "
+        f"{number(probe.get('failureThreshold'), 3)} × {number(probe.get('periodSeconds'), 10)} s) and killed the last instance after {span(lived)}: "
+        "the program had not started by then, or never answered"
+    )
+
+
+def _change_hint(scene: Scene, container: Container, kind: str) -> str:
+    """The newest rollout changed the probe or the port."""
+    rollout = scene.rollouts.of(scene.graph.workload(container.pod))
+    if rollout is None:
+        return ""
+    changes = [
+        c
+        for c in rollout.changed(f"[{container.name}].{_KINDS[kind]}", f"[{container.name}].ports")
+        if c.before or c.after
+    ]
+    return (
+        f"changed by the rollout at {clock(rollout.at)}: " + "; ".join(str(c) for c in changes[:3])
+        if changes
+        else ""
+    )

@@ -1,0 +1,142 @@
+"""Finds the setting a program complains about: a log line beside the environment and files it was given.
+
+Decides whether an error line speaks of a particular variable, file or value of the configuration, and how
+surely. A line that merely contains a common word matches nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from services.context_api.domain.changes import FieldChange
+from services.context_api.domain.kube import flat
+from services.context_api.domain.logs import Line, cut
+from services.context_api.domain.redact import value_of
+from services.context_api.domain.references import Reference
+from services.context_api.domain.snapshot import KubeObject
+
+_QUOTED = re.compile(r"[\"'`“]([^\"'`”]{2,120})[\"'`”]")
+_VARIABLE = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
+_PATH = re.compile(r"(?<![\w.])(/[\w.@/-]{3,200})")
+_NAMED = re.compile(
+    r"(?:parameter|setting|option|key|directive|variable|field|property|configuration|config|argument|flag|value(?: of| for)?)s?[ :=]{1,3}[\"'`]?([\w.-]{3,80})",
+    re.IGNORECASE,
+)
+_ASSIGNED = re.compile(r"([\w.-]{3,80})\s?[=:]\s?(\S{1,120})")
+_ABSENT = re.compile(
+    r"not set|is required|required|missing|undefined|must be set|not provided|is empty|not defined|KeyError|no value|unset",
+    re.IGNORECASE,
+)
+_COMMON = frozenset(
+    {"error", "fatal", "config", "configuration", "value", "true", "false", "none", "null", "name", "type", "data", "file", "line", "http", "https",
+     "default", "the", "for", "not", "and", "info", "warn", "level", "server", "host", "port", "main", "start", "postgres", "root", "user", "database"}
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A setting that an error line speaks of."""
+
+    key: str
+    shown: str
+    """The setting as configured: `LOG_LEVEL=verbos`, `max_connections = 10O`."""
+    line: str
+    strength: float
+
+
+def words_in(lines: Sequence[Line]) -> dict[str, str]:
+    """What error lines name: quoted words, variables, settings; each with the line that names it."""
+    found: dict[str, str] = {}
+    for line in lines:
+        if line.weight < 2:
+            continue
+        named = [*_QUOTED.findall(line.text), *_VARIABLE.findall(line.text), *_NAMED.findall(line.text)]
+        for pair in _ASSIGNED.findall(line.text):
+            named += pair
+        for word in named:
+            word = word.strip(".,:;()[]{}")
+            if len(word) >= 3 and word.lower() not in _COMMON:
+                found.setdefault(word, line.text)
+    return found
+
+
+def absent_variables(lines: Sequence[Line]) -> dict[str, str]:
+    """Variables that error lines say are not set."""
+    return {
+        v: line.text
+        for line in lines
+        if line.weight >= 2 and _ABSENT.search(line.text)
+        for v in _VARIABLE.findall(line.text)
+    }
+
+
+def in_config(config: KubeObject, uses: Iterable[Reference], lines: Sequence[Line]) -> Match | None:
+    """The best match between error lines and the keys of a ConfigMap that are used."""
+    named = words_in(lines)
+    data = flat(config.body.get("data"))
+    matches = [m for use in uses for m in _matches(data, use, lines, named)]
+    return max(matches, key=lambda m: (m.strength, m.key), default=None)
+
+
+def _matches(
+    data: dict[str, str], use: Reference, lines: Sequence[Line], named: dict[str, str]
+) -> Iterable[Match]:
+    for key, value in data.items():
+        if use.key not in (None, key):
+            continue
+        variable = use.variable or key
+        if not use.paths:
+            if variable in named:
+                yield Match(key, f"{variable}={cut(value_of(variable, value), 120)}", named[variable], 0.92)
+            elif len(value) >= 3 and value in named:
+                yield Match(key, f"{variable}={cut(value_of(variable, value), 120)}", named[value], 0.85)
+            continue
+        yield from _in_file(key, value, use, lines, named)
+
+
+def _in_file(
+    key: str, value: str, use: Reference, lines: Sequence[Line], named: dict[str, str]
+) -> Iterable[Match]:
+    """A mounted file: a setting in it that a line names, or the file's own path."""
+    for word, line in named.items():
+        row = next((r for r in value[:65536].splitlines() if _holds(r, word)), None)
+        if row is not None:
+            name = re.split(r"[=: ]", row.strip(), maxsplit=1)[0]
+            yield Match(
+                key,
+                cut(value_of(name, row.strip()), 160),
+                line,
+                0.92 if word in (name, name.strip("\"'")) else 0.85,
+            )
+    own_paths = {*use.paths, *(f"{path.rstrip('/')}/{key}" for path in use.paths)}
+    for heard in lines:
+        if heard.weight >= 2:
+            for path in own_paths.intersection(_PATH.findall(heard.text)):
+                yield Match(key, f"file {path}", heard.text, 0.85)
+
+
+def _holds(row: str, word: str) -> bool:
+    """Whether a line of a file holds the word as a whole."""
+    at = row.find(word)
+    if at < 0 or row.lstrip().startswith(("#", "//", ";")):
+        return False
+    before, after = row[at - 1 : at], row[at + len(word) : at + len(word) + 1]
+    return not (before.isalnum() or after.isalnum() or before == "_" or after == "_")
+
+
+def speaks_of(changes: Sequence[FieldChange], lines: Sequence[Line]) -> str:
+    """The line that names a changed setting or its new value; empty when none does."""
+    for line in lines:
+        for change in changes:
+            for word in _telling_words(change):
+                if word in line.text:
+                    return line.text
+    return ""
+
+
+def _telling_words(change: FieldChange) -> list[str]:
+    """Words of a change that would not stand in a log by chance."""
+    words = [*re.findall(r"[\w.-]{4,80}", f"{change.after} {change.before}"), change.path]
+    return [w for w in words if w.lower() not in _COMMON and (len(w) >= 5 or any(c.isdigit() for c in w))]
