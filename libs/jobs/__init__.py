@@ -6,8 +6,19 @@ transaction commits, who runs it, and what becomes of it when its worker dies.
 
 from libs.jobs.errors import UnknownTask
 from libs.jobs.jobs import JobEnd, Jobs, TaskFunction
+from libs.jobs.metrics import count_ends
 from libs.jobs.retry import Retry
 from libs.jobs.run import JobRun, current_job
 from libs.jobs.settings import JobsSettings
 
-__all__ = ["JobEnd", "JobRun", "Jobs", "JobsSettings", "Retry", "TaskFunction", "UnknownTask", "current_job"]
+__all__ = [
+    "JobEnd",
+    "JobRun",
+    "Jobs",
+    "JobsSettings",
+    "Retry",
+    "TaskFunction",
+    "UnknownTask",
+    "count_ends",
+    "current_job",
+]

@@ -12,6 +12,7 @@ from procrastinate.sql import queries
 from sqlalchemy import text
 
 from libs.jobs import JobRun, Retry, current_job
+from libs.storage.database import driver
 from tests.support.postgres import FreshDatabase, MakeDatabase
 from tests.support.queue import MIGRATIONS, Queue
 
@@ -339,6 +340,32 @@ async def test_services_do_not_see_each_other_s_jobs(fresh: FreshDatabase, queue
     assert await queue.effects() == ["alerts"]
     assert await other.states() == {"todo": 1}
     await other.database.close()
+
+
+@pytest.mark.requirement("INF-BR-PERF-015")
+async def test_a_job_that_failed_long_ago_is_removed_and_a_recent_one_is_kept(queue: Queue):
+    for statement in (
+        "INSERT INTO procrastinate_jobs (queue_name, task_name) VALUES ('alerts.x', 'old'), ('alerts.x', 'new')",
+        "UPDATE procrastinate_jobs SET status = 'failed'",
+        (
+            "UPDATE procrastinate_events SET at = now() - interval '8 days'"
+            " WHERE job_id = (SELECT id FROM procrastinate_jobs WHERE task_name = 'old')"
+        ),
+        # The periodic job of the library, deferred by hand instead of at night.
+        (
+            "INSERT INTO procrastinate_jobs (queue_name, task_name, args)"
+            " VALUES ('alerts.housekeeping', 'housekeeping', '{\"timestamp\": 0}')"
+        ),
+    ):
+        async with queue.database.begin() as connection:
+            await (await driver(connection)).execute(statement)
+
+    async with queue.working():
+        await queue.reaches(failed=1)
+
+    async with queue.database.begin() as connection:
+        left = await connection.scalars(text("SELECT task_name FROM procrastinate_jobs"))
+    assert list(left) == ["new"]
 
 
 async def test_a_worker_whose_schema_is_missing_says_so_instead_of_waiting_for_ever(
