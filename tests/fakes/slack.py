@@ -14,8 +14,8 @@ from typing import Any
 
 import orjson
 
-OK = (200, {}, b"ok")
 Answer = tuple[int, dict[str, str], bytes]
+OK: Answer = (200, {}, b"ok")
 
 
 @dataclass
@@ -44,7 +44,9 @@ class SlackFake:
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             length = next(
-                int(line.split(":")[1]) for line in head.split("\r\n") if line.lower().startswith("content-length:")
+                int(line.split(":")[1])
+                for line in head.split("\r\n")
+                if line.lower().startswith("content-length:")
             )
             post = orjson.loads(await reader.readexactly(length))
             self.posts.append(post)

@@ -51,7 +51,10 @@ class Addressees:
 def address(text: str) -> str | None:
     """The e-mail address in one spelling (the domain has no upper case); None: it is none."""
     found = _ADDRESS.fullmatch(text.strip())
-    return f"{found.group(1)}@{found.group(2).lower()}" if found and len(found.group(1)) <= 64 else None
+    # `=?` begins an encoded word: mail libraries decode it, and there is no telling into what.
+    if not found or len(found.group(1)) > 64 or "=?" in found.group(1):
+        return None
+    return f"{found.group(1)}@{found.group(2).lower()}"
 
 
 def resolve(

@@ -91,6 +91,7 @@ def test_recipients_that_no_asked_channel_can_reach_are_refused():
         "a" * 65 + "@x.org",
         "a@" + "x." * 130 + "org",
         "a@x.org\x00",
+        "=?utf-8?q?=0aBcc?=@x.org",
     ],
 )
 def test_what_is_no_address_is_refused_with_its_place(text: str):

@@ -1,0 +1,1 @@
+"""One foreign language each: a terminal, SMTP, Slack, PostgreSQL. Nothing of it leaks out."""
