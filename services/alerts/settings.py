@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from libs.auth.settings import AuthSettings
+from libs.cache.settings import RedisSettings
+from libs.clients.settings import ContextPeerSettings, HolmesPeerSettings, NotificationsPeerSettings
 from libs.contracts.alerts import Environment, Severity
+from libs.jobs.settings import JobsSettings
+from libs.storage.settings import StorageSettings
+from libs.web.settings import Port, WebSettings
 from services.alerts.domain import severity
 from services.alerts.domain.environment import EnvironmentPolicy, NamespacePattern, Patterns
 from services.alerts.domain.inquiry import InquiryPolicy
@@ -149,3 +155,35 @@ class AlertsSettings(BaseSettings):
 def _compiled(patterns: list[EnvironmentPattern]) -> Patterns:
     """Raises ValueError for an expression RE2 refuses."""
     return Patterns([NamespacePattern(one.pattern, one.environment) for one in patterns])
+
+
+class Settings(
+    AlertsSettings,
+    WebSettings,
+    StorageSettings,
+    RedisSettings,
+    AuthSettings,
+    JobsSettings,
+    ContextPeerSettings,
+    HolmesPeerSettings,
+    NotificationsPeerSettings,
+):
+    """Everything this service reads."""
+
+    model_config = SettingsConfigDict(use_attribute_docstrings=True, extra="ignore", populate_by_name=True)
+
+    port: Port = Field(default=8092, validation_alias=AliasChoices("ALERTS_PORT", "PORT"))
+    """TCP port of the API; 0 takes any free one."""
+
+    metrics_port: Port = Field(
+        default=9093, validation_alias=AliasChoices("ALERTS_METRICS_PORT", "METRICS_PORT")
+    )
+    """TCP port of `/metrics`; when it is taken the next free one is used, and said."""
+
+    max_body_bytes: int = Field(default=4 * 1024 * 1024, ge=1024, le=256 * 1024 * 1024)
+    """Bytes of a request body; above it 413, which Alertmanager does not repeat. 4 MiB hold some 4,000 alerts;
+    a group that grows larger is cut by the receiver's `max_alerts`."""
+
+    worker_concurrency: int = Field(default=8, ge=1, le=100)
+    """Jobs one worker process runs at once. They wait for other services most of the time, and hold a
+    database connection only to read and to write down."""

@@ -107,8 +107,9 @@ class GroupCommit:
             async with asyncio.timeout(self._deadline):
                 connection = self._connection or await self._connect()
                 await connection.execute(self._statement, (*_columns(group), *self._defer_values))
-        except (psycopg.Error, OSError, TimeoutError) as error:
-            # Whether it was committed is open; the sender repeats it, and the key makes it one.
+        except Exception as error:
+            # Whatever it was, this loop must go on, and nobody be left waiting. Whether it was committed is
+            # open; the sender repeats it, and the key makes it one.
             _refuse(group, "storage-unavailable")
             self._log.warning("group-not-committed", reason=type(error).__name__, requests=len(group))
             await self._hang_up()

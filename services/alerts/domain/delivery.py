@@ -1,4 +1,4 @@
-"""Delivery: one request's accepted alerts, as they were sent."""
+"""Delivery: one request's accepted alerts, as they were sent; and what can become of alerts."""
 
 from __future__ import annotations
 
@@ -14,3 +14,7 @@ class Delivery:
     """The principal's name."""
     body: bytes
     """As received: what is read again when it is drained is what was said."""
+
+
+OUTCOMES = ("accepted", "rejected", "unreadable", "not-committed")
+"""Of alerts that are received, for counting; `unreadable` counts requests."""

@@ -77,7 +77,7 @@ class _Alert(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Envelope(msgspec.Struct, frozen=True):
-    receiver: Annotated[str, Meta(max_length=1024)]
+    receiver: Annotated[str, Meta(max_length=1024)] = ""
     groupKey: Annotated[str, Meta(max_length=65_536)] = ""  # noqa: N815
 
 
@@ -94,8 +94,12 @@ _decode_raw_body = msgspec.json.Decoder(_RawBody).decode
 _decode_alert = msgspec.json.Decoder(_Alert).decode
 
 
-def read(body: bytes, *, now: datetime) -> Reading:
+def read(body: bytes, *, now: datetime, needs_receiver: bool = True) -> Reading:
     """Read a body; refuse alerts one by one.
+
+    Args:
+        needs_receiver: whether a body without `receiver` is refused. Alertmanager always names it; callers
+            of the older address never had to.
 
     Raises:
         Malformed: this is not JSON.
@@ -104,7 +108,9 @@ def read(body: bytes, *, now: datetime) -> Reading:
     try:
         whole = _decode_body(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return _read_one_by_one(body, now)
+        return _read_one_by_one(body, now, needs_receiver)
+    if needs_receiver and not whole.receiver:
+        _refuse_nameless()
     if len(whole.alerts) > MAX_ALERTS:
         _refuse_too_many(len(whole.alerts))
     # U+0000 reaches a str only through this escape: a bare one is not JSON.
@@ -171,8 +177,10 @@ def _utc(field: str, moment: datetime) -> datetime:
         raise rules.Refused(field, "is outside the years 1 to 9999 in UTC; send a real time") from None
 
 
-def _read_one_by_one(body: bytes, now: datetime) -> Reading:
+def _read_one_by_one(body: bytes, now: datetime, needs_receiver: bool) -> Reading:
     receiver, group_key, raw_alerts = _open(body)
+    if needs_receiver and not receiver:
+        _refuse_nameless()
     if len(raw_alerts) > MAX_ALERTS:
         _refuse_too_many(len(raw_alerts))
     alerts: list[ReadAlert] = []
@@ -244,6 +252,10 @@ def _refuse_envelope(body: bytes, error: msgspec.ValidationError) -> NoReturn:
     else:
         what = what.replace("`", "")
     raise Unreadable(field, f"{what}; send the body Alertmanager sends (version 4)") from error
+
+
+def _refuse_nameless() -> NoReturn:
+    raise Unreadable("body.receiver", "is missing; send the body Alertmanager sends (version 4)")
 
 
 def _refuse_unstorable_envelope(envelope: _Envelope) -> None:
