@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, MutableMapping
+from functools import lru_cache
 from typing import Any
 
 REDACTED = "[REDACTED]"
@@ -35,8 +36,13 @@ def scrub(_logger: object, _method: str, event: MutableMapping[str, Any]) -> Mut
     for key, value in event.items():
         if type(value) is int or type(value) is float or value is None or value is True or value is False:
             continue
-        event[key] = REDACTED if _SECRET_KEY.search(key) else clean(value)
+        event[key] = REDACTED if _names_secret(key) else clean(value)
     return event
+
+
+@lru_cache(maxsize=1024)
+def _names_secret(key: str) -> bool:
+    return _SECRET_KEY.search(key) is not None
 
 
 def clean(value: Any, depth: int = 0) -> Any:
@@ -46,9 +52,7 @@ def clean(value: Any, depth: int = 0) -> Any:
     if depth >= MAX_DEPTH:
         return "…"
     if isinstance(value, Mapping):
-        return {
-            str(k): REDACTED if _SECRET_KEY.search(str(k)) else clean(v, depth + 1) for k, v in value.items()
-        }
+        return {str(k): REDACTED if _names_secret(str(k)) else clean(v, depth + 1) for k, v in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
         return [clean(item, depth + 1) for item in value]
     return value

@@ -13,7 +13,6 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
-from starlette_compress import CompressMiddleware
 
 from libs.auth.authenticator import Authenticator
 from libs.auth.errors import NotAllowed, NotAuthenticated
@@ -28,10 +27,6 @@ from libs.web.fast import FastRoute, document
 from libs.web.hosts import AllowedHosts
 from libs.web.info import Checks, Problems, ProblemSpec, ServiceInfo
 from libs.web.settings import WebSettings
-from libs.web.yaml import YamlTranslation
-
-COMPRESS_FROM = 1_000
-"""Bytes; smaller answers cost more to compress than to send."""
 
 AUTH_PROBLEMS: Problems = {
     NotAuthenticated: ProblemSpec(
@@ -140,11 +135,6 @@ def _middleware(settings: WebSettings, config: EdgeConfig) -> list[Middleware]:
                 expose_headers=["X-Request-ID", "Retry-After"],
             )
         )
-    # Level 1-3: gzip-9 costs four times what it saves on loopback-fast networks (measured 2026-11).
-    stack.append(
-        Middleware(CompressMiddleware, minimum_size=COMPRESS_FROM, zstd_level=3, gzip_level=1, brotli=False)
-    )
-    stack.append(Middleware(YamlTranslation))
     return stack
 
 

@@ -81,7 +81,7 @@ async def _main(program: Program) -> int:
             parts.enter_context(_metrics(program, None))
         if program.worker is not None and role in (Role.worker, Role.both):
             tasks.append(asyncio.create_task(_work(program.worker, stop), name="worker"))
-        _settle_garbage_collection()
+        settle_garbage_collection()
         return await _until_one_ends(tasks, stop)
 
 
@@ -218,7 +218,7 @@ def _stop_signals() -> asyncio.Event:
     return stop
 
 
-def _settle_garbage_collection() -> None:
+def settle_garbage_collection() -> None:
     """Everything made so far lives as long as the process: full collections over it stopped the API for 47 ms.
 
     With this, p99 of a durable acknowledgement went from 53 to 10 ms (measured 2026-11).
