@@ -1,0 +1,205 @@
+"""`make bench`: the ratios that the alert path promises, measured side by side in one run.
+
+Server on core 0; wrk, PostgreSQL and the worker on core 1. Variants are interleaved in rounds; figures are medians,
+ratios medians of per-round ratios. Writes docs/benchmarks.md. Takes about three minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import httpx
+
+from cli.run.stack import SERVICES
+from libs.auth.new_keys import NewKeys, new_keys_file
+from libs.storage.embedded import EmbeddedPostgres
+from tests.bench.load import ALERT_SCRIPT, Run, wrk
+from tests.bench.table import cpu_ratio, machine, markdown, rows
+from tests.support.stack import ROOT, free_ports
+
+SERVER_CORE, LOAD_CORE = "0", "1"
+WEBHOOK = "/api/v1/webhooks/alertmanager"
+REPORT = ROOT / "docs" / "benchmarks.md"
+READY_WITHIN_S = 30.0
+
+
+class Bench:
+    """Servers under test below one directory; ends them all."""
+
+    def __init__(self, base: Path, keys: NewKeys, database_url: str) -> None:
+        self._base, self._keys, self._database_url = base, keys, database_url
+
+    @contextlib.contextmanager
+    def server(
+        self, *arguments: str, environment: Mapping[str, str] | None = None, core: str = SERVER_CORE
+    ) -> Iterator[int]:
+        """A process pinned to a core; yields its pid."""
+        with (self._base / "server.log").open("ab") as log:
+            process = subprocess.Popen(
+                ["taskset", "-c", core, sys.executable, "-m", *arguments],
+                cwd=ROOT,
+                env={
+                    **os.environ,
+                    "AUTH_KEYS_FILE": str(self._base / "keys.yaml"),
+                    "LOG_FORMAT": "json",
+                    **(environment or {}),
+                },
+                stdout=log,
+                stderr=log,
+            )
+        try:
+            yield process.pid
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(timeout=40)
+
+    def small(self, name: str, *, seconds: int, connections: int = 64, alerts: int = 1) -> Run:
+        """One round against one of the small servers."""
+        (port,) = free_ports(1)
+        with self.server("tests.bench.servers", name, str(port)) as pid:
+            return self._load(f"http://127.0.0.1:{port}/", pid, seconds, connections, alerts)
+
+    def alerts(self, *, seconds: int, connections: int, worker: bool, alerts: int = 1) -> Run:
+        """One round against the alerts service itself, every request a new committed row and its job."""
+        port, metrics = free_ports(2)
+        shared = {"DATABASE_URL": self._database_url}
+        api = {"KUBERNAUT_ROLE": "api", "ALERTS_PORT": str(port), "ALERTS_METRICS_PORT": str(metrics)}
+        with contextlib.ExitStack() as parts:
+            pid = parts.enter_context(self.server("services.alerts", environment={**shared, **api}))
+            if worker:
+                role = {"KUBERNAUT_ROLE": "worker", "ALERTS_METRICS_PORT": str(metrics + 1)}
+                parts.enter_context(
+                    self.server("services.alerts", environment={**shared, **role}, core=LOAD_CORE)
+                )
+            return self._load(f"http://127.0.0.1:{port}{WEBHOOK}", pid, seconds, connections, alerts)
+
+    def _load(self, url: str, pid: int, seconds: int, connections: int, alerts: int) -> Run:
+        _wait_until_listening(url)
+        script = self._base / "alerts.lua"
+        script.write_text(ALERT_SCRIPT.format(alerts=alerts, run=uuid.uuid4().hex[:8]))
+        token = self._keys.alertmanager_token if WEBHOOK in url else self._keys.operator_key
+        wrk(url, pid=pid, script=script, connections=connections, seconds=1, core=LOAD_CORE, token=token)
+        script.write_text(ALERT_SCRIPT.format(alerts=alerts, run=uuid.uuid4().hex[:8]))
+        return wrk(
+            url, pid=pid, script=script, connections=connections, seconds=seconds, core=LOAD_CORE, token=token
+        )
+
+
+def _wait_until_listening(url: str) -> None:
+    ends = time.monotonic() + READY_WITHIN_S
+    while True:
+        try:
+            httpx.get(url, timeout=1, trust_env=False)
+        except httpx.TransportError:
+            if time.monotonic() > ends:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
+def measure(bench: Bench, rounds: int, seconds: int) -> tuple[dict[str, list[Run]], dict[str, list[Run]]]:
+    """Interleave every variant in each round; the second table is at 1,000 connections."""
+    main: dict[str, list[Run]] = {}
+    many: dict[str, list[Run]] = {}
+    for number in range(rounds):
+        print(f"round {number + 1} of {rounds} …", flush=True)
+        for name in ("raw", "decode", "plain", "full"):
+            main.setdefault(NAMES[name], []).append(bench.small(name, seconds=seconds))
+        for name, worker in (("ack", False), ("draining", True)):
+            run = bench.alerts(seconds=seconds, connections=64, worker=worker)
+            main.setdefault(NAMES[name], []).append(run)
+        many.setdefault(NAMES["raw"], []).append(bench.small("raw", seconds=seconds, connections=1_000))
+        run = bench.alerts(seconds=seconds, connections=1_000, worker=False)
+        many.setdefault(NAMES["ack"], []).append(run)
+    return main, many
+
+
+NAMES = {
+    "raw": "raw ASGI (uvicorn)",
+    "decode": "parse + validate",
+    "plain": "FastAPI + Pydantic route, nothing around it",
+    "full": "the same route with everything around it",
+    "ack": "**durable ack** (row + job committed; authentication, log, metrics)",
+    "draining": "durable ack, worker draining on PostgreSQL's core",
+}
+
+GOALS = """
+| goal | measured | wanted |
+|---|--:|--:|
+| durable ack, 64 connections, × raw ASGI | {ack:.3f} | ≥ 0.20 |
+| its p99 | {p99:.1f} ms | < 15 ms |
+| errors at 1,000 connections | {errors} | 0 |
+| p99 at 1,000 connections | {many_p99:.0f} ms | < 250 ms |
+| CPU per request, everything around a route ÷ nothing | {cpu:.2f} | ≤ 1.3 |
+"""
+
+
+def report(main: dict[str, list[Run]], many: dict[str, list[Run]], rounds: int, seconds: int) -> str:
+    table, crowd = rows(main, NAMES["raw"]), rows(many, NAMES["raw"])
+    by_name = {row.variant: row for row in table}
+    ack, busy = by_name[NAMES["ack"]], next(row for row in crowd if row.variant == NAMES["ack"])
+    goals = GOALS.format(
+        ack=ack.ratio,
+        p99=ack.p99,
+        errors=busy.errors,
+        many_p99=busy.p99,
+        cpu=cpu_ratio(main, NAMES["full"], NAMES["plain"]),
+    )
+    return "\n".join(
+        [
+            "# Benchmarks",
+            "",
+            "Written by `make bench`. Ratios, because the machine's own speed is nobody's news.",
+            "",
+            f"Machine: {machine()}. {rounds} interleaved rounds of {seconds} s; medians, ratios are medians of per-round",
+            "ratios. Server on core 0; wrk, PostgreSQL (fsync on) and the worker on core 1. Every request carries one",
+            "alert that no request carried before.",
+            goals,
+            "## 64 connections",
+            "",
+            markdown(table),
+            "",
+            "## 1,000 connections",
+            "",
+            markdown(crowd),
+            "",
+        ]
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measure the alert path's ratios.")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=int, default=4)
+    parser.add_argument("--dry", action="store_true", help="print the report, do not write it")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="kubernaut-bench-") as place:
+        base = Path(place)
+        postgres = EmbeddedPostgres(base / "postgres")
+        postgres.start()
+        try:
+            if postgres.pid is not None:
+                os.sched_setaffinity(postgres.pid, {int(LOAD_CORE)})
+            postgres.provision([service.name for service in SERVICES if service.has_database])
+            bench = Bench(base, new_keys_file(base / "keys.yaml"), postgres.url(role="alerts"))
+            text = report(*measure(bench, chosen.rounds, chosen.seconds), chosen.rounds, chosen.seconds)
+        finally:
+            postgres.destroy()
+    print(text)
+    if not chosen.dry:
+        REPORT.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
