@@ -48,10 +48,13 @@ class Breaker:
     def __init__(
         self,
         *,
+        failures_in_a_row: int = FAILURES_IN_A_ROW,
+        open_for: timedelta = OPEN_FOR,
         now: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = lambda: random.uniform(-JITTER, JITTER),
     ) -> None:
         self._now, self._jitter = now, jitter
+        self._allowed_in_a_row, self._open_for = failures_in_a_row, open_for
         self._period = 0
         self._open_until: float | None = None
         self._probing = False
@@ -94,7 +97,7 @@ class Breaker:
             return
         self._in_a_row += 1
         self._recent.append(False)
-        if self._in_a_row >= FAILURES_IN_A_ROW or self._half_failed():
+        if self._in_a_row >= self._allowed_in_a_row or self._half_failed():
             self._open()
 
     def abandoned(self, admission: Admission) -> None:
@@ -107,7 +110,7 @@ class Breaker:
 
     def _open(self) -> None:
         self._new_period()
-        self._open_until = self._now() + OPEN_FOR.total_seconds() * (1 + self._jitter())
+        self._open_until = self._now() + self._open_for.total_seconds() * (1 + self._jitter())
 
     def _close(self) -> None:
         self._new_period()

@@ -51,6 +51,14 @@ def test_four_failures_in_a_row_are_borne(breaker):
     assert breaker.state is BreakerState.closed
 
 
+def test_a_caller_may_bear_fewer_failures_and_wait_less_long(clock):
+    breaker = Breaker(failures_in_a_row=3, open_for=timedelta(seconds=7), now=clock, jitter=lambda: 0.0)
+
+    fail(breaker, 3)
+
+    assert refused(breaker) == timedelta(seconds=7)
+
+
 def test_five_failures_in_a_row_open_it(breaker):
     fail(breaker, FAILURES_IN_A_ROW)
 
