@@ -127,16 +127,18 @@ def _holds(row: str, word: str) -> bool:
 
 
 def speaks_of(changes: Sequence[FieldChange], lines: Sequence[Line]) -> str:
-    """The line that names a changed setting or its new value; empty when none does."""
-    for line in lines:
-        for change in changes:
-            for word in _telling_words(change):
-                if word in line.text:
-                    return line.text
+    """The line that names a changed value, else a changed setting, else its file; empty when none does."""
+    words = [w for c in changes for w in _words(c.after)] + [
+        w for c in changes for w in (*_words(c.before), c.path)
+    ]
+    for word in words:
+        for line in lines:
+            if word in line.text:
+                return line.text
     return ""
 
 
-def _telling_words(change: FieldChange) -> list[str]:
-    """Words of a change that would not stand in a log by chance."""
-    words = [*re.findall(r"[\w.-]{4,80}", f"{change.after} {change.before}"), change.path]
-    return [w for w in words if w.lower() not in _COMMON and (len(w) >= 5 or any(c.isdigit() for c in w))]
+def _words(value: str) -> list[str]:
+    """Words that would not stand in a log by chance."""
+    found = re.findall(r"[\w.-]{4,80}", value)
+    return [w for w in found if w.lower() not in _COMMON and (len(w) >= 5 or any(c.isdigit() for c in w))]

@@ -6,6 +6,7 @@ Lines that read like instructions or verdicts ("root cause is …") are never ch
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ LONGEST = 400
 """Characters kept of one line; the cut is marked."""
 
 _STAMP = re.compile(
-    r"^(?:\[?\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?\]?[:\s]*"
+    r"^(?:\[?\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?(?:Z|[A-Z]{3,4}|[+-]\d\d:?\d\d))?\]?[:\s]*(?:\[\d+\] ?)?"
     r"|[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+\s+\d+ |\d\d:\d\d:\d\d(?:[.,]\d+)?\s+)"
 )
 _SHAPE = re.compile(r"0x[0-9a-fA-F]+|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\b[0-9a-f]{16,}\b|\d+")
@@ -73,6 +74,49 @@ class Line:
     """3 fatal or last cause of a stack trace, 2 error, 0 none."""
 
 
+_UNSAID = frozenset(
+    {
+        "time",
+        "timestamp",
+        "ts",
+        "@timestamp",
+        "logger",
+        "caller",
+        "stack",
+        "stacktrace",
+        "trace_id",
+        "span_id",
+        "pid",
+        "thread",
+        "hostname",
+        "version",
+        "v",
+    }
+)
+
+
+def readable(line: str) -> str:
+    """A structured (JSON) log line as a sentence: level, message, then its fields; other lines as they are."""
+    line = line.strip()
+    if not (line.startswith("{") and line.endswith("}")) or len(line) > 20 * LONGEST:
+        return line
+    try:
+        fields = json.loads(line)
+    except (ValueError, RecursionError):
+        return line
+    if not isinstance(fields, dict):
+        return line
+    level = next(
+        (str(fields[k]).upper() for k in ("level", "severity", "lvl", "levelname") if k in fields), ""
+    )
+    said = next((str(fields[k]) for k in ("msg", "message", "event", "log") if k in fields), "")
+    skipped = _UNSAID | {"level", "severity", "lvl", "levelname", "msg", "message", "event", "log"}
+    errors = sorted(k for k in fields if k in ("error", "err", "exception", "reason", "cause"))
+    rest = [k for k in fields if k not in skipped and k not in errors]
+    parts = [f"{k}={fields[k]}" for k in (*errors, *rest) if isinstance(fields[k], str | int | float | bool)]
+    return " ".join(part for part in (level, said, *parts) if part) or line
+
+
 def cut(words: str, most: int = LONGEST) -> str:
     """One line of bounded length; what was cut is said."""
     flat = " ".join(words.split()) if len(words) < 20 * most else " ".join(words[: 20 * most].split())
@@ -80,9 +124,9 @@ def cut(words: str, most: int = LONGEST) -> str:
 
 
 def last_lines(log: str, most: int = LINES) -> list[str]:
-    """The last non-empty lines; only the end of a long log is split."""
+    """The last non-empty lines, structured ones made readable; only the end of a long log is split."""
     tail = log[-most * 500 :]
-    return [line for line in tail.splitlines() if line.strip()][-most:]
+    return [readable(line) for line in tail.splitlines() if line.strip()][-most:]
 
 
 def clusters(logs: Iterable[str], most: int = LINES) -> list[Line]:
@@ -92,7 +136,7 @@ def clusters(logs: Iterable[str], most: int = LINES) -> list[Line]:
         for line in last_lines(log, most):
             weight = weigh(line)
             if weight:
-                message = cut(_STAMP.sub("", line))
+                message = cut(_STAMP.sub("", line, count=1))
                 shape = _SHAPE.sub("#", message)
                 count = found.pop(shape, ("", 0, 0))[1]
                 found[shape] = (message, count + 1, weight)

@@ -37,6 +37,9 @@ CHANGE_WINDOW = timedelta(hours=1)
 COINCIDENCE = 0.25
 """Nearness given to a fault that only shares the alert's namespace and time."""
 
+FAINTEST = 0.1
+"""Confidence below which a candidate is left to the findings."""
+
 AROUND_BEFORE, AROUND_AFTER = timedelta(minutes=30), timedelta(minutes=5)
 
 
@@ -53,6 +56,8 @@ class Ranked:
     explained: float
     confidence: float
     basis: tuple[str, ...]
+    also: tuple[Ranked, ...] = ()
+    """Other observations of the same object, best first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +83,21 @@ def rank(scene: Scene, tree: Causality, relations: Relations, alert: Alert) -> l
         if o.severity is not FindingSeverity.info and nearness[index] > 0 and _counts(tree, index, relations)
     ]
     candidates.sort(key=lambda r: (-round(r.score, 6), r.observation.key))
-    return _with_rivals(tree, candidates)
+    return _with_rivals(_plausible(_one_per_object(candidates)))
+
+
+def _one_per_object(candidates: list[Ranked]) -> list[Ranked]:
+    """The best candidate of each object; what else was seen about it goes along with it."""
+    best: dict[int, Ranked] = {}
+    for one in candidates:
+        key = id(one.observation.about)
+        best[key] = replace(best[key], also=(*best[key].also, one)) if key in best else one
+    return list(best.values())
+
+
+def _plausible(candidates: list[Ranked]) -> list[Ranked]:
+    """Without those that something better explains and that have no part in the alert's own chain."""
+    return [c for i, c in enumerate(candidates) if i == 0 or c.confidence >= FAINTEST]
 
 
 def _nearness(seen: Observation, relations: Relations, alert: Alert) -> float:
@@ -209,16 +228,12 @@ def _basis(
     return tuple(basis)
 
 
-def _with_rivals(tree: Causality, ranked: list[Ranked]) -> list[Ranked]:
+def _with_rivals(ranked: list[Ranked]) -> list[Ranked]:
     """Two unconnected candidates of nearly equal score make each other less sure."""
     if len(ranked) < 2 or ranked[0].score - ranked[1].score > 0.15:
         return ranked
     first, second = ranked[0], ranked[1]
-    if (
-        second.index in first.effects
-        or first.index in second.effects
-        or first.observation.about is second.observation.about
-    ):
+    if second.index in first.effects or first.index in second.effects:
         return ranked
     note = (f"against it: {second.observation.reason} of {second.observation.about} is nearly as likely",)
     return [

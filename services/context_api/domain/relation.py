@@ -49,8 +49,8 @@ class Relations:
         return path
 
 
-def relate(scene: Scene, starts: Sequence[KubeObject], observations: Sequence[Observation]) -> Relations:
-    """Follow needs, blame and accounts outwards from the alerting objects, strongest way first."""
+def relate(scene: Scene, start: KubeObject | None, observations: Sequence[Observation]) -> Relations:
+    """Follow needs, blame and accounts outwards from the alerting object, strongest way first."""
     named: dict[int, list[tuple[KubeObject, float, str]]] = {}
     for seen in observations:
         for blame in seen.blames:
@@ -59,10 +59,9 @@ def relate(scene: Scene, starts: Sequence[KubeObject], observations: Sequence[Ob
             named.setdefault(id(claim.about), []).append((seen.about, claim.strength, claim.why))
     steps: dict[int, Step] = {}
     order = 0
-    queue: list[tuple[float, int, Step]] = []
-    for start in starts:
-        heapq.heappush(queue, (-1.0, order, Step(start, 1.0, None, "")))
-        order += 1
+    queue: list[tuple[float, int, Step]] = (
+        [(-1.0, 0, Step(start, 1.0, None, ""))] if start is not None else []
+    )
     while queue and len(steps) < MOST_VISITED:
         _, _, step = heapq.heappop(queue)
         if id(step.obj) in steps:

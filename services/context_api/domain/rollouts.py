@@ -24,6 +24,9 @@ from services.context_api.domain.snapshot import Body, KubeObject
 
 _REVISION = ("deployment.kubernetes.io/revision", "openshift.io/deployment-config.latest-version")
 
+FEW = 6
+"""Fields a manager may own for its last write to be read as a change of just these."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
@@ -98,7 +101,8 @@ class Rollouts:
             else []
         )
         paths = [p.removeprefix("spec.template.") for p in edit.paths if p.startswith("spec.template.")]
-        changes = known or [FieldChange(p, "", "") for p in paths]
+        # A manager that owns many fields has applied the whole object: which of them it changed is not known.
+        changes = known or ([FieldChange(p, "", "") for p in paths] if len(paths) <= FEW else [])
         if not changes:
             return None
         newest = revisions[-1] if revisions else workload

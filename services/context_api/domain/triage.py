@@ -50,7 +50,7 @@ def find_causes(
     seen = observe(scene)
     tree = connect(scene, seen)
     alert = Alert(about, target.namespace if target else None, onset, named=target is not None)
-    relations = relate(scene, _starts(graph, about), seen)
+    relations = relate(scene, about, seen)
     ranked = rank(scene, tree, relations, alert)[:MOST_CAUSES]
     shown = _visible(tree, ranked)
     causes = [_cause(scene, tree, relations, alert, one) for one in ranked]
@@ -79,7 +79,7 @@ def find_findings(
     tree = connect(scene, seen)
     shown = _visible(tree, [])
     if target is not None:
-        relations = relate(scene, _starts(graph, about), seen)
+        relations = relate(scene, about, seen)
         shown = [o for o in shown if relations.nearness(o.about) > 0]
     return FindingsAnswer(
         target=target,
@@ -107,13 +107,6 @@ def locate(graph: Graph, target: Target | None) -> KubeObject | None:
     return found or owner_by_name(graph, target.kind, target.namespace, target.name)
 
 
-def _starts(graph: Graph, about: KubeObject | None) -> list[KubeObject]:
-    if about is None:
-        return []
-    top = graph.top(about)
-    return [about] if top is about else [about, top]
-
-
 def _visible(tree: Causality, ranked: Sequence[Ranked]) -> list[Observation]:
     """Real findings, latent ones that explain something, and everything ranked; worst first."""
     named = {r.index for r in ranked}
@@ -125,7 +118,9 @@ def _visible(tree: Causality, ranked: Sequence[Ranked]) -> list[Observation]:
     order = {FindingSeverity.critical: 0, FindingSeverity.warning: 1, FindingSeverity.info: 2}
     shown.sort(key=lambda o: (order[o.severity], o.key))
     kept = shown[:MOST_FINDINGS]
-    return kept + [r.observation for r in ranked if r.observation not in kept]
+    shown_keys = {o.key for o in kept}
+    cited = [o for r in ranked for o in (r.observation, *(a.observation for a in r.also))]
+    return kept + list({o.key: o for o in cited if o.key not in shown_keys}.values())
 
 
 def _cause(scene: Scene, tree: Causality, relations: Relations, alert: Alert, one: Ranked) -> Cause:
@@ -134,15 +129,32 @@ def _cause(scene: Scene, tree: Causality, relations: Relations, alert: Alert, on
     return Cause(
         target=seen.about.target(cluster),
         reason=seen.reason,
-        text=cut(seen.text, LONGEST_TEXT),
+        text=cut(_text(one), LONGEST_TEXT),
         severity=seen.severity,
         onset=seen.onset,
         confidence=Confidence(value=one.confidence, basis=list(one.basis)),
-        evidence_ids=_ids(scene.snapshot, seen),
+        evidence_ids=list(
+            dict.fromkeys(
+                i for o in (seen, *(a.observation for a in one.also)) for i in _ids(scene.snapshot, o)
+            )
+        ),
         path=[str(o) for o in _path(tree, relations, alert, one)],
         explains=[f"{o.about}: {o.reason}" for o in effects][:20],
         remediation=seen.remediation,
     )
+
+
+def _text(one: Ranked) -> str:
+    """The cause in words, with what else is wrong with the same object on its own account."""
+    extra = [
+        a.observation.text
+        for a in one.also
+        if a.explained == 0
+        and not a.observation.latent
+        and a.index not in one.effects
+        and a.observation.analyzer != one.observation.analyzer
+    ]
+    return ". Also: ".join([one.observation.text, *extra[:2]])
 
 
 def _path(tree: Causality, relations: Relations, alert: Alert, one: Ranked) -> list[KubeObject]:
