@@ -91,7 +91,7 @@ class MemoryLedger:
         row = self.rows.get(investigation_id)
         if row is None or row.ended:
             return None
-        row = replace(row, status=InvestigationStatus.running, runs=row.runs + 1, stage="begun")
+        row = replace(row, status=InvestigationStatus.running, runs=row.runs + 1, stage=row.stage or "begun")
         self.rows[row.id] = row
         commission = self._commissions[row.id]
         return Claimed(

@@ -39,7 +39,8 @@ FIRST_PAGE = text(f"""
 """)
 ENDED = text(f"SELECT {_ALL} FROM investigation WHERE id = ANY(:ids) AND ended_at IS NOT NULL")
 CLAIM = text("""
-    UPDATE investigation SET status = 'running', runs = runs + 1, fence = fence + 1, stage = 'begun'
+    UPDATE investigation
+       SET status = 'running', runs = runs + 1, fence = fence + 1, stage = coalesce(nullif(stage, ''), 'begun')
      WHERE id = :id AND ended_at IS NULL
     RETURNING id, fence, tenant, reads, request::text AS request, priority, seen,
               deadline_at - now() AS time_left, now() - created_at AS age

@@ -74,7 +74,7 @@ def upgrade() -> None:
     """Create everything."""
     for statement in _STATEMENTS:
         op.execute(statement)
-    schema.install(op)  # type: ignore[arg-type]
+    schema.install(op)
 
 
 def downgrade() -> None:

@@ -1,0 +1,47 @@
+"""Boots the HolmesGPT API: settings → wiring → application."""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+
+from fastapi import FastAPI
+
+from libs.auth import Authenticator, KeyRing
+from libs.metrics import Metrics
+from libs.web import app as web
+from libs.web.info import ServiceInfo
+from services.holmesgpt_api import wiring
+from services.holmesgpt_api.routes import investigate
+from services.holmesgpt_api.routes.problems import PROBLEMS
+from services.holmesgpt_api.settings import Settings
+
+INFO = ServiceInfo(
+    name=wiring.SERVICE,
+    title="HolmesGPT API",
+    description="Investigates alerts: root cause, evidence, recommendations.",
+    version="1.0.0",
+)
+
+
+def create_app(
+    settings: Settings, *, metrics: Metrics | None = None, authenticator: Authenticator | None = None
+) -> FastAPI:
+    """The application. Opens nothing before it starts; `authenticator` is given by tests."""
+
+    def ports(app: FastAPI) -> AbstractAsyncContextManager[wiring.Ports]:
+        def ring() -> KeyRing | None:
+            known: Authenticator | None = app.state.edge.authenticator
+            return known.ring if known else None
+
+        return wiring.serving(settings, ring)
+
+    return web.create_app(
+        info=INFO,
+        settings=settings,
+        wiring=ports,
+        routers=[investigate.router],
+        problems_of=PROBLEMS,
+        metrics=metrics or Metrics(INFO.name),
+        checks=wiring.checks,
+        authenticator=authenticator,
+    )

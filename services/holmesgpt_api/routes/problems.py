@@ -1,0 +1,57 @@
+"""How this service's errors are told over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from libs.storage import StorageUnavailable
+from libs.web.info import Problems, ProblemSpec
+from services.holmesgpt_api.domain.answer import PATH
+from services.holmesgpt_api.domain.errors import (
+    BadCursor,
+    Failed,
+    KeyReused,
+    NotReadable,
+    UnknownInvestigation,
+)
+
+
+def _pause(error: Exception) -> timedelta | None:
+    return error.retry_after if isinstance(error, StorageUnavailable) else None
+
+
+def _where(error: Exception) -> Mapping[str, str]:
+    return {"Location": f"{PATH}/{error.investigation_id}"} if isinstance(error, Failed) else {}
+
+
+PROBLEMS: Problems = {
+    UnknownInvestigation: ProblemSpec(
+        404, "unknown-investigation", detail=lambda _: "no such investigation, or not one you may see"
+    ),
+    NotReadable: ProblemSpec(
+        403, "namespace-not-readable", detail=lambda error: f"this caller may not read {error}"
+    ),
+    KeyReused: ProblemSpec(422, "idempotency-key-reused", "Idempotency-Key used before"),
+    BadCursor: ProblemSpec(
+        422, "bad-cursor", detail=lambda _: "query.cursor: take it from next_cursor of the page before"
+    ),
+    Failed: ProblemSpec(
+        503,
+        "investigation-failed",
+        "No result",
+        headers=_where,
+        detail=lambda error: (
+            f"{error.investigation_id} failed ({error.code}): {error.error}"
+            if isinstance(error, Failed)
+            else ""
+        ),
+    ),
+    StorageUnavailable: ProblemSpec(
+        503,
+        "storage-unavailable",
+        "Nothing was recorded",
+        retry_after=_pause,
+        detail=lambda _: "the database does not serve now; send the request again",
+    ),
+}

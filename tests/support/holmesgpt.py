@@ -1,0 +1,125 @@
+"""A HolmesGPT API for tests: in this process, its worker beside it or as a process to be killed.
+
+Run as `python -m tests.support.holmesgpt SETTINGS` (JSON) it is that worker process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+
+from libs.auth.authenticator import Authenticator
+from libs.auth.new_keys import new_keys_file
+from libs.metrics import Metrics
+from services.holmesgpt_api import wiring
+from services.holmesgpt_api.main import create_app
+from services.holmesgpt_api.settings import Settings
+from tests.support.children import start
+from tests.support.postgres import FreshDatabase
+
+QUICK = {
+    "worker_heartbeat": 0.2,
+    "worker_stalled_after": 0.8,
+    "worker_poll": 0.1,
+    "worker_graceful_stop": 0.5,
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Everything a service needs, with keys of its own."""
+
+    values: dict[str, Any]
+    api_key: str
+
+    def settings(self, **others: Any) -> Settings:
+        return Settings.model_validate({**self.values, **QUICK, **others})
+
+    def worker_process(self, **others: Any) -> subprocess.Popen[bytes]:
+        settings = json.dumps({**self.values, **QUICK, **others})
+        return start("tests.support.holmesgpt", settings, stdout=subprocess.DEVNULL)
+
+
+def place(database: FreshDatabase, context_url: str, folder: Path) -> Place:
+    keys = folder / "keys.yaml"
+    made = new_keys_file(keys)
+    values = {
+        "database_url": database.url(wiring.SCHEMA),
+        "context_api_url": context_url,
+        "auth_keys_file": str(keys),
+    }
+    return Place(values, made.operator_key)
+
+
+@asynccontextmanager
+async def serving(settings: Settings, api_key: str | None = None) -> AsyncIterator[httpx.AsyncClient]:
+    """The API in this process; a client that calls it, from 127.0.0.1."""
+    app = create_app(settings, authenticator=Authenticator.from_settings(settings))
+    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://127.0.0.1", headers=headers, timeout=60
+        ) as client,
+    ):
+        client_app: FastAPI = app
+        assert client_app.state.ports
+        yield client
+
+
+@asynccontextmanager
+async def working(settings: Settings) -> AsyncIterator[Metrics]:
+    """Its worker in this process."""
+    stop, metrics = asyncio.Event(), Metrics("holmesgpt-api")
+    task = asyncio.create_task(wiring.working(settings, metrics, stop))
+    try:
+        yield metrics
+    finally:
+        stop.set()
+        await task
+
+
+async def ended(client: httpx.AsyncClient, investigation_id: str, *, within: float = 20) -> dict[str, Any]:
+    """The investigation once it has ended."""
+    async with asyncio.timeout(within):
+        while True:
+            body: dict[str, Any] = (await client.get(f"/api/v1/investigate/{investigation_id}")).json()
+            if body["status"] in ("completed", "failed"):
+                return body
+            await asyncio.sleep(0.05)
+
+
+def as_go_sends_it(**fields: Any) -> dict[str, Any]:
+    """The Go application's body: the Python server's fields, `request_id` and `strategy_optimization`."""
+    return {
+        "alert_name": "KubePodCrashLooping",
+        "namespace": "shop",
+        "labels": {"namespace": "shop", "pod": "checkout-1", "severity": "critical"},
+        "annotations": None,
+        "priority": "high",
+        "async_processing": False,
+        "include_context": True,
+        "request_id": "inv-1731921850",
+        "strategy_optimization": True,
+        **fields,
+    }
+
+
+if __name__ == "__main__":
+    asyncio.run(
+        wiring.working(
+            Settings.model_validate(json.loads(sys.argv[1])),
+            Metrics("holmesgpt-api"),
+            asyncio.Event(),
+        )
+    )
