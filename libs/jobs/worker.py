@@ -51,7 +51,7 @@ async def run_worker(jobs: Jobs, stop: asyncio.Event) -> None:
         try:
             await _one_worker(app, jobs, stop)
         except ConnectorException as error:
-            if not _passes(error.__cause__):
+            if not passes(error.__cause__):
                 raise
             _log.warning("worker of %s lost the database: %r", jobs.service, error.__cause__)
         lasted = time.monotonic() - began
@@ -60,7 +60,7 @@ async def run_worker(jobs: Jobs, stop: asyncio.Event) -> None:
             await asyncio.wait_for(stop.wait(), _PAUSES_S[min(failures, len(_PAUSES_S) - 1)])
 
 
-def _passes(cause: BaseException | None) -> bool:
+def passes(cause: BaseException | None) -> bool:
     """Whether waiting can cure it. A foreign key refuses a worker whose row others have removed."""
     if isinstance(cause, psycopg.errors.ForeignKeyViolation):
         return True

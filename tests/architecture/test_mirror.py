@@ -28,6 +28,34 @@ SEEN_ELSEWHERE: dict[str, tuple[str, str]] = {
         "it joins the parts; what counts is what comes of a directory",
         "tests/integration/context_api/recording/test_load.py",
     ),
+    "libs/cache/redis.py": (
+        "one suite holds it beside the in-process one; only a Redis shows whether it keeps its word",
+        "tests/integration/cache/test_*.py",
+    ),
+    "libs/ratelimit/redis.py": (
+        "one suite holds it beside the in-process one; its rule is said again in Lua, which a Redis runs",
+        "tests/integration/ratelimit/test_ratelimit.py",
+    ),
+    "libs/jobs/rescue.py": (
+        "its decision is one SQL statement",
+        "tests/integration/jobs/test_survival.py",
+    ),
+    "libs/jobs/schema.py": (
+        "it hands the library's script to the database",
+        "tests/integration/jobs/test_jobs.py",
+    ),
+    "libs/storage/database.py": (
+        "a pool shows what it is worth when its server is stopped and killed",
+        "tests/integration/storage/test_database.py",
+    ),
+    "libs/storage/migrations.py": (
+        "transactions and locks are the database's",
+        "tests/integration/storage/test_migrations.py",
+    ),
+    "libs/storage/embedded/[lrs]*.py": (
+        "starting, ending and clearing away processes is only real with processes",
+        "tests/integration/storage/test_embedded.py",
+    ),
 }
 """Pattern of modules to (why no unit test, pattern of the tests that see them instead)."""
 
