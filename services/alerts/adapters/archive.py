@@ -153,5 +153,5 @@ def _namespace(episode: AlertEpisode) -> str | None:
 
 
 def _like(glob: str) -> str:
-    """A glob of namespaces as a LIKE pattern. Namespace globs hold no backslash (`NamespaceGlob`)."""
-    return glob.replace("%", r"\%").replace("_", r"\_").replace("*", "%").replace("?", "_")
+    """A glob as a LIKE pattern. Globs of namespaces hold none of LIKE's own signs (`NamespaceGlob`)."""
+    return glob.replace("*", "%").replace("?", "_")
