@@ -48,4 +48,5 @@ def routes(title: str) -> APIRouter:
 
 def _with_policy(page: HTMLResponse) -> HTMLResponse:
     page.headers["Content-Security-Policy"] = PAGE_POLICY
+    page.headers["Referrer-Policy"] = "no-referrer"
     return page

@@ -9,19 +9,20 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import NoReturn, cast
 
 import orjson
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from libs.auth.errors import AuthNotConfigured, UnreadableKeys
 from libs.logs import configure_logging, get_logger
 from libs.metrics import Metrics, MetricsServer
 from libs.web.health import HealthBoard
-from libs.web.protocol import DeadlineProtocol, sweep
+from libs.web.protocol import sweep
 from libs.web.settings import Role, WebSettings
 
 Worker = Callable[[asyncio.Event], Awaitable[None]]
@@ -123,9 +124,7 @@ async def _serve(
 ) -> int:
     """Start the application, say where it listens, and end it in order once asked to."""
     running = asyncio.create_task(server.serve(sockets=[listener]))
-    sweeper = asyncio.create_task(
-        sweep(server.server_state.connections, settings.receive_deadline.total_seconds())
-    )
+    sweeper = asyncio.create_task(sweep(_connections(server), settings.receive_deadline.total_seconds()))
     stopping = asyncio.create_task(stop.wait())
     await _started(server, running)
     if server.started:
@@ -147,6 +146,11 @@ async def _serve(
     return 0 if server.started and not server.failed else 1
 
 
+def _connections(server: _Server) -> Collection[HttpToolsProtocol]:
+    """The open connections; with the protocol set in `_config` they are all of this class."""
+    return cast(Collection[HttpToolsProtocol], server.server_state.connections)
+
+
 async def _started(server: _Server, running: asyncio.Task[None]) -> None:
     while not server.started and not running.done():  # noqa: ASYNC110 - uvicorn sets a flag, not an event
         await asyncio.sleep(0.01)
@@ -166,7 +170,7 @@ def _config(app: FastAPI, settings: WebSettings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="none",
-        http=DeadlineProtocol,
+        http="httptools",
         lifespan="on",
         access_log=False,
         log_config=None,
