@@ -74,7 +74,7 @@ def prepare(root: Path, base: Path = SYSTEM_BASE) -> Place:
     name = hashlib.sha256(os.fsencode(root)).hexdigest()[:12]
     try:
         if os.geteuid() == 0:
-            return _as_system_user(base, name)
+            return _as_system_user(base.resolve(), name)
         home = root / "postgres"
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         return Place(home, _wheel(), _own(_sockets(home, name), None), None)
