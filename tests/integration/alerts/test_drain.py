@@ -10,7 +10,7 @@ from libs.contracts.alerts import EpisodeState
 from services.alerts.steps.drain import BATCHES
 from tests.support.alerts import BODIES, a_body, an_alert, body, events, house, reason, resolved
 
-pytestmark = pytest.mark.requirement("INT-BR-WH-008", "INT-BR-WH-010", "INT-BR-AP-021", "INT-BR-AP-020")
+pytestmark = pytest.mark.requirement("INT-BR-WH-008", "INT-BR-WH-010", "INT-BR-AP-021@3.2", "INT-BR-AP-020")
 
 FIRING, RESOLVED, EXPIRED = EpisodeState.firing, EpisodeState.resolved, EpisodeState.expired
 
@@ -231,7 +231,7 @@ async def test_an_episode_ends_by_its_senders_own_end(alerts):
     assert "ends-at-passed" in episode.timeline[-1].detail
 
 
-@pytest.mark.requirement("INT-BR-AP-024")
+@pytest.mark.requirement("INT-BR-AP-024@3.2")
 async def test_what_ended_long_ago_is_forgotten_with_all_that_belongs_to_it(alerts):
     await alerts.receive(a_body(an_alert("old-1")))
     await alerts.work_off()

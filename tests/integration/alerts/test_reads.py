@@ -7,7 +7,7 @@ from libs.contracts.problem import Problem
 from tests.support.alerts import a_body, an_alert, house, resolved
 from tests.support.alerts_api import running_app
 
-pytestmark = pytest.mark.requirement("INT-BR-AP-020", "INT-BR-AP-021", "INT-BR-AP-025")
+pytestmark = pytest.mark.requirement("INT-BR-AP-020", "INT-BR-AP-021@3.2", "INT-BR-AP-025@3.1.4")
 
 ALERTS = "/api/v1/alerts"
 

@@ -6,7 +6,7 @@ import pytest
 
 from services.alerts.domain.ageing import ended
 
-pytestmark = pytest.mark.requirement("INT-BR-AP-024")
+pytestmark = pytest.mark.requirement("INT-BR-AP-024@3.2")
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 

@@ -18,7 +18,7 @@ from services.alerts.domain.environment import (
 )
 
 pytestmark = pytest.mark.requirement(
-    "INT-BR-AP-021", "INT-BR-AP-022", "API-BR-CLOUD-016", "INT-BR-AP-026", "INT-BR-AP-020"
+    "INT-BR-AP-021@3.1.4", "INT-BR-AP-022@3.1.4", "HAPI-BR-CLOUD-016", "INT-BR-AP-026", "INT-BR-AP-020"
 )
 
 NAME = "app.kubernetes.io/environment"

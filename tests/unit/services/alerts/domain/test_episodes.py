@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from services.alerts.domain.episodes import Episode, Event, Known, State, changes, merge
 
-pytestmark = pytest.mark.requirement("INT-BR-WH-008", "INT-BR-WH-010", "INT-BR-AP-021")
+pytestmark = pytest.mark.requirement("INT-BR-WH-008", "INT-BR-WH-010", "INT-BR-AP-021@3.2")
 
 START = datetime(2026, 11, 21, 5, tzinfo=UTC)
 

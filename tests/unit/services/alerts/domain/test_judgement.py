@@ -6,7 +6,7 @@ from libs.contracts.alerts import Environment, Priority, Severity
 from services.alerts.domain.environment import ClusterFacts, EnvironmentPolicy, Patterns
 from services.alerts.domain.judgement import Policy, judge
 
-pytestmark = pytest.mark.requirement("INT-BR-AP-020", "INT-BR-AP-023")
+pytestmark = pytest.mark.requirement("INT-BR-AP-020", "INT-BR-AP-023@3.1.4")
 
 POLICY = Policy(EnvironmentPolicy(("environment",), Patterns()))
 

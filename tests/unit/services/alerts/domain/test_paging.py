@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from services.alerts.domain.errors import BadCursor
 from services.alerts.domain.paging import Cursor
 
-pytestmark = pytest.mark.requirement("INT-BR-AP-021")
+pytestmark = pytest.mark.requirement("INT-BR-AP-021@3.2")
 
 ID = "0123456789abcdef" * 2
 

@@ -5,7 +5,7 @@ import pytest
 from libs.contracts.alerts import Environment, Priority, Severity
 from services.alerts.domain.priority import decide, more_urgent, most_urgent
 
-pytestmark = pytest.mark.requirement("INT-BR-AP-023", "INT-BR-AP-020")
+pytestmark = pytest.mark.requirement("INT-BR-AP-023@3.1.4", "INT-BR-AP-020")
 
 P, S, D, T = Environment.production, Environment.staging, Environment.development, Environment.testing
 

@@ -8,7 +8,7 @@ from libs.contracts.alerts import AlertEpisode, Decision, TimelineEntry
 from libs.contracts.target import Target
 from services.alerts.domain.showing import HIDDEN, IncidentRecord, detail, incident
 
-pytestmark = pytest.mark.requirement("INT-BR-AP-020", "INT-BR-AP-025")
+pytestmark = pytest.mark.requirement("INT-BR-AP-020", "INT-BR-AP-025@3.1.4")
 
 NOW = datetime(2026, 11, 21, 5, tzinfo=UTC)
 SHOP = Target(api_version="apps/v1", kind="Deployment", namespace="shop", name="checkout")
