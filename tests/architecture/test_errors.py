@@ -14,6 +14,7 @@ from tools.services import services
 pytestmark = pytest.mark.requirement("API-BR-API-004", "HAPI-043", "HAPI-103")
 
 CAUGHT_INSIDE: dict[str, str] = {
+    "alerts: Refused": "domain/labels.py: becomes the refused alert's own result in the answer",
     "holmesgpt_api: NotNow": "steps/conduct.py: the run is tried again while its time lasts",
     "holmesgpt_api: Impossible": "steps/conduct.py: becomes the reason in the investigation's row",
 }
