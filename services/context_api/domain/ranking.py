@@ -34,6 +34,9 @@ WEIGHTS: dict[str, float] = {
 CHANGE_WINDOW = timedelta(hours=1)
 """An edit this long before the first symptom counts as recent. A guess; most incidents follow a change by minutes."""
 
+ITSELF = 0.99
+"""Nearness of the alerting object and its owners."""
+
 COINCIDENCE = 0.25
 """Nearness given to a fault that only shares the alert's namespace and time."""
 
@@ -117,9 +120,11 @@ def _nearness(seen: Observation, relations: Relations, alert: Alert) -> float:
 
 
 def _counts(tree: Causality, index: int, relations: Relations) -> bool:
-    """Latent observations count when they explain something, or the alert is about their own object."""
-    seen = tree.observations[index]
-    return not seen.latent or bool(tree.effects.get(index)) or relations.nearness(seen.about) >= 0.99
+    """Latent observations count when the alert is about their object, or when they explain one that counts."""
+    return any(
+        not tree.observations[i].latent or relations.nearness(tree.observations[i].about) >= ITSELF
+        for i in (index, *tree.all_effects(index))
+    )
 
 
 def _chain(tree: Causality, nearness: Sequence[float], relations: Relations, alert: Alert) -> set[int]:
@@ -128,7 +133,7 @@ def _chain(tree: Causality, nearness: Sequence[float], relations: Relations, ale
     real = [i for i, o in enumerate(seen) if not o.latent and o.severity is not FindingSeverity.info]
     if not alert.named:
         return set(real)
-    own = [i for i in real if relations.nearness(seen[i].about) >= 0.99]
+    own = [i for i in real if relations.nearness(seen[i].about) >= ITSELF]
     if not own:
         return {i for i in real if nearness[i] > 0}
     causes_of: dict[int, list[int]] = {}

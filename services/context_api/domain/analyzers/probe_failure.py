@@ -103,7 +103,7 @@ def _observation(scene: Scene, top: KubeObject, group: list[Container], kind: st
     hints = [
         h
         for h in (
-            _port_hint(scene, first, probe),
+            _port_hint(scene, group, probe),
             _time_hint(first, probe, kind),
             _change_hint(scene, first, kind),
         )
@@ -160,10 +160,10 @@ def asks(probe: Body) -> str:
     return f"exec `{cut(redact(' '.join(command)), 100)}`" if command else "not recorded"
 
 
-def _port_hint(scene: Scene, container: Container, probe: Body) -> str:
+def _port_hint(scene: Scene, group: list[Container], probe: Body) -> str:
     """The probe asks a port that the container neither declares nor listens on."""
     asked = at(probe, "httpGet", "port") or at(probe, "tcpSocket", "port") or at(probe, "grpc", "port")
-    declared = entries(container.spec.get("ports"))
+    declared = entries(group[0].spec.get("ports"))
     if isinstance(asked, str) and not asked.isdigit():
         named = next((p for p in declared if p.get("name") == asked), None)
         if named is None:
@@ -172,7 +172,7 @@ def _port_hint(scene: Scene, container: Container, probe: Body) -> str:
     port = number(asked)
     if not port:
         return ""
-    listened = _listening(scene, container)
+    listened = {port for container in group for port in _listening(scene, container)}
     if listened and port not in listened:
         return f"it asks port {port}, while the log says that it listens on {', '.join(map(str, sorted(listened)))}"
     numbers = {number(p.get("containerPort")) for p in declared}

@@ -59,7 +59,9 @@ def read(message: str) -> Verdict:
     """Take apart `0/3 nodes are available: 1 Insufficient cpu, 2 node(s) had untolerated taint {…}.`"""
     main = message.split(" preemption:")[0]
     _, _, reasons = main.partition("available:")
-    return Verdict(message, tuple((int(n), r.strip()) for n, r in _PART.findall(reasons[:4000])))
+    return Verdict(
+        message, tuple((int(n), r.strip()) for n, r in _PART.findall(reasons[:4000].strip().rstrip(".")))
+    )
 
 
 def observe(scene: Scene) -> Iterator[Observation]:

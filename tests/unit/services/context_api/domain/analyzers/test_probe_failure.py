@@ -1,0 +1,147 @@
+"""Failing probes: which one, what it asks, and why it may be the probe that is wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.context_api.domain.analyzers import probe_failure
+from services.context_api.domain.observation import Depth
+from tests.support.kube import container, crashing, deployment, ended, event, log, pod, pods_in, running
+from tests.support.triage import said, seen
+
+pytestmark = pytest.mark.requirement("API-BR-CAPI-001", "API-BR-CAPI-006")
+
+READY = {"httpGet": {"path": "/ready", "port": 8081}, "periodSeconds": 5}
+ALIVE = {
+    "httpGet": {"path": "/live", "port": 8080},
+    "initialDelaySeconds": 5,
+    "periodSeconds": 5,
+    "failureThreshold": 2,
+}
+
+
+def app(**probes):
+    return container(ports=[{"containerPort": 8080, "name": "http"}], **probes)
+
+
+def unready():
+    return [running(minutes=20, ready=False)]
+
+
+def test_a_readiness_probe_is_told_with_what_it_asks_and_what_it_got():
+    objects = deployment(
+        "api",
+        containers=[app(readinessProbe={**READY, "httpGet": {"path": "/ready", "port": 8080}})],
+        statuses=unready(),
+    )
+    told = event(
+        pods_in(objects)[0],
+        "Unhealthy",
+        "Readiness probe failed: HTTP probe failed with statuscode: 500",
+        field="spec.containers{app}",
+    )
+
+    (found,) = seen(probe_failure, objects, told)
+
+    assert said([found]) == [("Deployment/shop/api", "ReadinessProbeFailed")]
+    assert "GET :8080/ready" in found.text
+    assert "statuscode: 500" in found.text
+    assert found.depth is Depth.process
+
+
+def test_a_probe_that_asks_a_port_nobody_listens_on_is_itself_the_cause():
+    objects = deployment("api", containers=[app(readinessProbe=READY)], statuses=unready())
+    first = pods_in(objects)[0]
+    told = event(
+        first,
+        "Unhealthy",
+        "Readiness probe failed: dial tcp 10.0.0.1:8081: connect: connection refused",
+        field="spec.containers{app}",
+    )
+
+    (found,) = seen(probe_failure, objects, told, logs=[log(first, "server listening on :8080")])
+
+    assert found.depth is Depth.mechanism
+    assert "asks port 8081" in found.text
+    assert "listens on 8080" in found.text
+
+
+def test_a_probe_port_named_like_no_port_of_the_container_is_told():
+    objects = deployment(
+        "api", containers=[app(readinessProbe={"tcpSocket": {"port": "web"}})], statuses=unready()
+    )
+
+    assert "no port of the container is named `web`" in seen(probe_failure, objects)[0].text
+
+
+def test_a_liveness_probe_that_kills_before_the_program_can_have_started_is_told_with_its_times():
+    status = crashing(code=137, restarts=6)
+    status["lastState"]["terminated"] = ended(137, minutes=2, lived=0.3)
+    objects = deployment("api", containers=[app(livenessProbe=ALIVE)], statuses=[status])
+    told = event(
+        pods_in(objects)[0],
+        "Killing",
+        "Container app failed liveness probe, will be restarted",
+        field="spec.containers{app}",
+        type_="Normal",
+    )
+
+    (found,) = seen(probe_failure, objects, told)
+
+    assert found.reason == "LivenessProbeFailed"
+    assert "allows 15 s" in found.text
+    assert "after 18 s" in found.text
+
+
+def test_a_rollout_that_changed_the_probe_is_told():
+    old = app(readinessProbe={**READY, "httpGet": {"path": "/ready", "port": 8080}})
+
+    (found,) = seen(
+        probe_failure,
+        deployment(
+            "api", containers=[app(readinessProbe=READY)], before=[old], rolled_out=15, statuses=unready()
+        ),
+    )
+
+    assert "`8080` → `8081`" in found.text
+
+
+def test_not_ready_for_long_without_any_event_is_enough():
+    assert said(
+        seen(probe_failure, pod("web-0", containers=[app(readinessProbe=READY)], statuses=unready()))
+    ) == [("Pod/shop/web-0", "ReadinessProbeFailed")]
+
+
+@pytest.mark.parametrize(
+    "status",
+    [running(minutes=0.2, ready=False), running(minutes=500), crashing()],
+    ids=["just started", "ready", "crashing for another reason"],
+)
+def test_starting_ready_and_crashing_containers_are_no_probe_failures(status):
+    assert seen(probe_failure, pod("web-0", containers=[app(readinessProbe=READY)], statuses=[status])) == []
+
+
+def test_a_probe_event_from_before_the_container_became_ready_is_history():
+    healthy = pod("web-0", containers=[app(readinessProbe=READY, livenessProbe=ALIVE)])
+    old = [
+        event(
+            healthy,
+            "Unhealthy",
+            "Readiness probe failed: connection refused",
+            first=700,
+            last=690,
+            field="spec.containers{app}",
+        )
+    ]
+    old.append(
+        event(
+            healthy,
+            "Killing",
+            "Container app failed liveness probe, will be restarted",
+            first=700,
+            last=700,
+            field="spec.containers{app}",
+        )
+    )
+
+    assert seen(probe_failure, healthy, old) == []

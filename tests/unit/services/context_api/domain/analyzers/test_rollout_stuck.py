@@ -1,0 +1,85 @@
+"""Missing replicas and rollouts past their deadline, and rollouts that only take their time."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.context_api.domain.analyzers import rollout_stuck
+from tests.support.kube import ago, container, crashing, deployment, running, stateful_set, thing
+from tests.support.triage import said, seen
+
+pytestmark = pytest.mark.requirement("API-BR-CAPI-001", "API-BR-CAPI-006")
+
+LATE = [
+    {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": 'ReplicaSet "api-7c9d5b6f8" has timed out progressing.', "lastUpdateTime": ago(5), "lastTransitionTime": ago(5)},
+    {"type": "Available", "status": "True", "lastTransitionTime": ago(600)},
+]  # fmt: skip
+
+
+def test_a_rollout_past_its_deadline_names_the_revision_and_what_it_changed():
+    objects = deployment(
+        "api",
+        before=[container(image="api:1")],
+        containers=[container(image="api:2")],
+        rolled_out=20,
+        old_pods=2,
+        pods=1,
+        statuses=[crashing()],
+        conditions=LATE,
+    )
+
+    (found,) = seen(rollout_stuck, objects)
+
+    assert said([found]) == [("Deployment/shop/api", "ProgressDeadlineExceeded")]
+    for words in ("revision 2", "`api:1` → `api:2`", "2 pods of the revision before are ready"):
+        assert words in found.text
+    assert found.remediation
+    assert found.remediation.command == "kubectl -n shop rollout undo deployment/api"
+
+
+def test_missing_replicas_are_counted():
+    (found,) = seen(rollout_stuck, deployment("api", statuses=[crashing()]))
+
+    assert "0 of 2 replicas available" in found.text
+
+
+def test_a_stateful_set_and_a_daemon_set_are_counted_by_their_own_fields():
+    agents = thing(
+        "DaemonSet",
+        "agent",
+        api="apps/v1",
+        spec={"selector": {}, "template": {"spec": {"containers": [container()]}}},
+        status={
+            "desiredNumberScheduled": 3,
+            "numberReady": 2,
+            "conditions": [{"type": "Progressing", "status": "False"}],
+        },
+    )
+
+    found = said(seen(rollout_stuck, stateful_set("db", statuses=[crashing("db")]), agents))
+
+    assert found == [
+        ("DaemonSet/shop/agent", "ReplicasUnavailable"),
+        ("StatefulSet/shop-data/db", "ReplicasUnavailable"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "objects",
+    [
+        deployment("api"),
+        deployment("api", replicas=0),
+        deployment("api", rolled_out=1, pod_age=0.5, before=[container(image="api:1")], containers=[container(image="api:2")], statuses=[running(ready=False, minutes=0.3)], old_pods=1),
+        deployment("api", pods=0, conditions=[{"type": "Progressing", "status": "True"}]),
+    ],
+    ids=["all available", "scaled to zero", "a rollout under way", "pods not yet made"],
+)  # fmt: skip
+def test_healthy_and_young_workloads_are_no_findings(objects):
+    assert seen(rollout_stuck, objects) == []
+
+
+def test_a_workload_that_is_being_deleted_is_not_looked_at():
+    objects = deployment("api", statuses=[crashing()])
+    objects[0]["metadata"]["deletionTimestamp"] = ago(1)
+
+    assert seen(rollout_stuck, objects) == []

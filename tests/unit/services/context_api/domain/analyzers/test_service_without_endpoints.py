@@ -1,0 +1,100 @@
+"""Services nothing answers behind, and those that are empty on purpose."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.context_api.domain.analyzers import service_without_endpoints as analyzer
+from tests.support.kube import container, crashing, deployment, service, stateful_set, thing
+from tests.support.triage import causes, first, said, seen
+
+pytestmark = pytest.mark.requirement("API-BR-CAPI-001", "API-BR-CAPI-006")
+
+
+def test_a_selector_that_misses_its_pods_by_one_label_is_told_with_both_values():
+    objects = deployment("api", labels={"app": "api", "tier": "web"})
+
+    (found,) = seen(analyzer, objects, service("api", selector={"app": "api", "tier": "frontend"}))
+
+    assert said([found]) == [("Service/shop/api", "SelectorMatchesNoPods")]
+    assert "`tier=frontend`" in found.text
+    assert "`tier=web`" in found.text
+    assert not found.latent
+
+
+def test_not_ready_pods_blame_their_workload():
+    objects = deployment("api", statuses=[crashing()])
+
+    (found,) = seen(analyzer, objects, service("api", not_ready=2))
+
+    assert found.reason == "NoReadyEndpoints"
+    assert [str(b.on) for b in found.blames] == ["Deployment/shop/api"]
+
+
+def test_endpoints_of_the_older_api_are_read_too():
+    old = thing("Endpoints", "api", subsets=[{"notReadyAddresses": [{"ip": "10.0.0.1"}], "addresses": None}])
+
+    assert said(seen(analyzer, deployment("api"), service("api"), old)) == [
+        ("Service/shop/api", "NoReadyEndpoints")
+    ]
+
+
+def test_a_named_target_port_no_container_has_is_told():
+    objects = deployment("api", containers=[container(ports=[{"name": "web", "containerPort": 8080}])])
+
+    (found,) = seen(analyzer, objects, service("api", target="http", ready=2))
+
+    assert found.reason == "TargetPortMismatch"
+    assert "`http`" in found.text
+    assert "web:8080" in found.text
+
+
+def test_a_target_port_no_container_declares_counts_only_when_somebody_misses_it():
+    objects = [
+        deployment("api", containers=[container(ports=[{"containerPort": 8080}])]),
+        service("api", target=9090, ready=2),
+    ]
+
+    (found,) = seen(analyzer, *objects)
+
+    assert found.latent
+    assert causes(*objects).no_cause
+    assert first(causes(*objects, target="Service/shop/api")) == ("Service/shop/api", "TargetPortMismatch")
+
+
+@pytest.mark.parametrize(
+    "objects",
+    [
+        [deployment("api"), service("api", ready=2)],
+        [service("manual", selector={})],
+        [stateful_set("db"), service("db", "shop-data")],
+    ],
+    ids=["endpoints are ready", "endpoints are kept by hand", "no endpoints recorded, pods ready"],
+)
+def test_services_that_serve_are_no_findings(objects):
+    assert seen(analyzer, objects) == []
+
+
+def test_an_external_name_needs_no_endpoints():
+    external = service("pay")
+    external[0]["spec"].update(type="ExternalName", externalName="pay.example.com")
+
+    assert seen(analyzer, external) == []
+
+
+def test_a_service_before_a_workload_scaled_to_zero_is_no_fault_by_itself():
+    objects = [deployment("api", replicas=0), service("api")]
+
+    assert causes(*objects).no_cause
+    assert first(causes(*objects, target="Service/shop/api")) == ("Deployment/shop/api", "ScaledToZero")
+
+
+def test_a_leftover_service_that_resembles_no_workload_is_no_fault_by_itself():
+    assert causes(deployment("api"), service("legacy-import")).no_cause
+
+
+def test_a_service_that_publishes_pods_that_are_not_ready_serves():
+    objects = service("db", "shop-data", not_ready=1)
+    objects[0]["spec"]["publishNotReadyAddresses"] = True
+
+    assert seen(analyzer, stateful_set("db", statuses=[crashing("db")]), objects) == []

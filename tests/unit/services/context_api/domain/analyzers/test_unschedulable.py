@@ -1,0 +1,150 @@
+"""Pods no node takes: the scheduler's message taken apart, with numbers and names."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.context_api.domain.analyzers import unschedulable
+from services.context_api.domain.analyzers.unschedulable import read
+from tests.support.kube import ago, container, deployment, edit, event, node, pod, pods_in, thing
+from tests.support.triage import causes, first, said, seen
+
+pytestmark = pytest.mark.requirement("API-BR-CAPI-001", "API-BR-CAPI-006")
+
+
+def refused(message: str, **more):
+    state = [
+        {
+            "type": "PodScheduled",
+            "status": "False",
+            "reason": "Unschedulable",
+            "message": message,
+            "lastTransitionTime": ago(10),
+        }
+    ]
+    return deployment("api", replicas=1, node=None, statuses=[], pod_conditions=state, **more)
+
+
+def test_the_message_is_split_into_nodes_and_reasons():
+    message = (
+        "0/6 nodes are available: 1 node(s) had untolerated taint {gpu: true, only}, 2 Insufficient cpu, 3 node(s) didn't match Pod's node "
+        "affinity/selector. preemption: 0/6 nodes are available: 6 Preemption is not helpful for scheduling."
+    )
+
+    assert read(message).parts == (
+        (1, "node(s) had untolerated taint {gpu: true, only}"),
+        (2, "Insufficient cpu"),
+        (3, "node(s) didn't match Pod's node affinity/selector"),
+    )
+
+
+def test_what_is_asked_and_what_is_left_are_told():
+    asks = container(resources={"requests": {"cpu": "6", "memory": "1Gi"}})
+    busy = pod("other-0", containers=[container(resources={"requests": {"cpu": "2500m"}})])
+
+    (found,) = seen(
+        unschedulable,
+        refused("0/1 nodes are available: 1 Insufficient cpu.", containers=[asks]),
+        node(cpu="4"),
+        busy,
+    )
+
+    assert said([found]) == [("Deployment/shop/api", "InsufficientResources")]
+    assert "asks for 6 cpu" in found.text
+    assert "node-1 has 1.5 of 4 left" in found.text
+
+
+def test_a_selector_no_node_fulfils_is_told_with_what_nodes_carry():
+    objects = refused(
+        "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector.",
+        spec={"nodeSelector": {"disk": "ssd"}},
+    )
+
+    (found,) = seen(unschedulable, objects, node(labels={"disk": "nvme"}))
+
+    assert found.reason == "NodeSelectorMismatch"
+    assert "`disk=ssd`" in found.text
+    assert "disk = nvme" in found.text
+
+
+def test_a_taint_that_always_was_there_is_the_workloads_matter():
+    tainted = node(taints=[{"key": "gpu", "value": "true", "effect": "NoSchedule"}])
+
+    (found,) = seen(
+        unschedulable,
+        refused("0/1 nodes are available: 1 node(s) had untolerated taint {gpu: true}."),
+        tainted,
+    )
+
+    assert said([found]) == [("Deployment/shop/api", "UntoleratedTaint")]
+    assert "gpu=true" in found.text
+    assert "node-1" in found.text
+
+
+def test_a_taint_somebody_set_before_makes_the_node_the_cause():
+    tainted = node(
+        taints=[{"key": "maintenance", "value": "yes", "effect": "NoSchedule"}],
+        edits=[edit(20, "spec/taints")],
+    )
+    objects = refused("0/1 nodes are available: 1 node(s) had untolerated taint {maintenance: yes}.")
+
+    answer = causes(objects, tainted, target="Deployment/shop/api")
+
+    assert first(answer) == ("Node/_cluster/node-1", "NodeTainted")
+    assert "kubectl-edit" in answer.ranked[0].text
+
+
+def test_a_claim_the_scheduler_waits_for_is_the_cause():
+    spec = {"volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "api-data"}}]}
+    claim = thing(
+        "PersistentVolumeClaim", "api-data", spec={"storageClassName": "fast"}, status={"phase": "Pending"}
+    )
+    classes = thing("StorageClass", "standard", None, api="storage.k8s.io/v1", provisioner="x")
+
+    answer = causes(
+        refused("0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims.", spec=spec),
+        claim,
+        classes,
+        node(),
+        target="Deployment/shop/api",
+    )
+
+    assert first(answer) == ("PersistentVolumeClaim/shop/api-data", "StorageClassNotFound")
+    assert "`fast`" in answer.ranked[0].text
+    assert "standard" in answer.ranked[0].text
+
+
+def test_an_old_event_of_a_pod_that_was_placed_is_history():
+    placed = pod("web-0")
+
+    assert (
+        seen(
+            unschedulable,
+            placed,
+            event(placed, "FailedScheduling", "0/1 nodes are available: 1 Insufficient cpu."),
+        )
+        == []
+    )
+
+
+def test_without_a_condition_the_newest_event_is_read_from_either_event_api():
+    waits = pod("web-0", node=None, statuses=[], conditions=[{"type": "Other", "status": "True"}])
+    told = event(
+        waits, "FailedScheduling", "0/1 nodes are available: 1 Insufficient memory.", api="events.k8s.io/v1"
+    )
+
+    assert said(seen(unschedulable, waits, told)) == [("Pod/shop/web-0", "InsufficientResources")]
+
+
+def test_a_pod_that_was_just_made_and_not_yet_judged_is_no_finding():
+    assert (
+        seen(
+            unschedulable,
+            pods_in(
+                deployment(
+                    "api", node=None, statuses=[], pod_conditions=[{"type": "Ready", "status": "False"}]
+                )
+            ),
+        )
+        == []
+    )
