@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import binascii
 import hmac
+import math
 import time
 from base64 import b64decode
 from collections.abc import Callable, Mapping
@@ -33,9 +34,9 @@ MAX_API_KEY = 512
 
 @dataclass(slots=True)
 class _Door:
-    """One ring and the tokens verified with it.
+    """One ring and the credentials verified with it.
 
-    They are replaced together: a token verified with the old ring must not be remembered beside the new one.
+    They are replaced together: what was verified with the old ring must not be remembered beside the new one.
     """
 
     ring: KeyRing
@@ -107,7 +108,7 @@ class Authenticator:
         if door is None:
             raise NotAuthenticated(Refusal.unknown_api_key)
         if credential is None:
-            return _by_api_key(door.ring, api_key or b"", now)
+            return _by_api_key(door.ring, api_key or b"", now).principal
 
         remembered = door.verified.get(credential)
         if remembered is not None and now < remembered[1]:
@@ -139,9 +140,9 @@ def _by_header(door: _Door, credential: bytes, now: float) -> Principal:
         case b"bearer" if value.count(b".") == 2:
             return _by_token(door, credential, value.strip(), now)
         case b"bearer":
-            return _by_api_key(door.ring, value.strip(), now)
+            return _remember_grant(door, credential, _by_api_key(door.ring, value.strip(), now), now)
         case b"basic":
-            return _by_password(door.ring, value.strip(), now)
+            return _remember_grant(door, credential, _by_password(door.ring, value.strip(), now), now)
         case _:
             raise NotAuthenticated(Refusal.unsupported_scheme)
 
@@ -150,9 +151,18 @@ def _by_token(door: _Door, credential: bytes, token: bytes, now: float) -> Princ
     key = key_for(token, door.ring.tokens)
     claims = believed(key.verified_claims(token), key=key, revoked=door.ring.revoked, now=now)
     principal = principal_of(claims, key)
+    return _remember(door, credential, principal, end_of(claims, key), now)
+
+
+def _remember_grant(door: _Door, credential: bytes, grant: Grant, now: float) -> Principal:
+    until = math.inf if grant.not_after is None else grant.not_after
+    return _remember(door, credential, grant.principal, until, now)
+
+
+def _remember(door: _Door, credential: bytes, principal: Principal, until: float, now: float) -> Principal:
     if len(door.verified) >= MAX_REMEMBERED:
         _forget_some(door.verified, now)
-    door.verified[credential] = (principal, end_of(claims, key))
+    door.verified[credential] = (principal, until)
     return principal
 
 
@@ -164,7 +174,7 @@ def _forget_some(verified: dict[bytes, tuple[Principal, float]], now: float) -> 
         del verified[credential]
 
 
-def _by_api_key(ring: KeyRing, key: bytes, now: float) -> Principal:
+def _by_api_key(ring: KeyRing, key: bytes, now: float) -> Grant:
     if len(key) > MAX_API_KEY:
         raise NotAuthenticated(Refusal.malformed)
     grant = ring.api_keys.get(hmac.digest(ring.pepper, key, "sha256"))
@@ -173,7 +183,7 @@ def _by_api_key(ring: KeyRing, key: bytes, now: float) -> Principal:
     return _unless_ended(grant, now)
 
 
-def _by_password(ring: KeyRing, encoded: bytes, now: float) -> Principal:
+def _by_password(ring: KeyRing, encoded: bytes, now: float) -> Grant:
     try:
         user, colon, password = b64decode(encoded, validate=True).partition(b":")
     except binascii.Error as error:
@@ -187,7 +197,7 @@ def _by_password(ring: KeyRing, encoded: bytes, now: float) -> Principal:
     raise NotAuthenticated(Refusal.wrong_password)
 
 
-def _unless_ended(grant: Grant, now: float) -> Principal:
+def _unless_ended(grant: Grant, now: float) -> Grant:
     if grant.not_after is not None and now >= grant.not_after:
         raise NotAuthenticated(Refusal.api_key_expired)
-    return grant.principal
+    return grant

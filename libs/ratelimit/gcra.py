@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from typing import Literal
 
 
@@ -23,12 +24,12 @@ class Limit:
         if self.rate < 1 or self.per <= timedelta(0) or (self.burst is not None and self.burst < 1):
             raise ValueError(f"rate, period and burst must be positive: {self}")
 
-    @property
+    @cached_property
     def interval_s(self) -> float:
         """Seconds between two requests at the allowed rate."""
         return self.per.total_seconds() / self.rate
 
-    @property
+    @cached_property
     def tolerance_s(self) -> float:
         """How many seconds ahead of its time a request may come."""
         return self.interval_s * ((self.burst or self.rate) - 1)
