@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AbstractAsyncContextManager
+from typing import NoReturn
 
 from fastapi import FastAPI
 
 from libs.auth import Authenticator, KeyRing
 from libs.metrics import Metrics
-from libs.web import app as web
-from libs.web.info import ServiceInfo
+from libs.web import ServiceInfo, serve
+from libs.web import create_app as build
+from libs.web.server import Program
 from services.holmesgpt_api import wiring
 from services.holmesgpt_api.routes import investigate
 from services.holmesgpt_api.routes.problems import PROBLEMS
@@ -35,7 +38,7 @@ def create_app(
 
         return wiring.serving(settings, ring)
 
-    return web.create_app(
+    return build(
         info=INFO,
         settings=settings,
         wiring=ports,
@@ -45,3 +48,14 @@ def create_app(
         checks=wiring.checks,
         authenticator=authenticator,
     )
+
+
+def main() -> NoReturn:
+    """One process in its role."""
+    settings = Settings()
+    metrics = Metrics(INFO.name)
+
+    async def work(stop: asyncio.Event) -> None:
+        await wiring.working(settings, metrics, stop)
+
+    serve(Program(INFO.name, settings, lambda: create_app(settings, metrics=metrics), metrics, work))

@@ -10,18 +10,19 @@ from datetime import timedelta
 
 from libs.auth import Authenticator, KeyRing, TokenMinter
 from libs.auth.principal import DEFAULT_TENANT
-from libs.clients import ContextClient
+from libs.clients import Breaker, ContextClient
 from libs.contracts.health import ComponentHealth
 from libs.jobs import Jobs
 from libs.metrics import Metrics
 from libs.storage import Database, migrate
-from libs.web.info import Check, Checks
+from libs.web import Check, Checks
 from services.holmesgpt_api import worker
-from services.holmesgpt_api.adapters.context import REFUSED, UNAVAILABLE, ContextApi
+from services.holmesgpt_api.adapters.context import ContextApi
 from services.holmesgpt_api.adapters.ledger import PostgresLedger
-from services.holmesgpt_api.domain.triage import NAME, NO_MODEL, Triage
+from services.holmesgpt_api.adapters.meters import Meters
+from services.holmesgpt_api.domain.triage import NO_MODEL, Triage
 from services.holmesgpt_api.settings import Settings
-from services.holmesgpt_api.steps.conduct import Conductor, End
+from services.holmesgpt_api.steps.conduct import Conductor
 from services.holmesgpt_api.steps.take import Desk
 from services.holmesgpt_api.steps.wait import Waiting
 
@@ -30,12 +31,8 @@ SERVICE = "holmesgpt-api"
 
 Ring = Callable[[], KeyRing | None]
 
-_OUTCOMES = (
-    *("cause", "no-cause", "deadline-passed", "not-readable", "internal-error"),
-    *(UNAVAILABLE, REFUSED),
-)
-_DURATIONS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
-"""Seconds; "simple < 2 s, complex < 30 s" and the default deadline are among them."""
+_BORNE_AGAIN_AFTER = timedelta(seconds=5)
+"""How long a failing Context API is left alone. Short, since runs come back with growing waits of their own."""
 
 
 @dataclass(frozen=True)
@@ -61,17 +58,18 @@ async def serving(settings: Settings, ring: Ring) -> AsyncIterator[Ports]:
 async def working(settings: Settings, metrics: Metrics, stop: asyncio.Event) -> None:
     """For the worker: runs investigations until `stop`."""
     authenticator = Authenticator.from_settings(settings)
+    meters = Meters(metrics)
     async with (
         _database(settings) as database,
         _context(settings, lambda: authenticator.ring) as context,
     ):
-        jobs = Jobs(database, service=SCHEMA, settings=settings)
+        jobs = Jobs(database, service=SCHEMA, settings=settings, observe=meters.job)
         life = settings.investigation_timeout
         conductor = Conductor(
             PostgresLedger(database, jobs, life=life),
             Triage(ContextApi(context), patience=settings.context_api_timeout),
             retention=settings.investigation_retention,
-            observe=observer(metrics),
+            observe=meters.ended,
         )
         worker.register(jobs, conductor, life=life)
         await jobs.run_worker(stop)
@@ -93,27 +91,6 @@ def checks(ports: Ports) -> Checks:
     }
 
 
-def observer(metrics: Metrics) -> Callable[[End], None]:
-    """Counts how investigations end."""
-    total = metrics.counter(
-        "holmesgpt_api_investigations_total",
-        "Investigations that ended, by engine and outcome.",
-        {"engine": (NAME,), "outcome": _OUTCOMES},
-    )
-    duration = metrics.histogram(
-        "holmesgpt_api_investigation_duration_seconds",
-        "From being asked for to the end.",
-        {"engine": (NAME,)},
-        buckets=_DURATIONS,
-    )
-
-    def observe(end: End) -> None:
-        total.inc(engine=end.engine, outcome=end.outcome)
-        duration.observe(end.took.total_seconds(), engine=end.engine)
-
-    return observe
-
-
 @asynccontextmanager
 async def _database(settings: Settings) -> AsyncIterator[Database]:
     await asyncio.to_thread(migrate, settings.database_url.get_secret_value(), SCHEMA)
@@ -127,5 +104,6 @@ async def _database(settings: Settings) -> AsyncIterator[Database]:
 @asynccontextmanager
 async def _context(settings: Settings, ring: Ring) -> AsyncIterator[ContextClient]:
     token = TokenMinter(ring, service=SERVICE)
-    async with ContextClient(settings.context_api_url, token=token) as client:
+    breaker = Breaker(open_for=_BORNE_AGAIN_AFTER)
+    async with ContextClient(settings.context_api_url, token=token, breaker=breaker) as client:
         yield client

@@ -16,6 +16,18 @@ from tests.support.source import ROOT, Module, functions, modules
 pytestmark = pytest.mark.requirement("API-BR-DOC-014", "INT-BR-TEST-010")
 
 SEEN_ELSEWHERE: dict[str, tuple[str, str]] = {
+    "services/holmesgpt_api/adapters/ledger.py": (
+        "its promises are kept by SQL; one suite holds it beside the tests' in-memory one",
+        "tests/integration/holmesgpt_api/test_ledger.py",
+    ),
+    "services/holmesgpt_api/routes/investigate.py": (
+        "each route is one call; what callers get is seen with a worker and a database behind it",
+        "tests/integration/holmesgpt_api/test_service.py",
+    ),
+    "services/holmesgpt_api/wiring.py": (
+        "it joins the parts; whether they fit shows when they run",
+        "tests/integration/holmesgpt_api/test_*.py",
+    ),
     "services/context_api/adapters/recording/files.py": (
         "a directory with links, pipes and odd names is only real on a file system",
         "tests/integration/context_api/recording/test_files.py",

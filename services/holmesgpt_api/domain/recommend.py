@@ -8,9 +8,13 @@ from collections.abc import Sequence
 from libs.contracts.alerts import PRIORITY_WORDS, Priority
 from libs.contracts.causes import Cause
 from libs.contracts.investigations import Recommendation
+from services.holmesgpt_api.domain.wording import first_sentence
 
 AT_MOST = 5
 """More than five is no advice any more (BR-NOT-028 asks for one to five)."""
+
+TITLE = 120
+"""Characters: one line of a list."""
 
 # First match decides; what only looks comes last, because a command may look first and then act.
 _ACTIONS: tuple[tuple[str, re.Pattern[str]], ...] = (
@@ -45,8 +49,7 @@ def recommendations(causes: Sequence[Cause], priority: Priority) -> list[Recomme
 
 def title(text: str) -> str:
     """The first sentence, short enough for a list."""
-    first = re.split(r"(?<=[.;])\s", text.strip(), maxsplit=1)[0].rstrip(".;")
-    return first if len(first) <= 120 else first[:119].rstrip() + "…"
+    return first_sentence(text, TITLE).rstrip(".")
 
 
 def action_type(command: str | None) -> str:

@@ -23,10 +23,14 @@ from services.holmesgpt_api.domain.recommend import recommendations
 from services.holmesgpt_api.domain.record import Claimed
 from services.holmesgpt_api.domain.verdict import HYPOTHESIS, Verdict, check_claims
 from services.holmesgpt_api.domain.visibility import limit, reader
+from services.holmesgpt_api.domain.wording import first_sentence
 
 NAME = "triage"
 NO_MODEL = "no-model-configured"
 """Why no model answered, in an installation that has none."""
+
+SUMMARY = 400
+"""Characters of the cause in a summary; `root_cause` carries all of it."""
 
 EVIDENCE_AT_MOST = 200
 """Pieces of evidence in one answer. A ranked cause cites a handful; more than this is nobody's reading."""
@@ -148,7 +152,8 @@ def _claim(text: str, evidence_ids: list[str]) -> Claim:
 def _summary(asked: Target, cause: Cause | None, why: NoCause | None, not_looked_at: list[str]) -> str:
     if cause is not None:
         way = f" The way to {asked}: {' → '.join(cause.path)}." if len(cause.path) > 1 else ""
-        return f"{cause.target}: {cause.text} (confidence {cause.confidence.value:.2f}).{way}"
+        said = first_sentence(cause.text, SUMMARY)
+        return f"{cause.target}: {said} Confidence {cause.confidence.value:.2f}.{way}"
     match why:
         case NoCause.nothing_wrong:
             said = f"Nothing is wrong with {asked}, nor with what it depends on."

@@ -17,7 +17,7 @@ from libs.contracts.investigations import (
     InvestigationRequest,
 )
 from libs.contracts.problem import Problem
-from libs.web.deadline import TimeLeft
+from libs.web import TimeLeft
 from services.holmesgpt_api.domain.answer import PATH, investigation
 from services.holmesgpt_api.domain.record import Record
 from services.holmesgpt_api.steps.browse import browse

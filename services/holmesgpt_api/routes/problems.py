@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from libs.storage import StorageUnavailable
-from libs.web.info import Problems, ProblemSpec
+from libs.web import Problems, ProblemSpec
 from services.holmesgpt_api.domain.answer import PATH
 from services.holmesgpt_api.domain.errors import (
     BadCursor,

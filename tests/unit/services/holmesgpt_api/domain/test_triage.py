@@ -58,7 +58,7 @@ async def test_the_first_ranked_cause_is_the_root_cause_and_the_rest_contribute(
     assert said.confidence_basis == ["changed just before", "the log names the file"]
     assert said.results.target == CHECKOUT
     assert "ConfigMap/data/orders-db-config → StatefulSet/data/orders-db" in said.summary
-    assert "confidence 0.90" in said.summary
+    assert "Confidence 0.90." in said.summary
 
 
 async def test_the_answer_is_labelled_as_triage_and_says_why_no_model_answered():

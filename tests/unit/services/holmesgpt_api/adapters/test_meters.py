@@ -1,0 +1,42 @@
+"""Ends are counted by engine and outcome; what is not known beforehand cannot make a new series."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from libs.jobs import JobEnd
+from libs.metrics import Metrics
+from services.holmesgpt_api.adapters.meters import Meters
+from services.holmesgpt_api.steps.conduct import End
+
+pytestmark = pytest.mark.requirement("HAPI-018", "HAPI-172")
+
+
+def test_an_end_is_counted_with_its_duration():
+    metrics = Metrics("holmesgpt-api")
+
+    Meters(metrics).ended(End("triage", "cause", timedelta(seconds=1.5)))
+
+    text = metrics.exposition().decode()
+    assert 'holmesgpt_api_investigations_total{engine="triage",outcome="cause"} 1.0' in text
+    assert 'holmesgpt_api_investigation_duration_seconds_sum{engine="triage"} 1.5' in text
+
+
+def test_an_unknown_outcome_is_counted_as_other():
+    metrics = Metrics("holmesgpt-api")
+
+    Meters(metrics).ended(End("triage", "KubePodCrashLooping", timedelta(0)))
+
+    text = metrics.exposition().decode()
+    assert 'outcome="other"} 1.0' in text
+    assert "KubePodCrashLooping" not in text
+
+
+def test_runs_of_jobs_are_counted():
+    metrics = Metrics("holmesgpt-api")
+
+    Meters(metrics).job(JobEnd("conduct", "rescued", 0.0))
+
+    assert 'holmesgpt_api_jobs_total{outcome="rescued",task="conduct"} 1.0' in metrics.exposition().decode()
