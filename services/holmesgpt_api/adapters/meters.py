@@ -6,8 +6,8 @@ from libs.jobs import JobEnd
 from libs.metrics import Metrics
 from services.holmesgpt_api.adapters.context import REFUSED, UNAVAILABLE
 from services.holmesgpt_api.adapters.ledger import CONDUCT, EXPIRE
+from services.holmesgpt_api.domain.record import End
 from services.holmesgpt_api.domain.triage import NAME
-from services.holmesgpt_api.steps.conduct import End
 
 OUTCOMES = (
     *("cause", "no-cause", "deadline-passed", "not-readable", "internal-error"),

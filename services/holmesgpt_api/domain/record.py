@@ -74,6 +74,15 @@ class Claimed:
 
 
 @dataclass(frozen=True, slots=True)
+class End:
+    """How an investigation ended, for metrics. `outcome`: `cause`, `no-cause`, or the failure's code."""
+
+    engine: str
+    outcome: str
+    took: timedelta
+
+
+@dataclass(frozen=True, slots=True)
 class Position:
     """Where a page ends: the last record on it."""
 

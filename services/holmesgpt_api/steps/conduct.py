@@ -9,13 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 
 from libs.storage.errors import StorageUnavailable
 from services.holmesgpt_api.domain.errors import Impossible, NotNow
 from services.holmesgpt_api.domain.ports import Engine, Ledger, ReportProgress
-from services.holmesgpt_api.domain.record import Claimed
+from services.holmesgpt_api.domain.record import Claimed, End
 from services.holmesgpt_api.domain.triage import namespaces_in
 from services.holmesgpt_api.domain.verdict import Verdict
 
@@ -23,15 +22,6 @@ _log = logging.getLogger(__name__)
 
 CLEANED_AT_ONCE = 100
 """Old rows deleted per ended deadline: each investigation removes more than itself, so none pile up."""
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """How an investigation ended, for metrics. `outcome`: `cause`, `no-cause`, or the failure's code."""
-
-    engine: str
-    outcome: str
-    took: timedelta
 
 
 class Conductor:

@@ -9,7 +9,7 @@ import pytest
 from libs.jobs import JobEnd
 from libs.metrics import Metrics
 from services.holmesgpt_api.adapters.meters import Meters
-from services.holmesgpt_api.steps.conduct import End
+from services.holmesgpt_api.domain.record import End
 
 pytestmark = pytest.mark.requirement("HAPI-018", "HAPI-172")
 

@@ -15,10 +15,10 @@ from libs.storage.errors import StorageUnavailable
 from services.holmesgpt_api.domain.commission import commission
 from services.holmesgpt_api.domain.errors import Impossible, NotNow
 from services.holmesgpt_api.domain.ports import ReportProgress
-from services.holmesgpt_api.domain.record import Claimed, Record
+from services.holmesgpt_api.domain.record import Claimed, End, Record
 from services.holmesgpt_api.domain.triage import conclude
 from services.holmesgpt_api.domain.verdict import Verdict
-from services.holmesgpt_api.steps.conduct import Conductor, End
+from services.holmesgpt_api.steps.conduct import Conductor
 from tests.fakes.ledger import MemoryLedger
 from tests.support.investigations import CHECKOUT, NOW, caller, found, nothing, request
 
