@@ -260,7 +260,8 @@ def _uses(use: Reference, edit: Edit) -> bool:
 def _config_strength(
     scene: Scene, trouble: _Trouble, config: KubeObject, use: Reference, edit: Edit
 ) -> tuple[float, str]:
-    reasons = {o.analyzer for o in trouble.seen}
+    deepest = max(o.depth for o in trouble.seen)
+    reasons = {o.analyzer for o in trouble.seen if o.depth is deepest}
     if reasons <= {"image_pull"}:
         return (0.8, "it holds the registry's credentials") if use.where == "imagePullSecrets" else (0.0, "")
     if use.where == "imagePullSecrets" or not _took_effect(scene, trouble.top, use, edit):

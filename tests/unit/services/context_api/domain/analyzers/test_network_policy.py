@@ -1,0 +1,107 @@
+"""Policies that forbid a connection somebody misses; those that do not are left in peace."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.context_api.domain.analyzers import network_policy
+from tests.support.kube import (
+    container,
+    crashing,
+    deployment,
+    edit,
+    env,
+    log,
+    pods_in,
+    service,
+    stateful_set,
+    thing,
+)
+from tests.support.triage import causes, first, said, seen
+
+pytestmark = pytest.mark.requirement("API-BR-CAPI-004", "API-BR-CAPI-007")
+
+DB = [stateful_set("db"), service("db", "shop-data", port=5432, ready=1)]
+SHOP = thing("Namespace", "shop", None, labels={"kubernetes.io/metadata.name": "shop", "team": "web"})
+
+
+def client(text: str = "dial tcp db.shop-data:5432: i/o timeout"):
+    objects = deployment(
+        "api", containers=[container(env=env(DB_HOST="db.shop-data:5432"))], statuses=[crashing()]
+    )
+    return objects, [log(pods_in(objects)[0], text)]
+
+
+def policy(namespace: str = "shop-data", edits=(), **spec):
+    return thing(
+        "NetworkPolicy",
+        "guard",
+        namespace,
+        api="networking.k8s.io/v1",
+        edits=edits,
+        spec={"podSelector": {}, "policyTypes": ["Ingress"], **spec},
+    )
+
+
+def test_a_policy_that_does_not_let_the_client_in_is_the_cause():
+    objects, logs = client()
+    only_admins = policy(
+        ingress=[{"from": [{"namespaceSelector": {"matchLabels": {"team": "admin"}}}]}],
+        edits=[edit(25, "spec/ingress")],
+    )
+
+    answer = causes(objects, DB, SHOP, only_admins, target="Deployment/shop/api", logs=logs)
+
+    assert first(answer) == ("NetworkPolicy/shop-data/guard", "NetworkPolicyBlocks")
+    for words in ("StatefulSet shop-data/db", "port 5432", "kubectl-edit"):
+        assert words in answer.ranked[0].text
+
+
+def test_an_egress_policy_without_dns_is_the_cause_of_failed_lookups():
+    objects, logs = client("dial tcp: lookup db.shop-data on 10.96.0.10:53: i/o timeout")
+    dns = deployment("coredns", "kube-system", labels={"k8s-app": "kube-dns"})
+    no_dns = policy(
+        "shop",
+        policyTypes=["Egress"],
+        egress=[{"to": [{"namespaceSelector": {}}], "ports": [{"port": 5432}]}],
+    )
+
+    answer = causes(objects, DB, SHOP, dns, no_dns, target="Deployment/shop/api", logs=logs)
+
+    assert first(answer) == ("NetworkPolicy/shop/guard", "NetworkPolicyBlocks")
+    assert "port 53" in answer.ranked[0].text
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"ingress": [{}]},
+        {"ingress": [{"from": [{"namespaceSelector": {"matchLabels": {"team": "web"}}}], "ports": [{"port": 5432}]}]},
+        {"ingress": [{"from": [{"namespaceSelector": {"matchExpressions": [{"key": "team", "operator": "In", "values": ["web"]}]}, "podSelector": {"matchLabels": {"app": "api"}}}]}]},
+        {"podSelector": {"matchLabels": {"app": "else"}}},
+        {"policyTypes": ["Egress"], "egress": []},
+    ],
+    ids=["allows all", "allows the namespace", "allows these pods", "selects others", "other direction"],
+)  # fmt: skip
+def test_a_policy_that_allows_or_does_not_concern_the_connection_is_not_blamed(spec):
+    objects, logs = client()
+
+    assert seen(network_policy, objects, DB, SHOP, policy(**spec), logs=logs) == []
+
+
+def test_two_policies_add_up_so_one_that_allows_is_enough():
+    objects, logs = client()
+    allow = policy(ingress=[{"from": [{"namespaceSelector": {"matchLabels": {"team": "web"}}}]}])
+    allow["metadata"]["name"] = "allow-web"
+
+    assert seen(network_policy, objects, DB, SHOP, policy(ingress=[]), allow, logs=logs) == []
+
+
+def test_a_refused_connection_was_answered_so_no_policy_dropped_it():
+    objects, logs = client("dial tcp db.shop-data:5432: connect: connection refused")
+
+    assert said(seen(network_policy, objects, DB, SHOP, policy(ingress=[]), logs=logs)) == []
+
+
+def test_nobody_complains_so_a_strict_policy_is_no_finding():
+    assert seen(network_policy, deployment("api"), DB, SHOP, policy(ingress=[])) == []

@@ -1,0 +1,201 @@
+"""What was changed just before: rollouts and edits that the failing pods really use, and coincidences."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.context_api.domain.analyzers import recent_change
+from tests.support.kube import (
+    applied,
+    config_map,
+    container,
+    crashing,
+    deployment,
+    edit,
+    ended,
+    env,
+    event,
+    log,
+    pods_in,
+    running,
+    stateful_set,
+    thing,
+)
+from tests.support.triage import causes, first, said, seen
+
+pytestmark = pytest.mark.requirement("API-BR-CAPI-004", "API-BR-CAPI-007")
+
+MOUNTED = {"volumes": [{"name": "conf", "configMap": {"name": "db-conf"}}]}
+USES = container("db", volumeMounts=[{"name": "conf", "mountPath": "/etc/db"}])
+
+
+def edited_config(minutes: float = 22, **data: str):
+    before = {"db.conf": "max_connections = 100\nport = 5432\n"}
+    return config_map(
+        "db-conf", "shop-data", edits=[edit(60 * 24, "data/db.conf", by="helm"), edit(minutes, "data/db.conf")],
+        annotations=applied({"data": before}), **(data or {"db.conf": "max_connections = 100O\nport = 5432\n"}),
+    )  # fmt: skip
+
+
+def crashing_db(**more):
+    return stateful_set("db", containers=[USES], statuses=[crashing("db")], spec=MOUNTED, **more)
+
+
+def test_an_edited_configmap_is_the_cause_with_editor_time_before_and_after():
+    objects = crashing_db()
+    logs = [
+        log(
+            pods_in(objects)[0],
+            'FATAL: invalid value for parameter "max_connections": "100O"',
+            container="db",
+        )
+    ]
+
+    answer = causes(objects, edited_config(), target="StatefulSet/shop-data/db", logs=logs)
+
+    assert first(answer) == ("ConfigMap/shop-data/db-conf", "ConfigChangedBeforeOnset")
+    for words in (
+        "kubectl-edit",
+        "09:08:00",
+        "`max_connections = 100` → `max_connections = 100O`",
+        "volume conf at /etc/db",
+    ):
+        assert words in answer.ranked[0].text
+    assert "StatefulSet/shop-data/db: CrashLoopBackOff" in answer.ranked[0].explains
+
+
+def test_an_older_version_in_the_recording_shows_what_changed():
+    old, new = (
+        config_map("db-conf", "shop-data", size="10"),
+        config_map("db-conf", "shop-data", edits=[edit(22, "data/size")], size="ten"),
+    )
+    new["metadata"]["resourceVersion"] = "2000"
+    uses = container("db", envFrom=[{"configMapRef": {"name": "db-conf"}}])
+
+    answer = causes(
+        stateful_set("db", containers=[uses], statuses=[crashing("db")]),
+        new,
+        old,
+        target="StatefulSet/shop-data/db",
+    )
+
+    assert first(answer) == ("ConfigMap/shop-data/db-conf", "ConfigChangedBeforeOnset")
+    assert "`10` → `ten`" in answer.ranked[0].text
+
+
+def test_an_edited_configmap_that_nothing_failing_uses_is_not_mentioned():
+    other = edited_config()
+    other["metadata"]["name"] = "other-conf"
+
+    assert seen(recent_change, crashing_db(), other) == []
+
+
+def test_an_edit_while_everything_is_healthy_is_no_cause():
+    assert causes(stateful_set("db", containers=[USES], spec=MOUNTED), edited_config(5)).no_cause
+
+
+@pytest.mark.parametrize("minutes", [60 * 5, 3], ids=["hours before", "after the failure began"])
+def test_an_edit_at_another_time_is_no_cause(minutes: float):
+    assert seen(recent_change, crashing_db(), edited_config(minutes)) == []
+
+
+def test_an_edit_of_a_key_the_pods_do_not_use_is_no_cause():
+    uses = container(
+        "db", env=[{"name": "PORT", "valueFrom": {"configMapKeyRef": {"name": "db-conf", "key": "port"}}}]
+    )
+    config = config_map("db-conf", "shop-data", edits=[edit(22, "data/banner")], port="1", banner="hello")
+
+    assert seen(recent_change, stateful_set("db", containers=[uses], statuses=[crashing("db")]), config) == []
+
+
+def test_a_rollout_whose_new_pods_crash_while_old_ones_run_is_the_cause_with_its_differences():
+    objects = deployment(
+        "api", before=[container(image="api:1", env=env(MODE="fast"))], containers=[container(image="api:2", env=env(MODE="faster"))], rolled_out=22,
+        statuses=[crashing()], old_pods=2, pods=1,
+    )  # fmt: skip
+
+    answer = causes(objects, target="Deployment/shop/api")
+
+    assert first(answer) == ("Deployment/shop/api", "RolloutBeforeOnset")
+    for words in ("`api:1` → `api:2`", "`fast` → `faster`", "revision 2"):
+        assert words in answer.ranked[0].text
+    assert answer.ranked[0].remediation
+    assert answer.ranked[0].remediation.command == "kubectl -n shop rollout undo deployment/api"
+
+
+def test_a_rollout_is_no_cause_when_the_pods_from_before_it_fail_as_well():
+    objects = deployment(
+        "api",
+        before=[container(image="api:1")],
+        containers=[container(image="api:2")],
+        rolled_out=22,
+        statuses=[crashing()],
+        old_pods=1,
+        pods=1,
+    )
+    for one in pods_in(objects):
+        one["status"]["containerStatuses"] = [crashing()]
+        one["status"]["conditions"][1] = {
+            "type": "Ready",
+            "status": "False",
+            "lastTransitionTime": one["metadata"]["creationTimestamp"],
+        }
+
+    assert seen(recent_change, objects) == []
+
+
+def test_a_rollout_that_changed_only_labels_explains_no_crash():
+    objects = deployment(
+        "api", before=[container()], containers=[container()], rolled_out=22, statuses=[crashing()]
+    )
+
+    assert seen(recent_change, objects) == []
+
+
+def test_a_rotated_secret_explains_refused_credentials_and_shows_no_value():
+    secret = thing(
+        "Secret", "db-creds", edits=[edit(22, "data/password")], type="Opaque", dataSummary={"password": 16}
+    )
+    uses = container(
+        env=[{"name": "DB_PASSWORD", "valueFrom": {"secretKeyRef": {"name": "db-creds", "key": "password"}}}]
+    )
+    objects = deployment("api", containers=[uses], statuses=[crashing()])
+    logs = [log(pods_in(objects)[0], 'FATAL: password authentication failed for user "api"')]
+
+    answer = causes(objects, secret, target="Deployment/shop/api", logs=logs)
+
+    assert first(answer) == ("Secret/shop/db-creds", "SecretChangedBeforeOnset")
+    assert "password authentication failed" in answer.ranked[0].text
+
+
+def test_a_configmap_edit_does_not_explain_a_kill_for_memory_unless_it_bears_on_memory():
+    oom = [{**running("db", restarts=3, last=ended(137, "OOMKilled", minutes=2)), "ready": False}]
+    objects = stateful_set("db", containers=[USES], statuses=oom, spec=MOUNTED)
+    killed = event(pods_in(objects)[0], "BackOff", "Back-off restarting failed container", first=15)
+    harmless, costly = (
+        edited_config(**{"db.conf": "max_connections = 100\nport = 5432\n", **more})
+        for more in ({"banner": "hello"}, {"cache": "64GB"})
+    )
+
+    assert said(seen(recent_change, objects, killed, harmless)) == []
+    assert said(seen(recent_change, objects, killed, costly)) == [
+        ("ConfigMap/shop-data/db-conf", "ConfigChangedBeforeOnset")
+    ]
+
+
+def test_the_log_decides_between_an_edit_and_a_rollout_at_the_same_time():
+    uses = {"envFrom": [{"configMapRef": {"name": "api-conf"}}]}
+    objects = deployment(
+        "api",
+        before=[container(image="api:1", **uses)],
+        containers=[container(image="api:2", **uses)],
+        rolled_out=22,
+        statuses=[crashing()],
+    )
+    config = config_map("api-conf", edits=[edit(22, "data/WORKER_MODE")], WORKER_MODE="turbo")
+    logs = [log(pods_in(objects)[0], "ERROR: unknown WORKER_MODE 'turbo'")]
+
+    assert (
+        first(causes(objects, config, target="Deployment/shop/api", logs=logs))[0]
+        == "ConfigMap/shop/api-conf"
+    )
