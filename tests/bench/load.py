@@ -115,7 +115,7 @@ def parse(text: str, ticks: int) -> Run:
 
 
 def _percentile(text: str, percent: str) -> float:
-    found = re.search(rf"^\s+{percent}%\s+([\d.]+)(us|ms|s|m)$", text, re.MULTILINE)
+    found = re.search(rf"^\s+{percent}%\s+([\d.]+)(us|ms|s|m)\s*$", text, re.MULTILINE)
     if not found:
         raise ValueError(f"wrk gave no {percent}th percentile:\n{text}")
     return float(found[1]) * _UNITS[found[2]]
