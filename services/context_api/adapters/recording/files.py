@@ -60,7 +60,7 @@ def files_in(root: Path, limits: Limits, notes: Notes) -> Iterator[Found]:
             elif not stat.S_ISREG(entry.status.st_mode):
                 notes.add(entry.inside, "is no regular file (a device, pipe or socket)")
             elif count >= limits.files:
-                notes.count("files", f"not looked at: the recording has more than {limits.files} files")
+                notes.count("files", f"the recording has more than {limits.files} files")
             else:
                 count += 1
                 yield Found(entry.inside, entry.status.st_size, partial(open_regular, entry.real))

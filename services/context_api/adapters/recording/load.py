@@ -74,7 +74,7 @@ class _Recording:
         place = place_of(found.path)
         self._files += 1
         if place.role is Role.other:
-            self.notes.count("files", "not looked at: neither YAML, JSON nor a container's log")
+            self.notes.count("files", "neither YAML, JSON nor a container's log")
             return
         try:
             if place.role in (Role.log, Role.dump_log):
@@ -116,13 +116,13 @@ class _Recording:
         """Account for a file before it is parsed: parsing is what takes the memory."""
         self._refuse_beyond(count)
         if self._nodes + nodes > self._limits.nodes:
-            raise NotUsable(f"not looked at: over the limit of {self._limits.nodes} values in all")
+            raise NotUsable(f"over the limit of {self._limits.nodes} values in all")
         self._bytes += count
         self._nodes += nodes
 
     def _refuse_beyond(self, count: int) -> None:
         if self._bytes + count > self._limits.total_bytes:
-            raise NotUsable(f"not looked at: over the limit of {self._limits.total_bytes // MIB} MiB in all")
+            raise NotUsable(f"over the limit of {self._limits.total_bytes // MIB} MiB in all")
 
     def _take_metric(self, document: object, origin: str) -> None:
         answer = metric_of(document, origin=origin)
@@ -155,9 +155,7 @@ class _Recording:
             return
         known = self._objects.get(item.key)
         if known is None and len(self._objects) >= self._limits.objects:
-            self.notes.count(
-                "objects", f"not looked at: the recording has more than {self._limits.objects} objects"
-            )
+            self.notes.count("objects", f"the recording has more than {self._limits.objects} objects")
             return
         self._newest.see_object(raw)
         self._objects[item.key] = item if known is None else objects.better(known, item)

@@ -27,5 +27,8 @@ class Notes:
         self._counted[what, why] += 1
 
     def entries(self) -> Sequence[NotRead]:
-        rest = [NotRead(what=f"{n} {what}", why=why) for (what, why), n in self._counted.most_common(20)]
+        rest = [
+            NotRead(what=f"{n} {what if n > 1 else what.removesuffix('s')}", why=why)
+            for (what, why), n in self._counted.most_common(20)
+        ]
         return (*self._named, *rest)

@@ -74,7 +74,7 @@ def test_a_tree_of_yaml_and_json_is_read(tmp_path: Path):
 
     assert names(snapshot) == ["Pod/shop/a", "Node/_cluster/n", "Rocket/_cluster/c", "Pod/shop/b"]
     assert [str(note) for note in snapshot.not_read] == [
-        "1 files: not looked at: neither YAML, JSON nor a container's log"
+        "1 file: neither YAML, JSON nor a container's log"
     ]
 
 
