@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import socket
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass, field
@@ -34,6 +35,10 @@ class Stack:
     """Service name -> base URL."""
     said: list[str] = field(default_factory=list)
     """What the supervisor told the person in front of it."""
+
+    def kill(self, pid: int) -> None:
+        """Kill -9 one of this stack's processes."""
+        os.kill(pid, signal.SIGKILL)
 
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.keys.operator_key}"}
