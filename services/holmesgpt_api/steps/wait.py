@@ -79,11 +79,12 @@ class Waiting:
         while True:
             await self._somebody.wait()
             try:
-                ended = {record.id: record for record in await self._ledger.ended(list(self._waiters))}
+                self._tell({record.id: record for record in await self._ledger.ended(list(self._waiters))})
             except StorageUnavailable as error:
                 _log.info("no look at who has ended: %s", error)
-                ended = {}
-            self._tell(ended)
+            except Exception:
+                # Whoever waits for that one is told what is known; all others must still hear of theirs.
+                _log.exception("a look at who has ended failed")
             await asyncio.sleep(self._pause)
 
     def _tell(self, ended: Mapping[str, Record]) -> None:

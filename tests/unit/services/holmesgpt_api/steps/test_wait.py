@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -99,6 +100,24 @@ async def test_a_database_that_is_away_ends_no_wait_and_the_committed_record_is_
         ledger.away = False
         end(ledger, record)
         assert (await waiting.for_end(record, LONG)).ended
+
+
+async def test_a_look_that_fails_is_said_and_is_not_the_last_one(caplog: pytest.LogCaptureFixture):
+    class Once(MemoryLedger):
+        async def ended(self, ids: Collection[str]) -> Sequence[Record]:
+            if not self.calls:
+                self.calls.append(("failed", None))
+                raise KeyError("not a record of ours")
+            return await super().ended(ids)
+
+    ledger = Once()
+    record = await taken(ledger)
+    end(ledger, record)
+
+    async with Waiting(ledger, pause=AT_ONCE) as waiting:
+        assert (await waiting.for_end(record, LONG)).ended
+
+    assert "a look at who has ended failed" in caplog.text
 
 
 async def test_a_waiter_that_leaves_is_forgotten():
