@@ -3,11 +3,12 @@
     pending ──► sending ──► sent
        ▲           ├──► retrying ──► sending …
        │           ├──► failed ────┐
-       │           └──► unknown ───┤ (a late answer can still make it sent)
+       │           └──► unknown ───┤
        └───────────────────────────┘ resend, asked for by a person
 
-`sending` is committed before the channel is called. Every step returns the whole standing, its reason
-included; storing it is the outbox's work.
+`sending` is committed before the channel is called. Whoever was taken for dead and comes back with an answer
+makes it `sent` from `retrying` and `unknown` as well, unless another attempt has begun. Every step returns
+the whole standing, its reason included; storing it is the adapters' work.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ URGENT = frozenset({Priority.p0, Priority.p1})
 
 WAITING = frozenset({DeliveryState.pending, DeliveryState.retrying})
 ENDED = frozenset({DeliveryState.sent, DeliveryState.failed, DeliveryState.unknown})
+ARRIVABLE = frozenset({DeliveryState.sending, DeliveryState.retrying, DeliveryState.unknown})
 RESENDABLE = frozenset({DeliveryState.failed, DeliveryState.unknown})
 
 
@@ -117,14 +119,15 @@ def begin(standing: Standing) -> Standing:
 
 
 def arrived(standing: Standing, now: datetime) -> Standing:
-    """The channel took it. Also after the worker was taken for dead, when nobody has begun again."""
-    if standing.state not in {DeliveryState.sending, DeliveryState.unknown}:
+    """The channel took it. Also after the worker was taken for dead, as long as nobody has begun again."""
+    if standing.state not in ARRIVABLE:
         raise IllegalStep("finish", standing.state)
-    late = standing.state is DeliveryState.unknown
+    late = standing.state is not DeliveryState.sending
     return replace(
         standing,
         state=DeliveryState.sent,
         reason=Reason.delivered_late if late else Reason.delivered,
+        next_attempt_at=None,
         sent_at=now,
         error=None,
     )

@@ -107,8 +107,9 @@ def test_a_message_that_takes_its_worker_down_each_time_ends_in_doubt():
     assert (standing.state, standing.reason) == (DeliveryState.unknown, Reason.interrupted_too_often)
 
 
-def test_an_answer_that_comes_after_the_worker_was_taken_for_dead_still_counts():
-    doubtful = delivery.interrupted(SENDING, AfterCrash.leave, SCHEDULE, NOW)
+@pytest.mark.parametrize("rule", [AfterCrash.leave, AfterCrash.mark])
+def test_an_answer_that_comes_after_the_worker_was_taken_for_dead_still_counts(rule: AfterCrash):
+    doubtful = delivery.interrupted(SENDING, rule, SCHEDULE, NOW)
 
     told = delivery.arrived(doubtful, NOW)
 
@@ -153,10 +154,7 @@ FAILURES = st.builds(
 
 STEPS: dict[str, tuple[frozenset[DeliveryState], Callable[[Standing], Standing]]] = {
     "begin": (delivery.WAITING, delivery.begin),
-    "arrive": (
-        frozenset({DeliveryState.sending, DeliveryState.unknown}),
-        lambda it: delivery.arrived(it, NOW),
-    ),
+    "arrive": (delivery.ARRIVABLE, lambda it: delivery.arrived(it, NOW)),
     "fail": (frozenset({DeliveryState.sending}), lambda it: delivery.failed(it, BUSY, SCHEDULE, NOW, 0)),
     "crash": (
         frozenset({DeliveryState.sending}),
@@ -186,7 +184,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         self.it = delivery.begin(self.it)
         self.begun += 1
 
-    @precondition(lambda self: self.it.state in {DeliveryState.sending, DeliveryState.unknown})
+    @precondition(lambda self: self.it.state in delivery.ARRIVABLE)
     @rule()
     def arrive(self) -> None:
         self.it = delivery.arrived(self.it, self.now)

@@ -1,0 +1,1 @@
+"""What is done: a request is taken; what is due is delivered."""
