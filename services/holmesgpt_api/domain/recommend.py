@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from libs.contracts.alerts import PRIORITY_WORDS, Priority
 from libs.contracts.causes import Cause
 from libs.contracts.investigations import Recommendation
+from libs.contracts.target import Target
 from services.holmesgpt_api.domain.wording import first_sentence
 
 AT_MOST = 5
 """More than five is no advice any more (BR-NOT-028 asks for one to five)."""
 
 TITLE = 120
-"""Characters: one line of a list."""
+"""Characters, the target not counted: one line of a list."""
 
 # First match decides; what only looks comes last, because a command may look first and then act.
 _ACTIONS: tuple[tuple[str, re.Pattern[str]], ...] = (
@@ -36,7 +37,7 @@ def recommendations(causes: Sequence[Cause], priority: Priority) -> list[Recomme
             continue
         undo = f" To undo it: {remedy.undo}" if remedy.undo else ""
         found[remedy.text, remedy.command] = Recommendation(
-            title=title(remedy.text),
+            title=title(remedy.text, cause.target),
             description=f"{remedy.text} For {cause.target}: {cause.reason}.{undo}",
             action_type=action_type(remedy.command),
             command=remedy.command,
@@ -47,9 +48,10 @@ def recommendations(causes: Sequence[Cause], priority: Priority) -> list[Recomme
     return list(found.values())[:AT_MOST]
 
 
-def title(text: str) -> str:
-    """The first sentence, short enough for a list."""
-    return first_sentence(text, TITLE).rstrip(".")
+def title(text: str, target: Target) -> str:
+    """The first sentence, short enough for a list, and with the target where it does not name it."""
+    first = first_sentence(text, TITLE).rstrip(".")
+    return first if target.name in first else f"{first} ({target})"
 
 
 def action_type(command: str | None) -> str:

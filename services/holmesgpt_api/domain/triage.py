@@ -23,7 +23,7 @@ from services.holmesgpt_api.domain.recommend import recommendations
 from services.holmesgpt_api.domain.record import Claimed
 from services.holmesgpt_api.domain.verdict import HYPOTHESIS, Verdict, check_claims
 from services.holmesgpt_api.domain.visibility import limit, reader
-from services.holmesgpt_api.domain.wording import first_sentence
+from services.holmesgpt_api.domain.wording import about, first_sentence
 
 NAME = "triage"
 NO_MODEL = "no-model-configured"
@@ -102,13 +102,13 @@ def conclude(answer: CausesAnswer, target: Target, run: Claimed, degraded_reason
     ranked = [] if answer.no_cause else list(answer.ranked)
     cause = ranked[0] if ranked else None
     cited, left_out = _cited(answer, ranked)
-    claims = check_claims(list(_claims(answer, ranked)), {item.id for item in cited})
+    claims = check_claims(_claims(answer, ranked), {item.id for item in cited})
     not_looked_at = [*answer.not_looked_at, *left_out]
     return Verdict(
         engine=NAME,
         degraded_reason=degraded_reason,
         summary=_summary(asked, cause, answer.no_cause_reason, not_looked_at),
-        root_cause=f"{cause.target}: {cause.text}" if cause else None,
+        root_cause=about(cause.target, cause.text) if cause else None,
         confidence_basis=list(cause.confidence.basis) if cause else [],
         recommendations=recommendations(ranked, run.priority),
         results=InvestigationResults(
@@ -135,25 +135,24 @@ def _cited(answer: CausesAnswer, ranked: Iterable[Cause]) -> tuple[list[Evidence
     return kept, [f"{more} more pieces of evidence, to keep the answer readable"] if more else []
 
 
-def _claims(answer: CausesAnswer, ranked: list[Cause]) -> Iterable[Claim]:
-    """What is asserted: the causes, and the findings that the first of them accounts for."""
+def _claims(answer: CausesAnswer, ranked: list[Cause]) -> list[Claim]:
+    """What is asserted: the causes, and the findings that the first of them accounts for; each once."""
+    asserted: dict[str, dict[str, None]] = {}
     for cause in ranked:
-        yield _claim(f"{cause.target}: {cause.text}", cause.evidence_ids)
+        asserted.setdefault(about(cause.target, cause.text), {}).update(dict.fromkeys(cause.evidence_ids))
     explained = set(ranked[0].explains) if ranked else set()
     for finding in answer.findings:
         if not ranked or f"{finding.target}: {finding.reason}" in explained:
-            yield _claim(f"{finding.target}: {finding.text}", finding.evidence_ids)
-
-
-def _claim(text: str, evidence_ids: list[str]) -> Claim:
-    return Claim(text=text, status=HYPOTHESIS, evidence_ids=evidence_ids)
+            text = about(finding.target, finding.text)
+            asserted.setdefault(text, {}).update(dict.fromkeys(finding.evidence_ids))
+    return [Claim(text=text, status=HYPOTHESIS, evidence_ids=list(ids)) for text, ids in asserted.items()]
 
 
 def _summary(asked: Target, cause: Cause | None, why: NoCause | None, not_looked_at: list[str]) -> str:
     if cause is not None:
         way = f" The way to {asked}: {' → '.join(cause.path)}." if len(cause.path) > 1 else ""
-        said = first_sentence(cause.text, SUMMARY)
-        return f"{cause.target}: {said} Confidence {cause.confidence.value:.2f}.{way}"
+        said = about(cause.target, first_sentence(cause.text, SUMMARY))
+        return f"{said} Confidence {cause.confidence.value:.2f}.{way}"
     match why:
         case NoCause.nothing_wrong:
             said = f"Nothing is wrong with {asked}, nor with what it depends on."

@@ -75,7 +75,9 @@ async def test_the_go_application_gets_200_and_what_it_reads_without_a_credentia
     body = answer.json()
     assert answer.status_code == 200
     assert "orders-db-config" in body["investigation"]["summary"]
-    assert [strategy["name"] for strategy in body["strategies"]] == ["Put the old value back"]
+    assert [strategy["name"] for strategy in body["strategies"]] == [
+        "Put the old value back (ConfigMap/data/orders-db-config)"
+    ]
     assert isinstance(body["patterns"], list)
     assert isinstance(body["context"], dict)
     assert body["metadata"]["request_id"] == "inv-1731921850"

@@ -37,7 +37,9 @@ def test_the_go_application_finds_what_it_reads():
     body = investigation(completed()).model_dump(mode="json")
 
     assert "orders-db-config" in body["investigation"]["summary"]
-    assert [one["name"] for one in body["strategies"]] == ["Put the old value back"]
+    assert [one["name"] for one in body["strategies"]] == [
+        "Put the old value back (ConfigMap/data/orders-db-config)"
+    ]
     assert body["patterns"] == []
     assert body["context"]["source"] == "context-api"
 

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.requirement("HAPI-004")
 def test_the_first_recommendation_carries_the_causes_remedy_risk_and_confidence():
     (first,) = recommendations([cause()], Priority.p0)
 
-    assert first.title == "Put the old value back"
+    assert first.title == "Put the old value back (ConfigMap/data/orders-db-config)"
     assert first.description == (
         "Put the old value back. Then delete the pod. For ConfigMap/data/orders-db-config: "
         "ConfigChangedBeforeOnset. To undo it: edit it again"
@@ -67,6 +67,7 @@ def test_a_command_is_named_by_what_it_does(command: str | None, kind: str):
     assert action_type(command) == kind
 
 
-def test_a_title_is_the_first_sentence_and_short():
-    assert title("Restart it. Then wait.") == "Restart it"
-    assert len(title("word " * 100)) == 120
+def test_a_title_is_the_first_sentence_and_short_and_says_what_it_is_about():
+    assert title("Restart checkout. Then wait.", CHECKOUT) == "Restart checkout"
+    assert title("Restart it. Then wait.", CHECKOUT) == "Restart it (Deployment/shop/checkout)"
+    assert len(title("checkout " * 100, CHECKOUT)) <= 120

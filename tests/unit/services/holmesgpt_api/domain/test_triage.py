@@ -80,6 +80,14 @@ async def test_every_claim_cites_evidence_that_the_answer_carries():
     ]
 
 
+async def test_a_claim_that_cause_and_finding_both_make_is_made_once_with_the_evidence_of_both():
+    symptom = cause(DATABASE, reason="CrashLoopBackOff", text="exits with code 1", evidence_ids=["e1"])
+
+    claims = (await verdict(found(cause(), symptom))).results.claims
+
+    assert [claim.evidence_ids for claim in claims] == [["e1"], ["e1", "e2"]]
+
+
 async def test_evidence_that_nobody_cites_is_not_carried_and_too_much_is_said():
     ids = [f"x{number}" for number in range(EVIDENCE_AT_MOST + 5)]
     answer = found(cause(evidence_ids=ids), evidence=[evidence(id_) for id_ in [*ids, "uncited"]])

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.holmesgpt_api.domain.wording import first_sentence
+from services.holmesgpt_api.domain.wording import about, first_sentence
+from tests.support.investigations import CHECKOUT
 
 pytestmark = pytest.mark.requirement("HAPI-004")
 
@@ -27,3 +28,8 @@ def test_a_sentence_ends_at_a_full_stop_before_a_capital(text: str, gist: str | 
 @given(st.text(), st.integers(1, 50))
 def test_no_gist_is_longer_than_allowed(text: str, at_most: int):
     assert len(first_sentence(text, at_most)) <= at_most
+
+
+def test_a_text_says_what_it_is_about_once():
+    assert about(CHECKOUT, "crashes") == "Deployment/shop/checkout: crashes"
+    assert about(CHECKOUT, "Deployment shop/checkout crashes") == "Deployment shop/checkout crashes"
