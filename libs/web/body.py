@@ -1,4 +1,8 @@
-"""Reads a request's body whole and refuses what could only fail later: too many bytes, texts no database holds."""
+"""Reads a request's body whole and refuses what could only fail later.
+
+Too many bytes; JSON that is not JSON, or nested deeper than what must be written again can be; texts that no
+database holds.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,12 @@ import re
 import orjson
 from starlette.types import Message, Receive
 
+MAX_DEPTH = 64
+"""Levels of brackets. pydantic and orjson write 250; a document of ours nests 12."""
+
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_SAME = bytes.maketrans(b"{}", b"[]")
+_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 class BodyTooLarge(Exception):
@@ -18,8 +27,12 @@ class BodyTooLarge(Exception):
         self.limit = limit
 
 
-class BadText(Exception):
-    """The body holds a character that no text here may contain; says which and where."""
+class MalformedJson(Exception):
+    """The body is no JSON that we take; `where` is empty when the whole of it is meant."""
+
+    def __init__(self, reason: str, where: str = "") -> None:
+        super().__init__(f"{reason} ({where})" if where else reason)
+        self.reason, self.where = reason, where
 
 
 class ClientGone(Exception):
@@ -49,20 +62,36 @@ async def whole(receive: Receive, limit: int) -> bytes:
 
 
 def inspect(body: bytes) -> None:
-    """Refuse escapes of U+0000 (PostgreSQL holds no such text) and lone surrogates (no UTF-8 holds them).
+    """Refuse what is not JSON in UTF-8, nests too deeply, or holds U+0000 (PostgreSQL has no such text).
+
+    orjson is stricter than what FastAPI parses with: UTF-16, NaN and lone surrogates end here, not as a 500 where
+    they are written again. Costs 2 µs/KB.
 
     Raises:
-        BadText: one is there.
+        MalformedJson: says what and where.
     """
-    if b"\\u" not in body:
-        return
+    try:
+        orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise MalformedJson(error.msg, f"line {error.lineno}, column {error.colno}") from None
     if b"\\u0000" in body and _NUL.search(body):
-        raise BadText("the body holds U+0000, which no text here may contain")
-    if b"\\ud" in body or b"\\uD" in body:
-        try:
-            orjson.loads(body)
-        except orjson.JSONDecodeError as error:
-            raise BadText(f"the body is not JSON as UTF-8 can hold it: {error}") from None
+        raise MalformedJson("it holds U+0000, which no text here may contain; remove it")
+    if _deeper_than(MAX_DEPTH, body):
+        raise MalformedJson(f"it is nested deeper than {MAX_DEPTH} levels; flatten it")
+
+
+def _deeper_than(limit: int, body: bytes) -> bool:
+    """Whether valid JSON nests deeper; without a loop over its characters."""
+    if body.count(b"[") + body.count(b"{") <= limit:
+        return False
+    unescaped = body.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in body else body
+    outside_texts = b"".join(unescaped.split(b'"')[::2])
+    brackets = outside_texts.translate(None, _NOT_BRACKETS).translate(_SAME)
+    for _ in range(limit):
+        brackets = brackets.replace(b"[]", b"")  # takes away one level, the innermost
+        if not brackets:
+            return False
+    return True
 
 
 def replay(body: bytes, receive: Receive) -> Receive:

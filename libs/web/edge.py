@@ -21,12 +21,13 @@ from libs.auth.authenticator import Authenticator
 from libs.auth.errors import NotAuthenticated, Refusal
 from libs.auth.guards import SCOPE_KEY
 from libs.auth.principal import Principal
+from libs.contracts.problem import FieldError
 from libs.logs import access_log, get_logger
 from libs.logs.access import Write
 from libs.logs.context import RequestContext, current_request
 from libs.metrics import Metrics
 from libs.ratelimit import Limit, RateLimiter
-from libs.web.body import BadText, BodyTooLarge, ClientGone, inspect, replay, whole
+from libs.web.body import BodyTooLarge, ClientGone, MalformedJson, inspect, replay, whole
 from libs.web.fast import FastRequest, FastRoute
 from libs.web.hosts import AllowedHosts
 from libs.web.problems import MEDIA_TYPE, render
@@ -50,7 +51,7 @@ PAGES = frozenset({"/docs", "/redoc"})
 QUIET = frozenset({"/health", "/ready", "/api/v1/health"})
 """Probes: asked every few seconds by machines, logged only at DEBUG."""
 
-BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
+BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
 BODY_TYPES = (b"application/json", b"application/yaml", b"application/x-yaml", b"text/yaml")
 DEADLINE = "kubernaut.deadline"
 """Scope key: the caller's deadline as `time.monotonic()`, when it named one."""
@@ -84,6 +85,7 @@ class _Refused(Exception):
     code: str
     detail: str
     headers: tuple[tuple[bytes, bytes], ...] = ()
+    errors: tuple[FieldError, ...] = ()
 
 
 class Edge:
@@ -114,8 +116,8 @@ class Edge:
             await self._refuse(scope, answer, refused)
         except BodyTooLarge as error:
             await self._refuse(scope, answer, too_large(error.limit))
-        except BadText as error:
-            await self._refuse(scope, answer, _Refused(400, "malformed-json", str(error)))
+        except MalformedJson as error:
+            await self._refuse(scope, answer, malformed(error))
         except (ClientGone, ClientDisconnect):
             answer.status = answer.status or 499  # nginx' word for it; nobody reads an answer
         except Exception:
@@ -151,9 +153,10 @@ class Edge:
             return
         if principal is not None and config.limiter is not None and config.limit is not None:
             await self._limited(config.limiter, config.limit, principal)
-        if method in BODY_METHODS and _has_body(headers, config.max_body):
+        if method not in BODILESS and _has_body(headers, config.max_body):
             body = await whole(receive, config.max_body)
-            inspect(body)
+            if b"yaml" not in headers.get(b"content-type", b""):  # which is looked at where it is translated
+                inspect(body)
             receive = replay(body, receive)
         deadline = headers.get(b"x-request-deadline")
         if deadline is not None:
@@ -231,12 +234,18 @@ class Edge:
             detail=refused.detail,
             instance=scope["path"],
             request_id=scope["kubernaut.request_id"],
+            errors=refused.errors,
         )
         await answer.whole(refused.status, MEDIA_TYPE.encode(), body, refused.headers)
 
 
 def too_large(limit: int) -> _Refused:
     return _Refused(413, "body-too-large", f"the body is larger than {limit} bytes; send less at once")
+
+
+def malformed(error: MalformedJson) -> _Refused:
+    field = FieldError(field=f"body, {error.where}" if error.where else "body", reason=error.reason)
+    return _Refused(400, "malformed-json", f"the body is not JSON that can be read: {error}", errors=(field,))
 
 
 def _has_body(headers: dict[bytes, bytes], limit: int) -> bool:

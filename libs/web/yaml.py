@@ -12,7 +12,7 @@ import yaml
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from libs.contracts.problem import FieldError
-from libs.web.body import replay, whole
+from libs.web.body import MalformedJson, inspect, replay, whole
 from libs.web.problems import MEDIA_TYPE, render
 
 TYPES = (b"application/yaml", b"application/x-yaml", b"text/yaml")
@@ -42,7 +42,8 @@ class YamlTranslation:
                 body = await whole(receive, MAX_YAML)
                 document = read_document(body)
                 translated = orjson.dumps(document)
-            except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+                inspect(translated)
+            except (MalformedJson, yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
                 await _refuse(scope, send, str(error))
                 return
             scope = {**scope, "headers": _as_json(scope["headers"], len(translated))}
