@@ -16,6 +16,10 @@ from tests.support.source import ROOT, Module, functions, modules
 pytestmark = pytest.mark.requirement("API-BR-DOC-014", "INT-BR-TEST-010")
 
 SEEN_ELSEWHERE: dict[str, tuple[str, str]] = {
+    "services/*/migrations/versions/*.py": (
+        "a migration is SQL, and every test on a real database begins with it",
+        "tests/integration/*/test_*.py",
+    ),
     "services/holmesgpt_api/adapters/ledger.py": (
         "its promises are kept by SQL; one suite holds it beside the tests' in-memory one",
         "tests/integration/holmesgpt_api/test_ledger.py",
