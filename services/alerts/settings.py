@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Annotated
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from libs.auth.settings import AuthSettings
@@ -18,6 +19,19 @@ from services.alerts.domain import severity
 from services.alerts.domain.environment import EnvironmentPolicy, NamespacePattern, Patterns
 from services.alerts.domain.inquiry import InquiryPolicy
 from services.alerts.domain.judgement import Policy
+
+
+def _seconds(value: object) -> object:
+    """A bare number in the environment is seconds; pydantic alone would take ISO 8601 only."""
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_seconds)]
 
 
 class EnvironmentPattern(BaseModel):
@@ -36,7 +50,7 @@ class AlertsSettings(BaseSettings):
 
     # --- taking alerts in
 
-    ingest_commit_deadline: timedelta = timedelta(seconds=5)
+    ingest_commit_deadline: Duration = timedelta(seconds=5)
     """Longest wait for an inbox commit before the sender gets 503 and sends again. Alertmanager gives up
     a webhook after its `timeout`, 10 s by default; half of that leaves it time to hear our answer."""
 
@@ -48,13 +62,13 @@ class AlertsSettings(BaseSettings):
     """Deliveries waiting to be drained beyond which new ones get 503. Some minutes of a storm; further
     waiting would only grow, and the sender keeps what we refuse."""
 
-    ingest_count_every: timedelta = timedelta(seconds=1)
+    ingest_count_every: Duration = timedelta(seconds=1)
     """How often the waiting deliveries are counted. A bounded count costs a few ms; what is committed in
     between is added, so the mark is not overrun."""
 
     drain_batch: int = Field(default=500, ge=1, le=5_000)
-    """Deliveries merged in one transaction. 100 gained 26k rows/s, 500 42k and 2,000 45k (measured
-    2026-11): more only holds locks for longer."""
+    """Deliveries merged in one transaction. A prototype drained 26k rows/s in batches of 100, 42k in 500 and
+    45k in 2,000 (measured 2026-11): more only holds locks for longer."""
 
     # --- what alerts mean
 
@@ -83,48 +97,48 @@ class AlertsSettings(BaseSettings):
 
     # --- when episodes end
 
-    episode_max_silence: timedelta = timedelta(hours=12)
+    episode_max_silence: Duration = timedelta(hours=12)
     """A firing alert not mentioned for longer is taken for ended. Three times Alertmanager's default
     `repeat_interval` (4 h); set it above three times yours, or living alerts are closed."""
 
-    episode_grace: timedelta = timedelta(minutes=2)
+    episode_grace: Duration = timedelta(minutes=2)
     """How late a sender may renew an alert's `endsAt`. Two minutes cover a restart of Prometheus."""
 
-    episode_keep: timedelta = timedelta(days=30)
+    episode_keep: Duration = timedelta(days=30)
     """How long ended episodes, their incidents and their timeline are kept."""
 
-    ageing_every: timedelta = timedelta(minutes=1)
+    ageing_every: Duration = timedelta(minutes=1)
     """How often episodes are looked through for silent ones. Two indexed queries."""
 
     # --- incidents and what is asked about them
 
-    context_deadline: timedelta = timedelta(milliseconds=500)
+    context_deadline: Duration = timedelta(milliseconds=500)
     """How long the Context API may take to say whose object an alert speaks of; then the incident is keyed
     on labels and keyed again later. People wait for the notification, not for this."""
 
-    rekey_give_up: timedelta = timedelta(hours=6)
+    rekey_give_up: Duration = timedelta(hours=6)
     """How long a provisional key is tried to be replaced."""
 
-    incident_reopen_within: timedelta = timedelta(minutes=30)
+    incident_reopen_within: Duration = timedelta(minutes=30)
     """An alert of an incident closed less than this ago opens it again instead of a new one, so that a
     flapping alert is not investigated each time."""
 
-    investigation_again_after: timedelta = timedelta(hours=1)
+    investigation_again_after: Duration = timedelta(hours=1)
     """How old a fruitless investigation must be before another alert of the incident starts the next."""
 
     investigation_attempts: int = Field(default=3, ge=1, le=20)
     """Investigations of one incident at most: nothing new is to be expected of the fourth."""
 
-    investigation_give_up: timedelta = timedelta(minutes=30)
+    investigation_give_up: Duration = timedelta(minutes=30)
     """How long an investigation may take in all, waiting for a service that is down included."""
 
-    investigation_patience: timedelta = timedelta(minutes=2)
+    investigation_patience: Duration = timedelta(minutes=2)
     """After this people are told without a cause, labelled so; a later cause follows as an update."""
 
-    notification_give_up: timedelta = timedelta(hours=24)
+    notification_give_up: Duration = timedelta(hours=24)
     """How long a message is offered to a notifications service that does not take it."""
 
-    peer_deadline: timedelta = timedelta(seconds=5)
+    peer_deadline: Duration = timedelta(seconds=5)
     """Longest call to the investigation and notification services. Both answer as soon as they have
     committed, so a longer wait means that something is wrong."""
 

@@ -1,8 +1,7 @@
 """Inbox: commit what was received; requests that wait together share one commit.
 
-One statement per commit, on a connection of its own: the rows and the drain job are one transaction and one
-round trip (BEGIN, INSERT, job and COMMIT apart cost four; measured 2026-11: the same hardware acknowledged
-two thirds as many requests). What the rows mean is found out when they are drained.
+One statement per commit, on an autocommit connection of its own: rows and drain job are one transaction and
+one round trip instead of four (`Jobs.defer_statement`). What the rows mean is found out when they are drained.
 """
 
 from __future__ import annotations
@@ -45,7 +44,8 @@ class _Waiting:
 class GroupCommit:
     """Takes deliveries; `put` returns when they are durable. Fulfils `domain.ports.Inbox`.
 
-    One commit is under way at a time: while the disk turns, the next group gathers.
+    One commit is under way at a time: while the disk turns, the next group gathers. Waiting on purpose for
+    more gained nothing: 64 busy connections fill groups of 32 by themselves (measured 2026-11).
     """
 
     def __init__(
