@@ -15,7 +15,7 @@ from services.context_api.domain.dependencies import PODS_READ
 from services.context_api.domain.events import Event
 from services.context_api.domain.evidence import Fact
 from services.context_api.domain.graph import Graph
-from services.context_api.domain.kube import number, text
+from services.context_api.domain.kube import entries, number, text
 from services.context_api.domain.logs import Line, clusters, cut, is_narrative, last_lines, telling
 from services.context_api.domain.redact import redact
 from services.context_api.domain.scene import Scene
@@ -149,12 +149,8 @@ def began(scene: Scene, pods: Iterable[KubeObject], reasons: frozenset[str]) -> 
     moments: list[datetime] = []
     for pod in pods:
         moments += [e.first for e in scene.graph.events_about(pod) if e.reason in reasons and e.first]
-        for raw in pod.status.get("conditions") or []:
-            if (
-                isinstance(raw, dict)
-                and raw.get("type") in ("Ready", "Initialized")
-                and raw.get("status") == "False"
-            ):
+        for raw in entries(pod.status.get("conditions")):
+            if raw.get("type") in ("Ready", "Initialized") and raw.get("status") == "False":
                 moment = parse_time(raw.get("lastTransitionTime"))
                 moments += [moment] if moment else []
     return min(moments, default=None)

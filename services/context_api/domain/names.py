@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from functools import cached_property
 
 from services.context_api.domain.kube import entries, number, strings, text
 from services.context_api.domain.snapshot import KubeObject, Snapshot
@@ -127,13 +128,26 @@ class NameIndex:
     def service(self, namespace: str, name: str) -> KubeObject | None:
         return self._services.get((namespace, name))
 
+    @cached_property
+    def _by_name(self) -> dict[str, list[KubeObject]]:
+        index: dict[str, list[KubeObject]] = {}
+        for (_, name), found in sorted(self._services.items()):
+            index.setdefault(name, []).append(found)
+        return index
+
+    @cached_property
+    def _by_namespace(self) -> dict[str, list[KubeObject]]:
+        index: dict[str, list[KubeObject]] = {}
+        for (namespace, _), found in sorted(self._services.items()):
+            index.setdefault(namespace, []).append(found)
+        return index
+
     def similar(self, namespace: str, name: str) -> KubeObject | None:
-        """A Service one could have meant: same name elsewhere, or a name that shares a beginning here."""
-        elsewhere = [s for (ns, n), s in sorted(self._services.items()) if n == name and ns != namespace]
+        """A Service one could have meant: same name elsewhere, or one spelled alike here."""
+        elsewhere = [s for s in self._by_name.get(name, []) if s.namespace != namespace]
         if elsewhere:
             return elsewhere[0]
-        here = [s for (ns, n), s in sorted(self._services.items()) if ns == namespace and resembles(n, name)]
-        return here[0] if here else None
+        return next((s for s in self._by_namespace.get(namespace, []) if resembles(s.name, name)), None)
 
 
 def resembles(one: str, other: str) -> bool:

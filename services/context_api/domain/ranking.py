@@ -6,6 +6,7 @@ Which observation explains which was decided in `causality.py`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -79,9 +80,8 @@ def rank(scene: Scene, tree: Causality, relations: Relations, alert: Alert) -> l
     seen = tree.observations
     nearness = [_nearness(o, relations, alert) for o in seen]
     chain = _chain(tree, nearness, relations, alert)
-    first = min((seen[i].onset for i in chain if seen[i].onset), default=None)  # type: ignore[type-var]
     candidates = [
-        _judge(scene, tree, index, nearness[index], chain, first)
+        _judge(scene, tree, index, nearness[index], chain)
         for index, o in enumerate(seen)
         if o.severity is not FindingSeverity.info and nearness[index] > 0 and _counts(tree, index, relations)
     ]
@@ -127,15 +127,32 @@ def _counts(tree: Causality, index: int, relations: Relations) -> bool:
     )
 
 
-def _chain(tree: Causality, nearness: Sequence[float], relations: Relations, alert: Alert) -> set[int]:
-    """The symptoms to be explained: those of the alerting object and what explains them; else all that are near."""
+@dataclass(frozen=True, slots=True)
+class _Chain:
+    """The symptoms to be explained."""
+
+    members: frozenset[int]
+    per_object: Counter[int]
+    first: datetime | None
+
+    def of_others(self, seen: Observation) -> int:
+        """How many of them are about other objects."""
+        return len(self.members) - self.per_object[id(seen.about)]
+
+
+def _chain(tree: Causality, nearness: Sequence[float], relations: Relations, alert: Alert) -> _Chain:
+    """Those of the alerting object and what explains them; where it has none, all that are near."""
     seen = tree.observations
     real = [i for i, o in enumerate(seen) if not o.latent and o.severity is not FindingSeverity.info]
-    if not alert.named:
-        return set(real)
-    own = [i for i in real if relations.nearness(seen[i].about) >= ITSELF]
-    if not own:
-        return {i for i in real if nearness[i] > 0}
+    members = set(real)
+    if alert.named:
+        own = [i for i in real if relations.nearness(seen[i].about) >= ITSELF]
+        members = _with_causes(tree, own) if own else {i for i in real if nearness[i] > 0}
+    onsets = [moment for i in members if (moment := seen[i].onset)]
+    return _Chain(frozenset(members), Counter(id(seen[i].about) for i in members), min(onsets, default=None))
+
+
+def _with_causes(tree: Causality, own: list[int]) -> set[int]:
     causes_of: dict[int, list[int]] = {}
     for link in tree.links:
         causes_of.setdefault(link.effect, []).append(link.cause)
@@ -147,27 +164,25 @@ def _chain(tree: Causality, nearness: Sequence[float], relations: Relations, ale
     return chain
 
 
-def _judge(
-    scene: Scene, tree: Causality, index: int, near: float, chain: set[int], first: datetime | None
-) -> Ranked:
+def _judge(scene: Scene, tree: Causality, index: int, near: float, chain: _Chain) -> Ranked:
     seen = tree.observations[index]
     effects = tree.all_effects(index)
-    inside = [e for e in effects if e in chain]
+    inside = [e for e in effects if e in chain.members]
     others = [e for e in inside if tree.observations[e].about is not seen.about]
     link = tree.explained_by.get(index)
     explained = link.strength if link else 0.0
-    edited = _changed_before(scene, seen, first)
-    symptoms = len(chain - {index}) or 1
+    edited = _changed_before(scene, seen, chain.first)
+    symptoms = chain.of_others(seen) or 1
     facts = {
         "certainty": seen.certainty,
         "relation": near,
-        "covers": len(inside) / symptoms if index in chain or inside else 0.0,
+        "covers": min(len(others) / symptoms, 1.0),
         "upstream": 1.0 if others and not link else 0.0,
         "precedes": 1.0 if _precedes(seen, [tree.observations[e] for e in inside]) else 0.0,
         "changed": 1.0 if edited else 0.0,
         "critical": 1.0 if seen.severity is FindingSeverity.critical else 0.0,
         "explained": explained,
-        "bystander": 0.0 if index in chain or inside else 1.0,
+        "bystander": 0.0 if index in chain.members or inside else 1.0,
     }
     parts = {name: WEIGHTS[name] * value for name, value in facts.items()}
     return Ranked(
@@ -185,7 +200,7 @@ def _judge(
 
 def _precedes(seen: Observation, effects: Sequence[Observation]) -> bool:
     known = [e.onset for e in effects if e.onset]
-    return seen.onset is not None and bool(known) and seen.onset <= min(known)
+    return seen.onset is not None and bool(known) and seen.onset < min(known)
 
 
 def _changed_before(scene: Scene, seen: Observation, first: datetime | None) -> datetime | None:

@@ -22,9 +22,9 @@ def parse_time(text: object) -> datetime | None:
         return None
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):  # year 1 in a zone east of Greenwich is before all time
         return None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,7 +89,7 @@ class KubeObject:
 
 
 def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+    return value if value.__class__ is dict or isinstance(value, Mapping) else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +142,8 @@ class Snapshot:
     not_read: Sequence[NotRead] = ()
     source: str = "recording"
     cluster: str = "local"
+    id: str = ""
+    """Hash of everything above: the same evidence has the same id in every process. Answers are cached by it."""
 
     @cached_property
     def _by_name(self) -> Mapping[tuple[str, str | None, str], list[KubeObject]]:

@@ -18,7 +18,7 @@ from services.context_api.domain.containers import Container, containers_of, is_
 from services.context_api.domain.dependencies import trouble_in
 from services.context_api.domain.endings import last_words
 from services.context_api.domain.evidence import Fact
-from services.context_api.domain.kube import containers, entries, flat, pod_spec, text
+from services.context_api.domain.kube import containers, entries, flat, pod_spec, strings, text
 from services.context_api.domain.logs import Line, cut
 from services.context_api.domain.names import resembles
 from services.context_api.domain.observation import Depth, Explains, Observation
@@ -109,8 +109,8 @@ def _inline(workload: KubeObject, lines: list[Line]) -> Iterator[tuple[Match, st
                     ),
                     where,
                 )
-        for argument in [*(container.get("args") or []), *(container.get("command") or [])]:
-            if isinstance(argument, str) and argument.startswith("-"):
+        for argument in [*strings(container.get("args")), *strings(container.get("command"))]:
+            if argument.startswith("-"):
                 flag = argument.split("=", 1)[0]
                 heard = next(
                     (line for word, line in named.items() if word in (argument, flag, flag.lstrip("-"))), ""

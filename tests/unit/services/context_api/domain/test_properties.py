@@ -1,0 +1,210 @@
+"""What must hold for every recording: order does not matter, strangers do not matter, garbage does not raise."""
+
+from __future__ import annotations
+
+import copy
+import random
+import time
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from libs.contracts.target import Target
+from services.context_api.domain.resolve import resolve
+from services.context_api.domain.triage import find_causes, find_findings
+from tests.support.kube import (
+    Doc,
+    config_map,
+    container,
+    crashing,
+    deployment,
+    edit,
+    env,
+    event,
+    log,
+    node,
+    pods_in,
+    service,
+    snapshot,
+    stateful_set,
+    thing,
+    waiting,
+)
+
+pytestmark = pytest.mark.requirement("API-BR-CAPI-001", "API-BR-SEC-006")
+
+
+def incident() -> list[Doc]:
+    """A bit of every kind, with a clear cause."""
+    uses = container("db", envFrom=[{"configMapRef": {"name": "db-conf"}}])
+    db = stateful_set("db", containers=[uses], statuses=[crashing("db")])
+    api = deployment(
+        "api",
+        containers=[container(env=env(DB="db.shop-data:5432"))],
+        statuses=[crashing()],
+        before=[container()],
+        rolled_out=300,
+    )
+    bad_image = deployment("cart", statuses=[waiting(reason="ImagePullBackOff")])
+    claim = thing(
+        "PersistentVolumeClaim", "data", spec={"storageClassName": "x"}, status={"phase": "Pending"}
+    )
+    return [
+        *db,
+        config_map("db-conf", "shop-data", edits=[edit(22, "data/MODE")], MODE="wrong"),
+        *api,
+        *bad_image,
+        claim,
+        *service("db", "shop-data", port=5432, not_ready=1),
+        *service("api", not_ready=2),
+        *service("cart", selector={"app": "kart"}),
+        node(),
+        thing("NetworkPolicy", "guard", api="networking.k8s.io/v1", spec={"podSelector": {}, "policyTypes": ["Egress"]}),
+        thing("Job", "report", api="batch/v1", spec={}, status={"conditions": [{"type": "Failed", "status": "True"}]}),
+        thing("Ingress", "web", api="networking.k8s.io/v1", spec={"rules": [{"http": {"paths": [{"backend": {"service": {"name": "api"}}}]}}]}),
+        thing("HorizontalPodAutoscaler", "api", api="autoscaling/v2", spec={"scaleTargetRef": {"kind": "Deployment", "name": "api"}}),
+        thing("Certificate", "tls", api="cert-manager.io/v1", status={"conditions": [{"type": "Ready", "status": "False"}]}),
+        thing("ResourceQuota", "q", spec={"hard": {"pods": "1"}}, status={}),
+        event(pods_in(api)[0], "BackOff", "Back-off restarting failed container"),
+        event(pods_in(bad_image)[0], "Failed", "Failed to pull image: not found", api="events.k8s.io/v1"),
+    ]  # fmt: skip
+
+
+def logs_of(docs: list[Doc]) -> list[Any]:
+    api, db = (next(p for p in pods_in(docs) if p["metadata"]["name"].startswith(n)) for n in ("api-", "db-"))
+    return [
+        log(api, "connect to db.shop-data:5432: connection refused"),
+        log(db, "ERROR unknown MODE wrong", container="db"),
+    ]
+
+
+TARGET = Target.parse("Deployment/shop/api")
+
+
+@given(st.randoms(use_true_random=False))
+@settings(max_examples=25, deadline=None)
+def test_the_order_of_objects_events_and_logs_does_not_matter(shuffler: random.Random):
+    docs = incident()
+    logs = logs_of(docs)
+    expected = find_causes(snapshot(docs, logs=logs), target=TARGET)
+    shuffler.shuffle(docs)
+    shuffler.shuffle(logs)
+
+    assert find_causes(snapshot(docs, logs=logs), target=TARGET) == expected
+
+
+def test_unrelated_namespaces_do_not_change_the_cause():
+    docs = incident()
+    logs = logs_of(docs)
+    alone = find_causes(snapshot(docs, logs=logs), target=TARGET)
+    strangers = [
+        *deployment("api", "elsewhere", statuses=[crashing(code=137, reason="OOMKilled")]),
+        *service("db", "elsewhere", not_ready=3),
+        *[d for i in range(50) for d in deployment(f"fine-{i}", "quiet")],
+    ]
+
+    crowded = find_causes(snapshot(docs, strangers, logs=logs), target=TARGET)
+
+    assert [(c.target, c.reason, c.text) for c in crowded.ranked] == [
+        (c.target, c.reason, c.text) for c in alone.ranked
+    ]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+PLACES = [
+    ("spec",), ("status",), ("metadata",), ("metadata", "labels"), ("metadata", "annotations"), ("metadata", "ownerReferences"), ("metadata", "managedFields"),
+    ("metadata", "creationTimestamp"), ("spec", "template"), ("spec", "selector"), ("spec", "containers"), ("spec", "replicas"), ("spec", "ports"),
+    ("spec", "rules"), ("spec", "egress"), ("spec", "volumes"), ("spec", "podSelector"), ("status", "conditions"), ("status", "containerStatuses"),
+    ("status", "phase"), ("data",), ("endpoints",), ("involvedObject",), ("regarding",), ("message",), ("series",), ("firstTimestamp",),
+]  # fmt: skip
+
+
+@given(st.lists(st.tuples(st.integers(0, 200), st.sampled_from(PLACES), JSON), min_size=1, max_size=12))
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+def test_any_json_in_any_place_never_raises(wounds):
+    docs = copy.deepcopy(incident())
+    wounded = snapshot(docs, logs=logs_of(docs))  # the loader knows kind and name; the rest is garbage
+    for index, path, value in wounds:
+        here: Any = docs[index % len(docs)]
+        for step in path[:-1]:
+            here = here.get(step) if isinstance(here, dict) else None
+        if isinstance(here, dict):
+            here[path[-1]] = value
+
+    answer = find_causes(wounded, target=TARGET)
+    find_causes(wounded)
+    find_findings(wounded, target=TARGET)
+    resolve(wounded, {"namespace": "shop", "pod": "api-7c9d5b6f8-x2k9d"}, "local")
+
+    assert answer.no_cause == (not answer.ranked)
+    assert answer.model_dump_json()
+
+
+@given(st.text(max_size=300), st.text(max_size=300))
+@settings(max_examples=100, deadline=None)
+def test_any_text_in_logs_and_events_never_raises_and_invents_no_cause(line: str, message: str):
+    healthy = deployment("api", containers=[container(env=env(DB=line[:50]))])
+    one = pods_in(healthy)[0]
+
+    answer = find_causes(
+        snapshot(healthy, event(one, "Note", message), event(one, message[:20], line), logs=[log(one, line)]),
+        target=TARGET,
+    )
+
+    assert answer.no_cause
+
+
+def test_owners_in_a_circle_end():
+    one, two = deployment("one")[0], deployment("two")[0]
+    for child, parent in ((one, two), (two, one)):
+        child["metadata"]["ownerReferences"] = [
+            {
+                "kind": "Deployment",
+                "name": parent["metadata"]["name"],
+                "uid": parent["metadata"]["uid"],
+                "controller": True,
+            }
+        ]
+
+    assert find_causes(snapshot(one, two)).no_cause
+
+
+def seconds_for(objects: int) -> float:
+    """The best of two runs over a cluster with that many objects, of which a tenth is broken."""
+    docs: list[Doc] = []
+    number = 0
+    while len(docs) < objects:
+        broken = number % 10 == 0
+        name, space = f"app-{number}", f"team-{number % 40}"
+        docs += deployment(
+            name,
+            space,
+            statuses=[crashing()] if broken else None,
+            containers=[container(env=env(DB=f"app-{number + 1}:80"))],
+        )
+        docs += service(name, space, ready=0 if broken else 2, not_ready=2 if broken else 0)
+        docs.append(config_map(f"conf-{number}", space, value=f"http://app-{number}:80"))
+        number += 1
+    taken = []
+    for _ in range(2):
+        frozen = snapshot(docs)
+        begin = time.perf_counter()
+        find_causes(frozen, target=Target.parse("Deployment/team-0/app-0"))
+        taken.append(time.perf_counter() - begin)
+    return min(taken)
+
+
+def test_time_grows_no_faster_than_the_recording():
+    seconds_for(200)
+    small, large = seconds_for(1000), seconds_for(8000)
+
+    # Eight times the objects may take eight times as long, plus what a busy machine adds; not sixty-four times.
+    assert large < 24 * max(small, 0.02)
