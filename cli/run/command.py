@@ -18,13 +18,13 @@ from rich.markup import escape
 
 from cli.run import report
 from cli.run.incident import Services, StepFailed, Story, follow
-from cli.run.ports import holder, is_taken
 from cli.run.stack import SERVICES, BadPort, Process, port_of, processes
 from cli.run.supervisor import StartFailed, Supervisor, keep_postgres
 from libs.auth.new_keys import NewKeys, new_keys_file
 from libs.clients.alerts import AlertsClient
 from libs.clients.holmesgpt import HolmesClient
 from libs.clients.notifications import NotificationsClient
+from libs.ports import holder, is_taken
 from libs.storage.embedded import EmbeddedFailed, EmbeddedPostgres
 
 ROOT = Path(__file__).resolve().parents[2]

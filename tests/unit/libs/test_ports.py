@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.run.ports import holder
+from libs.ports import holder
 
 pytestmark = pytest.mark.requirement("HAPI-055")
 

@@ -1,4 +1,4 @@
-"""Whether a loopback port is free, and who holds it when it is not."""
+"""Whether a TCP port is free, and who holds it when it is not."""
 
 from __future__ import annotations
 
