@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from hashlib import blake2b
 from pathlib import Path
 
 from services.context_api.adapters.recording import documents, logs, objects
@@ -66,6 +67,7 @@ class _Recording:
         self._logs: list[ContainerLog] = []
         self._metrics: list[MetricAnswer] = []
         self._newest = Newest()
+        self._hash = blake2b(digest_size=16)
         self._captured_at: datetime | None = None
         self._files = 0
 
@@ -97,6 +99,7 @@ class _Recording:
             self._logs.append(logs.log_of(place, content, truncated=cut, origin=found.path))
         self._bytes += len(content)
         self._newest.see_log(content)
+        self._hash.update(found.path.encode() + content)
 
     def _take_documents(self, found: Found, role: Role) -> None:
         is_json = found.path.removesuffix(".gz").endswith(".json")
@@ -105,6 +108,7 @@ class _Recording:
         self._spend(len(raw), documents.nodes_in(raw, is_json=is_json))
         parsed = documents.parse(raw, is_json=is_json, limits=self._limits)
         if role is Role.metrics:
+            self._hash.update(raw)
             for document in parsed:
                 self._take_metric(document, found.path)
         elif role is Role.about and not any(objects.is_kubernetes(document) for document in parsed):
@@ -158,6 +162,7 @@ class _Recording:
             self.notes.count("objects", f"the recording has more than {self._limits.objects} objects")
             return
         self._newest.see_object(raw)
+        self._hash.update(raw)
         self._objects[item.key] = item if known is None else objects.better(known, item)
 
     def snapshot(self, path: Path) -> Snapshot:
@@ -175,7 +180,12 @@ class _Recording:
             logs=placed,
             metrics=tuple(self._metrics),
             not_read=tuple(self.notes.entries()),
+            id=self._id(captured_at or NO_TIME),
         )
+
+    def _id(self, captured_at: datetime) -> str:
+        self._hash.update(captured_at.isoformat().encode())
+        return self._hash.hexdigest()
 
     def _placed_logs(self) -> Iterator[ContainerLog]:
         """The logs, each with its namespace; a path may name only the pod."""

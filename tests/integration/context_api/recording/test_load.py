@@ -237,6 +237,16 @@ def test_one_broken_file_costs_only_itself(tmp_path: Path):
     }  # fmt: skip
 
 
+def test_the_same_files_have_the_same_id_and_others_another(tmp_path: Path):
+    first = load_recording(write(tmp_path / "a", {"p.json": pod(), "logs/shop/api-0/web.log": "up"})).id
+    same = load_recording(write(tmp_path / "b", {"p.json": pod(), "logs/shop/api-0/web.log": "up"})).id
+    other_log = load_recording(write(tmp_path / "c", {"p.json": pod(), "logs/shop/api-0/web.log": "down"})).id
+    other_pod = load_recording(write(tmp_path / "d", {"p.json": pod(uid="2"), "logs/shop/api-0/web.log": "up"})).id
+
+    assert first == same
+    assert len({first, other_log, other_pod}) == 3
+
+
 @pytest.mark.requirement("INF-BR-SEC-005")
 def test_no_secret_value_is_in_the_snapshot(tmp_path: Path):
     canary = "c2VjcmV0LWNhbmFyeQ=="

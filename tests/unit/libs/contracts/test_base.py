@@ -49,3 +49,9 @@ def test_what_a_foreign_caller_sends_beside_is_ignored():
 def test_what_crossed_the_wire_is_not_changed_afterwards():
     with pytest.raises(ValidationError):
         Ours(at=SEVEN).at = SEVEN  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+10:00", "9999-12-31T23:59:59-10:00"])
+def test_an_instant_outside_all_years_is_refused_and_not_an_error_of_ours(moment):
+    with pytest.raises(ValidationError, match="outside the years"):
+        Ours.model_validate({"at": moment})

@@ -1,0 +1,68 @@
+"""What the Context API can answer instead of evidence.
+
+ContextError
+├── NoEvidence       there is no snapshot now; says what to set or that it comes
+├── Busy             more questions wait than will be answered in time
+├── TooLate          not answered within the caller's time; goes on, and will be there next time
+├── UnknownObject    the snapshot holds no such object
+├── UnknownCluster   this service speaks for another cluster
+├── NotReadable      the caller may not read this namespace
+└── BadSelector      the label selector cannot be read
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from libs.contracts.target import CLUSTER_SCOPE
+
+
+class ContextError(Exception):
+    """Base of these errors; the text is for the caller."""
+
+
+class NoEvidence(ContextError):
+    """`retry_after=None`: waiting will not help, somebody has to change something."""
+
+    def __init__(self, reason: str, *, retry_after: timedelta | None = None) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
+
+
+class Busy(ContextError):
+    def __init__(self, waiting: int) -> None:
+        super().__init__(f"{waiting} questions wait already")
+        self.retry_after = timedelta(seconds=1)
+
+
+class TooLate(ContextError):
+    def __init__(self, limit: timedelta) -> None:
+        super().__init__(f"not answered within {limit.total_seconds():.1f} s; it goes on, ask again")
+        self.retry_after = timedelta(seconds=1)
+
+
+class UnknownObject(ContextError):
+    """`what`: what was looked for, e.g. `Pod/shop/api-0`."""
+
+    def __init__(self, what: str, *, hint: str = "") -> None:
+        super().__init__(f"the evidence holds no {what}{f'; {hint}' if hint else ''}")
+
+
+class UnknownCluster(ContextError):
+    def __init__(self, asked: str, ours: str) -> None:
+        super().__init__(f"this service has evidence of cluster {ours}, and none of {asked}")
+
+
+class NotReadable(ContextError):
+    def __init__(self, namespace: str | None) -> None:
+        super().__init__(f"this caller may not read namespace {namespace or CLUSTER_SCOPE}")
+
+
+class BadSelector(ContextError):
+    """`part`: the requirement that cannot be read."""
+
+    def __init__(self, part: str) -> None:
+        super().__init__(
+            f"query.labels: {part[:100]!r} is no label requirement; want key=value, key==value, key!=value, key or "
+            "!key, separated by commas"
+        )

@@ -1,0 +1,48 @@
+"""What the domain needs from the world."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Protocol
+
+from services.context_api.domain.snapshot import Snapshot
+
+
+class Connectivity(StrEnum):
+    """How an evidence source stands with its cluster."""
+
+    healthy = "healthy"
+    unhealthy = "unhealthy"
+    """It is set, and does not answer."""
+    unavailable = "unavailable"
+    """None is set, or it has not answered yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceState:
+    connectivity: Connectivity
+    reason: str = ""
+    """What is wrong, and what to do about it."""
+
+
+class EvidenceSource(Protocol):
+    """Where snapshots come from: a recording, later a live cluster.
+
+    Never holds the event loop: reading is done in threads or by waiting. The same snapshot object may be given
+    to everybody, so nobody changes it.
+    """
+
+    async def snapshot(self, deadline: timedelta) -> Snapshot:
+        """The newest snapshot, within `deadline`.
+
+        Raises:
+            NoEvidence: there is none; with the reason, and when it is worth asking again.
+        """
+        ...
+
+    @property
+    def state(self) -> SourceState:
+        """As last seen; costs nothing."""
+        ...

@@ -1,0 +1,62 @@
+"""What of a snapshot a caller may see: a smaller snapshot, so that whatever is made of it cannot tell more.
+
+Cluster-scoped objects are seen by those who may read everything, and a Namespace by those who may read it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from services.context_api.domain.snapshot import KubeObject, MetricAnswer, NotRead, Snapshot
+
+MayRead = Callable[[str | None], bool]
+"""Whether objects of this namespace may be shown; None is cluster scope."""
+
+
+def view(snapshot: Snapshot, may_read: MayRead) -> Snapshot:
+    """The part of the snapshot that may be shown; the whole when that is everything."""
+    if may_read(None):
+        return snapshot
+    unread = len(snapshot.not_read)
+    return replace(
+        snapshot,
+        objects=tuple(item for item in snapshot.objects if _may_see(item, may_read)),
+        events=tuple(event for event in snapshot.events if _may_see_event(event, may_read)),
+        logs=tuple(log for log in snapshot.logs if may_read(log.namespace)),
+        metrics=tuple(_metrics(snapshot.metrics, may_read)),
+        # Their names are paths, and paths name namespaces.
+        not_read=(
+            *([NotRead(f"{unread} files or objects", "could not be read")] if unread else []),
+            NotRead("other namespaces and the cluster's own objects", "this caller may not read them"),
+        ),
+    )
+
+
+def _may_see(item: KubeObject, may_read: MayRead) -> bool:
+    is_namespace = item.kind == "Namespace" and item.api_version == "v1"
+    return may_read(item.name if is_namespace else item.namespace)
+
+
+def _may_see_event(event: KubeObject, may_read: MayRead) -> bool:
+    """Events about nodes lie in `default`: whom it is about decides as well."""
+    about = event.body.get("involvedObject") or event.body.get("regarding")
+    namespace = about.get("namespace") if isinstance(about, Mapping) else None
+    named = namespace if isinstance(namespace, str) and namespace else None
+    return may_read(event.namespace) and may_read(named)
+
+
+def _metrics(answers: Iterable[MetricAnswer], may_read: MayRead) -> Iterator[MetricAnswer]:
+    """Only series that say whose they are. The query may name a namespace too, so it must be one of those."""
+    for answer in answers:
+        series = answer.data.get("result")
+        mine = [one for one in series if _is_of(one, may_read)] if isinstance(series, list) else []
+        if mine and len(mine) == len(series or ()):
+            yield replace(answer, data={**answer.data, "result": mine})
+
+
+def _is_of(series: Any, may_read: MayRead) -> bool:
+    labels = series.get("metric") if isinstance(series, Mapping) else None
+    namespace = labels.get("namespace") if isinstance(labels, Mapping) else None
+    return isinstance(namespace, str) and may_read(namespace)
