@@ -32,6 +32,10 @@ class Resolution(Contract):
     namespace_annotations: dict[str, str] = Field(default_factory=dict)
     owner_labels: dict[str, str] = Field(default_factory=dict)
     owner_annotations: dict[str, str] = Field(default_factory=dict)
+    snapshot_at: UtcTime | None = Field(default=None, description="when the evidence was taken")
+    not_looked_at: list[str] = Field(
+        default_factory=list, description="what could not be read; told when the target was not found"
+    )
 
 
 class KubernetesContext(Contract):

@@ -1,0 +1,53 @@
+"""Boots the Context API: settings → wiring → application."""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+from typing import NoReturn
+
+from fastapi import FastAPI
+
+from libs.auth import Authenticator
+from libs.metrics import Metrics
+from libs.web import ServiceInfo, serve
+from libs.web import create_app as build
+from libs.web.server import Program
+from services.context_api import wiring
+from services.context_api.routes import context
+from services.context_api.routes.problems import PROBLEMS
+from services.context_api.settings import Settings
+
+INFO = ServiceInfo(
+    name=wiring.SERVICE,
+    title="Context API",
+    description="Gathers and ranks evidence about a Kubernetes object, and finds causes.",
+    version=context.VERSION,
+)
+
+
+def create_app(
+    settings: Settings, *, metrics: Metrics | None = None, authenticator: Authenticator | None = None
+) -> FastAPI:
+    """The application. Opens nothing before it starts; `authenticator` is given by tests."""
+    counted = metrics or Metrics(INFO.name)
+
+    def ports(_: FastAPI) -> AbstractAsyncContextManager[wiring.Ports]:
+        return wiring.serving(settings, counted)
+
+    return build(
+        info=INFO,
+        settings=settings,
+        wiring=ports,
+        routers=[context.router],
+        problems_of=PROBLEMS,
+        metrics=counted,
+        checks=wiring.checks,
+        authenticator=authenticator,
+    )
+
+
+def main() -> NoReturn:
+    """One process; this service has no worker."""
+    settings = Settings()
+    metrics = Metrics(INFO.name)
+    serve(Program(INFO.name, settings, lambda: create_app(settings, metrics=metrics), metrics))

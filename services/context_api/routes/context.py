@@ -1,0 +1,83 @@
+"""`/api/v1/context`: whose fault it is, what else is wrong, which object is meant, what there is."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from fastapi import APIRouter, Response
+
+from libs.contracts.causes import CausesAnswer, FindingsAnswer
+from libs.contracts.context import ContextHealth, KubernetesContext, Resolution, ResolveRequest
+from libs.contracts.evidence import EvidenceKind
+from libs.web.deadline import TimeLeft
+from services.context_api.domain.ports import Connectivity
+from services.context_api.domain.selector import parse_selector
+from services.context_api.routes.inputs import (
+    RESPONSES,
+    AtDesk,
+    Caller,
+    Labels,
+    Namespace,
+    Object,
+    Onset,
+    Resource,
+    scope,
+)
+
+VERSION = "1.0.0"
+
+router = APIRouter(prefix="/api/v1/context", tags=["context"])
+
+
+@router.post("/resolve", responses=RESPONSES)
+async def resolve(request: ResolveRequest, caller: Caller, desk: AtDesk, left: TimeLeft) -> Resolution:
+    """Which object do these alert labels speak of, and who owns it?"""
+    return await desk.resolve(request.labels, request.cluster, caller, left)
+
+
+@router.get("/causes/{namespace}/{kind}/{name}", response_model=CausesAnswer, responses=RESPONSES)
+async def causes(
+    about: Object, caller: Caller, desk: AtDesk, left: TimeLeft, onset: Onset = None
+) -> Response:
+    """The ranked causes of what is wrong with an object, each with its evidence and what can be done."""
+    return _json(await desk.causes(about, onset, caller, left))
+
+
+@router.get("/findings/{namespace}/{kind}/{name}", response_model=FindingsAnswer, responses=RESPONSES)
+async def findings(about: Object, caller: Caller, desk: AtDesk, left: TimeLeft) -> Response:
+    """Everything wrong with an object and what it needs; unranked, worst first."""
+    return _json(await desk.findings(about, caller, left))
+
+
+@router.get("/kubernetes/{namespace}/{resource}", response_model=KubernetesContext, responses=RESPONSES)
+async def kubernetes(
+    namespace: Namespace,
+    resource: Resource,
+    caller: Caller,
+    desk: AtDesk,
+    left: TimeLeft,
+    labels: Labels = "",
+) -> Response:
+    """The objects of one resource in one namespace."""
+    return _json(await desk.listing(scope(namespace), resource, parse_selector(labels), caller, left))
+
+
+@router.get("/health", responses={503: {"model": ContextHealth, "description": "No evidence to answer from"}})
+async def health(caller: Caller, desk: AtDesk, response: Response) -> ContextHealth:
+    """Whether there is evidence to answer from, and how often the cache had the answer."""
+    state = desk.source.state
+    healthy = state.connectivity is Connectivity.healthy
+    response.status_code = 200 if healthy else 503
+    return ContextHealth(
+        status="healthy" if healthy else "unhealthy",
+        timestamp=datetime.now(UTC),
+        version=VERSION,
+        cache_hit_rate=round(desk.answers.rate.value, 4),
+        context_types=len(EvidenceKind),
+        kubernetes_connectivity=state.connectivity.value,
+    )
+
+
+def _json(body: bytes) -> Response:
+    # Found once, written once by pydantic, and given to everybody who asks the same.
+    return Response(body, media_type="application/json")

@@ -1,0 +1,98 @@
+"""What the routes take: who asks, and an object named by a path. Shapes only; whether it exists is asked later."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import Depends, Path, Query, Request
+from pydantic import AfterValidator
+
+from libs.auth.guards import require_permission
+from libs.auth.permissions import Permission
+from libs.auth.principal import Principal
+from libs.contracts.base import UtcTime
+from libs.contracts.problem import Problem
+from libs.contracts.target import CLUSTER_SCOPE
+from services.context_api.steps.ask import About, Desk
+
+Caller = Annotated[Principal, Depends(require_permission(Permission.view_context))]
+
+Namespace = Annotated[
+    str,
+    Path(
+        max_length=63,
+        pattern=rf"^({CLUSTER_SCOPE}|[a-z0-9]([a-z0-9-]*[a-z0-9])?)$",
+        description=f"a namespace, or `{CLUSTER_SCOPE}` for objects that have none",
+    ),
+]
+Kind = Annotated[
+    str,
+    Path(
+        max_length=317,
+        pattern=r"^[A-Za-z][A-Za-z0-9]{0,62}(\.[a-z0-9]([a-z0-9.-]*[a-z0-9])?)?$",
+        description="`Kind` or `Kind.group`, e.g. `Pod`, `Deployment.apps`",
+    ),
+]
+Name = Annotated[str, Path(max_length=253, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._:-]*[A-Za-z0-9])?$")]
+Resource = Annotated[
+    str,
+    Path(
+        max_length=253,
+        pattern=r"^[A-Za-z0-9]([A-Za-z0-9._:-]*[A-Za-z0-9])?$",
+        description="a kind in any of kubectl's spellings (`pods`, `deploy`), or an object's name",
+    ),
+]
+Cluster = Annotated[
+    str | None, Query(max_length=253, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._:/-]*[A-Za-z0-9])?$")
+]
+Labels = Annotated[
+    str, Query(max_length=4096, description="`key=value,key2=value2`; also `!=`, `key`, `!key`")
+]
+
+EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+
+
+def _plausible(moment: datetime | None) -> datetime | None:
+    """Hours before and after an onset are looked at, and there are none before year 1."""
+    if moment is not None and not EARLIEST <= moment <= LATEST:
+        raise ValueError(f"want a time between {EARLIEST:%Y} and {LATEST:%Y}")
+    return moment
+
+
+Onset = Annotated[
+    UtcTime | None,
+    AfterValidator(_plausible),
+    Query(description="when the alert began; narrows what counts as recent"),
+]
+
+
+async def _about(namespace: Namespace, kind: Kind, name: Name, cluster: Cluster = None) -> About:
+    word, _, group = kind.partition(".")
+    return About(word, group or None, scope(namespace), name, cluster)
+
+
+Object = Annotated[About, Depends(_about)]
+
+
+async def _desk(request: Request) -> Desk:
+    desk: Desk = request.app.state.ports.desk
+    return desk
+
+
+AtDesk = Annotated[Desk, Depends(_desk)]
+
+
+def scope(namespace: str) -> str | None:
+    return None if namespace == CLUSTER_SCOPE else namespace
+
+
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    code: {"model": Problem, "description": said}
+    for code, said in {
+        403: "No permission, or no right to read the namespace",
+        404: "No such object, kind or cluster",
+        422: "Invalid input",
+        503: "No evidence now, or not in time",
+    }.items()
+}

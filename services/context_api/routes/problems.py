@@ -1,0 +1,31 @@
+"""How this service's errors are told over HTTP."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from libs.web.info import Problems, ProblemSpec
+from services.context_api.domain.errors import (
+    BadSelector,
+    Busy,
+    NoEvidence,
+    NotReadable,
+    TooLate,
+    UnknownCluster,
+    UnknownObject,
+)
+
+
+def _pause(error: Exception) -> timedelta | None:
+    return error.retry_after if isinstance(error, NoEvidence | Busy | TooLate) else None
+
+
+PROBLEMS: Problems = {
+    NoEvidence: ProblemSpec(503, "no-evidence", "No evidence", retry_after=_pause),
+    Busy: ProblemSpec(503, "busy", "Too many questions", retry_after=_pause),
+    TooLate: ProblemSpec(503, "not-in-time", "Not answered in time", retry_after=_pause),
+    UnknownObject: ProblemSpec(404, "unknown-object", "Unknown object"),
+    UnknownCluster: ProblemSpec(404, "unknown-cluster", "Unknown cluster"),
+    NotReadable: ProblemSpec(403, "namespace-not-readable", "Namespace not readable"),
+    BadSelector: ProblemSpec(422, "invalid-input", "Invalid input"),
+}

@@ -1,0 +1,1 @@
+"""What is done with a question: see what the caller may see, find the answer once, give it to everybody who asks."""

@@ -1,0 +1,93 @@
+"""Find each answer once: from the cache, from whoever is finding it already, or in a thread of its own.
+
+Answers are bytes, ready to be sent. Finding causes is processor work: on the event loop it would hold every other
+request, and in several threads at once it would only take turns with itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+
+from libs.cache import Cache
+from services.context_api.domain.errors import Busy, TooLate
+
+OUTCOMES = ("cached", "shared", "found")
+"""From the cache, with somebody who had asked the same a moment before, or found now."""
+
+Observe = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class Rate:
+    """How often the cache had the answer, since the process started."""
+
+    hits: int = 0
+    asked: int = 0
+
+    @property
+    def value(self) -> float:
+        return self.hits / self.asked if self.asked else 0.0
+
+
+class Answers:
+    """One per process; close it when done."""
+
+    def __init__(self, cache: Cache, *, most_waiting: int, observe: Observe) -> None:
+        self._cache, self._most_waiting, self._observe = cache, most_waiting, observe
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="find")
+        self._running: dict[str, asyncio.Task[bytes]] = {}
+        self.rate = Rate()
+
+    async def close(self) -> None:
+        for task in self._running.values():
+            task.cancel()
+        await asyncio.gather(*self._running.values(), return_exceptions=True)
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def get(self, key: str, find: Callable[[], bytes], *, ttl: timedelta, limit: timedelta) -> bytes:
+        """The answer under `key`, or what `find` returns (called in a thread), kept for `ttl`.
+
+        Raises:
+            TooLate: not within `limit`; it is found all the same, for whoever asks next.
+            Busy: too many others are being found.
+            Exception: whatever `find` raises; that is not kept.
+        """
+        self.rate.asked += 1
+        kept = await self._cache.get(key)
+        if kept is not None:
+            self.rate.hits += 1
+            self._observe("cached")
+            return kept
+        task = self._running.get(key)
+        self._observe("shared" if task else "found")
+        if task is None:
+            task = self._begin(key, find, ttl)
+        try:
+            # Shielded: the first to ask may give up, the others still wait for the same answer.
+            return await asyncio.wait_for(asyncio.shield(task), limit.total_seconds())
+        except TimeoutError as error:
+            if task.done():
+                raise
+            raise TooLate(limit) from error
+
+    def _begin(self, key: str, find: Callable[[], bytes], ttl: timedelta) -> asyncio.Task[bytes]:
+        if len(self._running) >= self._most_waiting:
+            raise Busy(len(self._running))
+        task = asyncio.create_task(self._find(key, find, ttl), name=f"find {key[:80]}")
+        self._running[key] = task
+        task.add_done_callback(lambda done: self._ended(key, done))
+        return task
+
+    async def _find(self, key: str, find: Callable[[], bytes], ttl: timedelta) -> bytes:
+        answer = await asyncio.get_running_loop().run_in_executor(self._thread, find)
+        await self._cache.set(key, answer, ttl)
+        return answer
+
+    def _ended(self, key: str, task: asyncio.Task[bytes]) -> None:
+        del self._running[key]
+        if not task.cancelled():
+            task.exception()  # fetched here as well: all who waited may have given up

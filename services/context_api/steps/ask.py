@@ -1,0 +1,170 @@
+"""Answer the Context API's questions for one caller: may they ask, does it exist, what is the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from pydantic import BaseModel
+
+from libs.auth.principal import Principal
+from libs.cache import key as joined
+from libs.contracts.causes import CausesAnswer, FindingsAnswer
+from libs.contracts.context import Resolution
+from libs.contracts.target import Target
+from services.context_api.domain.errors import NotReadable, UnknownCluster, UnknownObject
+from services.context_api.domain.listing import listing
+from services.context_api.domain.ports import EvidenceSource
+from services.context_api.domain.resolve import resolve_in
+from services.context_api.domain.selector import Selector
+from services.context_api.domain.triage import find_causes, find_findings, locate
+from services.context_api.steps.answers import Answers
+from services.context_api.steps.views import View, Views
+
+LISTING_TTL = timedelta(seconds=30)
+"""As older callers were promised. The key holds the labels: an earlier server's did not, and mixed answers up."""
+
+RESOLVED_GAPS = 10
+"""Entries of `not_looked_at` told with a resolution whose object is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """The object a path names. `group` is None where the path names only the kind."""
+
+    kind: str
+    group: str | None
+    namespace: str | None
+    name: str
+    cluster: str | None = None
+
+    def __str__(self) -> str:
+        kind = f"{self.kind}.{self.group}" if self.group else self.kind
+        return f"{kind}/{self.namespace or '_cluster'}/{self.name}"
+
+
+class Desk:
+    """Takes the questions. One per process."""
+
+    def __init__(
+        self, source: EvidenceSource, answers: Answers, *, cluster: str, limit: timedelta, ttl: timedelta
+    ) -> None:
+        self.source, self.answers = source, answers
+        self._cluster, self._limit, self._ttl = cluster, limit, ttl
+        self._views = Views()
+
+    async def resolve(
+        self, labels: Mapping[str, str], cluster: str | None, caller: Principal, left: timedelta | None
+    ) -> Resolution:
+        """Which object do these labels speak of? 30 µs (measured), so it is done here and now."""
+        seen = await self._view(caller, cluster, self._within(left))
+        found = resolve_in(seen.graph, labels, cluster or self._cluster)
+        if found.target is not None and not caller.may_read(found.target.namespace):
+            raise NotReadable(found.target.namespace)
+        gaps = [] if found.exists else [str(gap) for gap in seen.snapshot.not_read[:RESOLVED_GAPS]]
+        return found.model_copy(update={"snapshot_at": seen.snapshot.captured_at, "not_looked_at": gaps})
+
+    async def causes(
+        self, about: About, onset: datetime | None, caller: Principal, left: timedelta | None
+    ) -> bytes:
+        """The ranked causes, as JSON."""
+
+        def find(seen: View, target: Target) -> CausesAnswer:
+            return find_causes(seen.snapshot, target=target, onset=onset, graph=seen.graph)
+
+        return await self._about("causes", about, onset, caller, left, find)
+
+    async def findings(self, about: About, caller: Principal, left: timedelta | None) -> bytes:
+        """Everything wrong with the object and what it needs, as JSON."""
+
+        def find(seen: View, target: Target) -> FindingsAnswer:
+            return find_findings(seen.snapshot, target=target, graph=seen.graph)
+
+        return await self._about("findings", about, None, caller, left, find)
+
+    async def listing(
+        self,
+        namespace: str | None,
+        resource: str,
+        selector: Selector,
+        caller: Principal,
+        left: timedelta | None,
+    ) -> bytes:
+        """The objects of one resource in one namespace, as JSON."""
+        limit = self._within(left)
+        seen = await self._readable(caller, namespace, None, limit)
+
+        def find() -> bytes:
+            return _json(listing(seen.snapshot, namespace, resource, selector))
+
+        key = joined("listing", seen.key, namespace or "", resource, str(selector))
+        return await self.answers.get(key, find, ttl=LISTING_TTL, limit=limit)
+
+    async def _about(
+        self,
+        question: str,
+        about: About,
+        onset: datetime | None,
+        caller: Principal,
+        left: timedelta | None,
+        find: Callable[[View, Target], CausesAnswer | FindingsAnswer],
+    ) -> bytes:
+        limit = self._within(left)
+        seen = await self._readable(caller, about.namespace, about.cluster, limit)
+        target = target_of(seen, about, about.cluster or self._cluster)
+        key = joined(question, seen.key, target.model_dump_json(), onset.isoformat() if onset else "")
+        return await self.answers.get(key, lambda: _json(find(seen, target)), ttl=self._ttl, limit=limit)
+
+    async def _readable(
+        self, caller: Principal, namespace: str | None, cluster: str | None, limit: timedelta
+    ) -> View:
+        """First whether the caller may ask, then whether there is anything: a refusal tells nothing."""
+        if not caller.may_read(namespace):
+            raise NotReadable(namespace)
+        return await self._view(caller, cluster, limit)
+
+    async def _view(self, caller: Principal, cluster: str | None, limit: timedelta) -> View:
+        # An evidence source nobody named speaks for whatever cluster is asked about.
+        if cluster is not None and cluster != self._cluster and self._cluster != UNNAMED:
+            raise UnknownCluster(cluster, self._cluster)
+        return self._views.of(await self.source.snapshot(limit), caller)
+
+    def _within(self, left: timedelta | None) -> timedelta:
+        return self._limit if left is None else min(self._limit, left)
+
+
+UNNAMED = "local"
+"""The name of a cluster that nobody has given one."""
+
+
+def target_of(seen: View, about: About, cluster: str) -> Target:
+    """The object the path names, or the workload a pod that is gone belonged to.
+
+    Raises:
+        UnknownObject: neither is in the evidence.
+    """
+    # In this snapshot exactly; else with a kind a person typed, else by what the name tells.
+    exact = seen.snapshot.get(about.kind, about.namespace, about.name, group=about.group)
+    loose = None if about.group else seen.graph.find(about.kind, about.namespace, about.name)
+    if found := exact or loose:
+        return found.target(cluster)
+    asked = Target(
+        cluster=cluster,
+        api_version=_version(about.group),
+        kind=about.kind,
+        namespace=about.namespace,
+        name=about.name,
+    )
+    if locate(seen.graph, asked) is None:
+        raise UnknownObject(str(about), hint=f"recorded {seen.snapshot.captured_at:%Y-%m-%d %H:%M:%S} UTC")
+    return asked
+
+
+def _version(group: str | None) -> str:
+    """The group is what tells kinds apart; the version behind it is a guess and decides nothing."""
+    return f"{group}/v1" if group else "v1"
+
+
+def _json(answer: BaseModel) -> bytes:
+    return answer.model_dump_json().encode()
