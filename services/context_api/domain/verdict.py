@@ -57,6 +57,8 @@ def _signs(scene: Scene, about: KubeObject | None) -> Iterator[datetime]:
             if ended and container.role != "init":
                 yield ended
         created = pod.created_at
+        if created and scene.onset and created > scene.onset:
+            yield created  # replaced since the alert began
         for raw in entries(pod.status.get("conditions")):
             moment = parse_time(raw.get("lastTransitionTime"))
             # Becoming ready the first time is a start; becoming it again is a recovery.

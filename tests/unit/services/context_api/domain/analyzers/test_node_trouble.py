@@ -1,0 +1,63 @@
+"""Nodes that fail or are under pressure, and evictions."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.context_api.domain.analyzers import node_trouble
+from tests.support.kube import ago, crashing, deployment, node, pod
+from tests.support.triage import causes, first, said, seen
+
+pytestmark = pytest.mark.requirement("API-BR-CAPI-001", "API-BR-CAPI-006")
+
+
+def test_a_silent_node_is_told_and_explains_the_pods_on_it():
+    objects = deployment(
+        "api", statuses=[{**crashing(), "state": {"running": {"startedAt": ago(100)}}, "lastState": {}}]
+    )
+
+    answer = causes(objects, node(ready="Unknown", since=25), target="Deployment/shop/api")
+
+    assert first(answer) == ("Node/_cluster/node-1", "NodeNotReady")
+    assert "stopped reporting" in answer.ranked[0].text
+
+
+def test_pressure_is_told_and_a_cordoned_ready_node_is_not():
+    pressed = node(
+        "a",
+        conditions=[
+            {
+                "type": "DiskPressure",
+                "status": "True",
+                "reason": "KubeletHasDiskPressure",
+                "lastTransitionTime": ago(9),
+            }
+        ],
+    )
+
+    assert said(seen(node_trouble, pressed, node("b", unschedulable=True))) == [
+        ("Node/_cluster/a", "NodeDiskPressure")
+    ]
+
+
+def test_recent_evictions_are_told_with_the_resource_and_old_ones_are_not():
+    message = "The node was low on resource: ephemeral-storage. Container app was using 9Gi, request is 0."
+    one = pod(
+        "web-0",
+        phase="Failed",
+        statuses=[],
+        conditions=[{"type": "Ready", "status": "False", "lastTransitionTime": ago(10)}],
+    )
+    one["status"].update(reason="Evicted", message=message)
+    old = pod(
+        "old-0",
+        phase="Failed",
+        statuses=[],
+        conditions=[{"type": "Ready", "status": "False", "lastTransitionTime": ago(900)}],
+    )
+    old["status"].update(reason="Evicted", message=message)
+
+    (found,) = seen(node_trouble, one, old)
+
+    assert said([found]) == [("Pod/shop/web-0", "Evicted")]
+    assert "low on ephemeral-storage" in found.text
