@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import UTC, datetime, timedelta
+from typing import Self
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -19,6 +20,9 @@ WITHIN = timedelta(seconds=5)
 
 WHILE_UNHEALTHY = timedelta(seconds=1)
 """A component that was not healthy is asked this often, so that readiness returns with it and not 10 s later."""
+
+STUCK_AFTER = timedelta(seconds=15)
+"""An event loop that has not turned for so long is busy with something that should be in a thread."""
 
 FINE = frozenset({"healthy", "not_configured"})
 
@@ -107,6 +111,49 @@ class HealthBoard:
         if before is None or before[0].status != result.status:
             write = _log.info if result.status in FINE else _log.warning
             write("component", component_name=name, status=result.status, detail=result.detail)
+
+
+class Pulse:
+    """Whether a worker's event loop still turns: all that can be said from outside of a process without an API."""
+
+    def __init__(self, service: str) -> None:
+        self._service = service
+        self._beat = time.monotonic()
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._turn())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def report(self) -> bytes:
+        """The /health document; asked by the metrics server's thread, which answers even when the loop is stuck."""
+        age = time.monotonic() - self._beat
+        turning = age < STUCK_AFTER.total_seconds()
+        loop = ComponentHealth(status="healthy" if turning else "unhealthy", age_s=round(age, 1))
+        now = datetime.now(UTC)
+        return (
+            Health(
+                status="healthy" if turning else "degraded",
+                service=self._service,
+                version="",
+                timestamp=now,
+                timestamp_unix=now.timestamp(),
+                checks={"event_loop": loop},
+                services={"event_loop": loop.status},
+            )
+            .model_dump_json()
+            .encode()
+        )
+
+    async def _turn(self) -> None:
+        while True:
+            self._beat = time.monotonic()
+            await asyncio.sleep(1)
 
 
 def routes(board: HealthBoard) -> APIRouter:

@@ -1,8 +1,9 @@
-"""The absolute receive deadline: from a request's first byte, or a connection's start, to the request's last byte.
+"""What a connection may ask of us before it is a request: so much time, so many bytes of header, so many of them.
 
-Kept below ASGI because a socket that drips its header never becomes a request there. uvicorn 0.54 alone keeps a
-dripped header, a dripped body and a silent socket open without end (measured 2026-11). Connections are looked at
-from outside twice a second, so that no request pays for a timer of its own.
+The receive deadline is absolute: from a request's first byte, or a connection's start, to the request's last byte.
+It is kept below ASGI because a socket that drips its header never becomes a request there. uvicorn 0.54 alone keeps
+a dripped header, a dripped body and a silent socket open without end (measured 2026-11), and headers without end
+too. Connections are looked at from outside twice a second, so that no request pays for a timer of its own.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Collection
+from http import HTTPStatus
+from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -18,7 +21,46 @@ from libs.web.problems import MEDIA_TYPE, render
 SWEEP_S = 0.5
 """A look at 10,000 connections costs about 5 ms; a deadline is kept to within this."""
 
+MAX_HEADER = 64 * 1024
+"""Bytes of a request's line and header fields; nginx takes 32 KiB. A token of ours has 1 KB."""
+
+BUSY_PAUSE_S = 1
+"""What a connection above the limit is told to wait."""
+
 _OPENING = object()
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """uvicorn's protocol that refuses, with a problem document, what would otherwise pile up."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # uvicorn's own answer above it is plain text without Retry-After, and comes after the header was read.
+        self._most, self.limit_concurrency = self.limit_concurrency, None
+        self._header_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if self._most is not None and len(self.connections) > self._most:
+            detail = f"this process serves {self._most} connections already; ask again"
+            self._refuse(503, "too-many-connections", detail, f"retry-after: {BUSY_PAUSE_S}\r\n")
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.scope is None or (self.cycle is not None and self.cycle.scope is self.scope):
+            self._header_bytes = 0
+            return
+        self._header_bytes += len(data)
+        if self._header_bytes > MAX_HEADER:
+            self._refuse(431, "header-too-large", f"the header has more than {MAX_HEADER} bytes")
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(400, "malformed-http", msg)
+
+    def _refuse(self, status: int, code: str, detail: str, more: str = "") -> None:
+        if not self.transport.is_closing():
+            self.transport.write(_answer(status, code, detail, more))
+            self.transport.close()
 
 
 def receiving(connection: HttpToolsProtocol) -> object | None:
@@ -42,20 +84,19 @@ def give_up(connection: HttpToolsProtocol) -> None:
     connection.transport.close()
 
 
-def _timeout_answer() -> bytes:
-    body = render(
-        408, "receive-deadline", detail="the request did not arrive in time; send it faster or in parts"
-    )
+def _answer(status: int, code: str, detail: str, more: str = "") -> bytes:
+    """A whole response, for where there is no request to answer."""
+    body = render(status, code, detail=detail)
     head = (
-        "HTTP/1.1 408 Request Timeout\r\n"
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
         f"content-type: {MEDIA_TYPE}\r\n"
         f"content-length: {len(body)}\r\n"
-        "connection: close\r\n\r\n"
+        f"{more}connection: close\r\n\r\n"
     )
     return head.encode() + body
 
 
-_TIMEOUT = _timeout_answer()
+_TIMEOUT = _answer(408, "receive-deadline", "the request did not arrive in time; send it faster or in parts")
 
 
 async def sweep(connections: Collection[HttpToolsProtocol], deadline_s: float) -> None:

@@ -1,28 +1,36 @@
-"""Boots one process of a service in its role, and ends it without dropping what it has begun."""
+"""Boots one process of a service in its role, and ends it without dropping what it has begun.
+
+    take the port → wire → run the checks → settle the garbage collector → say `listening`
+    SIGTERM → not ready → drain → no new requests → finish those under way → unwire → exit 0
+
+A second signal does not wait for requests under way. A start that fails says why in one line and exits 1.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import gc
 import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
-from dataclasses import dataclass
-from typing import NoReturn, cast
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import NoReturn, TypeVar, cast
 
-import orjson
 import uvicorn
 from fastapi import FastAPI
+from pydantic import ValidationError
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from libs.auth.errors import AuthNotConfigured, UnreadableKeys
 from libs.logs import configure_logging, get_logger
 from libs.metrics import Metrics, MetricsServer
-from libs.web.health import HealthBoard
-from libs.web.protocol import sweep
+from libs.ports import holder
+from libs.web.health import HealthBoard, Pulse
+from libs.web.protocol import BoundedProtocol, sweep
 from libs.web.settings import Role, WebSettings
 
 Worker = Callable[[asyncio.Event], Awaitable[None]]
@@ -30,6 +38,11 @@ Worker = Callable[[asyncio.Event], Awaitable[None]]
 
 BACKLOG = 2_048
 """Connections the kernel holds for us: a burst of 1,000 must not see a refusal."""
+
+MORE_FOR_WORKERS = timedelta(seconds=5)
+"""A worker that has not ended this long after the last request is cut; its jobs are rescued."""
+
+Settings = TypeVar("Settings", bound=WebSettings)
 
 _log = get_logger("server")
 
@@ -49,14 +62,37 @@ class Program:
     worker: Worker | None = None
 
 
+@dataclass(slots=True)
+class Stop:
+    """What the signals ask for."""
+
+    soon: asyncio.Event = field(default_factory=asyncio.Event)
+    at_once: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def ask(self) -> None:
+        (self.at_once if self.soon.is_set() else self.soon).set()
+
+
+def load(settings: Callable[[], Settings]) -> Settings:
+    """The settings from the environment; a value that is missing or wrong is named in one line, and ends the process."""
+    try:
+        return settings()
+    except ValidationError as error:
+        configure_logging(service="start")
+        faults = (f"{'.'.join(map(str, fault['loc'])).upper()}: {fault['msg']}" for fault in error.errors())
+        _log.error("cannot start", reason="; ".join(faults))
+        sys.exit(1)
+
+
 def serve(program: Program) -> NoReturn:
     """Run until SIGTERM or SIGINT, then exit: 0 after a clean end, 1 when it could not start or a part failed."""
     settings = program.settings
     configure_logging(service=program.name, level=settings.log_level, style=settings.log_format)
     try:
         code = _run(program)
-    except (CannotStart, AuthNotConfigured, UnreadableKeys) as error:
+    except CannotStart as error:
         _log.error("cannot start", reason=str(error))
+        _log.debug("cannot start, in full", exc_info=error)
         code = 1
     sys.stdout.flush()
     sys.exit(code)
@@ -70,8 +106,8 @@ def _run(program: Program) -> int:
 
 
 async def _main(program: Program) -> int:
-    role = program.settings.role
-    if role is Role.worker and program.worker is None:
+    role, worker = program.settings.role, program.worker
+    if role is Role.worker and worker is None:
         raise CannotStart(f"{program.name} has no worker; set KUBERNAUT_ROLE=api")
     stop = _stop_signals()
     async with contextlib.AsyncExitStack() as parts:
@@ -79,71 +115,111 @@ async def _main(program: Program) -> int:
         if role in (Role.api, Role.both):
             tasks.append(await parts.enter_async_context(_api(program, stop)))
         else:
-            parts.enter_context(_metrics(program, None))
-        if program.worker is not None and role in (Role.worker, Role.both):
-            tasks.append(asyncio.create_task(_work(program.worker, stop), name="worker"))
+            pulse = await parts.enter_async_context(Pulse(program.name))
+            side = parts.enter_context(_metrics(program, pulse.report))
+            _log.info("working", url=f"http://{program.settings.host}:{side.port}", pid=os.getpid())
+        if worker is not None and role in (Role.worker, Role.both):
+            tasks.append(asyncio.create_task(_work(worker, stop), name="worker"))
         settle_garbage_collection()
-        return await _until_one_ends(tasks, stop)
+        return await _until_one_ends(tasks, stop, program.settings)
 
 
-async def _until_one_ends(tasks: list[asyncio.Task[int]], stop: asyncio.Event) -> int:
+async def _until_one_ends(tasks: list[asyncio.Task[int]], stop: Stop, settings: WebSettings) -> int:
     """Both roles end together: half a process would look alive and do nothing."""
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    stop.set()
-    codes = await asyncio.gather(*tasks, return_exceptions=True)
-    for code in codes:
-        if isinstance(code, BaseException):
-            _log.error(
-                "a part of this process failed", reason=f"{type(code).__name__}: {code}", exc_info=code
-            )
-    return max((code if isinstance(code, int) else 1 for code in codes), default=0)
+    stop.soon.set()
+    longest = settings.drain + settings.finish_within + MORE_FOR_WORKERS
+    hurried = asyncio.create_task(stop.at_once.wait())
+    together = asyncio.create_task(asyncio.wait(tasks))
+    await asyncio.wait(
+        (together, hurried), timeout=longest.total_seconds(), return_when=asyncio.FIRST_COMPLETED
+    )
+    for task in tasks:
+        if not task.done():
+            _log.warning("cut what did not end in time", part=task.get_name())
+            task.cancel()
+    hurried.cancel()
+    await asyncio.gather(together, hurried, return_exceptions=True)
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    return max(_judge(task, outcome) for task, outcome in zip(tasks, outcomes, strict=True))
 
 
-async def _work(worker: Worker, stop: asyncio.Event) -> int:
-    await worker(stop)
-    return 0
+def _judge(task: asyncio.Task[int], outcome: int | BaseException) -> int:
+    """The exit code of one part; a failure is said, an expected one without its traceback."""
+    if isinstance(outcome, int):
+        return outcome
+    if not isinstance(outcome, asyncio.CancelledError):
+        _log.error(
+            "a part of this process failed", part=task.get_name(), reason=_said(outcome), exc_info=outcome
+        )
+    return 1
+
+
+async def _work(worker: Worker, stop: Stop) -> int:
+    await worker(stop.soon)
+    if stop.soon.is_set():
+        return 0
+    _log.error("the worker ended although nobody asked it to")
+    return 1
 
 
 @contextlib.asynccontextmanager
-async def _api(program: Program, stop: asyncio.Event) -> AsyncIterator[asyncio.Task[int]]:
+async def _api(program: Program, stop: Stop) -> AsyncIterator[asyncio.Task[int]]:
+    """The API as a running task; yielded when it answers and says so."""
     settings = program.settings
-    app = program.create_app()
-    listener = _listen(settings.host, settings.port)
-    with _metrics(program, app.state.board), listener:
-        server = _Server(_config(app, settings))
-        task = asyncio.create_task(_serve(server, listener, app, settings, stop), name="api")
-        try:
-            yield task
-        finally:
-            stop.set()
-            await asyncio.gather(task, return_exceptions=True)
+    with _listening(settings.host, settings.port) as listener:
+        app = program.create_app()
+        async with _started(app):
+            with _metrics(program, _reporter(app.state.board)):
+                server = _Server(_config(app, settings))
+                task = asyncio.create_task(
+                    _serve(server, listener, app.state.board, settings, stop), name="api"
+                )
+                try:
+                    yield task
+                finally:
+                    stop.soon.set()
+                    await asyncio.gather(task, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def _started(app: FastAPI) -> AsyncIterator[None]:
+    """The application's lifespan. What goes wrong before it has begun is a reason not to start."""
+    lifespan = app.router.lifespan_context(app)
+    try:
+        await lifespan.__aenter__()
+    except Exception as error:
+        raise CannotStart(_said(error)) from error
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_exit(lifespan.__aexit__)
+        yield
 
 
 async def _serve(
-    server: _Server, listener: socket.socket, app: FastAPI, settings: WebSettings, stop: asyncio.Event
+    server: _Server, listener: socket.socket, board: HealthBoard, settings: WebSettings, stop: Stop
 ) -> int:
-    """Start the application, say where it listens, and end it in order once asked to."""
+    """Say where it listens, and end it in order once asked to."""
     running = asyncio.create_task(server.serve(sockets=[listener]))
     sweeper = asyncio.create_task(sweep(_connections(server), settings.receive_deadline.total_seconds()))
-    stopping = asyncio.create_task(stop.wait())
-    await _started(server, running)
-    if server.started:
-        host, port = listener.getsockname()[:2]
-        _log.info(
-            "listening", url=f"http://{host}:{port}", docs=f"http://{host}:{port}/docs", pid=os.getpid()
-        )
+    stopping = asyncio.create_task(stop.soon.wait())
+    host, port = listener.getsockname()[:2]
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    _log.info("listening", url=url, docs=f"{url}/docs", pid=os.getpid())
     await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    board: HealthBoard = app.state.board
     if not running.done():
         board.serving = False
         _log.info("stopping", drain_s=settings.drain.total_seconds())
-        await asyncio.sleep(settings.drain.total_seconds())
+        hurried = asyncio.create_task(stop.at_once.wait())
+        await asyncio.wait({hurried}, timeout=settings.drain.total_seconds())
         server.should_exit = True
+        await asyncio.wait({running, hurried}, return_when=asyncio.FIRST_COMPLETED)
+        server.force_exit = hurried.done()
+        hurried.cancel()
     await running
     for task in (sweeper, stopping):
         task.cancel()
     await asyncio.gather(sweeper, stopping, return_exceptions=True)
-    return 0 if server.started and not server.failed else 1
+    return 0
 
 
 def _connections(server: _Server) -> Collection[HttpToolsProtocol]:
@@ -151,18 +227,11 @@ def _connections(server: _Server) -> Collection[HttpToolsProtocol]:
     return cast(Collection[HttpToolsProtocol], server.server_state.connections)
 
 
-async def _started(server: _Server, running: asyncio.Task[None]) -> None:
-    while not server.started and not running.done():  # noqa: ASYNC110 - uvicorn sets a flag, not an event
-        await asyncio.sleep(0.01)
-
-
 class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers: this module decides when to stop."""
-
-    failed = False
+    """uvicorn without its signal handlers, which raise the signal again at the end: this module decides when to stop."""
 
     @contextlib.contextmanager
-    def capture_signals(self):  # type: ignore[no-untyped-def]
+    def capture_signals(self) -> Iterator[None]:
         yield
 
 
@@ -170,14 +239,15 @@ def _config(app: FastAPI, settings: WebSettings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="none",
-        http="httptools",
-        lifespan="on",
+        http=BoundedProtocol,
+        ws="none",  # no route speaks it; an upgrade is answered as plain HTTP
+        lifespan="off",  # `_started` runs it: uvicorn prints a traceback for a start that fails
         access_log=False,
         log_config=None,
         log_level="warning",
         server_header=False,
         date_header=True,
-        proxy_headers=False,
+        proxy_headers=False,  # an address decides about trust (libs.auth), so it is always the socket's own
         backlog=BACKLOG,
         limit_concurrency=settings.max_connections,
         timeout_keep_alive=int(settings.keep_alive.total_seconds()),
@@ -185,40 +255,54 @@ def _config(app: FastAPI, settings: WebSettings) -> uvicorn.Config:
     )
 
 
-def _listen(host: str, port: int) -> socket.socket:
+@contextlib.contextmanager
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
+    """The API's socket. Taken before anything is wired, so that a taken port is known first."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(BACKLOG)
-    except OSError as error:
-        listener.close()
-        raise CannotStart(
-            f"cannot listen on {host}:{port}: {error.strerror}; stop its holder or set another port"
-        ) from error
-    listener.setblocking(False)
-    return listener
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((host, port))
+            listener.listen(BACKLOG)
+        except OSError as error:
+            raise CannotStart(_why_not(host, port, error)) from error
+        listener.setblocking(False)
+        yield listener
 
 
-def _metrics(program: Program, board: HealthBoard | None) -> MetricsServer:
-    def health() -> tuple[int, bytes]:
-        if board is None:
-            return 200, orjson.dumps({"status": "healthy", "service": program.name, "role": "worker"})
-        return 200, board.health().model_dump_json().encode()
+def _why_not(host: str, port: int, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} on {host} is taken by {holder(port)}; stop it, or set another port"
+    return f"cannot listen on {host}:{port}: {error.strerror}"
 
+
+def _metrics(program: Program, health: Callable[[], bytes]) -> MetricsServer:
+    settings = program.settings
     try:
         return MetricsServer(
-            program.metrics, host=program.settings.host, port=program.settings.metrics_port, health=health
+            program.metrics, host=settings.host, port=settings.metrics_port, health=lambda: (200, health())
         )
     except OSError as error:
         raise CannotStart(str(error)) from error
 
 
-def _stop_signals() -> asyncio.Event:
-    stop = asyncio.Event()
+def _reporter(board: HealthBoard) -> Callable[[], bytes]:
+    return lambda: board.health().model_dump_json().encode()
+
+
+def _said(error: BaseException) -> str:
+    text = str(error)
+    return (
+        text
+        if type(error).__module__.startswith(("libs.", "services.")) and text
+        else f"{type(error).__name__}: {text}"
+    )
+
+
+def _stop_signals() -> Stop:
+    stop = Stop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, stop.ask)
     return stop
 
 
