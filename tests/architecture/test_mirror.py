@@ -44,6 +44,38 @@ SEEN_ELSEWHERE: dict[str, tuple[str, str]] = {
         "it joins the parts; what counts is what comes of a directory",
         "tests/integration/context_api/recording/test_load.py",
     ),
+    "services/alerts/adapters/archive.py": (
+        "which rows a page holds is decided by SQL",
+        "tests/integration/alerts/test_reads.py",
+    ),
+    "services/alerts/adapters/intake.py": (
+        "merging batches without losing any is a matter of locks",
+        "tests/integration/alerts/test_drain.py",
+    ),
+    "services/alerts/adapters/episodes.py": (
+        "which episodes are placed, silent or forgotten is decided by SQL",
+        "tests/integration/alerts/test_*.py",
+    ),
+    "services/alerts/adapters/incidents.py": (
+        "that each thing happens once is kept by keys and locks",
+        "tests/integration/alerts/test_incidents.py",
+    ),
+    "services/alerts/adapters/record.py": (
+        "a transaction shows what it is worth when it fails",
+        "tests/integration/alerts/test_*.py",
+    ),
+    "services/alerts/routes/alerts.py": (
+        "each route is one call; what callers may see is decided with the rows",
+        "tests/integration/alerts/test_reads.py",
+    ),
+    "services/alerts/steps/*.py": (
+        "a step reads, asks the domain and writes down; whether that may happen twice only a database shows",
+        "tests/integration/alerts/test_*.py",
+    ),
+    "services/alerts/wiring.py": (
+        "it joins the parts; whether they fit shows when they run",
+        "tests/integration/alerts/test_*.py",
+    ),
     "libs/cache/redis.py": (
         "one suite holds it beside the in-process one; only a Redis shows whether it keeps its word",
         "tests/integration/cache/test_*.py",

@@ -53,7 +53,7 @@ class Processes:
             | ({"DEATHS": str(self.deaths)} if dying else {}),
             stderr=asyncio.subprocess.PIPE,
         )
-        lines = asyncio.Queue()
+        lines: asyncio.Queue[bytes] = asyncio.Queue()
         reading = asyncio.create_task(self._read(process, lines))
         try:
             yield process, lines
