@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import aiosmtplib
 from pydantic import SecretStr
@@ -59,13 +59,10 @@ class SmtpMail:
         try:
             async with asyncio.timeout(self._server.deadline.total_seconds()):
                 await self._hand_in(client, written, message.recipient, stage)
-            # Taken. What goes wrong while saying goodbye changes nothing.
-            with suppress(aiosmtplib.SMTPException, OSError):
-                await client.quit(timeout=GOODBYE_S)
         except (aiosmtplib.SMTPException, OSError) as error:
             raise self._failure(error, stage) from error
         finally:
-            client.close()
+            await _leave(client)
 
     async def close(self) -> None:
         return None
@@ -109,6 +106,18 @@ class SmtpMail:
             return DeliveryFailed(word, type(error).__name__, retry=True, maybe_delivered=stage.content_sent)
         # STARTTLS or AUTH is not offered: a server that is wrongly set up, or somebody in between.
         return DeliveryFailed("smtp-unsupported", _said(str(error)), retry=True)
+
+
+async def _leave(client: aiosmtplib.SMTP) -> None:
+    """Say goodbye where somebody is still listening. What goes wrong with it changes nothing."""
+    transport = cast("asyncio.WriteTransport | None", client.transport)
+    if client.is_connected:
+        with suppress(aiosmtplib.SMTPException, OSError):
+            await client.quit(timeout=GOODBYE_S)
+    client.close()
+    if transport is not None:
+        # Closed only, TLS would wait for the other side's goodbye, which a broken one never says.
+        transport.abort()
 
 
 @dataclass(slots=True)
