@@ -16,6 +16,8 @@ pytestmark = pytest.mark.requirement("API-BR-API-004", "HAPI-043", "HAPI-103")
 CAUGHT_INSIDE: dict[str, str] = {
     "alerts: Refused": "domain/labels.py: becomes the refused alert's own result in the answer",
     "holmesgpt_api: NotNow": "steps/conduct.py: the run is tried again while its time lasts",
+    "notifications: DeliveryFailed": "steps/deliver.py: becomes the attempt's reason and the next try's time",
+    "notifications: IllegalStep": "adapters/dispatch.py: another worker was first, so this one's word is only kept",
     "holmesgpt_api: Impossible": "steps/conduct.py: becomes the reason in the investigation's row",
 }
 """`service: ErrorClass` to where it is caught, and what becomes of it."""

@@ -9,7 +9,7 @@ from libs.contracts.alerts import Environment, Severity
 from services.alerts.domain.judgement import judge
 from services.alerts.settings import AlertsSettings, Settings
 
-pytestmark = pytest.mark.requirement("INT-BR-AP-022", "INT-BR-WH-019")
+pytestmark = pytest.mark.requirement("INT-BR-AP-022@3.1.4", "INT-BR-WH-019")
 
 
 def test_a_bare_number_is_seconds_and_iso_8601_is_understood(monkeypatch):

@@ -12,7 +12,7 @@ from services.alerts import worker
 from services.alerts.settings import AlertsSettings
 from tests.support.source import ROOT
 
-pytestmark = pytest.mark.requirement("INT-BR-WH-007", "INT-BR-AP-024")
+pytestmark = pytest.mark.requirement("INT-BR-WH-007", "INT-BR-AP-024@3.2")
 
 
 def registered():

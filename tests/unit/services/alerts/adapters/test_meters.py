@@ -9,7 +9,7 @@ from libs.metrics import Metrics
 from services.alerts.adapters.meters import Meters
 from services.alerts.domain.episodes import Change, Episode, Event, State
 
-pytestmark = pytest.mark.requirement("INT-BR-AP-025")
+pytestmark = pytest.mark.requirement("INT-BR-AP-025@3.2")
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 
