@@ -27,7 +27,7 @@ Outcome = Literal["succeeded", "retried", "failed", "returned", "rescued", "aban
 # cores). The due time is reckoned by the server's clock, which is also the one that later compares it.
 DEFER_SQL: LiteralString = """
 SELECT (procrastinate_defer_jobs_v1(ARRAY[ROW(
-    %s::varchar, %s::varchar, 0, %s::text, NULL::text, %s::jsonb, now() + %s::interval
+    %s::varchar, %s::varchar, %s::int, %s::text, NULL::text, %s::jsonb, now() + %s::interval
 )]::procrastinate_job_to_defer_v1[]))[1]
 """
 
@@ -55,6 +55,7 @@ class Task:
     function: TaskFunction | None
     retry: Retry
     max_run: timedelta
+    priority: int
 
 
 class Jobs:
@@ -82,6 +83,7 @@ class Jobs:
         *,
         retry: Retry | None = None,
         max_run: timedelta = timedelta(minutes=1),
+        priority: int = 0,
     ) -> None:
         """Register what runs when a job of this name is due. Called once per task, by a function.
 
@@ -92,12 +94,14 @@ class Jobs:
                 idempotency key.
             max_run: a longer run is cancelled and counts as failed. Ten seconds later a job still marked as
                 running has lost its end in an outage, and is put back.
+            priority: of jobs that are due the greatest comes first, then the oldest. For what must not wait
+                behind thousands of others; it counts where the job is deferred.
         """
-        self._add(Task(name, self._queue(queue), function, retry or Retry(), max_run))
+        self._add(Task(name, self._queue(queue), function, retry or Retry(), max_run, priority))
 
-    def declare(self, name: str, queue: str) -> None:
+    def declare(self, name: str, queue: str, *, priority: int = 0) -> None:
         """Make a task known for deferring alone, in a process that will not run it."""
-        self._add(Task(name, self._queue(queue), None, Retry(), timedelta(0)))
+        self._add(Task(name, self._queue(queue), None, Retry(), timedelta(0), priority))
 
     async def defer(
         self,
@@ -142,7 +146,7 @@ class Jobs:
         task = self.tasks.get(name)
         if task is None:
             raise UnknownTask(name)
-        return DEFER_SQL, (task.queue, name, lock, orjson.dumps(args or {}).decode(), in_)
+        return DEFER_SQL, (task.queue, name, task.priority, lock, orjson.dumps(args or {}).decode(), in_)
 
     async def run_worker(self, stop: asyncio.Event) -> None:
         """Run due jobs until `stop` is set; then finish what is running and return.

@@ -27,6 +27,9 @@ from services.alerts.steps.tell import Tell
 
 INGEST, STEPS = "ingest", "steps"
 
+# Before all steps: in a storm thousands of those wait, and what was acknowledged is to be seen in seconds.
+_FIRST = 10
+
 # An acknowledged alert is never given up; a fault that lasts is seen in the logs and in jobs_total.
 _FOR_EVER = Retry(attempts=None, longest=timedelta(minutes=1))
 
@@ -48,7 +51,7 @@ class Watchers:
 
 def declare(jobs: Jobs) -> None:
     """What the API defers and does not run."""
-    jobs.declare(DRAIN, INGEST)
+    jobs.declare(DRAIN, INGEST, priority=_FIRST)
 
 
 def register(jobs: Jobs, record: Record, peers: Peers, settings: AlertsSettings, watchers: Watchers) -> Age:
@@ -57,7 +60,7 @@ def register(jobs: Jobs, record: Record, peers: Peers, settings: AlertsSettings,
     resolver = Resolver(peers.context, settings.context_deadline)
     deadline = settings.peer_deadline
     drain = Drain(record, policy, settings.drain_batch, watchers.changes)
-    jobs.task(DRAIN, INGEST, drain, retry=_FOR_EVER, max_run=timedelta(minutes=2))
+    jobs.task(DRAIN, INGEST, drain, retry=_FOR_EVER, max_run=timedelta(minutes=2), priority=_FIRST)
     steps: dict[str, Callable[..., Awaitable[None]]] = {
         ATTACH: Attach(
             record,

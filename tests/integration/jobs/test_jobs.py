@@ -108,6 +108,23 @@ async def test_rows_and_their_job_can_be_one_statement(queue: Queue):
     assert await queue.states() == {"todo": 1}
 
 
+async def test_a_job_of_greater_priority_comes_before_older_ones(queue: Queue):
+    async def note(name: str) -> None:
+        await queue.record(name)
+
+    queue.jobs.task("step", "work", note)
+    queue.jobs.task("drain", "work", note, priority=10)
+    queue.jobs.settings = queue.jobs.settings.model_copy(update={"worker_concurrency": 1})
+    for n in range(3):
+        await queue.defer("step", name=f"step {n}")
+    await queue.defer("drain", name="drain")
+
+    async with queue.working():
+        await queue.reaches(within=15)
+
+    assert await queue.effects() == ["drain", "step 0", "step 1", "step 2"]
+
+
 def test_the_function_we_call_is_the_one_the_library_itself_calls():
     assert "procrastinate_defer_jobs_v1(" in queries["defer_jobs"]
     assert "procrastinate_retry_job_v2(" in queries["retry_job"]

@@ -29,7 +29,7 @@ def test_the_queue_carries_the_service_s_name_because_channels_ignore_schemas(jo
 
     _, values = jobs.defer_statement("drain", {"a": 1}, lock="l")
 
-    assert values == ("alerts.inbox", "drain", "l", '{"a":1}', None)
+    assert values == ("alerts.inbox", "drain", 0, "l", '{"a":1}', None)
 
 
 def test_a_declared_task_may_be_registered_later_in_either_order(jobs: Jobs):
