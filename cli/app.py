@@ -25,11 +25,10 @@ def run(
     once: Annotated[bool, typer.Option("--once", help="Stop after the report.")] = False,
 ) -> None:
     """Start everything on this machine, play the bundled incident, print the report, keep serving."""
-    from rich.console import Console
-
+    from cli.run.command import console
     from cli.run.command import run as start
 
-    raise typer.Exit(start(once=once, console=Console(highlight=False)))
+    raise typer.Exit(start(once=once, console=console()))
 
 
 @app.command()

@@ -7,8 +7,10 @@ import contextlib
 import fcntl
 import os
 import signal
+import sys
 import time
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
@@ -39,8 +41,17 @@ STORY_WITHIN_S = 30.0
 """What is promised from "services are up" to the report."""
 
 
+PLAIN_WIDTH = 120
+"""Columns where the output is no terminal: a file or a pipe has no width, and 80 breaks every object's name."""
+
+
 class Refused(Exception):
     """`run` cannot start here; the message says what to do."""
+
+
+def console() -> Console:
+    """Standard output for people, as wide as their terminal."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
 
 
 def run(*, once: bool, console: Console) -> int:
@@ -142,12 +153,12 @@ async def _main_job(
         async with httpx.AsyncClient(trust_env=False, timeout=2.0) as http:
             await supervisor.until_ready(lambda process: _is_ready(http, process), deadline_s=READY_WITHIN_S)
         console.print("  services     all ready")
-        began = time.monotonic()
+        began, since = time.monotonic(), datetime.now(UTC)
         story = await _story(stack, keys, console)
     except (StartFailed, StepFailed) as error:
         console.print(f"[bold red]Failed:[/] {escape(str(error))}")
         return 1
-    report.write(console, story)
+    report.write(console, story, since=since)
     console.print(f"\nFrom webhook to notification: {time.monotonic() - began:.1f} s")
     if not once:
         _how_to_go_on(stack, keys, console)
@@ -199,7 +210,7 @@ def _stop_signals() -> asyncio.Event:
 
 
 def _say(console: Console, text: str) -> None:
-    console.print(f"  {time.strftime('%H:%M:%S')}  {escape(text)}", highlight=False)
+    console.print(f"  {time.strftime('%H:%M:%S')}  {escape(text)}", highlight=False, soft_wrap=True)
 
 
 def _how_to_go_on(stack: Sequence[Process], keys: NewKeys, console: Console) -> None:

@@ -18,7 +18,7 @@ from libs.clients.alerts import AlertsClient
 from libs.clients.errors import PeerRefused, PeerUnavailable
 from libs.clients.holmesgpt import HolmesClient
 from libs.clients.notifications import NotificationsClient
-from libs.contracts.alerts import AlertEpisodeDetail, AlertmanagerAlert, AlertmanagerWebhook
+from libs.contracts.alerts import AlertEpisodeDetail, AlertmanagerAlert, AlertmanagerWebhook, TimelineEntry
 from libs.contracts.investigations import Investigation, InvestigationStatus
 from libs.contracts.notifications import Notification
 
@@ -107,13 +107,20 @@ async def _explained(
             episode_id = found
         episode = await alerts.get(episode_id, tenant=TENANT, deadline=CALL)
         for entry in episode.timeline[told:]:
-            say(f"{entry.event}: {entry.detail}" if entry.detail else entry.event)
+            say(_line(entry))
         told = len(episode.timeline)
         if episode.incident and episode.incident.notification_ids:
             return episode
         await asyncio.sleep(PAUSE_S)
     last = episode.timeline[-1].event if episode and episode.timeline else "the alert is not listed yet"
     raise StepFailed("follow the episode", f"nobody was told in time; last: {last}")
+
+
+def _line(entry: TimelineEntry) -> str:
+    decision = entry.decision
+    if decision is not None:
+        return f"{decision.subject}: {decision.outcome}, because {decision.detail or decision.reason}"
+    return f"{entry.event}: {entry.detail}" if entry.detail else entry.event
 
 
 async def _find(alert: AlertmanagerAlert, alerts: AlertsClient) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from rich.console import Console
 from rich.markup import escape
@@ -17,13 +18,19 @@ from libs.contracts.investigations import Investigation
 from libs.contracts.notifications import Notification
 
 SHOWN_EVIDENCE = 6
+SHORT = 160
+"""Characters of a cause that is not the first: enough to recognise it."""
 
 
-def write(console: Console, story: Story) -> None:
-    """Print the report."""
+def write(console: Console, story: Story, *, since: datetime) -> None:
+    """Print the report.
+
+    Args:
+        since: a message delivered after this was printed as it was delivered, and is not repeated.
+    """
     _episode(console, story.episode)
     _causes(console, story.investigation)
-    _notification(console, story.notification)
+    _notification(console, story.notification, since)
 
 
 def _episode(console: Console, episode: AlertEpisodeDetail) -> None:
@@ -60,14 +67,21 @@ def _causes(console: Console, investigation: Investigation) -> None:
         )
     evidence = {item.id: item for item in results.evidence} if results else {}
     for number, cause in enumerate(ranked, start=1):
-        _cause(console, number, cause, evidence)
+        if number == 1:
+            _cause(console, cause, evidence)
+        else:
+            text = cause.text if len(cause.text) <= SHORT else cause.text[:SHORT] + "…"
+            said = (
+                f"{number}. {cause.target}  {cause.reason}, confidence {cause.confidence.value:.2f}: {text}"
+            )
+            console.print(Padding(escape(said), (0, 0, 0, 2)))
     for gap in results.not_looked_at if results else ():
         console.print(f"  not looked at: {escape(gap)}")
 
 
-def _cause(console: Console, number: int, cause: Cause, evidence: Mapping[str, EvidenceItem]) -> None:
+def _cause(console: Console, cause: Cause, evidence: Mapping[str, EvidenceItem]) -> None:
     console.print(
-        f"  {number}. [bold]{escape(str(cause.target))}[/]  {escape(cause.reason)}  confidence {cause.confidence.value:.2f}"
+        f"  1. [bold]{escape(str(cause.target))}[/]  {escape(cause.reason)}  confidence {cause.confidence.value:.2f}"
     )
     console.print(Padding(escape(cause.text), (0, 0, 0, 5)))
     if cause.path:
@@ -84,13 +98,16 @@ def _cited(cause: Cause, evidence: Mapping[str, EvidenceItem]) -> Sequence[Evide
     return [evidence[cited] for cited in cause.evidence_ids if cited in evidence][:SHOWN_EVIDENCE]
 
 
-def _notification(console: Console, notification: Notification) -> None:
+def _notification(console: Console, notification: Notification, since: datetime) -> None:
     console.print(Rule("[bold]Notification[/]", align="left"))
     for delivery in notification.deliveries:
         when = f" at {delivery.sent_at:%Y-%m-%d %H:%M:%S} UTC" if delivery.sent_at else ""
         mark = " (possible duplicate)" if delivery.possible_duplicate else ""
-        console.print(
-            f"  {delivery.channel.value} → {escape(delivery.recipient)}: {delivery.state.value}{when}{mark}"
-        )
-    console.print(Padding(f"[bold]{escape(notification.subject)}[/]", (0, 0, 0, 2)))
-    console.print(Padding(escape(notification.body), (0, 0, 0, 2)))
+        to = f"{delivery.channel.value} → {delivery.recipient}"
+        console.print(f"  {escape(to)}: {delivery.state.value}{when}{mark}")
+    if notification.created_at >= since:
+        console.print("  printed above as it was delivered")
+    else:
+        console.print("  told by an earlier run, and not told again; it said:")
+        console.print(Padding(f"[bold]{escape(notification.subject)}[/]", (0, 0, 0, 2)))
+        console.print(Padding(escape(notification.body), (0, 0, 0, 2)))
