@@ -243,8 +243,8 @@ def _brief(path: str, value: Any) -> str:
     name = path.rpartition("[")[2] if "[" in path else path
     if isinstance(value, str | int | float | bool):
         return cut(value_of(name, text(value)), 160)
-    if isinstance(value, Mapping) and "value" in value and sensitive(text(value.get("name"))):
-        return GONE
+    if isinstance(value, Mapping) and set(value) <= {"name", "value"}:
+        return cut(value_of(text(value.get("name")), text(value.get("value"))), 160)
     try:
         printed = json.dumps(value, sort_keys=True, default=str)
     except (ValueError, RecursionError):

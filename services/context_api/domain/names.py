@@ -28,7 +28,7 @@ _FQDN = re.compile(
     rf"(?<![\w.-])({_LABEL}(?:\.{_LABEL}){{1,3}}\.svc(?:\.{_LABEL}){{0,4}})(?![\w-])", re.ASCII
 )
 _SAID = re.compile(
-    rf"(?:\blookup|\bhost(?:name)?|\bserver(?: at)?|ENOTFOUND|EAI_AGAIN|UnknownHostException:|\bresolve|"
+    rf"(?:\blookup|\bhost(?: ?name)?|\bserver(?: at)?|ENOTFOUND|EAI_AGAIN|UnknownHostException:|\bresolve|"
     rf"\bconnect(?:ing|ion)? to|\bupstream|\bNo address associated with|getaddrinfo)[\s:=]{{0,3}}"
     rf"(?:host(?:name)? |server )?[\"'`(]?({_HOST})[\"'`)]?(?:[:,]? ?(?:port )?(\d{{2,5}}))?(?![\w.-])",
     re.ASCII,
@@ -157,4 +157,4 @@ def resembles(one: str, other: str) -> bool:
         return True
     if abs(len(a) - len(b)) > 3 or min(len(a), len(b)) < 4:
         return False
-    return SequenceMatcher(None, a, b, autojunk=False).ratio() >= 0.84
+    return SequenceMatcher(None, a, b, autojunk=False).ratio() >= 0.8

@@ -1,0 +1,112 @@
+"""Who changed what, when, from what to what."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from services.context_api.domain.changes import (
+    FieldChange,
+    data_changes,
+    field_paths,
+    first_seen_change,
+    last_applied,
+    last_edit,
+    spec_changes,
+)
+from services.context_api.domain.redact import GONE
+from tests.support.kube import applied, config_map, edit, kube, moment, thing
+
+pytestmark = pytest.mark.requirement("API-BR-CAPI-007")
+
+
+def test_the_newest_edit_counts_and_its_paths_are_read():
+    config = config_map("c", edits=[edit(100, "data/a", by="helm"), edit(10, "data/b")])
+
+    found = last_edit(kube(config))
+
+    assert found
+    assert (found.at, found.by, found.paths) == (moment(10), "kubectl-edit", ("data.b",))
+
+
+def test_status_reports_controllers_and_creation_are_no_edits():
+    status = {**edit(5, "status/x"), "subresource": "status"}
+    reported = thing("X", "x", edits=[status, edit(4, "spec/x", by="kube-controller-manager")])
+    created = thing("X", "y", age=60, edits=[edit(60, "spec/x")])
+
+    assert last_edit(kube(reported)) is None
+    assert last_edit(kube(created)) is None
+    assert first_seen_change(kube(created)) == moment(60)
+
+
+def test_paths_name_list_entries_by_their_keys():
+    fields = {"f:spec": {"f:containers": {'k:{"name":"app"}': {".": {}, "f:image": {}}}}, "f:data": {}}
+
+    assert sorted(field_paths(fields)) == ["data", "spec.containers[app].image"]
+    assert list(field_paths({"f:a": {"k:broken": {"f:b": {}}}})) == ["a[broken].b"]
+
+
+def test_changed_lines_of_a_file_are_paired_by_their_setting():
+    before = {"app.conf": "# head\nport = 1\nmode = a\n"}
+    after = {"app.conf": "# head\nmode = a\nport = 2\nextra = x\n"}
+
+    assert data_changes(before, after) == [
+        FieldChange("app.conf", "port = 1", "port = 2"),
+        FieldChange("app.conf", "", "extra = x"),
+    ]
+
+
+def test_changes_are_told_as_before_and_after():
+    changes = data_changes({"a": "1", "b": "2"}, {"a": "3", "c": "4"})
+
+    assert [str(c) for c in changes] == ["a: `1` → `3`", "b: removed `2`", "c: added `4`"]
+    assert str(FieldChange("x", "", "")) == "x changed"
+
+
+def test_specs_are_compared_by_the_names_of_their_entries():
+    old = {"containers": [{"name": "a", "image": "x:1"}, {"name": "b", "image": "y"}], "replicas": 1}
+    new = {
+        "containers": [
+            {"name": "b", "image": "y"},
+            {"name": "a", "image": "x:2", "env": [{"name": "K", "value": "v"}]},
+        ],
+        "replicas": 1,
+    }
+
+    assert {str(c) for c in spec_changes(old, new)} == {
+        "containers[a].image: `x:1` → `x:2`",
+        "containers[a].env[K]: added `v`",
+    }
+
+
+def test_secret_values_are_not_shown():
+    changes = data_changes({"password": "old"}, {"password": "new"}) + spec_changes(
+        {"env": [{"name": "API_TOKEN", "value": "a"}]}, {"env": [{"name": "API_TOKEN", "value": "b"}]}
+    )
+
+    assert all(c.before in ("", GONE) and c.after in ("", GONE) for c in changes)
+
+
+def test_last_applied_is_read_and_junk_is_not():
+    assert last_applied(kube(config_map("c", annotations=applied({"data": {"a": "1"}})))) == {
+        "data": {"a": "1"}
+    }
+    for junk in ("not json", "[1]", "x" * 600_000, json.dumps("s")):
+        assert (
+            last_applied(
+                kube(config_map("c", annotations={"kubectl.kubernetes.io/last-applied-configuration": junk}))
+            )
+            == {}
+        )
+
+
+def test_endless_nesting_ends():
+    deep: dict = {}
+    here = deep
+    for _ in range(200):
+        here["f:a"] = {}
+        here = here["f:a"]
+
+    assert list(field_paths(deep)) == []
+    assert isinstance(spec_changes({"a": deep}, {"a": {}}), list)

@@ -1,0 +1,68 @@
+"""What a container is doing, and which restarts still matter."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.context_api.domain.containers import containers_of, ends_again_and_again, is_live, is_ready
+from tests.support.kube import NOW, ago, container, crashing, ended, kube, pod, running
+
+pytestmark = pytest.mark.requirement("API-BR-CAPI-001")
+
+
+def only(status, **more):
+    return next(containers_of(kube(pod("web-0", statuses=[status], **more))))
+
+
+def test_roles_follow_from_where_a_container_stands_and_its_restart_policy():
+    one = pod(
+        "web-0", spec={"initContainers": [container("prepare"), container("mesh", restartPolicy="Always")]}
+    )
+
+    assert {(c.name, c.role) for c in containers_of(kube(one))} == {
+        ("prepare", "init"),
+        ("mesh", "sidecar"),
+        ("app", "app"),
+    }
+
+
+def test_a_status_without_a_spec_is_still_a_container():
+    one = pod("web-0", statuses=[crashing()])
+    one["spec"] = None
+
+    (found,) = containers_of(kube(one))
+
+    assert (found.name, found.waiting_reason, found.restarts) == ("app", "CrashLoopBackOff", 7)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "restarts", "matters"),
+    [(30, 1, True), (70, 1, False), (70, 24, True), (60 * 20, 24, False), (60 * 4, 8, True)],
+    ids=["within the hour", "once, longer ago", "hourly", "hourly, but not for a day", "every few hours"],
+)
+def test_an_old_ending_matters_only_in_its_own_rhythm(minutes: float, restarts: int, matters: bool):
+    found = only(running(minutes=minutes, restarts=restarts, last=ended(1, minutes=minutes)), age=60 * 24)
+
+    assert ends_again_and_again(found, NOW) is matters
+
+
+@pytest.mark.parametrize(
+    ("change", "live"),
+    [({}, True), ({"phase": "Succeeded"}, False), ({"deletionTimestamp": ago(1)}, False)],
+)
+def test_live_pods_are_those_meant_to_run(change, live: bool):
+    assert is_live(kube(pod("web-0", **change))) is live
+
+
+def test_an_evicted_pod_is_not_live():
+    gone = pod("web-0", phase="Failed")
+    gone["status"]["reason"] = "Evicted"
+
+    assert not is_live(kube(gone))
+
+
+def test_readiness_is_the_condition_and_without_one_the_containers():
+    with_condition, without = pod("a", statuses=[running(ready=False)]), pod("b")
+    without["status"]["conditions"] = None
+
+    assert (is_ready(kube(with_condition)), is_ready(kube(without))) == (False, True)
