@@ -11,7 +11,7 @@ from libs.auth import Authenticator
 from libs.metrics import Metrics
 from libs.web import ServiceInfo, serve
 from libs.web import create_app as build
-from libs.web.server import Program
+from libs.web.server import Program, load
 from services.context_api import wiring
 from services.context_api.routes import context
 from services.context_api.routes.problems import PROBLEMS
@@ -48,6 +48,6 @@ def create_app(
 
 def main() -> NoReturn:
     """One process; this service has no worker."""
-    settings = Settings()
+    settings = load(Settings)
     metrics = Metrics(INFO.name)
     serve(Program(INFO.name, settings, lambda: create_app(settings, metrics=metrics), metrics))

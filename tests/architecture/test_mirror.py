@@ -32,6 +32,14 @@ SEEN_ELSEWHERE: dict[str, tuple[str, str]] = {
         "it joins the parts; whether they fit shows when they run",
         "tests/integration/holmesgpt_api/test_*.py",
     ),
+    "services/context_api/routes/context.py": (
+        "a route is its path, its guard and its answer: all of it only shows over HTTP",
+        "tests/integration/context_api/test_service.py",
+    ),
+    "services/context_api/wiring.py": (
+        "it joins what is tested alone; what counts is the running service",
+        "tests/integration/context_api/test_service.py",
+    ),
     "services/context_api/adapters/recording/files.py": (
         "a directory with links, pipes and odd names is only real on a file system",
         "tests/integration/context_api/recording/test_files.py",

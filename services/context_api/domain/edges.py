@@ -98,6 +98,9 @@ class Needs:
                 yield from self._inside(obj)
             case _:
                 pass
+        if top is not obj and obj.kind == "Pod":
+            yield from self._places(obj)  # what its template needs, its owner needs
+            return
         workloads = self._graph.workloads_of(obj)
         for workload in workloads:
             if workload is not obj and obj.kind not in WORKLOADS:

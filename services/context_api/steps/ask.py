@@ -16,9 +16,9 @@ from libs.contracts.target import Target
 from services.context_api.domain.errors import NotReadable, UnknownCluster, UnknownObject
 from services.context_api.domain.listing import listing
 from services.context_api.domain.ports import EvidenceSource
-from services.context_api.domain.resolve import resolve_in
+from services.context_api.domain.resolve import owner_by_name, resolve_in
 from services.context_api.domain.selector import Selector
-from services.context_api.domain.triage import find_causes, find_findings, locate
+from services.context_api.domain.triage import find_causes, find_findings
 from services.context_api.steps.answers import Answers
 from services.context_api.steps.views import View, Views
 
@@ -144,21 +144,20 @@ def target_of(seen: View, about: About, cluster: str) -> Target:
     Raises:
         UnknownObject: neither is in the evidence.
     """
-    # In this snapshot exactly; else with a kind a person typed, else by what the name tells.
+    # Exactly; else with a kind a person typed in lower case; else by what a pod's name tells of its workload.
     exact = seen.snapshot.get(about.kind, about.namespace, about.name, group=about.group)
-    loose = None if about.group else seen.graph.find(about.kind, about.namespace, about.name)
-    if found := exact or loose:
+    found = exact or seen.graph.find(about.kind, about.namespace, about.name)
+    if found is not None and about.group in (None, found.group):
         return found.target(cluster)
-    asked = Target(
+    if owner_by_name(seen.graph, about.kind, about.namespace, about.name) is None:
+        raise UnknownObject(str(about), hint=f"recorded {seen.snapshot.captured_at:%Y-%m-%d %H:%M:%S} UTC")
+    return Target(
         cluster=cluster,
         api_version=_version(about.group),
         kind=about.kind,
         namespace=about.namespace,
         name=about.name,
     )
-    if locate(seen.graph, asked) is None:
-        raise UnknownObject(str(about), hint=f"recorded {seen.snapshot.captured_at:%Y-%m-%d %H:%M:%S} UTC")
-    return asked
 
 
 def _version(group: str | None) -> str:

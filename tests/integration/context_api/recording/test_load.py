@@ -73,9 +73,7 @@ def test_a_tree_of_yaml_and_json_is_read(tmp_path: Path):
     snapshot = load_recording(tmp_path)
 
     assert names(snapshot) == ["Pod/shop/a", "Node/_cluster/n", "Rocket/_cluster/c", "Pod/shop/b"]
-    assert [str(note) for note in snapshot.not_read] == [
-        "1 file: neither YAML, JSON nor a container's log"
-    ]
+    assert [str(note) for note in snapshot.not_read] == ["1 file: neither YAML, JSON nor a container's log"]
 
 
 def test_a_must_gather_is_read_from_one_directory_above(tmp_path: Path):
@@ -241,7 +239,9 @@ def test_the_same_files_have_the_same_id_and_others_another(tmp_path: Path):
     first = load_recording(write(tmp_path / "a", {"p.json": pod(), "logs/shop/api-0/web.log": "up"})).id
     same = load_recording(write(tmp_path / "b", {"p.json": pod(), "logs/shop/api-0/web.log": "up"})).id
     other_log = load_recording(write(tmp_path / "c", {"p.json": pod(), "logs/shop/api-0/web.log": "down"})).id
-    other_pod = load_recording(write(tmp_path / "d", {"p.json": pod(uid="2"), "logs/shop/api-0/web.log": "up"})).id
+    other_pod = load_recording(
+        write(tmp_path / "d", {"p.json": pod(uid="2"), "logs/shop/api-0/web.log": "up"})
+    ).id
 
     assert first == same
     assert len({first, other_log, other_pod}) == 3

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from services.context_api.routes.inputs import Onset, _about, scope
+
+pytestmark = pytest.mark.requirement("API-BR-SEC-006", "API-BR-CAPI-005")
+
+
+@pytest.mark.parametrize(
+    ("kind", "word", "group"),
+    [
+        ("Pod", "Pod", None),
+        ("Deployment.apps", "Deployment", "apps"),
+        ("Route.route.openshift.io", "Route", "route.openshift.io"),
+    ],
+)
+async def test_a_kind_in_a_path_may_carry_its_group(kind: str, word: str, group: str | None):
+    about = await _about("shop", kind, "api", None)
+
+    assert (about.kind, about.group, about.namespace, about.name) == (word, group, "shop", "api")
+
+
+def test_a_path_without_namespace_says_so():
+    assert scope("_cluster") is None
+    assert scope("shop") == "shop"
+
+
+@pytest.mark.parametrize(
+    "moment", ["1999-12-31T23:59:59Z", "2200-01-01T00:00:01Z", "0001-01-01T00:00:00+10:00", "soon"]
+)
+def test_an_onset_that_cannot_be_is_refused(moment: str):
+    with pytest.raises(ValidationError):
+        TypeAdapter(Onset).validate_python(moment)
+
+
+def test_an_onset_is_utc():
+    assert TypeAdapter(Onset).validate_python("2026-01-01T10:00:00+02:00") == datetime(
+        2026, 1, 1, 8, tzinfo=UTC
+    )
