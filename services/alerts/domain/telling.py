@@ -18,6 +18,8 @@ from services.alerts.domain.priority import most_urgent
 
 ONE_LINER = 200
 """Characters of the cause in a subject: what a telephone shows."""
+LONG = 300
+"""Characters of one alternative or one piece of evidence; all of it is in the API."""
 ALTERNATIVES = 3
 SHOWN = 12
 """Entries of one list in a message; the rest is in the API."""
@@ -187,10 +189,12 @@ def _explanation(view: IncidentView) -> Iterable[str]:
         if results.contributing:
             yield "Also considered:"
             yield from (
-                f"  - {other.target}: {other.reason}, confidence {other.confidence.value:.2f}: {other.text}"
+                f"  - {other.target}: {other.reason}, confidence {other.confidence.value:.2f}: "
+                f"{_line(other.text, LONG)}"
                 for other in results.contributing[:ALTERNATIVES]
             )
-        yield from _list("Evidence:", [f"[{item.id}] {item.summary}" for item in results.evidence])
+        cited = [item for item in results.evidence if cause is None or item.id in cause.evidence_ids]
+        yield from _list("Evidence:", [f"[{item.id}] {_line(item.summary, LONG)}" for item in cited])
         yield from _list("Not looked at:", results.not_looked_at)
     because = f" ({investigation.degraded_reason})" if investigation.degraded_reason else ""
     yield f"Engine: {investigation.engine or 'none'}{because}"

@@ -157,6 +157,34 @@ def test_only_three_alternatives_are_told():
     assert compose(view(found=cause()), EX).body.count("another thing") == 3
 
 
+def test_only_evidence_that_the_cause_cites_is_told_and_all_of_it_when_there_is_none():
+    def told(found, transition):
+        one = view(found=found)
+        assert one.investigation is not None
+        assert one.investigation.results is not None
+        one.investigation.results.evidence.append(
+            EVIDENCE.model_copy(update={"id": "ev-2", "summary": "else"})
+        )
+        return compose(one, transition).body
+
+    assert "ev-1" in told(cause(), EX)
+    assert "ev-2" not in told(cause(), EX)
+    assert "ev-2" in told(None, UN)
+
+
+def test_long_evidence_is_cut_to_a_line():
+    body = compose(view(found=cause("x" * 1_000)), EX).body
+    alternatives = [line for line in body.splitlines() if line.startswith("  - ConfigMap")]
+
+    assert len(alternatives) == 3
+    one = view(found=cause())
+    assert one.investigation is not None
+    assert one.investigation.results is not None
+    one.investigation.results.evidence[0] = EVIDENCE.model_copy(update={"summary": "a\nb" + "y" * 900})
+    (evidence,) = [line for line in compose(one, EX).body.splitlines() if "[ev-1]" in line]
+    assert len(evidence) < 330
+
+
 def test_bodies_of_evidence_stay_out_of_messages():
     assert "must not be in the message" not in compose(view(found=cause()), EX).body
 
