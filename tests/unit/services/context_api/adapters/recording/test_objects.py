@@ -3,6 +3,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from services.context_api.adapters.recording.errors import NotUsable
 from services.context_api.adapters.recording.limits import MIB
@@ -248,3 +250,43 @@ def test_what_is_no_kubernetes_object_is_told_apart():
     assert is_alert({"alerts": [], "version": "4"})
     assert is_alert({"labels": {}, "startsAt": ""})
     assert not is_alert(["alerts"])
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.fixed_dictionaries(
+        {
+            "apiVersion": st.just("v1") | JSON,
+            "kind": st.sampled_from(["Pod", "Secret", "List", "Event"]) | JSON,
+        },
+        optional={
+            "metadata": st.fixed_dictionaries(
+                {"name": st.just("a") | JSON},
+                optional=dict.fromkeys(
+                    ("namespace", "labels", "annotations", "resourceVersion", "uid"), JSON
+                ),
+            )
+            | JSON,
+            **dict.fromkeys(("spec", "status", "data", "stringData", "items"), JSON),
+        },
+    )
+)
+def test_whatever_is_in_a_document_it_is_admitted_or_refused_with_a_word(document: dict[str, Any]):
+    for item in unpack(document):
+        if isinstance(item, dict) and is_kubernetes(item):
+            try:
+                found, raw = admit(item, origin="", object_bytes=MIB)
+            except NotUsable as refused:
+                word = refused.reason
+            else:
+                word = found.object.kind
+                assert better(found, found) is found
+                assert b"\\u0000" not in raw.replace(b"\\\\", b"")
+            assert word
