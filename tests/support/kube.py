@@ -403,11 +403,14 @@ def config_map(
     name: str,
     namespace: str = "shop",
     *,
+    data: Mapping[str, str] | None = None,
     edits: Sequence[Doc] = (),
     annotations: Mapping[str, str] | None = None,
-    **data: str,
+    **more: str,
 ) -> Doc:
-    return thing("ConfigMap", name, namespace, edits=edits, annotations=annotations, data=data)
+    """A ConfigMap; keys that are no Python names go into `data`."""
+    whole = {**(data or {}), **more}
+    return thing("ConfigMap", name, namespace, edits=edits, annotations=annotations, data=whole)
 
 
 def node(

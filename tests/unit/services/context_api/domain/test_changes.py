@@ -41,7 +41,7 @@ def test_status_reports_controllers_and_creation_are_no_edits():
 
 
 def test_paths_name_list_entries_by_their_keys():
-    fields = {"f:spec": {"f:containers": {'k:{"name":"app"}': {".": {}, "f:image": {}}}}, "f:data": {}}
+    fields: dict = {"f:spec": {"f:containers": {'k:{"name":"app"}': {".": {}, "f:image": {}}}}, "f:data": {}}
 
     assert sorted(field_paths(fields)) == ["data", "spec.containers[app].image"]
     assert list(field_paths({"f:a": {"k:broken": {"f:b": {}}}})) == ["a[broken].b"]

@@ -48,7 +48,7 @@ def a_database_and_its_client() -> tuple[list[Doc], list]:
         "shop-data",
         edits=[edit(22, "data/db.conf")],
         annotations=applied({"data": {"db.conf": "port = 5432"}}),
-        **{"db.conf": "port = 54E2"},
+        data={"db.conf": "port = 54E2"},
     )
     api = deployment(
         "api",

@@ -38,7 +38,7 @@ def test_a_row_of_a_mounted_file_is_found_by_the_setting_the_log_quotes():
     (found,) = seen(
         config_value,
         objects,
-        config_map("api-conf", **{"app.ini": "port = 80\nmax_conections = 5\n"}),
+        config_map("api-conf", data={"app.ini": "port = 80\nmax_conections = 5\n"}),
         logs=logs,
     )
 

@@ -29,11 +29,11 @@ MOUNTED = {"volumes": [{"name": "conf", "configMap": {"name": "db-conf"}}]}
 USES = container("db", volumeMounts=[{"name": "conf", "mountPath": "/etc/db"}])
 
 
-def edited_config(minutes: float = 22, **data: str):
+def edited_config(minutes: float = 22, data: dict[str, str] | None = None):
     before = {"db.conf": "max_connections = 100\nport = 5432\n"}
     return config_map(
         "db-conf", "shop-data", edits=[edit(60 * 24, "data/db.conf", by="helm"), edit(minutes, "data/db.conf")],
-        annotations=applied({"data": before}), **(data or {"db.conf": "max_connections = 100O\nport = 5432\n"}),
+        annotations=applied({"data": before}), data=data or {"db.conf": "max_connections = 100O\nport = 5432\n"},
     )  # fmt: skip
 
 
@@ -173,7 +173,7 @@ def test_a_configmap_edit_does_not_explain_a_kill_for_memory_unless_it_bears_on_
     objects = stateful_set("db", containers=[USES], statuses=oom, spec=MOUNTED)
     killed = event(pods_in(objects)[0], "BackOff", "Back-off restarting failed container", first=15)
     harmless, costly = (
-        edited_config(**{"db.conf": "max_connections = 100\nport = 5432\n", **more})
+        edited_config(data={"db.conf": "max_connections = 100\nport = 5432\n", **more})
         for more in ({"banner": "hello"}, {"cache": "64GB"})
     )
 
@@ -184,11 +184,11 @@ def test_a_configmap_edit_does_not_explain_a_kill_for_memory_unless_it_bears_on_
 
 
 def test_the_log_decides_between_an_edit_and_a_rollout_at_the_same_time():
-    uses = {"envFrom": [{"configMapRef": {"name": "api-conf"}}]}
+    all_of_it = [{"configMapRef": {"name": "api-conf"}}]
     objects = deployment(
         "api",
-        before=[container(image="api:1", **uses)],
-        containers=[container(image="api:2", **uses)],
+        before=[container(image="api:1", envFrom=all_of_it)],
+        containers=[container(image="api:2", envFrom=all_of_it)],
         rolled_out=22,
         statuses=[crashing()],
     )

@@ -1,0 +1,38 @@
+"""What nodes have left."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.context_api.domain.capacity import Capacity, requests_of
+from services.context_api.domain.graph import Graph
+from tests.support.kube import container, node, pod, snapshot
+
+pytestmark = pytest.mark.requirement("API-BR-CAPI-006")
+
+
+def asks(cpu: str, **more):
+    return container(resources={"requests": {"cpu": cpu}}, **more)
+
+
+def test_a_pod_asks_for_its_containers_together_or_for_its_largest_init_container():
+    assert requests_of({"containers": [asks("1"), asks("500m")], "initContainers": [asks("1")]}) == {
+        "cpu": 1.5
+    }
+    assert requests_of({"containers": [asks("1")], "initContainers": [asks("4"), asks("3")]}) == {"cpu": 4.0}
+    assert requests_of(None) == {}
+
+
+def test_the_roomiest_open_node_is_found_by_what_its_pods_ask_for():
+    nodes = [node("a", cpu="4"), node("b", cpu="8"), node("closed", cpu="64", unschedulable=True)]
+    pods = [
+        pod("x", containers=[asks("1")], node="a"),
+        pod("y", containers=[asks("6")], node="b"),
+        pod("done", containers=[asks("2")], node="a", phase="Failed"),
+    ]
+
+    assert Capacity(Graph(snapshot(nodes, pods))).roomiest("cpu") == ("a", 3.0, 4.0)
+
+
+def test_without_nodes_nothing_is_known():
+    assert Capacity(Graph(snapshot())).roomiest("cpu") is None

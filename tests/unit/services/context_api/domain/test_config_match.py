@@ -1,0 +1,75 @@
+"""Which setting an error line speaks of."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.context_api.domain.changes import FieldChange
+from services.context_api.domain.config_match import absent_variables, in_config, speaks_of, words_in
+from services.context_api.domain.logs import Line
+from services.context_api.domain.references import Reference
+from tests.support.kube import config_map, kube
+
+pytestmark = pytest.mark.requirement("API-BR-CAPI-007")
+
+FROM = Reference("ConfigMap", "c", "envFrom of container app")
+FILE = Reference("ConfigMap", "c", "volume v at /etc/app", paths=("/etc/app",))
+
+
+def said(*texts: str, weight: int = 2) -> list[Line]:
+    return [Line(text, 1, weight) for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("use", "data", "line", "shown"),
+    [
+        (FROM, {"LOG_LEVEL": "verbos"}, "invalid LOG_LEVEL", "LOG_LEVEL=verbos"),
+        (FROM, {"MODE": "turbo9"}, "unknown mode 'turbo9'", "MODE=turbo9"),
+        (
+            FILE,
+            {"a.conf": "x = 1\nmax_conns = 10O\n"},
+            'invalid value for parameter "max_conns"',
+            "max_conns = 10O",
+        ),
+        (FILE, {"a.conf": "x = 1\n"}, "cannot parse /etc/app/a.conf: line 1", "file /etc/app/a.conf"),
+    ],
+)
+def test_the_setting_is_found_by_name_by_value_or_by_file(use, data, line: str, shown: str):
+    match = in_config(kube(config_map("c", **data)), [use], said(line))
+
+    assert match
+    assert match.shown == shown
+
+
+@pytest.mark.parametrize(
+    ("data", "lines"),
+    [
+        ({"LOG_LEVEL": "info"}, said("ERROR: out of cheese")),
+        ({"LOG_LEVEL": "info"}, said("invalid LOG_LEVEL", weight=1)),
+        ({"a.conf": "# max_conns = 1\n"}, said('unknown option "max_conns"')),
+        ({"a.conf": "max_conns_total = 1\n"}, said('unknown option "max_conns"')),
+        ({}, said("invalid LOG_LEVEL")),
+    ],
+    ids=["another matter", "no error", "commented out", "part of a longer word", "empty"],
+)
+def test_nothing_is_found_by_chance(data, lines):
+    assert (
+        in_config(kube(config_map("c", **data)), [FILE, FROM] if "LOG_LEVEL" not in data else [FROM], lines)
+        is None
+    )
+
+
+def test_common_words_are_not_named():
+    assert set(words_in(said("error in 'config': option \"retries\" of 'server'"))) == {"retries"}
+
+
+def test_variables_that_are_missing_are_told_from_those_that_are_wrong():
+    assert set(absent_variables(said("DATABASE_URL is required", "bad LOG_LEVEL"))) == {"DATABASE_URL"}
+
+
+def test_a_change_is_spoken_of_by_its_new_value_first():
+    change = FieldChange("app.conf", "size = 512MB", "size = 2Gigs")
+
+    assert speaks_of([change], said("file app.conf has errors", "invalid size 2Gigs")) == "invalid size 2Gigs"
+    assert speaks_of([change], said("file app.conf has errors")) == "file app.conf has errors"
+    assert speaks_of([change], said("nothing to see")) == ""

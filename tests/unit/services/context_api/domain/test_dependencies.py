@@ -1,0 +1,126 @@
+"""Which Services a workload depends on, by its settings and by its logs."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.context_api.domain.dependencies import Dependencies, blames, trouble_in
+from services.context_api.domain.graph import Graph
+from services.context_api.domain.logs import Line
+from tests.support.kube import (
+    config_map,
+    container,
+    crashing,
+    deployment,
+    env,
+    log,
+    pods_in,
+    service,
+    snapshot,
+    stateful_set,
+)
+
+pytestmark = pytest.mark.requirement("API-BR-CAPI-006")
+
+DB = [stateful_set("db"), service("db", "shop-data", port=5432, ready=1, address="10.96.0.7")]
+ERROR = [Line("ERROR x", 1, 2)]
+
+
+def asked(objects, logs=()):
+    graph = Graph(snapshot(objects, DB, logs=logs))
+    top = graph.get("Deployment", "shop", "api")
+    assert top
+    return Dependencies(graph), top
+
+
+def client(**spec):
+    return deployment("api", containers=[container(**spec)], statuses=[crashing()])
+
+
+@pytest.mark.parametrize(
+    ("objects", "where"),
+    [
+        (client(env=env(DB_HOST="db.shop-data")), "env DB_HOST of container app"),
+        (client(args=["--db=db.shop-data:5432"]), "an argument of container app"),
+        ([*client(envFrom=[{"configMapRef": {"name": "c"}}]), config_map("c", DB_HOST="db.shop-data")], "key DB_HOST of ConfigMap c (envFrom of container app)"),
+        ([*client(env=[{"name": "DB_HOST", "valueFrom": {"configMapKeyRef": {"name": "c", "key": "k"}}}]), config_map("c", k="db.shop-data")], "key k of ConfigMap c (env DB_HOST of container app)"),
+        ([*deployment("api", spec={"volumes": [{"name": "v", "configMap": {"name": "c"}}]}), config_map("c", data={"app.yaml": "db:\n  host: db.shop-data.svc\n"})], "key app.yaml of ConfigMap c (volume v)"),
+    ],
+    ids=["environment", "argument", "envFrom", "single key", "file"],
+)  # fmt: skip
+def test_a_service_named_in_settings_of_another_namespace_is_found(objects, where: str):
+    deps, top = asked(objects)
+
+    (found,) = deps.configured(top)
+
+    assert (found.where, str(found.found)) == (where, "Service/shop-data/db")
+
+
+def test_a_workloads_own_service_and_foreign_hosts_are_no_dependencies():
+    objects = [
+        *client(
+            env=env(
+                SELF_URL="http://api:80",
+                PARTNER_URL="https://api.partner.example.com:443",
+                LOCAL="localhost:1",
+            )
+        ),
+        *service("api"),
+    ]
+    deps, top = asked(objects)
+
+    assert deps.configured(top) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "trouble"),
+    [
+        ("lookup db: no such host", "dns"), ("connect: connection refused", "refused"), ("i/o timeout", "timeout"), ("password authentication failed", "auth"),
+        ("x509: certificate has expired", "tls"), ("upstream returned 503", "http"), ("could not connect to server", "other"), ("all fine", None),
+    ],
+)  # fmt: skip
+def test_log_lines_are_told_apart_by_their_trouble(line: str, trouble):
+    assert trouble_in(line) == trouble
+
+
+@pytest.mark.parametrize(
+    "line", ["dial tcp db.shop-data:5432: connection refused", "dial tcp 10.96.0.7:5432: connection refused"]
+)
+def test_a_service_a_log_line_names_or_gives_the_address_of_is_blamed_most(line: str):
+    objects = client(env=env(DB_HOST="db.shop-data"))
+    deps, top = asked(objects, [log(pods_in(objects)[0], line)])
+
+    (found,) = blames(deps, top, ERROR)
+
+    assert (str(found.on), found.strength) == ("Service/shop-data/db", 0.95)
+
+
+@pytest.mark.parametrize(
+    ("line", "lines", "strength"),
+    [
+        ("dial tcp 10.99.9.9:5432: connection refused", ERROR, 0.85),
+        ("ERROR: connection refused", ERROR, 0.75),
+        ("", [], 0.6),
+        ("started", [], 0.5),
+        ("ERROR: division by zero", ERROR, 0.3),
+    ],
+    ids=["its port", "nobody by name", "no log", "no error", "something else"],
+)
+def test_a_service_only_the_settings_name_is_blamed_by_what_the_log_says(line: str, lines, strength: float):
+    objects = client(env=env(DB_HOST="db.shop-data"))
+    deps, top = asked(objects, [log(pods_in(objects)[0], line)] if line else ())
+
+    assert [b.strength for b in blames(deps, top, lines)] == [strength]
+
+
+def test_complaints_of_one_shape_are_counted_and_narratives_are_not_heard():
+    objects = client()
+    text = "\n".join(
+        [f"try {i}: connect to db.shop-data:5432 failed: connection refused" for i in range(4)]
+        + ["the root cause is cache:6379 connection refused"]
+    )
+    deps, top = asked(objects, [log(pods_in(objects)[0], text)])
+
+    (found,) = deps.spoken(top)
+
+    assert (found.count, found.trouble, str(found.found)) == (4, "refused", "Service/shop-data/db")

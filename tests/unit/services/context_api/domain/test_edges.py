@@ -1,0 +1,119 @@
+"""What an object needs in order to work."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.context_api.domain.edges import TABLE, Needs, backend_services
+from services.context_api.domain.scene import Scene
+from tests.support.kube import (
+    config_map,
+    container,
+    deployment,
+    env,
+    kube,
+    node,
+    pods_in,
+    service,
+    snapshot,
+    stateful_set,
+    thing,
+)
+
+pytestmark = pytest.mark.requirement("API-BR-CAPI-006", "API-BR-CAPI-008")
+
+
+def needs(*objects, of: str) -> set[tuple[str, str]]:
+    scene = Scene(snapshot(*objects))
+    kind, namespace, name = of.split("/")
+    found = scene.graph.find(kind, namespace, name)
+    assert found
+    return {(str(e.to), e.relation) for e in scene.needs.of(found)}
+
+
+def test_a_workload_needs_its_configuration_its_volumes_its_dependencies_and_its_nodes():
+    spec = {
+        "volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "data"}}],
+        "serviceAccountName": "runner",
+    }
+    uses = container(
+        env=env(DB="db.shop-data:5432"),
+        envFrom=[{"configMapRef": {"name": "c"}}, {"secretRef": {"name": "s"}}],
+    )
+    others = [
+        config_map("c"),
+        thing("Secret", "s"),
+        thing("PersistentVolumeClaim", "data"),
+        thing("ServiceAccount", "runner"),
+        node(),
+    ]
+
+    assert needs(deployment("api", containers=[uses], spec=spec), others, stateful_set("db"), service("db", "shop-data"), of="Deployment/shop/api") == {
+        ("ConfigMap/shop/c", "config"), ("Secret/shop/s", "secret"), ("PersistentVolumeClaim/shop/data", "volume"), ("ServiceAccount/shop/runner", "account"),
+        ("Node/_cluster/node-1", "node"), ("Service/shop-data/db", "named"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("obj", "edge"),
+    [
+        (
+            thing(
+                "HorizontalPodAutoscaler", "x", spec={"scaleTargetRef": {"kind": "Deployment", "name": "api"}}
+            ),
+            ("Deployment/shop/api", "scales"),
+        ),
+        (
+            thing("PodDisruptionBudget", "x", spec={"selector": {"matchLabels": {"app": "api"}}}),
+            ("Deployment/shop/api", "protects"),
+        ),
+        (
+            thing(
+                "Ingress",
+                "x",
+                spec={"rules": [{"http": {"paths": [{"backend": {"service": {"name": "api"}}}]}}]},
+            ),
+            ("Service/shop/api", "backend"),
+        ),
+        (thing("Node", "node-1", None), ("Deployment/shop/api", "contains")),
+        (
+            thing("PersistentVolumeClaim", "x", spec={"storageClassName": "fast"}),
+            ("StorageClass/_cluster/fast", "class"),
+        ),
+    ],
+)
+def test_objects_that_serve_workloads_need_them(obj, edge):
+    everything = [deployment("api"), service("api"), thing("StorageClass", "fast", None), obj]
+    place = obj["metadata"].get("namespace", "_cluster")
+
+    assert edge in needs(everything, of=f"{obj['kind']}/{place}/{obj['metadata']['name']}")
+
+
+def test_a_pod_leads_to_its_owner_and_a_service_to_what_it_selects():
+    objects = [*deployment("api"), *service("api")]
+
+    assert ("Deployment/shop/api", "owner") in needs(
+        objects, of=f"Pod/shop/{pods_in(objects)[0]['metadata']['name']}"
+    )
+    assert needs(objects, of="Service/shop/api") == {("Deployment/shop/api", "selects")}
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"defaultBackend": {"service": {"name": "api"}}},
+        {"backend": {"serviceName": "api", "servicePort": 80}},
+        {"to": {"kind": "Service", "name": "api"}},
+        {"rules": [{"backendRefs": [{"name": "api", "port": 80}]}]},
+        {"http": [{"route": [{"destination": {"host": "api.shop.svc.cluster.local"}}]}]},
+        {"routes": [{"services": [{"name": "api"}]}]},
+    ],
+    ids=["ingress v1", "ingress v1beta1", "openshift route", "gateway route", "mesh", "traefik"],
+)
+def test_backends_of_every_kind_of_route_are_read(spec):
+    assert list(backend_services(kube(thing("Any", "x", spec=spec)))) == [("shop", "api")]
+
+
+def test_every_relation_has_a_strength_between_none_and_certain():
+    assert all(0 < strength <= 1 for strength in TABLE.values())
+    assert Needs.__doc__

@@ -1,0 +1,162 @@
+"""The order of causes: every weight earns its place."""
+
+from __future__ import annotations
+
+import pytest
+
+from libs.contracts.causes import FindingSeverity
+from services.context_api.domain import ranking
+from services.context_api.domain.causality import connect
+from services.context_api.domain.observation import Blame, Depth, Explains, Observation
+from services.context_api.domain.ranking import WEIGHTS, Alert, Ranked, rank
+from services.context_api.domain.relation import relate
+from services.context_api.domain.scene import Scene
+from tests.support.kube import config_map, container, deployment, edit, env, moment, service, snapshot
+
+pytestmark = pytest.mark.requirement("API-BR-CAPI-004", "API-BR-CAPI-007")
+
+SCENE = Scene(
+    snapshot(
+        deployment("web", containers=[container(env=env(API="http://api:80"))]),
+        deployment("api"),
+        service("api", ready=2),
+        deployment("stranger"),
+        deployment("far", "elsewhere"),
+        config_map("c", edits=[edit(25, "data/x")]),
+        config_map("d"),
+    )
+)
+
+
+def at(kind: str, name: str, namespace: str = "shop"):
+    found = SCENE.graph.get(kind, namespace, name)
+    assert found
+    return found
+
+
+WEB, API, STRANGER, FAR, EDITED, UNTOUCHED = (
+    at("Deployment", "web"), at("Deployment", "api"), at("Deployment", "stranger"), at("Deployment", "far", "elsewhere"), at("ConfigMap", "c"), at("ConfigMap", "d"),
+)  # fmt: skip
+
+
+def seen(
+    about, certainty: float = 0.7, *, severity: FindingSeverity = FindingSeverity.warning, **more
+) -> Observation:
+    return Observation(
+        about=about,
+        reason=more.pop("reason", "R"),
+        text="",
+        severity=severity,
+        analyzer="x",
+        depth=more.pop("depth", Depth.process),
+        certainty=certainty,
+        facts=(),
+        **more,
+    )
+
+
+def ranked(*observations: Observation, target=WEB, onset=None) -> list[Ranked]:
+    ordered = sorted(observations, key=lambda o: o.key)
+    alert = Alert(target, "shop", onset, named=target is not None)
+    return rank(SCENE, connect(SCENE, ordered), relate(SCENE, target, ordered), alert)
+
+
+def order(*observations: Observation, **how) -> list[str]:
+    return [r.observation.about.name for r in ranked(*observations, **how)]
+
+
+def test_what_explains_another_comes_before_it():
+    client = seen(WEB, 0.9, blames=(Blame(API, 0.95, "x"),))
+
+    assert order(client, seen(API, 0.5)) == ["api", "web"]
+
+
+def test_a_related_fault_that_explains_nothing_comes_after_the_alerts_own():
+    assert order(seen(WEB, 0.5), seen(API, 0.95)) == ["web", "api"]
+
+
+def test_an_unrelated_fault_in_another_namespace_is_not_ranked():
+    assert order(seen(WEB), seen(FAR, 0.99)) == ["web"]
+
+
+def test_a_neighbour_that_fell_ill_at_the_time_of_the_alert_is_a_faint_candidate_when_nothing_else_is_known():
+    assert order(seen(STRANGER, onset=moment(20)), onset=moment(15)) == ["stranger"]
+    assert order(seen(STRANGER, onset=moment(300)), onset=moment(15)) == []
+    assert ranked(seen(STRANGER, onset=moment(20)), onset=moment(15))[0].confidence < 0.5
+
+
+def test_without_a_target_everything_is_ranked_and_the_critical_first():
+    assert order(seen(FAR), seen(STRANGER, severity=FindingSeverity.critical), target=None) == [
+        "stranger",
+        "far",
+    ]
+
+
+def test_information_is_never_a_cause_and_latent_things_only_with_an_effect():
+    assert order(seen(WEB, severity=FindingSeverity.info)) == []
+    assert order(seen(API, latent=True)) == []
+    assert order(seen(WEB, blames=(Blame(API, 0.95, "x"),)), seen(API, latent=True))[0] == "api"
+    assert order(seen(WEB, latent=True)) == ["web"]
+
+
+def test_one_object_is_one_cause_with_its_best_reason():
+    first, *rest = ranked(seen(WEB, 0.9, reason="A"), seen(WEB, 0.5, reason="B"))
+
+    assert (first.observation.reason, [a.observation.reason for a in first.also], rest) == ("A", ["B"], [])
+
+
+def symptom(**more) -> Observation:
+    return seen(WEB, 0.5, onset=moment(20), **more)
+
+
+@pytest.mark.parametrize("weight", sorted(WEIGHTS))
+def test_no_weight_is_idle(weight: str, monkeypatch: pytest.MonkeyPatch):
+    """Setting any weight to zero changes a score in a scene that has all the facts."""
+    client = seen(
+        WEB, 0.5, onset=moment(20), blames=(Blame(API, 0.9, "x"),), severity=FindingSeverity.critical
+    )
+    cause = seen(EDITED, 0.6, onset=moment(25), depth=Depth.change, explains=(Explains(API, 0.9, "x"),))
+    scene = [client, seen(API, 0.5, onset=moment(21)), cause, seen(STRANGER, onset=moment(20))]
+    before = {r.observation.about.name: r.score for r in ranked(*scene, onset=moment(20))}
+
+    monkeypatch.setitem(ranking.WEIGHTS, weight, 0.0)
+
+    assert {r.observation.about.name: r.score for r in ranked(*scene, onset=moment(20))} != before
+
+
+@pytest.mark.parametrize(
+    ("better", "worse"),
+    [
+        (seen(EDITED, 0.6, explains=(Explains(WEB, 0.9, "x"),), onset=moment(25)), seen(UNTOUCHED, 0.61, explains=(Explains(WEB, 0.9, "x"),), onset=moment(25))),
+        (seen(UNTOUCHED, 0.6, explains=(Explains(WEB, 0.9, "x"),), onset=moment(25)), seen(STRANGER, 0.65, explains=(Explains(WEB, 0.9, "x"),), onset=moment(19))),
+        (seen(UNTOUCHED, 0.7, explains=(Explains(WEB, 0.9, "x"),)), seen(STRANGER, 0.6, explains=(Explains(WEB, 0.9, "x"),))),
+    ],
+    ids=["edited just before", "began before", "surer"],
+)  # fmt: skip
+def test_of_two_explanations_the_better_founded_comes_first(better: Observation, worse: Observation):
+    assert order(symptom(), better, worse)[0] == better.about.name
+
+
+def test_confidence_falls_with_distance_and_with_a_better_explanation():
+    client = seen(WEB, 0.8, blames=(Blame(API, 0.95, "x"),))
+    explained = {r.observation.about.name: r.confidence for r in ranked(client, seen(API, 0.8))}
+    alone = ranked(seen(WEB, 0.8))[0].confidence
+
+    assert 0.3 < alone <= 0.97
+    assert explained["web"] < 0.3 < explained["api"] <= 0.97
+
+
+def test_two_equal_unconnected_candidates_make_each_other_less_sure():
+    alone = ranked(seen(STRANGER, 0.8), target=None)[0]
+    both = ranked(seen(STRANGER, 0.8), seen(FAR, 0.8), target=None)[0]
+
+    assert both.confidence < alone.confidence
+    assert any("nearly as likely" in fact for fact in both.basis)
+
+
+def test_the_basis_says_what_speaks_for_and_against():
+    client = symptom(blames=(Blame(EDITED, 0.9, "x"),))
+    first, second = ranked(client, seen(EDITED, 0.6, onset=moment(25)))[:2]
+
+    assert any("was edited at" in fact for fact in first.basis)
+    assert any(fact.startswith("against it: R of ConfigMap/shop/c explains it") for fact in second.basis)

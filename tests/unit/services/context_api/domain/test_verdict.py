@@ -1,0 +1,114 @@
+"""Nothing wrong, healed, or not enough evidence: told apart."""
+
+from __future__ import annotations
+
+import pytest
+
+from libs.contracts.causes import NoCause
+from libs.contracts.target import Target
+from services.context_api.domain.scene import Scene
+from services.context_api.domain.snapshot import NotRead
+from services.context_api.domain.verdict import not_looked_at, without_cause
+from tests.support.kube import (
+    config_map,
+    deployment,
+    ended,
+    event,
+    log,
+    moment,
+    pods_in,
+    running,
+    service,
+    snapshot,
+)
+
+pytestmark = pytest.mark.requirement("API-BR-CAPI-004", "API-BR-CAPI-009")
+
+API = Target.parse("Deployment/shop/api")
+
+
+def verdict(*objects, target: Target | None = API, onset=None, not_read=()) -> NoCause:
+    scene = Scene(snapshot(*objects, not_read=not_read), onset=onset)
+    about = scene.graph.find(target.kind, target.namespace, target.name) if target else None
+    return without_cause(scene, target, about)
+
+
+@pytest.mark.parametrize(
+    ("objects", "expected"),
+    [
+        ([], NoCause.insufficient),
+        (config_map("c"), NoCause.insufficient),
+        (deployment("api")[:1], NoCause.insufficient),
+        (deployment("api"), NoCause.nothing_wrong),
+        (deployment("api", replicas=0), NoCause.nothing_wrong),
+        (
+            deployment("api", statuses=[running(restarts=1, minutes=20, last=ended(1, minutes=20))]),
+            NoCause.recovered,
+        ),
+        (
+            deployment("api", statuses=[running(restarts=1, minutes=900, last=ended(1, minutes=900))]),
+            NoCause.nothing_wrong,
+        ),
+    ],
+    ids=[
+        "nothing",
+        "not the target",
+        "no pods recorded",
+        "healthy",
+        "scaled down",
+        "restarted lately",
+        "restarted long ago",
+    ],
+)
+def test_the_three_kinds_of_no(objects, expected: NoCause):
+    assert verdict(objects) is expected
+
+
+def test_a_recent_warning_about_the_target_or_its_pods_means_healed():
+    objects = deployment("api")
+
+    assert verdict(objects, event(pods_in(objects)[0], "Unhealthy", "x", last=30)) is NoCause.recovered
+    assert verdict(objects, event(pods_in(objects)[0], "Unhealthy", "x", last=300)) is NoCause.nothing_wrong
+    assert (
+        verdict(objects, event(pods_in(objects)[0], "Pulled", "x", last=30, type_="Normal"))
+        is NoCause.nothing_wrong
+    )
+
+
+def test_pods_replaced_since_the_alert_began_mean_healed():
+    objects = deployment("api", pod_age=60)
+
+    assert verdict(objects, onset=moment(300)) is NoCause.recovered
+    assert verdict(objects, onset=moment(5)) is NoCause.nothing_wrong
+
+
+def test_a_service_is_judged_by_the_pods_behind_it():
+    objects = [
+        deployment("api", statuses=[running(restarts=1, last=ended(1, minutes=20))]),
+        service("api", ready=2),
+    ]
+
+    assert verdict(objects, target=Target.parse("Service/shop/api")) is NoCause.recovered
+
+
+def test_a_broken_recording_without_a_target_is_not_called_healthy():
+    assert verdict(deployment("api"), target=None, not_read=[NotRead("a", "b")]) is NoCause.insufficient
+    assert verdict(deployment("api"), target=None) is NoCause.nothing_wrong
+
+
+def test_what_was_missing_is_named():
+    objects = deployment("api")
+    whole = snapshot(
+        objects,
+        event(objects[0], "X", "y"),
+        logs=[log(pods_in(objects)[0], "x")],
+        not_read=[NotRead("f", "cut")],
+    )
+    about = Scene(whole).graph.get("Deployment", "shop", "api")
+
+    assert not_looked_at(whole, API, about) == ["f: cut"]
+    assert not_looked_at(snapshot(objects), API, about) == ["events: none recorded", "logs: none recorded"]
+    assert not_looked_at(snapshot(), API, None) == [
+        "objects: the recording holds none",
+        "Deployment/shop/api: not in the recording",
+    ]
