@@ -104,6 +104,8 @@ def processes(
         "TRUSTED_NETWORKS": environment.get("TRUSTED_NETWORKS", LOOPBACK),
         "HOST": environment.get("HOST", "127.0.0.1"),
         "LOG_FORMAT": environment.get("LOG_FORMAT", "json"),
+        # The supervisor passes its worker's standard output on to a person.
+        "CONSOLE_JSON": environment.get("CONSOLE_JSON", "false"),
         **{PEER_URLS[name]: f"http://127.0.0.1:{port}" for name, port in ports.items()},
     }
     apis: list[Process] = []

@@ -7,6 +7,8 @@ from datetime import timedelta
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from libs.contracts.base import Duration
+
 
 class RedisSettings(BaseSettings):
     model_config = SettingsConfigDict(use_attribute_docstrings=True)
@@ -15,7 +17,7 @@ class RedisSettings(BaseSettings):
     """`redis://`, `rediss://` or `unix://` URL. Unset: caches and limits live in each process. With several
     replicas of an API, limits then count per replica."""
 
-    redis_timeout: timedelta = timedelta(milliseconds=200)
+    redis_timeout: Duration = timedelta(milliseconds=200)
     """Longest wait for a connection and again for an answer. A healthy Redis answers in 1 ms; a miss after
     0.2 s is cheaper for every caller than a hit after 1 s."""
 
@@ -25,7 +27,7 @@ class RedisSettings(BaseSettings):
     redis_breaker_faults: int = Field(default=3, ge=1)
     """Faults in a row after which Redis is left alone for a while. One may be chance, three are not."""
 
-    redis_breaker_pause: timedelta = timedelta(seconds=1)
+    redis_breaker_pause: Duration = timedelta(seconds=1)
     """How long it is left alone before one call tries again: callers pay for at most one timeout a second."""
 
     cache_max_entries: int = Field(default=10_000, ge=1)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 
 def _in_utc(moment: datetime) -> datetime:
@@ -17,6 +17,19 @@ def _in_utc(moment: datetime) -> datetime:
 
 UtcTime = Annotated[datetime, AfterValidator(_in_utc)]
 """An instant. Naive input is read as UTC; output is always UTC."""
+
+
+def _seconds(value: object) -> object:
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value  # ISO 8601 or HH:MM:SS; pydantic reads those
+    return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_seconds)]
+"""A length of time in a setting: seconds as a bare number (what people write), or ISO 8601 (`PT2.5S`)."""
 
 
 class Contract(BaseModel):

@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from libs.contracts.base import Duration
+
 
 def _words(value: object) -> object:
     """`a,b` or `["a", "b"]`: both are what people write into an environment."""
@@ -62,24 +64,24 @@ class WebSettings(BaseSettings):
     max_body_bytes: int = Field(default=1024 * 1024, ge=1024, le=256 * 1024 * 1024)
     """Bytes of a request body; above it 413. 1 MiB: a webhook of 500 alerts has about 600 KB."""
 
-    receive_deadline: timedelta = timedelta(seconds=10)
+    receive_deadline: Duration = timedelta(seconds=10)
     """From a request's first byte (or a connection's start) to its last. Absolute: a byte a second does not
     extend it. A 1 MiB body needs 1 s on a slow line."""
 
-    keep_alive: timedelta = timedelta(seconds=75)
+    keep_alive: Duration = timedelta(seconds=75)
     """How long an idle connection is kept. Above the 60 s of common load balancers, so that they close first."""
 
     max_connections: int = Field(default=10_000, ge=10)
     """Connections held at once; above it 503. 10,000 idle ones take about 110 MB (measured 2026-11)."""
 
-    drain: timedelta = timedelta(seconds=0)
+    drain: Duration = timedelta(seconds=0)
     """Between "not ready" and "no new requests" on SIGTERM. Set 5 s behind a load balancer that needs to notice."""
 
-    finish_within: timedelta = timedelta(seconds=25)
+    finish_within: Duration = timedelta(seconds=25)
     """For requests under way on SIGTERM; then they are cut. With the drain below Kubernetes' 30 s default grace."""
 
     rate_limit_requests: int = Field(default=6_000, ge=1)
     """Requests of one caller per `RATE_LIMIT_WINDOW`. A page per 10 ms; alert webhooks are never limited."""
 
-    rate_limit_window: timedelta = timedelta(seconds=60)
+    rate_limit_window: Duration = timedelta(seconds=60)
     """Window of `RATE_LIMIT_REQUESTS`."""

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from libs.auth.settings import AuthSettings
 from libs.cache.settings import RedisSettings
 from libs.clients.settings import ContextPeerSettings, HolmesPeerSettings, NotificationsPeerSettings
 from libs.contracts.alerts import Environment, Severity
+from libs.contracts.base import Duration
 from libs.jobs.settings import JobsSettings
 from libs.storage.settings import StorageSettings
 from libs.web.settings import Port, WebSettings
@@ -19,19 +19,6 @@ from services.alerts.domain import severity
 from services.alerts.domain.environment import EnvironmentPolicy, NamespacePattern, Patterns
 from services.alerts.domain.inquiry import InquiryPolicy
 from services.alerts.domain.judgement import Policy
-
-
-def _seconds(value: object) -> object:
-    """A bare number in the environment is seconds; pydantic alone would take ISO 8601 only."""
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
-
-
-Duration = Annotated[timedelta, BeforeValidator(_seconds)]
 
 
 class EnvironmentPattern(BaseModel):

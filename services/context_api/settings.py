@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from libs.auth.settings import AuthSettings
 from libs.cache.settings import RedisSettings
+from libs.contracts.base import Duration
 from libs.web.settings import Port, WebSettings
 from services.context_api.steps.ask import UNNAMED
 
@@ -27,13 +28,13 @@ class EvidenceSettings(BaseSettings):
     """Name of the cluster the evidence is of. With the default, questions about any cluster are answered from it;
     with a name, those about another get 404."""
 
-    answer_timeout: timedelta = Field(
+    answer_timeout: Duration = Field(
         default=timedelta(seconds=10), validation_alias="CONTEXT_ANSWER_TIMEOUT", gt=timedelta(0)
     )
     """Longest wait for one answer, shorter when the caller says so. Causes take 15 ms in 1,000 objects (measured);
     ten seconds are for a full recording on a busy machine."""
 
-    answer_ttl: timedelta = Field(
+    answer_ttl: Duration = Field(
         default=timedelta(minutes=10), validation_alias="CONTEXT_ANSWER_TTL", gt=timedelta(0)
     )
     """How long an answer is kept. A recording does not change, so this only bounds what the cache holds."""

@@ -7,30 +7,17 @@ CORS origins and hosts, listening on every address, a token secret in the enviro
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated
 
-from pydantic import AliasChoices, BeforeValidator, Field
+from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from libs.auth.settings import AuthSettings
 from libs.cache.settings import RedisSettings
 from libs.clients.settings import ContextPeerSettings
+from libs.contracts.base import Duration
 from libs.jobs.settings import JobsSettings
 from libs.storage.settings import StorageSettings
 from libs.web.settings import Port, WebSettings
-
-
-def _seconds(value: object) -> object:
-    """A bare number is seconds, as the architecture document's settings are."""
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value  # an ISO 8601 duration
-    return value
-
-
-Duration = Annotated[timedelta, BeforeValidator(_seconds)]
 
 
 class HolmesSettings(BaseSettings):

@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from libs.auth.settings import AuthSettings
 from libs.cache.settings import RedisSettings
+from libs.contracts.base import Duration
 from libs.contracts.notifications import Channel
 from libs.jobs.settings import JobsSettings
 from libs.storage.settings import StorageSettings
@@ -39,7 +40,7 @@ class ConsoleSettings(BaseSettings):
     console_concurrency: int = Field(default=1, ge=1, le=1)
     """Notifications shown at once. One: two blocks written together would be torn."""
 
-    console_timeout: timedelta = timedelta(seconds=5)
+    console_timeout: Duration = timedelta(seconds=5)
     """Longest wait for standard output to be read."""
 
 
@@ -68,7 +69,7 @@ class EmailSettings(BaseSettings):
     smtp_password_file: Path | None = None
     """File with the password alone (a mounted secret); read at the start."""
 
-    smtp_timeout: timedelta = timedelta(seconds=20)
+    smtp_timeout: Duration = timedelta(seconds=20)
     """For one mail, from the connection to the server's word that it has it. Content scanners take seconds."""
 
     smtp_concurrency: int = Field(default=4, ge=1, le=50)
@@ -113,10 +114,10 @@ class SlackSettings(BaseSettings):
     """Origins a webhook may have, compared exactly. Another one (a proxy, a compatible chat) is added by an
     operator, so that a wrong URL cannot make us call something inside."""
 
-    slack_interval: timedelta = timedelta(seconds=1)
+    slack_interval: Duration = timedelta(seconds=1)
     """Least time between two messages, over all workers. Slack takes about one a second per webhook."""
 
-    slack_timeout: timedelta = timedelta(seconds=10)
+    slack_timeout: Duration = timedelta(seconds=10)
     """For one message. Slack answers in well under a second."""
 
     slack_concurrency: int = Field(default=1, ge=1, le=10)
@@ -139,10 +140,10 @@ class DeliverySettings(BaseSettings):
     delivery_attempts: int = Field(default=5, ge=1, le=50)
     """Calls of a channel for one delivery; then it has failed and waits for a person to send it again."""
 
-    delivery_first_pause: timedelta = Field(default=timedelta(seconds=30), gt=timedelta(0))
+    delivery_first_pause: Duration = Field(default=timedelta(seconds=30), gt=timedelta(0))
     """Between the first failure and the next try; doubled each time. A restart of a mail server takes as long."""
 
-    delivery_longest_pause: timedelta = Field(default=timedelta(seconds=480), gt=timedelta(0))
+    delivery_longest_pause: Duration = Field(default=timedelta(seconds=480), gt=timedelta(0))
     """Where the doubling ends. A channel that asks for longer (`Retry-After`) gets up to an hour."""
 
     delivery_jitter: float = Field(default=0.1, ge=0, le=1)
@@ -152,10 +153,10 @@ class DeliverySettings(BaseSettings):
     """Failures in a row after which a channel is left alone for `CHANNEL_PAUSE`; deliveries then wait and use
     up no tries."""
 
-    channel_pause: timedelta = Field(default=timedelta(seconds=30), gt=timedelta(0))
+    channel_pause: Duration = Field(default=timedelta(seconds=30), gt=timedelta(0))
     """How long a failing channel is left alone (a fifth more or less), before one delivery tries it again."""
 
-    notification_keep: timedelta = timedelta(days=30)
+    notification_keep: Duration = timedelta(days=30)
     """How long ended notifications and the record of their attempts are kept. As long, a fact is not told twice."""
 
     def schedule(self) -> Schedule:
