@@ -6,6 +6,7 @@ import time
 
 import httpx
 import pytest
+import pytest_asyncio
 
 from tests.support.stack import INCIDENT, Stack, running
 
@@ -52,7 +53,7 @@ BODIES = {
 }
 
 
-@pytest.fixture(scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stack(tmp_path_factory):
     state = tmp_path_factory.mktemp("stack")
     async with running(state, environment={"RECEIVE_DEADLINE": str(RECEIVE_DEADLINE_S)}) as started:
