@@ -7,13 +7,14 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from libs.clients import ContextClient, PeerRefused, PeerUnavailable
-from libs.contracts.causes import CausesAnswer
+from libs.contracts.causes import CausesAnswer, NoCause
 from libs.contracts.context import Resolution
 from libs.contracts.target import Target
 from services.holmesgpt_api.domain.errors import Impossible, NotNow
 
 UNAVAILABLE = "context-unavailable"
 REFUSED = "context-refused"
+NOT_FOUND = 404
 
 
 class ContextApi:
@@ -30,7 +31,21 @@ class ContextApi:
         self, target: Target, *, onset: datetime | None, tenant: str, deadline: timedelta
     ) -> CausesAnswer:
         with _in_our_words():
-            return await self._client.causes(target, onset=onset, tenant=tenant, deadline=deadline)
+            try:
+                return await self._client.causes(target, onset=onset, tenant=tenant, deadline=deadline)
+            except PeerRefused as refused:
+                if refused.status != NOT_FOUND:
+                    raise
+                # An alert about an object that is gone, or of another cluster, is no fault of ours: what can be
+                # said about it is that nothing was there to look at.
+                why = refused.problem.detail or refused.problem.title
+                return CausesAnswer(
+                    target=target,
+                    ranked=[],
+                    no_cause=True,
+                    no_cause_reason=NoCause.insufficient,
+                    not_looked_at=[why],
+                )
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from libs.clients import ContextClient
+from libs.contracts.causes import NoCause
 from services.holmesgpt_api.adapters.context import ContextApi
 from services.holmesgpt_api.domain.errors import Impossible, NotNow
 from tests.support.investigations import CHECKOUT, NOW, found
@@ -58,7 +59,7 @@ async def test_garbage_is_no_answer():
     assert "unexpected-answer" in garbage.value.detail
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
+@pytest.mark.parametrize("status", [400, 401, 403, 422])
 async def test_a_refusal_is_final(status: int):
     async with context(
         lambda _: httpx.Response(status, json={"title": "No", "status": status, "code": "no"})
@@ -68,3 +69,17 @@ async def test_a_refusal_is_final(status: int):
 
     assert refused.value.code == "context-refused"
     assert f"HTTP {status}" in refused.value.detail
+
+
+async def test_an_object_that_the_evidence_does_not_hold_is_an_answer_without_a_cause():
+    problem = {
+        "title": "Unknown object",
+        "status": 404,
+        "code": "unknown-object",
+        "detail": "no such Deployment",
+    }
+    async with context(lambda _: httpx.Response(404, json=problem)) as api:
+        answer = await api.causes(CHECKOUT, onset=None, tenant="default", deadline=SECOND)
+
+    assert (answer.no_cause, answer.no_cause_reason) == (True, NoCause.insufficient)
+    assert answer.not_looked_at == ["no such Deployment"]
