@@ -21,7 +21,8 @@ from services.context_api.domain.analyzers import (
     pod_rejected,
     probe_failure,
     pvc_pending,
-    recent_change,
+    recent_edit,
+    recent_rollout,
     rollout_stuck,
     scaled_to_zero,
     service_without_endpoints,
@@ -57,7 +58,8 @@ SYMPTOMS: Sequence[Symptom] = (
 )
 
 EXPLAINERS: Sequence[Explainer] = (
-    recent_change.explain,
+    recent_rollout.explain,
+    recent_edit.explain,
     config_value.explain,
     wrong_address.explain,
     network_policy.explain,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.context_api.domain.analyzers import recent_change
+from services.context_api.domain.analyzers import recent_edit
 from tests.support.kube import (
     applied,
     config_map,
@@ -13,7 +13,6 @@ from tests.support.kube import (
     deployment,
     edit,
     ended,
-    env,
     event,
     log,
     pods_in,
@@ -87,7 +86,7 @@ def test_an_edited_configmap_that_nothing_failing_uses_is_not_mentioned():
     other = edited_config()
     other["metadata"]["name"] = "other-conf"
 
-    assert seen(recent_change, crashing_db(), other) == []
+    assert seen(recent_edit, crashing_db(), other) == []
 
 
 def test_an_edit_while_everything_is_healthy_is_no_cause():
@@ -96,7 +95,7 @@ def test_an_edit_while_everything_is_healthy_is_no_cause():
 
 @pytest.mark.parametrize("minutes", [60 * 5, 3], ids=["hours before", "after the failure began"])
 def test_an_edit_at_another_time_is_no_cause(minutes: float):
-    assert seen(recent_change, crashing_db(), edited_config(minutes)) == []
+    assert seen(recent_edit, crashing_db(), edited_config(minutes)) == []
 
 
 def test_an_edit_of_a_key_the_pods_do_not_use_is_no_cause():
@@ -105,51 +104,7 @@ def test_an_edit_of_a_key_the_pods_do_not_use_is_no_cause():
     )
     config = config_map("db-conf", "shop-data", edits=[edit(22, "data/banner")], port="1", banner="hello")
 
-    assert seen(recent_change, stateful_set("db", containers=[uses], statuses=[crashing("db")]), config) == []
-
-
-def test_a_rollout_whose_new_pods_crash_while_old_ones_run_is_the_cause_with_its_differences():
-    objects = deployment(
-        "api", before=[container(image="api:1", env=env(MODE="fast"))], containers=[container(image="api:2", env=env(MODE="faster"))], rolled_out=22,
-        statuses=[crashing()], old_pods=2, pods=1,
-    )  # fmt: skip
-
-    answer = causes(objects, target="Deployment/shop/api")
-
-    assert first(answer) == ("Deployment/shop/api", "RolloutBeforeOnset")
-    for words in ("`api:1` → `api:2`", "`fast` → `faster`", "revision 2"):
-        assert words in answer.ranked[0].text
-    assert answer.ranked[0].remediation
-    assert answer.ranked[0].remediation.command == "kubectl -n shop rollout undo deployment/api"
-
-
-def test_a_rollout_is_no_cause_when_the_pods_from_before_it_fail_as_well():
-    objects = deployment(
-        "api",
-        before=[container(image="api:1")],
-        containers=[container(image="api:2")],
-        rolled_out=22,
-        statuses=[crashing()],
-        old_pods=1,
-        pods=1,
-    )
-    for one in pods_in(objects):
-        one["status"]["containerStatuses"] = [crashing()]
-        one["status"]["conditions"][1] = {
-            "type": "Ready",
-            "status": "False",
-            "lastTransitionTime": one["metadata"]["creationTimestamp"],
-        }
-
-    assert seen(recent_change, objects) == []
-
-
-def test_a_rollout_that_changed_only_labels_explains_no_crash():
-    objects = deployment(
-        "api", before=[container()], containers=[container()], rolled_out=22, statuses=[crashing()]
-    )
-
-    assert seen(recent_change, objects) == []
+    assert seen(recent_edit, stateful_set("db", containers=[uses], statuses=[crashing("db")]), config) == []
 
 
 def test_a_rotated_secret_explains_refused_credentials_and_shows_no_value():
@@ -177,8 +132,8 @@ def test_a_configmap_edit_does_not_explain_a_kill_for_memory_unless_it_bears_on_
         for more in ({"banner": "hello"}, {"cache": "64GB"})
     )
 
-    assert said(seen(recent_change, objects, killed, harmless)) == []
-    assert said(seen(recent_change, objects, killed, costly)) == [
+    assert said(seen(recent_edit, objects, killed, harmless)) == []
+    assert said(seen(recent_edit, objects, killed, costly)) == [
         ("ConfigMap/shop-data/db-conf", "ConfigChangedBeforeOnset")
     ]
 

@@ -1,0 +1,202 @@
+"""ConfigMaps and Secrets edited just before something that uses them failed.
+
+Sees managedFields times and owners, last-applied configuration and older versions in the recording; which keys the
+failing containers use, whether they were started after the edit, and whether the log names what was changed.
+Says nothing about edits of things that nothing failing uses.
+Cannot see a Secret's values, nor the old value of a field that nobody recorded.
+
+Rests on: kubernetes.io/docs, "Server-Side Apply" (managedFields), "ConfigMaps" (when updates reach pods).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from libs.contracts.causes import FindingSeverity
+from services.context_api.domain import evidence, remedies
+from services.context_api.domain.changes import Edit, FieldChange, data_changes, last_applied, last_edit
+from services.context_api.domain.config_match import in_config, speaks_of
+from services.context_api.domain.containers import containers_of
+from services.context_api.domain.dependencies import trouble_in
+from services.context_api.domain.kube import flat, mapping, pod_spec, text
+from services.context_api.domain.logs import cut
+from services.context_api.domain.observation import Depth, Explains, Observation
+from services.context_api.domain.redact import value_of
+from services.context_api.domain.references import Reference, references
+from services.context_api.domain.scene import Scene
+from services.context_api.domain.snapshot import KubeObject, parse_time
+from services.context_api.domain.trouble import SLACK, Trouble, troubles
+from services.context_api.domain.wording import clock, name_of
+
+NAME = "recent_edit"
+_MEMORY_WORDS = (
+    "mem",
+    "heap",
+    "cache",
+    "buffer",
+    "size",
+    "worker",
+    "thread",
+    "pool",
+    "max",
+    "limit",
+    "concurren",
+    "batch",
+)
+
+
+def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
+    """One observation per edited object that failing pods use."""
+    edited: dict[int, tuple[KubeObject, list[tuple[Trouble, Reference, float, str]]]] = {}
+    for trouble in troubles(scene, seen):
+        for config, use, strength, why in _configs(scene, trouble):
+            edited.setdefault(id(config), (config, []))[1].append((trouble, use, strength, why))
+    for config, uses in edited.values():
+        yield _config_observation(scene, config, uses)
+
+
+def _configs(scene: Scene, trouble: Trouble) -> Iterator[tuple[KubeObject, Reference, float, str]]:
+    """ConfigMaps and Secrets edited just before, of which the failing pods use what was edited."""
+    best: dict[int, tuple[KubeObject, Reference, float, str]] = {}
+    for workload in scene.graph.workloads_of(trouble.top):
+        for use in references(pod_spec(workload)):
+            if use.kind not in ("ConfigMap", "Secret"):
+                continue
+            config = scene.graph.get(use.kind, workload.namespace, use.name)
+            edit = last_edit(config) if config is not None else None
+            if config is None or edit is None or not trouble.recent(scene, edit.at) or not _uses(use, edit):
+                continue
+            strength, why = _config_strength(scene, trouble, config, use, edit)
+            if strength and (id(config) not in best or best[id(config)][2] < strength):
+                best[id(config)] = (config, use, strength, why)
+    yield from best.values()
+
+
+def _uses(use: Reference, edit: Edit) -> bool:
+    """Whether the edit touched data, and (when only one key is used) possibly that key."""
+    data = [p for p in edit.paths if p.startswith(("data", "binaryData", "stringData"))]
+    if not data:
+        return False
+    return use.key is None or any(p in ("data", f"data.{use.key}", f"binaryData.{use.key}") for p in data)
+
+
+def _config_strength(
+    scene: Scene, trouble: Trouble, config: KubeObject, use: Reference, edit: Edit
+) -> tuple[float, str]:
+    deepest = max(o.depth for o in trouble.seen)
+    reasons = {o.analyzer for o in trouble.seen if o.depth is deepest}
+    if reasons <= {"image_pull"}:
+        return (0.8, "it holds the registry's credentials") if use.where == "imagePullSecrets" else (0.0, "")
+    if use.where == "imagePullSecrets" or not _took_effect(scene, trouble.top, use, edit):
+        return 0.0, ""
+    changes = changes_of(scene, config, edit)
+    line = speaks_of(changes, trouble.lines)
+    if not line and config.kind == "ConfigMap":
+        match = in_config(config, [use], trouble.lines)
+        line = match.line if match is not None and match.key in _touched(edit) else ""
+    if line:
+        return 0.95, f"the log names what was changed: `{cut(line, 160)}`"
+    if reasons <= {"oom_kill"}:
+        grows = any(w in str(c).lower() for c in changes for w in _MEMORY_WORDS)
+        return (0.7, "what was changed bears on memory") if grows else (0.0, "")
+    if config.kind == "Secret" and any(trouble_in(x.text) in ("auth", "tls") for x in trouble.lines):
+        return 0.88, "the log complains about credentials"
+    if trouble.points_elsewhere:
+        return 0.36, "though its log complains about something else that fails"
+    return (
+        (0.8, "its containers started with it") if changes else (0.7, "its containers started after the edit")
+    )
+
+
+def _took_effect(scene: Scene, top: KubeObject, use: Reference, edit: Edit) -> bool:
+    """Whether a failing container started after the edit, or reads a mounted volume that follows it."""
+    starts = [
+        moment
+        for pod in scene.graph.pods_of(top)
+        for c in containers_of(pod)
+        for moment in (
+            parse_time(c.last_end.get("startedAt")),
+            c.started_at,
+            parse_time(c.last_end.get("finishedAt")),
+        )
+        if moment is not None
+    ]
+    return use.live or not starts or any(s >= edit.at - SLACK for s in starts)
+
+
+def _touched(edit: Edit) -> set[str]:
+    return {p.partition(".")[2] for p in edit.paths}
+
+
+def changes_of(scene: Scene, config: KubeObject, edit: Edit) -> list[FieldChange]:
+    """Before and after of a ConfigMap's data: an older version, last-applied, at last the edited keys' values."""
+    if config.kind == "Secret":
+        return [FieldChange(key, "", "") for key in sorted(_touched(edit)) if key]
+    data = mapping(config.body.get("data"))
+    older = scene.graph.earlier(config)
+    before = mapping(older[-1].body.get("data")) if older else mapping(last_applied(config).get("data"))
+    if before:
+        changes = data_changes(before, data)
+        if changes:
+            return changes
+    keys = [k for k in sorted(_touched(edit)) if k in data]
+    short = [k for k in keys if "\n" not in text(data.get(k)).strip()]
+    return [FieldChange(k, "", cut(value_of(k, text(data.get(k))), 160) if k in short else "") for k in keys]
+
+
+def _config_observation(
+    scene: Scene, config: KubeObject, uses: list[tuple[Trouble, Reference, float, str]]
+) -> Observation:
+    edit = last_edit(config)
+    at = edit.at if edit is not None else scene.now
+    by = edit.by if edit is not None else "somebody"
+    uses.sort(key=lambda u: (-u[2], u[0].top.name))
+    trouble, use, strength, why = uses[0]
+    changes = changes_of(scene, config, edit) if edit is not None else []
+    shown = "; ".join(("key " + str(c)) for c in changes[:6]) or "what was changed is not recorded"
+    words = (
+        f"{name_of(config)} was edited at {clock(at)} by {by}, {trouble.how_long_before(at)} the first failure of "
+        f"{name_of(trouble.top)}, which uses it ({use.where}): {shown}. Since then: {trouble.told}"
+    )
+    older = scene.graph.earlier(config) or last_applied(config)
+    restart = None if use.live else scene.graph.workloads_of(trouble.top)[0]
+    return Observation(
+        about=config,
+        reason=f"{'Config' if config.kind == 'ConfigMap' else 'Secret'}ChangedBeforeOnset",
+        text=words,
+        severity=FindingSeverity.critical,
+        analyzer=NAME,
+        depth=Depth.change,
+        certainty=min(strength, 0.93),
+        facts=(
+            evidence.change(
+                config,
+                f"{name_of(config)} edited by {by}: {shown}",
+                {
+                    "by": by,
+                    "keys": sorted(flat(config.body.get("data")))[:40],
+                    "changes": [str(c) for c in changes[:20]],
+                },
+                at,
+            ),
+            *(f for o in trouble.seen for f in o.facts[:3]),
+        ),
+        basis=(
+            f"edited {trouble.how_long_before(at)} the first failure",
+            why,
+            "before and after are recorded" if older else "against it: the value before is not recorded",
+        ),
+        onset=at,
+        remediation=remedies.edit(config, _advice(changes, config), restart=restart),
+        explains=tuple(
+            Explains(t.top, s, f"it uses {config.kind} {config.name} ({u.where}); {w}") for t, u, s, w in uses
+        ),
+        latent=True,
+    )
+
+
+def _advice(changes: Sequence[FieldChange], config: KubeObject) -> str:
+    known = [c for c in changes if c.before]
+    if known:
+        return f"Put back what was changed in {config.kind} {config.name}: {'; '.join(f'{c.path}: `{c.before}`' for c in known[:4])}."
+    return f"Check what was changed in {config.kind} {config.name}, and put it back."

@@ -1,0 +1,61 @@
+"""Rollouts just before a failure, and rollouts that only coincide with one."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.context_api.domain.analyzers import recent_rollout
+from tests.support.kube import (
+    container,
+    crashing,
+    deployment,
+    env,
+    pods_in,
+)
+from tests.support.triage import causes, first, seen
+
+pytestmark = pytest.mark.requirement("API-BR-CAPI-004", "API-BR-CAPI-007")
+
+
+def test_a_rollout_whose_new_pods_crash_while_old_ones_run_is_the_cause_with_its_differences():
+    objects = deployment(
+        "api", before=[container(image="api:1", env=env(MODE="fast"))], containers=[container(image="api:2", env=env(MODE="faster"))], rolled_out=22,
+        statuses=[crashing()], old_pods=2, pods=1,
+    )  # fmt: skip
+
+    answer = causes(objects, target="Deployment/shop/api")
+
+    assert first(answer) == ("Deployment/shop/api", "RolloutBeforeOnset")
+    for words in ("`api:1` → `api:2`", "`fast` → `faster`", "revision 2"):
+        assert words in answer.ranked[0].text
+    assert answer.ranked[0].remediation
+    assert answer.ranked[0].remediation.command == "kubectl -n shop rollout undo deployment/api"
+
+
+def test_a_rollout_is_no_cause_when_the_pods_from_before_it_fail_as_well():
+    objects = deployment(
+        "api",
+        before=[container(image="api:1")],
+        containers=[container(image="api:2")],
+        rolled_out=22,
+        statuses=[crashing()],
+        old_pods=1,
+        pods=1,
+    )
+    for one in pods_in(objects):
+        one["status"]["containerStatuses"] = [crashing()]
+        one["status"]["conditions"][1] = {
+            "type": "Ready",
+            "status": "False",
+            "lastTransitionTime": one["metadata"]["creationTimestamp"],
+        }
+
+    assert seen(recent_rollout, objects) == []
+
+
+def test_a_rollout_that_changed_only_labels_explains_no_crash():
+    objects = deployment(
+        "api", before=[container()], containers=[container()], rolled_out=22, statuses=[crashing()]
+    )
+
+    assert seen(recent_rollout, objects) == []
