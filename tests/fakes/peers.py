@@ -130,6 +130,8 @@ class FakeHolmes(FakePeer):
     cause: bool = True
     status: str = "completed"
     refuse: bool = False
+    text: str = "postgres-config was edited just before"
+    """What the cause says."""
     runs: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Investigations by Idempotency-Key: each is one effect."""
     seen: dict[str, int] = field(default_factory=dict)
@@ -174,7 +176,7 @@ class FakeHolmes(FakePeer):
         cause = {
             "target": target,
             "reason": "ConfigChangedBeforeOnset",
-            "text": "postgres-config was edited just before",
+            "text": self.text,
             "severity": "critical",
             "confidence": {"value": 0.86, "basis": ["edited 40 s before"]},
             "evidence_ids": ["ev-1"],

@@ -1,4 +1,4 @@
-"""Backlog: how many deliveries wait to be drained, known without asking per request."""
+"""Backlog: how many deliveries wait to be drained, known without asking per request; and how many cannot be."""
 
 from __future__ import annotations
 
@@ -12,23 +12,28 @@ from libs.logs import get_logger
 from libs.storage import Database, StorageUnavailable
 
 # Bounded: past the high-water mark the exact number changes nothing.
-_COUNT = text("SELECT count(*) FROM (SELECT 1 FROM inbox WHERE refused IS NULL LIMIT :enough) AS waiting")
+_COUNT = text("""
+SELECT (SELECT count(*) FROM (SELECT 1 FROM inbox WHERE refused IS NULL LIMIT :enough) AS waiting),
+       (SELECT count(*) FROM inbox WHERE refused IS NOT NULL)
+""")
 
 
 class Backlog:
     """Counted every second; between counts what is committed is added, so it errs towards full."""
 
     def __init__(
-        self, database: Database, *, high_water: int, every: float, observe: Callable[[int], None]
+        self, database: Database, *, high_water: int, every: float, observe: Callable[[int, int], None]
     ) -> None:
         """Args:
         every: seconds between counts.
-        observe: told each count.
+        observe: told each count: those waiting, those set aside.
         """
         self._database, self._high_water, self._every = database, high_water, every
         self._observe = observe
         self._counted = 0
         self._added = 0
+        self.set_aside = 0
+        """Deliveries that could not be drained and wait for a person."""
         self._log = get_logger("services.alerts.backlog")
 
     def is_full(self) -> bool:
@@ -46,11 +51,10 @@ class Backlog:
                 self._log.warning("backlog-not-counted", reason=type(error).__name__)
             await asyncio.sleep(self._every)
 
-    async def count(self) -> int:
+    async def count(self) -> None:
         # What is committed while we count may be in the count as well; it then counts twice for a second.
         before = self._added
         async with self._database.begin() as connection:
-            counted = int(await connection.scalar(_COUNT, {"enough": 2 * self._high_water}) or 0)
-        self._counted, self._added = counted, self._added - before
-        self._observe(counted)
-        return counted
+            counted, aside = (await connection.execute(_COUNT, {"enough": 2 * self._high_water})).one()
+        self._counted, self._added, self.set_aside = counted, self._added - before, aside
+        self._observe(counted, aside)

@@ -30,6 +30,9 @@ class Meters:
             "alerts_commit_requests", "Requests that shared one commit.", buckets=_COMMIT_ROWS
         ).bind()
         self._inbox = metrics.gauge("alerts_inbox_rows", "Deliveries that wait to be drained.")
+        self._aside = metrics.gauge(
+            "alerts_inbox_set_aside_rows", "Deliveries that could not be drained and wait for a person."
+        )
         self._changes = metrics.counter(
             "alerts_episode_changes_total",
             "What drained alerts changed.",
@@ -52,8 +55,9 @@ class Meters:
         self._commit_rows(rows)
         self._commit_seconds(seconds)
 
-    def inbox(self, rows: int) -> None:
-        self._inbox.set(rows)
+    def inbox(self, waiting: int, set_aside: int) -> None:
+        self._inbox.set(waiting)
+        self._aside.set(set_aside)
 
     def changed(self, changes: Sequence[Change]) -> None:
         for event, number in Counter(change.event.value for change in changes).items():

@@ -21,6 +21,7 @@ from libs.contracts.alerts import Decision
 from libs.jobs import Jobs
 from libs.storage import Database, storage_faults
 from libs.storage.database import driver
+from services.alerts.domain.labels import storable
 
 Parameters = Sequence[Any] | Mapping[str, Any] | None
 
@@ -28,7 +29,8 @@ _NOW = text("SELECT now()")
 
 _NOTE = """
 INSERT INTO timeline (subject, key, at, event, detail, decision)
-SELECT * FROM unnest(%s::text[], %s::text[], %s::timestamptz[], %s::text[], %s::text[], %s::jsonb[])
+SELECT * FROM unnest(
+    %b::text[], %b::text[], %s::timestamptz[], %b::text[], %b::text[], %b::text[]::jsonb[])
 ON CONFLICT (subject, key) DO NOTHING
 """
 
@@ -99,13 +101,14 @@ def _columns(notes: list[Note], now: datetime) -> tuple[list[Any], ...]:
         [note.key for note in notes],
         [now] * len(notes),
         [note.event for note in notes],
-        [note.detail for note in notes],
-        [note.decision.model_dump_json() if note.decision else None for note in notes],
+        [storable(note.detail) for note in notes],
+        [as_json(note.decision.model_dump()) if note.decision else None for note in notes],
     )
 
 
 def as_json(value: object) -> str:
-    return orjson.dumps(value).decode()
+    """JSON that a jsonb column takes."""
+    return orjson.dumps(storable(value)).decode()
 
 
 class Record:

@@ -52,6 +52,19 @@ def unstorable(text: str) -> str | None:
     return None
 
 
+def storable(value: Any) -> Any:
+    """The same with every text made storable: what others say (a log line in a cause) must not stop us."""
+    match value:
+        case str():
+            return value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+        case dict():
+            return {storable(name): storable(inner) for name, inner in value.items()}
+        case list():
+            return [storable(inner) for inner in value]
+        case _:
+            return value
+
+
 def refuse_unstorable(
     labels: Mapping[str, str], annotations: Mapping[str, str], generator_url: str, fingerprint: str
 ) -> None:

@@ -6,6 +6,7 @@ identify an object serve as the key, and the incident is keyed again later.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -22,6 +23,8 @@ IDENTIFYING = (
     *("job_name", "cronjob", "pod", "exported_pod", "exported_service"),
 )
 _WHERE_ONLY = frozenset({"cluster", "namespace", "exported_namespace"})
+
+_LONGEST_KEY = 500
 
 Identity = tuple[tuple[str, str], ...]
 
@@ -76,7 +79,11 @@ def place(labels: Mapping[str, str], answer: Resolution | Unanswered) -> Placeme
 
 
 def label_key(found: Identity) -> str:
-    return "labels:" + ",".join(f"{name}={_escaped(value)}" for name, value in found)
+    """Readable, and short enough to be indexed whatever the labels hold."""
+    key = "labels:" + ",".join(f"{name}={_escaped(value)}" for name, value in found)
+    if len(key) <= _LONGEST_KEY:
+        return key
+    return f"{key[: _LONGEST_KEY // 2]}…{hashlib.sha256(key.encode()).hexdigest()}"
 
 
 def owner_key(owner: Target) -> str:

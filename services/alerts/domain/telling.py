@@ -64,10 +64,13 @@ class IncidentView:
     """Something was told before."""
 
 
-def after_investigation(*, explained: bool, told: Iterable[Transition]) -> tuple[Transition | None, Decision]:
+def after_investigation(
+    *, explained: bool, closed: bool, told: Iterable[Transition]
+) -> tuple[Transition | None, Decision]:
     """What to tell when an investigation has ended.
 
     Args:
+        closed: the incident is over, which is told by itself; a cause is still news then, none is not.
         told: what this attempt has been told as already.
     """
     before = set(told)
@@ -76,15 +79,17 @@ def after_investigation(*, explained: bool, told: Iterable[Transition]) -> tuple
             return None, _decision("nothing", "told-already")
         reason = "later-cause" if Transition.unexplained in before else "cause-found"
         return Transition.explained, _decision("explained", reason)
-    if Transition.unexplained in before:
-        return None, _decision("nothing", "told-already")
+    if closed or Transition.unexplained in before:
+        return None, _decision("nothing", "closed-already" if closed else "told-already")
     return Transition.unexplained, _decision("unexplained", "no-cause-to-be-had")
 
 
-def after_patience(*, ended: bool, told: Iterable[Transition]) -> tuple[Transition | None, Decision]:
+def after_patience(
+    *, ended: bool, closed: bool, told: Iterable[Transition]
+) -> tuple[Transition | None, Decision]:
     """What to tell when people have waited long enough: that something is wrong, without a cause."""
-    if ended or set(told) & {Transition.explained, Transition.unexplained}:
-        return None, _decision("nothing", "told-already")
+    if closed or ended or set(told) & {Transition.explained, Transition.unexplained}:
+        return None, _decision("nothing", "closed-already" if closed else "told-already")
     return Transition.unexplained, _decision("unexplained", "patience-over")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from libs.clients import HolmesClient, PeerRefused, PeerUnavailable
 from libs.contracts.alerts import Decision
@@ -169,7 +170,8 @@ class Patience:
                 return
             ended = inquiry is not None and inquiry.state == "ended"
             told = await incidents.told(work, incident, attempt)
-            transition, decision = after_patience(ended=ended, told=told)
+            closed = about.closed_at is not None
+            transition, decision = after_patience(ended=ended, closed=closed, told=told)
             if transition is not None:
                 await incidents.announce(work, incident, transition, attempt, decision)
 
@@ -193,8 +195,7 @@ async def _end(
     about, inquiry = await _locked(work, incident, attempt)
     if about is None or inquiry is None or inquiry.state != expected:
         return
-    said = investigation.model_dump(mode="json", exclude=_LEFT_OUT) if investigation else None
-    await incidents.end(work, incident, attempt, conclusion, said)
+    await incidents.end(work, incident, attempt, conclusion, _kept(investigation) if investigation else None)
     explained = conclusion.phase is Phase.explained
     decision = Decision(
         subject="cause",
@@ -205,13 +206,21 @@ async def _end(
     event = "explained" if explained else "unexplained"
     work.note(Note(incident, f"ended:{attempt}", event, decision.detail, decision))
     told = await incidents.told(work, incident, attempt)
-    transition, why = after_investigation(explained=explained, told=told)
+    closed = about.closed_at is not None
+    transition, why = after_investigation(explained=explained, closed=closed, told=told)
     if transition is not None:
         await incidents.announce(work, incident, transition, attempt, why)
 
 
-# Kept by the investigation service, and asked for there: the copy here is for telling and showing.
 _LEFT_OUT = {"context_used", "context", "patterns", "strategies", "investigation"}
+
+
+def _kept(investigation: Investigation) -> dict[str, Any]:
+    """For telling and showing. The whole of it, with bodies of evidence, is the investigation service's."""
+    said = investigation.model_dump(mode="json", exclude=_LEFT_OUT)
+    for item in (said.get("results") or {}).get("evidence", ()):
+        item["body"] = {}
+    return said
 
 
 def _compose(about: Incident, spoken: list[episodes.Leading]) -> InvestigationRequest:

@@ -379,6 +379,36 @@ async def test_an_alert_without_any_object_is_investigated_under_its_name(alerts
     assert reason(await alerts.only_episode(), "target") == "no-target-label"
 
 
+async def test_when_it_is_over_before_patience_is_people_are_told_once(alerts):
+    alerts.holmes.down = True
+    await hear(alerts, an_alert(), within=timedelta(seconds=10))
+    await hear(alerts, resolved(), within=timedelta(minutes=5))
+
+    assert alerts.notifications.transitions == ["resolved"]
+
+
+async def test_a_cause_with_text_no_database_holds_is_recorded_all_the_same(alerts):
+    alerts.holmes.text = "log says \x00 and goes on"
+
+    await hear(alerts, an_alert())
+
+    incident = await incident_of(alerts)
+    assert incident.causes[0].text == "log says \ufffd and goes on"
+    assert alerts.notifications.transitions == ["explained"]
+
+
+async def test_labels_too_long_for_any_index_are_followed_to_the_end(alerts):
+    long = {"namespace": "n" * 60_000, "alertname": "a" * 60_000, "pod": "p" * 60_000, "severity": "page"}
+
+    alerts.context.down = True
+    await hear(alerts, {**an_alert(), "labels": long})
+
+    episode = await alerts.only_episode()
+    assert episode.labels == long
+    assert (await incident_of(alerts, episode)).status == "explained"
+    assert len(alerts.notifications.told) == 1
+
+
 # --- every step may happen twice
 
 

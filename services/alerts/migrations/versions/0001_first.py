@@ -37,6 +37,7 @@ _TABLES = (
         refused text
     ) {_QUEUE}
     """,
+    "CREATE INDEX inbox_refused ON inbox (id) WHERE refused IS NOT NULL",
     "COMMENT ON COLUMN inbox.refused IS 'why this row could not be drained; it stays for a person to read'",
     """
     CREATE TABLE series (

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 
@@ -22,16 +23,19 @@ class FakeDatabase:
     async def begin(self):
         yield self
 
-    async def scalar(self, statement, values):
+    async def execute(self, statement, values):
         self.during()
         found = self.counts.pop(0)
         if isinstance(found, Exception):
             raise found
-        return found
+        return SimpleNamespace(one=lambda: (found, 1))
 
 
 def backlog(database, seen=None):
-    return Backlog(database, high_water=10, every=0.0, observe=(seen if seen is not None else []).append)
+    counts = seen if seen is not None else []
+    return Backlog(
+        database, high_water=10, every=0.0, observe=lambda waiting, set_aside: counts.append(waiting)
+    )
 
 
 async def test_it_is_full_from_the_mark_on():
@@ -43,6 +47,7 @@ async def test_it_is_full_from_the_mark_on():
     await one.count()
     assert one.is_full()
     assert seen == [9, 10]
+    assert one.set_aside == 1
 
 
 async def test_what_is_committed_between_counts_is_added():
@@ -72,7 +77,7 @@ async def test_a_failed_count_leaves_the_last_one_standing_and_is_tried_again():
     done = asyncio.Event()
     database = FakeDatabase(10, fault, 3)
 
-    def observe(count):
+    def observe(count, set_aside):
         seen.append(count)
         if count == 3:
             done.set()

@@ -50,7 +50,7 @@ def test_changes_are_counted_by_event():
 
 def test_the_inbox_the_expired_and_the_jobs_are_counted():
     def record(meters):
-        meters.inbox(7)
+        meters.inbox(7, 1)
         meters.expired(2)
         meters.job(JobEnd("tell", "retried", 0.2))
         meters.job(JobEnd("never heard of", "succeeded", 0.2))
@@ -58,6 +58,7 @@ def test_the_inbox_the_expired_and_the_jobs_are_counted():
     said = text(record)
 
     assert "alerts_inbox_rows 7.0" in said
+    assert "alerts_inbox_set_aside_rows 1.0" in said
     assert "alerts_episodes_expired_total 2.0" in said
     assert 'alerts_jobs_total{outcome="retried",task="tell"} 1.0' in said
     assert 'alerts_jobs_total{outcome="succeeded",task="other"} 1.0' in said

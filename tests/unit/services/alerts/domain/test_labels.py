@@ -38,3 +38,9 @@ def test_what_postgresql_cannot_keep_is_named():
 def test_an_alert_that_cannot_be_read_at_all_is_still_diagnosed():
     assert labels.diagnose(b"\xff")[1]
     assert labels.diagnose(b"[" * 100_000)[1]
+
+
+def test_whatever_others_say_is_made_storable():
+    said = {"a\x00": ["b\udc00", {"c": "\x00"}], "n": 7, "ok": "\u0001\U0001f600"}
+
+    assert labels.storable(said) == {"a\ufffd": ["b?", {"c": "\ufffd"}], "n": 7, "ok": "\u0001\U0001f600"}

@@ -87,3 +87,12 @@ def test_the_scraped_objects_own_namespace_counts():
     assert namespace_of({"namespace": "monitoring", "exported_namespace": "shop"}) == "shop"
     assert namespace_of({"namespace": "shop"}) == "shop"
     assert namespace_of({"node": "n1"}) is None
+
+
+def test_a_key_is_short_whatever_the_labels_hold_and_still_tells_them_apart():
+    one, other = ({"namespace": "n" * 60_000, "pod": pod} for pod in "ab")
+
+    keys = {place(labels, Unanswered("x")).key for labels in (one, other)}
+
+    assert len(keys) == 2
+    assert max(map(len, keys)) < 500

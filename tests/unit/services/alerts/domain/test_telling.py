@@ -35,17 +35,23 @@ EX, UN, RE = Transition.explained, Transition.unexplained, Transition.resolved
     ],
 )
 def test_the_end_of_an_investigation_is_told_once(explained, told, expected):
-    transition, decision = after_investigation(explained=explained, told=told)
+    transition, decision = after_investigation(explained=explained, closed=False, told=told)
 
     assert (transition, decision.reason) == expected
 
 
 @pytest.mark.parametrize(
     ("ended", "told", "expected"),
-    [(False, [], UN), (False, [RE], UN), (True, [], None), (False, [UN], None), (False, [EX], None)],
+    [(False, [], UN), (True, [], None), (False, [UN], None), (False, [EX], None)],
 )
 def test_patience_tells_only_those_who_know_nothing_yet(ended, told, expected):
-    assert after_patience(ended=ended, told=told)[0] is expected
+    assert after_patience(ended=ended, closed=False, told=told)[0] is expected
+
+
+def test_when_it_is_over_a_cause_is_still_news_and_the_want_of_one_is_not():
+    assert after_investigation(explained=True, closed=True, told=[])[0] is EX
+    assert after_investigation(explained=False, closed=True, told=[])[0] is None
+    assert after_patience(ended=False, closed=True, told=[])[0] is None
 
 
 def decision(subject, outcome, reason, detail=""):
