@@ -64,9 +64,9 @@ def write(episode: AlertEpisodeDetail, console: Console) -> None:
         _line(console, f"  {_decided(decision)}")
     _line(console, "What happened", "bold")
     for entry in episode.timeline:
-        detail = f": {entry.detail}" if entry.detail else ""
-        decided = f" [{_decided(entry.decision)}]" if entry.decision else ""
-        _line(console, f"  {entry.at:%Y-%m-%d %H:%M:%S}  {entry.event}{detail}{decided}")
+        # A decision says its own detail.
+        said = _decided(entry.decision) if entry.decision else entry.detail
+        _line(console, f"  {entry.at:%Y-%m-%d %H:%M:%S}  {entry.event}{f': {said}' if said else ''}")
     if episode.incident:
         _incident(console, episode.incident)
 

@@ -20,6 +20,8 @@ class Role(StrEnum):
     """`<namespace>/<pod>/logs.txt` of a cluster-info dump: all containers, each between two marker lines."""
     about = "about"
     """`snapshot.yaml`: facts about the recording itself."""
+    prose = "prose"
+    """Written for people about the recording: no evidence, and no gap either."""
     other = "other"
 
 
@@ -34,7 +36,7 @@ class Place:
     previous: bool = False
 
 
-OTHER = Place(Role.other)
+OTHER, PROSE = Place(Role.other), Place(Role.prose)
 _OBJECTS = (".yaml", ".yml", ".json")
 _GATHERED_LOGS = {"current.log": False, "previous.log": True, "previous.insecure.log": True}
 
@@ -48,7 +50,7 @@ def place_of(path: str) -> Place:
     if name == "logs.txt" and len(parts) >= 3:
         return Place(Role.dump_log, namespace=parts[-3], pod=parts[-2])
     if not name.endswith(_OBJECTS):
-        return OTHER
+        return PROSE if name.endswith(".md") else OTHER
     if len(parts) >= 2 and parts[-2] == "metrics" and name.endswith(".json"):
         return Place(Role.metrics)
     if name in ("snapshot.yaml", "snapshot.yml") and len(parts) <= 2:

@@ -75,6 +75,8 @@ class _Recording:
         """Read one file; whatever is wrong with it is noted, and the others are read all the same."""
         place = place_of(found.path)
         self._files += 1
+        if place.role is Role.prose:
+            return
         if place.role is Role.other:
             self.notes.count("files", "neither YAML, JSON nor a container's log")
             return

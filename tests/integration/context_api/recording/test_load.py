@@ -67,6 +67,7 @@ def test_a_tree_of_yaml_and_json_is_read(tmp_path: Path):
             "c.yml.gz": gzip.compress(b"apiVersion: acme.io/v1\nkind: Rocket\nmetadata: {name: c}\n"),
             "alert.json": {"version": "4", "alerts": []},
             "README.md": "about",
+            "picture.png": b"\x89PNG",
         },
     )
 

@@ -48,6 +48,7 @@ def test_a_log_belongs_to_the_container_its_path_names(path: str, place: Place):
         ("audit_logs/kube-apiserver/audit.log.gz", Role.other),
         ("event-filter.html", Role.other),
         ("version", Role.other),
+        ("README.md", Role.prose),
         ("logs.txt", Role.other),
         ("", Role.other),
     ],
