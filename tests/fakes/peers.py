@@ -34,6 +34,8 @@ class FakePeer:
     calls: list[Call] = field(default_factory=list)
     down: bool = False
     """Answers 503 to everything, and does nothing."""
+    locked_out: bool = False
+    """Knows our credential no more."""
     delay_s: float = 0.0
     forgetful: bool = False
     """Does what is asked and then answers 503: the effect took place, the caller cannot know."""
@@ -57,7 +59,7 @@ class FakePeer:
         self.calls.append(call)
         if self.delay_s:
             await asyncio.sleep(self.delay_s)
-        status, document = (503, {}) if self.down else self.answer(call)
+        status, document = self._answer(call)
         if self.forgetful and status < 300:
             status, document = 503, {}
         await send(
@@ -68,6 +70,11 @@ class FakePeer:
             }
         )
         await send({"type": "http.response.body", "body": json.dumps(document).encode()})
+
+    def _answer(self, call: Call) -> Answer:
+        if self.down:
+            return 503, {}
+        return problem(401, "not-authenticated") if self.locked_out else self.answer(call)
 
     @staticmethod
     async def _lifespan(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from libs.contracts.base import is_plausible
 from libs.contracts.investigations import InvestigationRequest
 from libs.contracts.target import Target
 from services.alerts.domain.telling import EpisodeView, leading
@@ -26,6 +27,7 @@ def compose(
         labels, annotations, namespace: those of the leading episode.
     """
     first = leading(episodes)
+    began = min(episode.starts_at for episode in episodes)
     return InvestigationRequest(
         alert_name=first.alertname[:_NAME],
         namespace=namespace if namespace is None or len(namespace) <= _NAMESPACE else None,
@@ -33,7 +35,7 @@ def compose(
         annotations=dict(annotations),
         priority=first.priority.value,
         target=target,
-        starts_at=min(episode.starts_at for episode in episodes),
+        starts_at=began if is_plausible(began) else None,
         context={
             "incident_id": incident_id,
             "alerts": [

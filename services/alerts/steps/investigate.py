@@ -29,6 +29,7 @@ from services.alerts.domain.inquiry import (
 )
 from services.alerts.domain.telling import after_investigation, after_patience, leading
 from services.alerts.steps.attach import INVESTIGATE
+from services.alerts.steps.peers import as_unavailable
 
 FOLLOW = "follow"
 
@@ -58,6 +59,9 @@ class Investigate:
             await self._later(incident, attempt, tries + 1, error)
             return
         except PeerRefused as error:
+            if (unavailable := as_unavailable(error)) is not None:
+                await self._later(incident, attempt, tries + 1, unavailable)
+                return
             why = gave_up("investigation-refused", f"HTTP {error.status} {error.problem.code}")
             async with self.record.begin() as work:
                 await _end(work, incident, attempt, why, None, expected="wanted")
@@ -126,10 +130,13 @@ class Follow:
         except PeerUnavailable as error:
             seen = error
         except PeerRefused as error:
-            why = gave_up("investigation-lost", f"HTTP {error.status} {error.problem.code}")
-            async with self.record.begin() as work:
-                await _end(work, incident, attempt, why, None, expected="running")
-            return
+            unavailable = as_unavailable(error)
+            if unavailable is None:
+                why = gave_up("investigation-lost", f"HTTP {error.status} {error.problem.code}")
+                async with self.record.begin() as work:
+                    await _end(work, incident, attempt, why, None, expected="running")
+                return
+            seen = unavailable
         async with self.record.begin() as work:
             await self._seen(work, incident, attempt, looks, seen)
 

@@ -13,6 +13,7 @@ from services.alerts.adapters.incidents import TELL, Incident
 from services.alerts.adapters.record import Note, Record, Work
 from services.alerts.domain.inquiry import PEER_WAITS, Phase, pause
 from services.alerts.domain.telling import IncidentView, Transition, compose
+from services.alerts.steps.peers import as_unavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,9 @@ class Tell:
             await self._later(incident, transition, round_, tries + 1, error)
             return
         except PeerRefused as error:
+            if (unavailable := as_unavailable(error)) is not None:
+                await self._later(incident, transition, round_, tries + 1, unavailable)
+                return
             why = f"HTTP {error.status} {error.problem.code}"
             await self._end(incident, transition, round_, state="given-up", detail=why)
             return

@@ -317,6 +317,20 @@ async def test_a_message_waits_for_a_notifications_service_that_is_away(alerts):
     assert "notification-waiting" in events(await alerts.only_episode())
 
 
+async def test_a_refused_credential_is_waited_out(alerts):
+    alerts.holmes.locked_out = alerts.notifications.locked_out = True
+    await hear(alerts, an_alert(), within=timedelta(seconds=5))
+    assert "investigation-waiting" in events(await alerts.only_episode())
+    alerts.holmes.locked_out = False
+    await alerts.work_off(within=timedelta(seconds=60))
+    assert "notification-waiting" in events(await alerts.only_episode())
+
+    alerts.notifications.locked_out = False
+    await alerts.work_off(within=timedelta(minutes=5))
+
+    assert alerts.notifications.transitions == ["explained"]
+
+
 async def test_a_message_nobody_takes_is_given_up_and_the_timeline_says_so(alerts):
     alerts.notifications.refuse = True
 
