@@ -32,6 +32,24 @@ Duration = Annotated[timedelta, BeforeValidator(_seconds)]
 """A length of time in a setting: seconds as a bare number (what people write), or ISO 8601 (`PT2.5S`)."""
 
 
+EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+
+
+def is_plausible(moment: datetime) -> bool:
+    """Whether something in a cluster can have happened then; hours before and after it still are times."""
+    return EARLIEST <= moment <= LATEST
+
+
+def _plausible(moment: datetime) -> datetime:
+    if not is_plausible(moment):
+        raise ValueError(f"want a time between {EARLIEST:%Y} and {LATEST:%Y}")
+    return moment
+
+
+PlausibleTime = Annotated[UtcTime, AfterValidator(_plausible)]
+"""An instant at which something in a cluster can have happened."""
+
+
 class Contract(BaseModel):
     """A shape we define. Unknown fields are refused, so that a typing error is not silently ignored."""
 

@@ -14,7 +14,7 @@ class ResolveRequest(Contract):
     """Which object do these alert labels speak of?"""
 
     labels: dict[str, str] = Field(max_length=256)
-    cluster: str | None = None
+    cluster: str | None = Field(default=None, max_length=65_536, description="the alert's own word for it")
 
 
 class Resolution(Contract):

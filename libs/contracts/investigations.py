@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field, field_validator, model_validator
 
 from libs.contracts.alerts import Priority
-from libs.contracts.base import Contract, Foreign, UtcTime
+from libs.contracts.base import Contract, Foreign, PlausibleTime, UtcTime
 from libs.contracts.causes import Cause
 from libs.contracts.evidence import EvidenceItem
 from libs.contracts.target import Target
@@ -27,7 +27,7 @@ class InvestigationRequest(Foreign):
     annotations: dict[str, str] = Field(default_factory=dict, max_length=256)
     priority: str = Field(default="medium", pattern="^(low|medium|high|critical|P[0-3])$")
     target: Target | None = None
-    starts_at: UtcTime | None = Field(default=None, description="onset of the alert, when known")
+    starts_at: PlausibleTime | None = Field(default=None, description="onset of the alert, when known")
     toolsets: list[str] = Field(default_factory=list, max_length=64)
     include_context: bool = True
     include_metrics: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Self
 
 from pydantic import Field, StringConstraints
@@ -21,15 +22,32 @@ Namespace = Annotated[
 
 Kind = Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=r"^[A-Za-z][A-Za-z0-9]*$")]
 
+_CLUSTER = r"^[A-Za-z0-9]([A-Za-z0-9._:/-]*[A-Za-z0-9])?$"
+Cluster = Annotated[str, StringConstraints(min_length=1, max_length=253, pattern=_CLUSTER)]
+"""A cluster's name as operators give it; wide enough for cloud providers' ids."""
+
+ApiVersion = Annotated[
+    str,
+    StringConstraints(
+        min_length=1, max_length=317, pattern=r"^([a-z0-9][a-z0-9.-]*/)?[A-Za-z0-9][A-Za-z0-9]*$"
+    ),
+]
+"""`v1` or `group/version`."""
+
 CLUSTER_SCOPE = "_cluster"
 """Stands in a path where a namespace would, for objects that have none."""
+
+
+def is_cluster_name(text: str) -> bool:
+    """Whether a label's text can name a cluster at all."""
+    return len(text) <= 253 and re.match(_CLUSTER, text) is not None and not text.endswith("\n")
 
 
 class Target(Contract):
     """One Kubernetes object, in one cluster."""
 
-    cluster: str = Field(default="local", max_length=253)
-    api_version: str = Field(default="v1", max_length=253, examples=["v1", "apps/v1"])
+    cluster: Cluster = "local"
+    api_version: ApiVersion = Field(default="v1", examples=["v1", "apps/v1"])
     kind: Kind
     namespace: Namespace | None = None
     name: Name

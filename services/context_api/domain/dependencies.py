@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from services.context_api.domain.containers import is_ready
@@ -51,6 +52,8 @@ _WORDS: dict[Trouble, str] = {
 }
 _TROUBLES = {trouble: re.compile(words, re.IGNORECASE) for trouble, words in _WORDS.items()}
 _LOCAL = frozenset({"localhost", "127.0.0.1", "0.0.0.0"})  # noqa: S104 - read in text, nothing is bound
+
+_DNS_SERVICES = (("kube-system", "kube-dns"), ("kube-system", "coredns"), ("openshift-dns", "dns-default"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +122,12 @@ class Dependencies:
             graph = self._graph
             self._behind[id(found)] = graph.behind(found) if found.kind == "Service" else [graph.top(found)]
         return self._behind[id(found)]
+
+    @cached_property
+    def resolvers(self) -> list[KubeObject]:
+        """The Services of cluster DNS."""
+        found = [self._graph.get("Service", namespace, name) for namespace, name in _DNS_SERVICES]
+        return [s for s in found if s is not None]
 
     # -- settings --------------------------------------------------------------------------------
 
@@ -230,6 +239,9 @@ def blames(deps: Dependencies, top: KubeObject, lines: list[Line]) -> tuple[Blam
                 0.7 if said.trouble == "auth" else 0.95,
                 f"its log names {said.host.name}: `{cut(said.line, 160)}`",
             )
+    if any(said.trouble == "dns" for said in spoken):
+        for resolver in deps.resolvers:
+            add(resolver, 0.85, "its log cannot look up names")
     heard_ports = {s.host.port for s in spoken if s.host is not None and s.found is None and s.host.port}
     nameless = any(s.found is None for s in spoken)
     for mention in deps.configured(top):

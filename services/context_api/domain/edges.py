@@ -11,7 +11,17 @@ from dataclasses import dataclass
 
 from services.context_api.domain.dependencies import Dependencies
 from services.context_api.domain.graph import Graph
-from services.context_api.domain.kube import WORKLOADS, at, entries, flat, mapping, pod_spec, selects, text
+from services.context_api.domain.kube import (
+    WORKLOADS,
+    at,
+    entries,
+    flat,
+    mapping,
+    number,
+    pod_spec,
+    selects,
+    text,
+)
 from services.context_api.domain.references import references
 from services.context_api.domain.snapshot import Body, KubeObject
 
@@ -147,8 +157,8 @@ class Needs:
                         yield Edge(claim, "volume", f"pod {pod.name} uses it ({reference.where})")
 
     def _backends(self, obj: KubeObject) -> Iterator[Edge]:
-        for namespace, name in backend_services(obj):
-            service = self._graph.get("Service", namespace, name)
+        for backend in backends(obj):
+            service = self._graph.get("Service", backend.namespace, backend.service)
             if service is not None:
                 yield Edge(service, "backend", f"{obj.kind} {obj.name} sends traffic to it")
         for tls in entries(obj.spec.get("tls")):
@@ -192,21 +202,43 @@ class Needs:
                 yield Edge(other, "contains", f"it lies in namespace {obj.name}")
 
 
-def backend_services(obj: KubeObject) -> Iterator[tuple[str | None, str]]:
-    """(namespace, name) of the Services an Ingress, Route or HTTPRoute sends traffic to."""
-    spec = obj.spec
-    for backend in _raw_backends(spec):
-        name = (
-            text(at(backend, "service", "name"))
-            or text(backend.get("serviceName"))
-            or text(backend.get("name"))
-        )
-        host = text(at(backend, "destination", "host"))
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """Where a route sends traffic."""
+
+    namespace: str | None
+    service: str
+    port: int | str
+    """By number or name; 0 when the route names none."""
+
+
+def backends(obj: KubeObject) -> Iterator[Backend]:
+    """The Services an Ingress, Route, HTTPRoute or VirtualService sends traffic to."""
+    for raw in _raw_backends(obj.spec):
+        service = mapping(raw.get("service"))
+        destination = mapping(raw.get("destination"))
+        host = text(destination.get("host"))
         if host:
             labels = host.split(".")
-            yield (labels[1] if len(labels) > 1 else obj.namespace), labels[0]
-        elif name and text(backend.get("kind") or "Service") == "Service":
-            yield text(backend.get("namespace")) or obj.namespace, name
+            yield Backend(
+                labels[1] if len(labels) > 1 else obj.namespace,
+                labels[0],
+                number(at(destination, "port", "number")),
+            )
+            continue
+        name = text(service.get("name")) or text(raw.get("serviceName")) or text(raw.get("name"))
+        if name and text(raw.get("kind") or "Service") == "Service":
+            port = (
+                at(service, "port", "number")
+                or at(service, "port", "name")
+                or raw.get("servicePort")
+                or raw.get("port")
+            )
+            if obj.kind == "Route":
+                port = at(obj.spec, "port", "targetPort")
+            yield Backend(
+                text(raw.get("namespace")) or obj.namespace, name, port if isinstance(port, int | str) else 0
+            )
 
 
 def _raw_backends(spec: Body) -> Iterator[Body]:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import Depends, Path, Query, Request
-from pydantic import AfterValidator
 
 from libs.auth.guards import require_permission
 from libs.auth.permissions import Permission
 from libs.auth.principal import Principal
-from libs.contracts.base import UtcTime
+from libs.contracts.base import PlausibleTime
 from libs.contracts.problem import Problem
-from libs.contracts.target import CLUSTER_SCOPE
+from libs.contracts.target import CLUSTER_SCOPE, Cluster
 from services.context_api.steps.ask import About, Desk
 
 Caller = Annotated[Principal, Depends(require_permission(Permission.view_context))]
@@ -43,31 +41,17 @@ Resource = Annotated[
         description="a kind in any of kubectl's spellings (`pods`, `deploy`), or an object's name",
     ),
 ]
-Cluster = Annotated[
-    str | None, Query(max_length=253, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._:/-]*[A-Za-z0-9])?$")
-]
+ClusterName = Annotated[Cluster | None, Query()]
 Labels = Annotated[
     str, Query(max_length=4096, description="`key=value,key2=value2`; also `!=`, `key`, `!key`")
 ]
 
-EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
-
-
-def _plausible(moment: datetime | None) -> datetime | None:
-    """Hours before and after an onset are looked at, and there are none before year 1."""
-    if moment is not None and not EARLIEST <= moment <= LATEST:
-        raise ValueError(f"want a time between {EARLIEST:%Y} and {LATEST:%Y}")
-    return moment
-
-
 Onset = Annotated[
-    UtcTime | None,
-    AfterValidator(_plausible),
-    Query(description="when the alert began; narrows what counts as recent"),
+    PlausibleTime | None, Query(description="when the alert began; narrows what counts as recent")
 ]
 
 
-async def _about(namespace: Namespace, kind: Kind, name: Name, cluster: Cluster = None) -> About:
+async def _about(namespace: Namespace, kind: Kind, name: Name, cluster: ClusterName = None) -> About:
     word, _, group = kind.partition(".")
     return About(word, group or None, scope(namespace), name, cluster)
 

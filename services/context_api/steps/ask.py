@@ -12,7 +12,7 @@ from libs.auth.principal import Principal
 from libs.cache import key as joined
 from libs.contracts.causes import CausesAnswer, FindingsAnswer
 from libs.contracts.context import Resolution
-from libs.contracts.target import Target
+from libs.contracts.target import Target, is_cluster_name
 from services.context_api.domain.errors import NotReadable, UnknownCluster, UnknownObject
 from services.context_api.domain.listing import listing
 from services.context_api.domain.ports import EvidenceSource
@@ -125,6 +125,8 @@ class Desk:
         return await self._view(caller, cluster, limit)
 
     async def _view(self, caller: Principal, cluster: str | None, limit: timedelta) -> View:
+        if cluster is not None and not is_cluster_name(cluster):
+            raise UnknownCluster("a cluster with an impossible name", self._cluster)
         # An evidence source nobody named speaks for whatever cluster is asked about.
         if cluster is not None and cluster != self._cluster and self._cluster != UNNAMED:
             raise UnknownCluster(cluster, self._cluster)

@@ -23,9 +23,17 @@ class ContextApi:
 
     async def resolve(self, labels: Mapping[str, str], *, tenant: str, deadline: timedelta) -> Resolution:
         with _in_our_words():
-            return await self._client.resolve(
-                labels, cluster=labels.get("cluster"), tenant=tenant, deadline=deadline
-            )
+            try:
+                return await self._client.resolve(
+                    labels, cluster=labels.get("cluster"), tenant=tenant, deadline=deadline
+                )
+            except PeerRefused as refused:
+                if refused.status != NOT_FOUND:
+                    raise
+                why = refused.problem.detail or refused.problem.title
+                return Resolution(
+                    target=None, owner=None, exists=False, reason=refused.problem.code, detail=why
+                )
 
     async def causes(
         self, target: Target, *, onset: datetime | None, tenant: str, deadline: timedelta

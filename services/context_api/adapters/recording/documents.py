@@ -112,7 +112,10 @@ def _guard_texts(text: str) -> tuple[str, str | None]:
 
 
 def _without(documents: object, sign: str) -> object:
-    raw = orjson.dumps(documents, option=orjson.OPT_NON_STR_KEYS)
+    try:
+        raw = orjson.dumps(documents, option=orjson.OPT_NON_STR_KEYS)
+    except TypeError as error:  # a list or mapping as a mapping's key: YAML knows them, JSON does not
+        raise NotUsable("has a key that is no text") from error
     return orjson.loads(raw.replace(sign.encode(), b""))
 
 

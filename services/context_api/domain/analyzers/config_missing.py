@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from libs.contracts.causes import FindingSeverity, Remediation
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.changes import last_edit
-from services.context_api.domain.containers import containers_of, is_ready
+from services.context_api.domain.containers import Container, containers_of, is_ready
 from services.context_api.domain.endings import began
 from services.context_api.domain.evidence import Fact
 from services.context_api.domain.kube import at, flat, mapping, text
@@ -29,7 +29,7 @@ from services.context_api.domain.redact import redact
 from services.context_api.domain.references import references
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
-from services.context_api.domain.wording import clock, how_many, name_of, pods_by_top
+from services.context_api.domain.wording import by_top, clock, how_many, name_of, pods_by_top
 
 NAME = "config_missing"
 _OBJECT = re.compile(
@@ -77,6 +77,55 @@ def observe(scene: Scene) -> Iterator[Observation]:
                 distinct.setdefault((one.kind, one.name, one.key), []).append((pod, one))
         for group in distinct.values():
             yield from _judge(scene, top, [p for p, _ in group], group[0][1])
+    yield from _unnamed(scene, {id(pod) for pod, _ in found.values()})
+
+
+def _unnamed(scene: Scene, told: set[int]) -> Iterator[Observation]:
+    """Configuration the kubelet refuses without missing anything, e.g. a root user where none is allowed."""
+    refused = [
+        c
+        for c in scene.graph.containers
+        if c.waiting_reason == "CreateContainerConfigError" and id(c.pod) not in told
+    ]
+    for top, group in by_top(scene, refused):
+        first = group[0]
+        message = cut(redact(text(first.waiting.get("message"))), 300)
+        changed = _changed(scene, scene.graph.workload(first.pod))
+        yield Observation(
+            about=top,
+            reason="CreateContainerConfigError",
+            text=f"{str(first).capitalize()} cannot be made in {how_many(scene, top, [c.pod for c in group])}: `{message}`{changed}",
+            severity=FindingSeverity.critical,
+            analyzer=NAME,
+            depth=Depth.mechanism,
+            certainty=0.88,
+            facts=(_waiting_fact(first.pod, first),),
+            basis=("the kubelet says what it refuses",),
+            onset=began(scene, [c.pod for c in group], _REASONS),
+            remediation=remedies.edit(
+                scene.graph.workload(first.pod), f"Correct what the kubelet refuses of {first}."
+            ),
+        )
+
+
+def _changed(scene: Scene, workload: KubeObject) -> str:
+    rollout = scene.rollouts.of(workload)
+    changes = rollout.changed("securityContext", "env", "image") if rollout is not None else []
+    return (
+        f"; changed by the rollout at {clock(rollout.at)}: {'; '.join(str(c) for c in changes[:3])}"
+        if rollout and changes
+        else ""
+    )
+
+
+def _waiting_fact(pod: KubeObject, container: Container) -> Fact:
+    message = redact(text(container.waiting.get("message")))
+    return evidence.field(
+        pod,
+        f"status.containerStatuses[{container.name}].state.waiting",
+        {"reason": container.waiting_reason, "message": message},
+        f"{container} of pod {pod.name} waits: {cut(message, 200)}",
+    )
 
 
 def _missing(scene: Scene, pod: KubeObject) -> Iterator[_Missing]:
@@ -84,12 +133,7 @@ def _missing(scene: Scene, pod: KubeObject) -> Iterator[_Missing]:
     for container in containers_of(pod):
         if container.waiting_reason in ("CreateContainerConfigError", "CreateContainerError"):
             message = text(container.waiting.get("message"))
-            fact = evidence.field(
-                pod,
-                f"status.containerStatuses[{container.name}].state.waiting",
-                {"reason": container.waiting_reason, "message": redact(message)},
-                f"{container} of pod {pod.name} waits: {cut(redact(message), 200)}",
-            )
+            fact = _waiting_fact(pod, container)
             yield from _read(message, pod, fact)
     if pod.status.get("phase") == "Pending" and text(pod.spec.get("nodeName")):
         for event in scene.graph.events_about(pod):

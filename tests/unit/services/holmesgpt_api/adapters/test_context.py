@@ -83,3 +83,11 @@ async def test_an_object_that_the_evidence_does_not_hold_is_an_answer_without_a_
 
     assert (answer.no_cause, answer.no_cause_reason) == (True, NoCause.insufficient)
     assert answer.not_looked_at == ["no such Deployment"]
+
+
+async def test_labels_of_a_cluster_that_nobody_has_evidence_of_name_no_object():
+    problem = {"title": "Unknown cluster", "status": 404, "code": "unknown-cluster", "detail": "not this one"}
+    async with context(lambda _: httpx.Response(404, json=problem)) as api:
+        resolution = await api.resolve({"cluster": "elsewhere"}, tenant="default", deadline=SECOND)
+
+    assert (resolution.target, resolution.reason, resolution.detail) == (None, "unknown-cluster", "not this one")
