@@ -6,19 +6,16 @@ What a caller can put into it (method, path) is cleaned like any other text.
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, BinaryIO
+from typing import Any
 
 import orjson
 import structlog
 
 from libs.logs.scrub import clean_text
-
-FLUSH_EVERY_S = 0.05
+from libs.logs.stream import JsonLoggerFactory, Lines
 
 Write = Callable[[bool, dict[str, Any]], None]
 """Quiet or not (DEBUG or INFO), and the line's fields."""
@@ -26,16 +23,12 @@ Write = Callable[[bool, dict[str, Any]], None]
 
 def access_log(service: str) -> Write:
     """The writer for this process. Call after `configure_logging`, which decides its form and level."""
-    configured = structlog.get_config()
-    as_json = isinstance(configured["logger_factory"], structlog.BytesLoggerFactory)
+    factory = structlog.get_config()["logger_factory"]
     level = logging.getLogger().getEffectiveLevel()
-    return _as_json(service, level) if as_json else _as_text()
+    return _as_json(service, level, factory.lines) if isinstance(factory, JsonLoggerFactory) else _as_text()
 
 
-def _as_json(service: str, level: int) -> Write:
-    stream = sys.stderr.buffer
-    flush_soon = _flusher(stream)
-
+def _as_json(service: str, level: int, lines: Lines) -> Write:
     def write(quiet: bool, fields: dict[str, Any]) -> None:
         if level > (logging.DEBUG if quiet else logging.INFO):
             return
@@ -49,31 +42,9 @@ def _as_json(service: str, level: int) -> Write:
             "method": clean_text(fields["method"]),
             "path": clean_text(fields["path"]),
         }
-        stream.write(orjson.dumps(line, default=str, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE))
-        flush_soon()
+        lines.soon(orjson.dumps(line, default=str, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE))
 
     return write
-
-
-def _flusher(stream: BinaryIO) -> Callable[[], None]:
-    """Flushes once for all lines of `FLUSH_EVERY_S`: a write to the kernel each was 3 of a line's 7 µs.
-
-    Other lines go through the same buffer and flush it, so the order stays; kill -9 can cost that much of this log.
-    """
-    pending = False
-
-    def flush() -> None:
-        nonlocal pending
-        pending = False
-        stream.flush()
-
-    def flush_soon() -> None:
-        nonlocal pending
-        if not pending:
-            pending = True
-            asyncio.get_running_loop().call_later(FLUSH_EVERY_S, flush)
-
-    return flush_soon
 
 
 def _as_text() -> Write:

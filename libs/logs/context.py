@@ -11,5 +11,9 @@ class RequestContext(NamedTuple):
     traceparent: str
     """W3C trace context of our own span: what a call made for this request must carry."""
 
+    @property
+    def trace_id(self) -> str:
+        return self.traceparent[3:35]
+
 
 current_request: ContextVar[RequestContext | None] = ContextVar("current_request", default=None)

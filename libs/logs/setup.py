@@ -13,7 +13,9 @@ import orjson
 import structlog
 from structlog.typing import EventDict, Processor
 
+from libs.logs.context import current_request
 from libs.logs.scrub import scrub
+from libs.logs.stream import JsonLoggerFactory
 
 Style = Literal["auto", "json", "console"]
 
@@ -47,16 +49,17 @@ def configure_logging(*, service: str, level: str = "INFO", style: Style = "auto
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         name_service,
+        _name_request,
         structlog.processors.StackInfoRenderer(),
     ]
     if as_json:
-        # orjson into a BytesLogger: 5.9 µs a line; through the standard library's formatter 33 µs (measured 2026-11).
+        # orjson straight into bytes: 5.9 µs a line; through the standard library's formatter 33 µs (measured 2026-11).
         ends: list[Processor] = [
             structlog.processors.format_exc_info,
             scrub,
             structlog.processors.JSONRenderer(_dumps),
         ]
-        factory: Any = structlog.BytesLoggerFactory(file=sys.stderr.buffer)
+        factory: Any = JsonLoggerFactory(sys.stderr.fileno())
     else:
         ends = [
             scrub,
@@ -74,6 +77,15 @@ def configure_logging(*, service: str, level: str = "INFO", style: Style = "auto
         cache_logger_on_first_use=True,
     )
     _route_standard_library(number)
+
+
+def _name_request(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """Every line written while a request is served carries the request's id, so that one search finds them all."""
+    request = current_request.get()
+    if request is not None:
+        event.setdefault("request_id", request.request_id)
+        event.setdefault("trace_id", request.trace_id)
+    return event
 
 
 def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:

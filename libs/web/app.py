@@ -9,10 +9,12 @@ from typing import Any
 
 import orjson
 from fastapi import APIRouter, FastAPI, Request
-from starlette.middleware import Middleware
+from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
 
 from libs.auth.authenticator import Authenticator
 from libs.auth.errors import NotAllowed, NotAuthenticated
@@ -22,10 +24,12 @@ from libs.cache.settings import RedisSettings
 from libs.metrics import Metrics
 from libs.ratelimit import Limit, MemoryRateLimiter, RedisRateLimiter
 from libs.web import docs, health, problems
+from libs.web.answer import security_headers
 from libs.web.edge import Edge, EdgeConfig
 from libs.web.fast import FastRoute, document
 from libs.web.hosts import AllowedHosts
 from libs.web.info import Checks, Problems, ProblemSpec, ServiceInfo
+from libs.web.routes import ASSETS
 from libs.web.settings import WebSettings
 
 AUTH_PROBLEMS: Problems = {
@@ -70,7 +74,7 @@ def create_app(
             `AuthSettings`, and its absence ends the start.
     """
     board = health.HealthBoard(info)
-    app = FastAPI(
+    app = _Service(
         title=info.title,
         description=info.description,
         version=info.version,
@@ -79,7 +83,10 @@ def create_app(
         openapi_url="/openapi.json",
         lifespan=_lifespan(settings, wiring, checks, board, authenticator),
         separate_input_output_schemas=False,
+        # Three look-ups of OpenTelemetry's providers a request, 2.7 µs, for spans that nobody here collects.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
+    app.cors_origins = tuple(settings.cors_origins)
     config = EdgeConfig(
         app=app,
         hosts=AllowedHosts(settings.allowed_hosts),
@@ -88,15 +95,13 @@ def create_app(
         metrics=metrics,
         fast={(route.method, route.path): route for route in fast_routes},
         limit=Limit(settings.rate_limit_requests, settings.rate_limit_window),
-        preflight=bool(settings.cors_origins),
     )
     app.state.edge, app.state.board, app.state.metrics = config, board, metrics
     for router in (*routers, health.routes(board), docs.routes(info.title)):
         app.include_router(router)
-    app.mount("/docs/assets", StaticFiles(directory=docs.ASSETS), name="docs-assets")
+    app.mount(ASSETS, StaticFiles(directory=docs.ASSETS), name="docs-assets")
     _document(app, fast_routes)
     problems.install(app, {**AUTH_PROBLEMS, **problems_of})
-    app.user_middleware = _middleware(settings, config)
     return app
 
 
@@ -105,36 +110,39 @@ def ports(request: Request) -> Any:
     return request.app.state.ports
 
 
-def security_headers(*, behind_tls: bool) -> list[tuple[bytes, bytes]]:
-    """Headers of every answer. Source: OWASP REST Security Cheat Sheet, "Security Headers"."""
-    headers = [
-        (b"x-content-type-options", b"nosniff"),
-        (b"x-frame-options", b"DENY"),
-        (b"cache-control", b"no-store"),
-        (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-    ]
-    return [*headers, (b"strict-transport-security", b"max-age=31536000")] if behind_tls else headers
+class _Service(FastAPI):
+    """FastAPI with the Edge as its outside.
+
+    Its own outer layers are left out: the Edge answers what ServerErrorMiddleware would (and ends there, instead of
+    raising it again), limits bodies, and each layer costs every request 2 to 5 µs.
+    """
+
+    cors_origins: Sequence[str] = ()
+
+    def build_middleware_stack(self) -> ASGIApp:
+        inner: ASGIApp = ExceptionMiddleware(AsyncExitStackMiddleware(self.router), self.exception_handlers)
+        for layer, positional, named in reversed(self.user_middleware):
+            inner = layer(inner, *positional, **named)
+        edge = Edge(inner, self.state.edge)
+        return _cors(edge, self.cors_origins) if self.cors_origins else edge
 
 
-def _middleware(settings: WebSettings, config: EdgeConfig) -> list[Middleware]:
-    stack = [Middleware(Edge, config=config)]
-    if settings.cors_origins:
-        stack.append(
-            Middleware(
-                CORSMiddleware,
-                allow_origins=settings.cors_origins,
-                allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-                allow_headers=[
-                    "Authorization",
-                    "Content-Type",
-                    "Idempotency-Key",
-                    "X-Request-ID",
-                    "X-Request-Deadline",
-                ],
-                expose_headers=["X-Request-ID", "Retry-After"],
-            )
-        )
-    return stack
+def _cors(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
+    """Outside of the Edge: a browser sends preflights without a credential, and must be able to read a 401."""
+    return CORSMiddleware(
+        app,
+        allow_origins=origins,
+        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        allow_headers=[
+            "Authorization",
+            "Content-Type",
+            "Idempotency-Key",
+            "X-API-Key",
+            "X-Request-ID",
+            "X-Request-Deadline",
+        ],
+        expose_headers=["X-Request-ID", "Retry-After"],
+    )
 
 
 def _lifespan(
@@ -152,21 +160,24 @@ def _lifespan(
         config.limiter = (
             RedisRateLimiter(link, namespace=config.metrics.service) if link else MemoryRateLimiter()
         )
-        async with wiring(app) as built:
+        async with _closing(link), wiring(app) as built:
             app.state.ports = built
             await board.start(checks(built) if checks else {})
             try:
                 yield
             finally:
                 await board.stop()
-                await _close(link)
 
     return lifespan
 
 
-async def _close(link: RedisLink | None) -> None:
-    if link is not None:
-        await link.close()
+@contextlib.asynccontextmanager
+async def _closing(link: RedisLink | None) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        if link is not None:
+            await link.close()
 
 
 def _authenticator(settings: WebSettings) -> Authenticator:

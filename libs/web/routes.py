@@ -1,0 +1,111 @@
+"""What is known of an address before FastAPI sees it: its route's template and what the Edge does differently there.
+
+Pure. The template is the `route` label of logs and metrics: a closed set, never the caller's text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from fastapi.routing import iter_route_contexts
+from starlette.routing import BaseRoute, Mount, compile_path
+
+from libs.web.fast import FastRoute
+
+PUBLIC = frozenset(
+    {
+        "/health",
+        "/ready",
+        "/api/v1/health",
+        "/docs",
+        "/redoc",
+        "/openapi.json",
+        "/api/v1/openapi.json",
+    }
+)
+ASSETS = "/docs/assets"
+"""Scripts and styles of the documentation's pages."""
+
+PAGES = frozenset({"/docs", "/redoc"})
+PROBES = frozenset({"/health", "/ready", "/api/v1/health"})
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One address, or all those of one template."""
+
+    template: str
+    public: bool = False
+    """Answered without a credential, and whatever the Host header says: a kubelet asks by the pod's address."""
+    probe: bool = False
+    """Asked every few seconds by machines: logged only at DEBUG."""
+    own_policy: bool = False
+    """A page that brings its own Content-Security-Policy."""
+    fast: Mapping[str, FastRoute] = field(default_factory=dict)
+    """Method to the route that is answered before FastAPI."""
+    methods: frozenset[str] = frozenset()
+    """What FastAPI answers here."""
+
+    @property
+    def allowed(self) -> str:
+        """For an `Allow` header."""
+        return ", ".join(sorted(self.methods | set(self.fast)))
+
+
+NOWHERE = Place("unmatched")
+
+
+class Places:
+    """Finds the place of a path: one look-up for a fixed one, a pattern each for those with parameters."""
+
+    def __init__(self, routes: Sequence[BaseRoute], fast: Iterable[FastRoute] = ()) -> None:
+        by_template: dict[str, frozenset[str]] = {}
+        for template, methods in _templates(routes):
+            by_template[template] = by_template.get(template, frozenset()) | methods
+        handlers: dict[str, dict[str, FastRoute]] = {}
+        for route in fast:
+            handlers.setdefault(route.path, {})[route.method] = route
+            by_template.setdefault(route.path, frozenset())
+        self._fixed: dict[str, Place] = {}
+        self._patterns: list[tuple[re.Pattern[str], Place]] = []
+        for template, methods in by_template.items():
+            place = _place(template, methods, handlers.get(template, {}))
+            if "{" in template:
+                self._patterns.append((compile_path(template)[0], place))
+            else:
+                self._fixed[template] = place
+
+    def find(self, path: str) -> Place:
+        place = self._fixed.get(path)
+        if place is not None:
+            return place
+        return next((place for pattern, place in self._patterns if pattern.match(path)), NOWHERE)
+
+    @property
+    def templates(self) -> list[str]:
+        """Every value that a `route` label can take."""
+        known = [*self._fixed.values(), *(place for _, place in self._patterns), NOWHERE]
+        return sorted({place.template for place in known})
+
+
+def _templates(routes: Sequence[BaseRoute]) -> Iterable[tuple[str, frozenset[str]]]:
+    for context in iter_route_contexts(routes):
+        if context.path is None:
+            continue
+        if isinstance(context.original_route, Mount):
+            yield context.path.rstrip("/") + "/{path:path}", frozenset({"GET", "HEAD"})
+        else:
+            yield context.path, frozenset(context.methods or ())
+
+
+def _place(template: str, methods: frozenset[str], fast: Mapping[str, FastRoute]) -> Place:
+    return Place(
+        template=template,
+        public=template in PUBLIC or template == ASSETS + "/{path:path}",
+        probe=template in PROBES,
+        own_policy=template in PAGES,
+        fast=fast,
+        methods=methods,
+    )
