@@ -176,8 +176,8 @@ class Needs:
 
     def _protected(self, obj: KubeObject) -> Iterator[Edge]:
         seen: set[int] = set()
-        for pod in self._graph.pods:
-            if pod.namespace == obj.namespace and selects(obj.spec.get("selector"), flat(pod.labels)):
+        for pod in self._graph.pods_in(obj.namespace):
+            if selects(obj.spec.get("selector"), flat(pod.labels)):
                 top = self._graph.top(pod)
                 if id(top) not in seen:
                     seen.add(id(top))

@@ -21,6 +21,7 @@ from libs.contracts.target import Target
 from services.context_api.domain.events import Event
 from services.context_api.domain.kube import mapping
 from services.context_api.domain.logs import Line, cut
+from services.context_api.domain.metrics import Series
 from services.context_api.domain.redact import redact, value_of
 from services.context_api.domain.snapshot import KubeObject, Snapshot
 
@@ -89,6 +90,20 @@ def log_line(pod: KubeObject, container: str, line: str, count: int) -> Fact:
 def change(obj: KubeObject, summary: str, body: Mapping[str, Any], at: datetime | None) -> Fact:
     """That an object was changed, and how."""
     return Fact(EvidenceKind.change, obj, summary, body, at)
+
+
+def metric(series: Series, about: KubeObject | None) -> Fact:
+    """A series of a recorded metric query: first, last, least and most."""
+    values = [v for _, v in series.points]
+    shown = {
+        "first": values[0],
+        "last": values[-1],
+        "least": min(values),
+        "most": max(values),
+        "samples": len(values),
+    }
+    body = {"query": series.query, "labels": dict(series.labels), **shown}
+    return Fact(EvidenceKind.metric, about, f"metric {series}", body, series.at)
 
 
 def target_of(obj: KubeObject, cluster: str) -> Target | None:

@@ -153,6 +153,17 @@ class Graph:
         return [p for p in self.snapshot.of_kind("Pod") if is_live(p)]
 
     @cached_property
+    def _pods_by_namespace(self) -> dict[str | None, list[KubeObject]]:
+        index: dict[str | None, list[KubeObject]] = {}
+        for pod in self.pods:
+            index.setdefault(pod.namespace, []).append(pod)
+        return index
+
+    def pods_in(self, namespace: str | None) -> Sequence[KubeObject]:
+        """Live pods of one namespace."""
+        return self._pods_by_namespace.get(namespace, [])
+
+    @cached_property
     def containers(self) -> list[Container]:
         return [c for pod in self.pods for c in containers_of(pod)]
 

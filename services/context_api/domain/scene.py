@@ -9,6 +9,7 @@ from services.context_api.domain.capacity import Capacity
 from services.context_api.domain.dependencies import Dependencies
 from services.context_api.domain.edges import Needs
 from services.context_api.domain.graph import Graph
+from services.context_api.domain.metrics import MetricIndex
 from services.context_api.domain.rollouts import Rollouts
 from services.context_api.domain.snapshot import KubeObject, Snapshot
 
@@ -45,3 +46,7 @@ class Scene:
     @cached_property
     def capacity(self) -> Capacity:
         return Capacity(self.graph)
+
+    @cached_property
+    def metrics(self) -> MetricIndex:
+        return MetricIndex(self.snapshot)

@@ -7,6 +7,7 @@ is the snapshot's. Wording of single findings is the analyzers', order is `ranki
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from pydantic import ValidationError
@@ -27,6 +28,7 @@ from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject, Snapshot
 
 MOST_CAUSES = 10
+MOST_METRICS = 2
 MOST_FINDINGS = 200
 LONGEST_TEXT = 1500
 
@@ -95,8 +97,21 @@ def observe(scene: Scene) -> list[Observation]:
     seen = [o for analyzer in SYMPTOMS for o in analyzer(scene)]
     seen.sort(key=lambda o: o.key)
     seen += [o for analyzer in EXPLAINERS for o in analyzer(scene, tuple(seen))]
+    seen = [_with_metrics(scene, o) for o in seen]
     unique = {o.key: o for o in seen if evidence.target_of(o.about, scene.snapshot.cluster) is not None}
     return [unique[key] for key in sorted(unique)]
+
+
+def _with_metrics(scene: Scene, seen: Observation) -> Observation:
+    """The same with up to two recorded metrics about its pods."""
+    if seen.latent or not scene.metrics.all or seen.severity is FindingSeverity.info:
+        return seen
+    series = [
+        s for pod in scene.graph.pods_of(seen.about) for s in scene.metrics.of_pod(pod.namespace, pod.name)
+    ]
+    return replace(
+        seen, facts=(*seen.facts, *(evidence.metric(s, seen.about) for s in series[:MOST_METRICS]))
+    )
 
 
 def locate(graph: Graph, target: Target | None) -> KubeObject | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.context_api.domain.edges import TABLE, Needs, backend_services
+from services.context_api.domain.edges import TABLE, Needs, backends
 from services.context_api.domain.scene import Scene
 from tests.support.kube import (
     config_map,
@@ -111,7 +111,9 @@ def test_a_pod_leads_to_its_owner_and_a_service_to_what_it_selects():
     ids=["ingress v1", "ingress v1beta1", "openshift route", "gateway route", "mesh", "traefik"],
 )
 def test_backends_of_every_kind_of_route_are_read(spec):
-    assert list(backend_services(kube(thing("Any", "x", spec=spec)))) == [("shop", "api")]
+    assert [(b.namespace, b.service) for b in backends(kube(thing("Any", "x", spec=spec)))] == [
+        ("shop", "api")
+    ]
 
 
 def test_every_relation_has_a_strength_between_none_and_certain():

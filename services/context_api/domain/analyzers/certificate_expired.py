@@ -1,0 +1,115 @@
+"""Certificates past their time that something serves or checks.
+
+Sees the dates of certificates in Secrets (the only thing of their content a recording keeps), which workloads and
+routes use them, and clients whose logs complain about certificates. An expired certificate nobody uses is no fault.
+Cannot see certificates that do not lie in Secrets, nor a chain's other links.
+
+Rests on: kubernetes.io/docs, "Secrets" (TLS); RFC 5280 (validity).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from libs.contracts.causes import FindingSeverity
+from services.context_api.domain import evidence, remedies
+from services.context_api.domain.kube import entries, mapping, pod_spec, text
+from services.context_api.domain.observation import Blame, Depth, Explains, Observation
+from services.context_api.domain.references import references
+from services.context_api.domain.scene import Scene
+from services.context_api.domain.snapshot import KubeObject, parse_time
+from services.context_api.domain.wording import clock, name_of
+
+NAME = "certificate_expired"
+
+
+def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
+    """One observation per Secret with a certificate that is not valid now and is used."""
+    bad = {id(secret): (secret, key, when, early) for secret, key, when, early in _invalid(scene)}
+    if not bad:
+        return
+    users: dict[int, list[KubeObject]] = {}
+    for workload in scene.graph.workloads:
+        for use in references(pod_spec(workload)):
+            found = scene.graph.get("Secret", workload.namespace, use.name) if use.kind == "Secret" else None
+            if found is not None and id(found) in bad:
+                users.setdefault(id(found), []).append(scene.graph.top(workload))
+    for route in scene.graph.of_kind("Ingress"):
+        for tls in entries(route.spec.get("tls")):
+            found = scene.graph.get("Secret", route.namespace, text(tls.get("secretName")))
+            if found is not None and id(found) in bad:
+                users.setdefault(id(found), []).append(route)
+    for key_id, owners in users.items():
+        secret, key, when, early = bad[key_id]
+        yield _observation(scene, secret, key, when, early, owners, _complaining(scene, seen, owners))
+
+
+def _invalid(scene: Scene) -> Iterator[tuple[KubeObject, str, datetime, bool]]:
+    for secret in scene.graph.of_kind("Secret"):
+        for key, summary in mapping(secret.body.get("dataSummary")).items():
+            after, before = (parse_time(mapping(summary).get(field)) for field in ("not_after", "not_before"))
+            if after is not None and after < scene.now:
+                yield secret, str(key), after, False
+            elif before is not None and before > scene.now:
+                yield secret, str(key), before, True
+
+
+def _complaining(scene: Scene, seen: Sequence[Observation], owners: list[KubeObject]) -> list[KubeObject]:
+    """Workloads in trouble whose logs complain about TLS towards what serves the certificate."""
+    serving = {id(o) for o in owners}
+    found = []
+    for top in {id(o.about): o.about for o in seen if scene.graph.pods_of(o.about)}.values():
+        for said in scene.deps.spoken(top):
+            if said.trouble == "tls" and (
+                said.found is None or any(id(b) in serving for b in scene.deps.behind(said.found))
+            ):
+                found.append(top)
+                break
+    return found
+
+
+def _observation(
+    scene: Scene,
+    secret: KubeObject,
+    key: str,
+    when: datetime,
+    early: bool,
+    owners: list[KubeObject],
+    clients: list[KubeObject],
+) -> Observation:
+    state = f"is not valid before {clock(when)}" if early else f"expired at {clock(when)}"
+    makers = [
+        o
+        for o in scene.snapshot.of_kind("Certificate", secret.namespace)
+        if text(o.spec.get("secretName")) == secret.name
+    ]
+    return Observation(
+        about=secret,
+        reason="CertificateNotYetValid" if early else "CertificateExpired",
+        text=f"The certificate `{key}` of {name_of(secret)}, used by {', '.join(name_of(o) for o in owners[:3])}, {state}"
+        + (f"; {name_of(makers[0])} should renew it" if makers else ""),
+        severity=FindingSeverity.critical,
+        analyzer=NAME,
+        depth=Depth.mechanism,
+        certainty=0.9,
+        facts=(
+            evidence.field(
+                secret,
+                f"data.{key}",
+                {"not_after" if not early else "not_before": clock(when)},
+                f"{name_of(secret)}: {key} {state}",
+            ),
+        ),
+        basis=("the certificate's own dates against the time of the recording",),
+        onset=when,
+        remediation=remedies.look(
+            makers[0] if makers else secret,
+            f"Renew the certificate in {name_of(secret)} and restart what reads it only at its start.",
+        ),
+        blames=tuple(Blame(m, 0.9, f"it should renew {name_of(secret)}") for m in makers),
+        explains=tuple(
+            Explains(t, 0.92, "it serves or checks an invalid certificate", deepest=Depth.process)
+            for t in {id(t): t for t in (*owners, *clients)}.values()
+        ),
+    )

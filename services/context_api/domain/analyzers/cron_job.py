@@ -1,0 +1,83 @@
+"""Cron jobs that do not start their jobs: a schedule that cannot be read, a predecessor that never ends.
+
+Sees the cron job's events and the active jobs that block it (concurrencyPolicy Forbid). Failed jobs are told by
+`job_failed`, suspension by `scaled_to_zero`. Cannot know how long a job ought to take.
+
+Rests on: kubernetes.io/docs, "CronJob" (concurrency policy, starting deadline).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from libs.contracts.causes import FindingSeverity
+from services.context_api.domain import evidence, remedies
+from services.context_api.domain.events import Event
+from services.context_api.domain.kube import condition, entries, text
+from services.context_api.domain.logs import cut
+from services.context_api.domain.observation import Depth, Observation
+from services.context_api.domain.redact import redact
+from services.context_api.domain.scene import Scene
+from services.context_api.domain.snapshot import KubeObject
+from services.context_api.domain.wording import name_of, span
+
+NAME = "cron_job"
+RECENT = timedelta(hours=2)
+_FAULTS = {"UnparseableSchedule": "ScheduleNotReadable", "InvalidSchedule": "ScheduleNotReadable", "UnknownTimeZone": "ScheduleNotReadable",
+           "MissSchedule": "StartMissed", "TooManyMissedTimes": "StartMissed", "FailedNeedsStart": "StartMissed", "FailedCreate": "JobNotCreated"}  # fmt: skip
+
+
+def observe(scene: Scene) -> Iterator[Observation]:
+    """At most one observation per cron job."""
+    for cron in scene.graph.of_kind("CronJob"):
+        if cron.spec.get("suspend") is True or cron.metadata.get("deletionTimestamp"):
+            continue
+        blocked = _blocked(scene, cron)
+        if blocked is not None:
+            yield blocked
+            continue
+        events = [
+            e
+            for e in scene.graph.events_about(cron)
+            if e.reason in _FAULTS and e.last and scene.now - e.last <= RECENT
+        ]
+        if events:
+            event = events[-1]
+            words = f"{name_of(cron)} (schedule `{text(cron.spec.get('schedule'))}`) does not start its jobs: `{cut(redact(event.message), 260)}`"
+            yield _observation(cron, _FAULTS[event.reason], words, 0.85, event)
+
+
+def _blocked(scene: Scene, cron: KubeObject) -> Observation | None:
+    """A job still active keeps the next from starting."""
+    if cron.spec.get("concurrencyPolicy") != "Forbid" or not entries(cron.status.get("active")):
+        return None
+    refused = [e for e in scene.graph.events_about(cron) if e.reason == "JobAlreadyActive"]
+    if not refused:
+        return None
+    names = [text(a.get("name")) for a in entries(cron.status.get("active"))]
+    job = scene.graph.get("Job", cron.namespace, names[0])
+    if job is not None and condition(job, "Complete") is not None:
+        return None
+    since = job.created_at if job is not None else None
+    lasted = f", which has run for {span((scene.now - since).total_seconds())}," if since else ""
+    words = f"{name_of(cron)} starts no new job: Job {names[0]}{lasted} is still active and concurrencyPolicy is Forbid"
+    return _observation(cron, "BlockedByActiveJob", words, 0.8, refused[-1])
+
+
+def _observation(cron: KubeObject, reason: str, words: str, certainty: float, event: Event) -> Observation:
+    return Observation(
+        about=cron,
+        reason=reason,
+        text=words,
+        severity=FindingSeverity.warning,
+        analyzer=NAME,
+        depth=Depth.mechanism,
+        certainty=certainty,
+        facts=(evidence.event(cron, event),),
+        basis=("the cron job controller's event",),
+        onset=event.first,
+        remediation=remedies.edit(
+            cron, f"Correct the schedule or policy of {name_of(cron)}, or end the job that blocks it."
+        ),
+    )

@@ -1,0 +1,95 @@
+"""Reads recorded Prometheus answers into series, and finds those about an object.
+
+Decides which labels tie a series to a pod, claim or node; what a value means is the analyzers' business.
+Source: prometheus.io/docs, "HTTP API", expression query result formats.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+
+from services.context_api.domain.kube import entries, flat, text
+from services.context_api.domain.snapshot import MetricAnswer, Snapshot
+
+MOST_POINTS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One time series of one answer."""
+
+    query: str
+    labels: Mapping[str, str]
+    points: tuple[tuple[float, float], ...]
+    """(seconds since 1970, value), oldest first; never empty."""
+
+    @property
+    def name(self) -> str:
+        """The metric's name, when the query kept it."""
+        return self.labels.get("__name__", "")
+
+    @property
+    def last(self) -> float:
+        return self.points[-1][1]
+
+    @property
+    def at(self) -> datetime | None:
+        try:
+            return datetime.fromtimestamp(self.points[-1][0], UTC)
+        except (ValueError, OverflowError, OSError):
+            return None
+
+    def __str__(self) -> str:
+        first, last = self.points[0][1], self.last
+        shown = f"{last:.6g}" if len(self.points) == 1 else f"{first:.6g} → {last:.6g}"
+        which = ", ".join(
+            f"{k}={v}"
+            for k, v in sorted(self.labels.items())
+            if k in ("namespace", "pod", "container", "persistentvolumeclaim", "node")
+        )
+        return f"{self.query}: {shown}" + (f" ({which})" if which else "")
+
+
+def read(answer: MetricAnswer) -> Iterator[Series]:
+    """The series of an answer; samples that are no finite numbers are left out."""
+    for result in entries(answer.data.get("result")):
+        raw = result.get("values") if isinstance(result.get("values"), list) else [result.get("value")]
+        points = [point for sample in (raw or [])[:MOST_POINTS] if (point := _point(sample)) is not None]
+        if points:
+            yield Series(answer.query, flat(result.get("metric")), tuple(sorted(points)))
+
+
+def _point(sample: object) -> tuple[float, float] | None:
+    if not isinstance(sample, list) or len(sample) != 2:
+        return None
+    try:
+        moment, value = float(sample[0]), float(text(sample[1]))
+    except (TypeError, ValueError):
+        return None
+    return (moment, value) if math.isfinite(value) and math.isfinite(moment) else None
+
+
+class MetricIndex:
+    """Series by the pod they are about."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.all = sorted(
+            (s for answer in snapshot.metrics for s in read(answer)),
+            key=lambda s: (s.query, sorted(s.labels.items()), s.points),
+        )
+
+    @cached_property
+    def _by_pod(self) -> dict[tuple[str, str], list[Series]]:
+        index: dict[tuple[str, str], list[Series]] = {}
+        for series in self.all:
+            pod = series.labels.get("exported_pod") or series.labels.get("pod", "")
+            namespace = series.labels.get("exported_namespace") or series.labels.get("namespace", "")
+            index.setdefault((namespace, pod), []).append(series)
+        return index
+
+    def of_pod(self, namespace: str | None, pod: str) -> list[Series]:
+        return self._by_pod.get((namespace or "", pod), [])

@@ -1,0 +1,89 @@
+"""Forbidden requests: evaluated against the recorded roles, blamed on what must change."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.context_api.domain.analyzers import access_denied
+from services.context_api.domain.analyzers.access_denied import Request, read
+from tests.support.kube import crashing, deployment, edit, log, pods_in, thing
+from tests.support.triage import causes, first, said, seen
+
+pytestmark = pytest.mark.requirement("API-BR-CAPI-004", "API-BR-CAPI-007")
+
+LINE = 'E1118 reflector.go:150] configmaps is forbidden: User "system:serviceaccount:shop:runner" cannot list resource "configmaps" in API group "" in the namespace "shop"'
+
+
+def workload(line: str = LINE):
+    objects = deployment("api", statuses=[crashing()], spec={"serviceAccountName": "runner"})
+    return objects, [log(pods_in(objects)[0], line)]
+
+
+def role(*verbs: str, name: str = "reader", edits=()):
+    return thing(
+        "Role",
+        name,
+        api="rbac.authorization.k8s.io/v1",
+        rules=[{"apiGroups": [""], "resources": ["configmaps"], "verbs": list(verbs)}],
+        edits=edits,
+    )
+
+
+def binding(account: str = "runner", name: str = "reader", namespace: str = "shop"):
+    return thing(
+        "RoleBinding", "bind", api="rbac.authorization.k8s.io/v1", roleRef={"kind": "Role", "name": name},
+        subjects=[{"kind": "ServiceAccount", "name": account, "namespace": namespace}],
+    )  # fmt: skip
+
+
+def test_the_refused_request_is_read():
+    assert read(LINE) == Request("shop", "runner", "list", "configmaps", "", "shop")
+    assert read(
+        'User \\"system:serviceaccount:a:b\\" cannot get resource \\"nodes\\" in API group \\"\\" at the cluster scope'
+    ) == Request("a", "b", "get", "nodes", "", None)
+    assert read("permission denied") is None
+
+
+@pytest.mark.parametrize(
+    ("objects", "target", "reason"),
+    [
+        ([role("get", edits=[edit(22, "rules")]), binding()], "Role/shop/reader", "RoleLacksPermission"),
+        ([binding(name="gone")], "RoleBinding/shop/bind", "BindingToMissingRole"),
+        ([role("list"), binding(account="runer")], "RoleBinding/shop/bind", "BindingLacksSubject"),
+        ([], "Deployment/shop/api", "NoRoleBound"),
+    ],
+)
+def test_what_must_change_is_blamed(objects, target: str, reason: str):
+    api, logs = workload()
+
+    answer = causes(api, objects, target="Deployment/shop/api", logs=logs)
+
+    assert first(answer) == (target, reason)
+    assert "list configmaps in namespace shop" in answer.ranked[0].text
+
+
+def test_a_refusal_that_the_recorded_roles_would_not_repeat_is_history():
+    api, logs = workload()
+
+    assert seen(access_denied, api, role("*"), binding(), logs=logs) == []
+
+
+def test_a_group_binding_and_a_cluster_role_count():
+    api, logs = workload()
+    wide = thing(
+        "ClusterRole",
+        "all",
+        None,
+        api="rbac.authorization.k8s.io/v1",
+        rules=[{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}],
+    )
+    bound = thing(
+        "ClusterRoleBinding",
+        "all",
+        None,
+        api="rbac.authorization.k8s.io/v1",
+        roleRef={"kind": "ClusterRole", "name": "all"},
+        subjects=[{"kind": "Group", "name": "system:serviceaccounts:shop"}],
+    )
+
+    assert said(seen(access_denied, api, wide, bound, logs=logs)) == []

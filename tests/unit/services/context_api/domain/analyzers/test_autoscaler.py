@@ -1,0 +1,93 @@
+"""Autoscalers that cannot scale."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.context_api.domain.analyzers import autoscaler
+from tests.support.kube import ago, crashing, deployment, service, thing
+from tests.support.triage import causes, first, said, seen
+
+pytestmark = pytest.mark.requirement("API-BR-CAPI-001", "API-BR-CAPI-006")
+
+
+def hpa(kind: str, status: str, reason: str, message: str = "", **more):
+    state = {
+        "type": kind,
+        "status": status,
+        "reason": reason,
+        "message": message,
+        "lastTransitionTime": ago(20),
+    }
+    return thing(
+        "HorizontalPodAutoscaler",
+        "api",
+        api="autoscaling/v2",
+        spec={
+            "maxReplicas": 4,
+            "scaleTargetRef": {"kind": "Deployment", "name": "api"},
+            **more.pop("spec", {}),
+        },
+        status={"conditions": [state], **more},
+    )
+
+
+def test_an_autoscaler_that_sees_no_metrics_leads_to_who_serves_them():
+    blind = hpa(
+        "ScalingActive",
+        "False",
+        "FailedGetResourceMetric",
+        "unable to fetch metrics from resource metrics API: the server is currently unable to handle the request (get pods.metrics.k8s.io)",
+    )
+    api = thing(
+        "APIService",
+        "v1beta1.metrics.k8s.io",
+        None,
+        api="apiregistration.k8s.io/v1",
+        spec={"service": {"namespace": "kube-system", "name": "metrics-server"}},
+    )
+    server = [
+        deployment("metrics-server", "kube-system", statuses=[crashing(code=137, reason="OOMKilled")]),
+        service("metrics-server", "kube-system", not_ready=2),
+    ]
+
+    assert said(seen(autoscaler, blind)) == [("HorizontalPodAutoscaler/shop/api", "BlindAutoscaler")]
+    assert first(
+        causes(deployment("api"), blind, api, server, target="HorizontalPodAutoscaler/shop/api")
+    ) == ("Deployment/kube-system/metrics-server", "OOMKilled")
+
+
+def test_missing_requests_and_a_missing_target_are_told():
+    no_requests = hpa(
+        "ScalingActive", "False", "FailedGetResourceMetric", "missing request for cpu in container app"
+    )
+    no_target = hpa("AbleToScale", "False", "FailedGetScale", 'deployments.apps "api" not found')
+
+    assert "set no requests" in seen(autoscaler, no_requests)[0].text
+    assert seen(autoscaler, no_target)[0].reason == "CannotScale"
+
+
+def test_the_maximum_counts_only_when_the_alert_is_about_it():
+    full = hpa(
+        "ScalingLimited", "True", "TooManyReplicas", "the desired replica count is more than the maximum replica count",
+        spec={"metrics": [{"resource": {"name": "cpu", "target": {"averageUtilization": 70}}}]}, currentMetrics=[{"resource": {"name": "cpu", "current": {"averageUtilization": 240}}}],
+    )  # fmt: skip
+
+    assert causes(deployment("api"), full).no_cause
+    answer = causes(deployment("api"), full, target="HorizontalPodAutoscaler/shop/api")
+    assert first(answer) == ("HorizontalPodAutoscaler/shop/api", "AtMaximum")
+    assert "cpu at 240 %" in answer.ranked[0].text
+    assert "maximum of 4" in answer.ranked[0].text
+
+
+@pytest.mark.parametrize(
+    "obj",
+    [
+        hpa("ScalingActive", "True", "ValidMetricFound"),
+        hpa("ScalingActive", "False", "ScalingDisabled"),
+        hpa("ScalingLimited", "True", "TooFewReplicas"),
+    ],
+    ids=["active", "its target is scaled to zero", "at its minimum"],
+)
+def test_autoscalers_at_work_or_rest_are_no_findings(obj):
+    assert seen(autoscaler, obj) == []

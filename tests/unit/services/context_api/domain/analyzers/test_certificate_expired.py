@@ -1,0 +1,91 @@
+"""Certificates past their time, where something uses them."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.context_api.domain.analyzers import certificate_expired
+from tests.support.kube import crashing, deployment, log, pods_in, service, thing
+from tests.support.triage import causes, first, said, seen
+
+pytestmark = pytest.mark.requirement("API-BR-CAPI-006", "API-BR-CAPI-007")
+
+MOUNTED = {"volumes": [{"name": "tls", "secret": {"secretName": "api-tls"}}]}
+
+
+def secret(after: str, before: str = "2026-01-01T00:00:00+00:00"):
+    return thing(
+        "Secret",
+        "api-tls",
+        type="kubernetes.io/tls",
+        dataSummary={
+            "tls.crt": {"bytes": 1200, "not_before": before, "not_after": after},
+            "tls.key": {"bytes": 1700},
+        },
+    )
+
+
+def test_a_client_that_rejects_the_certificate_leads_to_the_secret():
+    server = [deployment("api", spec=MOUNTED), service("api", port=443, ready=2)]
+    client = deployment("web", statuses=[crashing()])
+    logs = [
+        log(pods_in(client)[0], "Get https://api:443/: x509: certificate has expired or is not yet valid")
+    ]
+
+    answer = causes(
+        server, client, secret("2026-11-18T09:00:00+00:00"), target="Deployment/shop/web", logs=logs
+    )
+
+    assert first(answer) == ("Secret/shop/api-tls", "CertificateExpired")
+    assert "expired at 2026-11-18 09:00:00 UTC" in answer.ranked[0].text
+
+
+def test_the_certificate_resource_that_should_renew_it_is_the_cause_when_it_says_it_cannot():
+    maker = thing(
+        "Certificate",
+        "api",
+        api="cert-manager.io/v1",
+        spec={"secretName": "api-tls"},
+        status={
+            "conditions": [
+                {
+                    "type": "Ready",
+                    "status": "False",
+                    "reason": "Expired",
+                    "message": "Certificate expired; issuer not found",
+                    "lastTransitionTime": "2026-11-18T08:00:00Z",
+                }
+            ]
+        },
+    )
+
+    answer = causes(
+        deployment("api", spec=MOUNTED),
+        secret("2026-11-18T09:00:00+00:00"),
+        maker,
+        target="Deployment/shop/api",
+    )
+
+    assert first(answer)[0] == "Certificate/shop/api"
+
+
+def test_a_certificate_from_the_future_is_told():
+    (found,) = seen(
+        certificate_expired,
+        deployment("api", spec=MOUNTED),
+        secret("2027-01-01T00:00:00+00:00", "2026-12-01T00:00:00+00:00"),
+    )
+
+    assert found.reason == "CertificateNotYetValid"
+
+
+@pytest.mark.parametrize(
+    "objects",
+    [
+        [deployment("api", spec=MOUNTED), secret("2027-01-01T00:00:00+00:00")],
+        [deployment("api"), secret("2020-01-01T00:00:00+00:00")],
+    ],
+    ids=["valid", "expired and unused"],
+)
+def test_valid_and_unused_certificates_are_no_findings(objects):
+    assert said(seen(certificate_expired, objects)) == []

@@ -1,0 +1,66 @@
+"""Cron jobs that do not start their jobs."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.context_api.domain.analyzers import cron_job
+from tests.support.kube import event, thing
+from tests.support.triage import said, seen
+
+pytestmark = pytest.mark.requirement("API-BR-CAPI-001", "API-BR-CAPI-006")
+
+
+def cron(**more):
+    status = more.pop("status", {})
+    return thing(
+        "CronJob",
+        "report",
+        api="batch/v1",
+        spec={"schedule": "*/5 * * * *", "jobTemplate": {}, **more},
+        status=status,
+    )
+
+
+def test_a_schedule_that_cannot_be_read_is_told():
+    one = cron(schedule="61 * * * *")
+
+    (found,) = seen(
+        cron_job,
+        one,
+        event(one, "UnparseableSchedule", "unparseable schedule: end of range (61) above maximum (59)"),
+    )
+
+    assert said([found]) == [("CronJob/shop/report", "ScheduleNotReadable")]
+    assert "61 * * * *" in found.text
+
+
+def test_a_job_that_never_ends_and_blocks_the_next_is_named():
+    one = cron(concurrencyPolicy="Forbid", status={"active": [{"name": "report-1"}]})
+    job = thing("Job", "report-1", api="batch/v1", owner=one, age=300, spec={}, status={"active": 1})
+
+    (found,) = seen(
+        cron_job,
+        one,
+        job,
+        event(
+            one,
+            "JobAlreadyActive",
+            "Not starting job because prior execution is running and concurrency policy is Forbid",
+            type_="Normal",
+        ),
+    )
+
+    assert found.reason == "BlockedByActiveJob"
+    assert "report-1" in found.text
+    assert "5 h" in found.text
+
+
+@pytest.mark.parametrize(
+    "one",
+    [cron(suspend=True), cron(), cron(concurrencyPolicy="Forbid", status={"active": [{"name": "report-1"}]})],
+)
+def test_suspended_idle_and_busy_cron_jobs_are_no_findings(one):
+    old = event(one, "UnparseableSchedule", "x", first=900, last=900)
+
+    assert seen(cron_job, one, old) == []

@@ -1,0 +1,103 @@
+"""Routes that lead nowhere."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.context_api.domain.analyzers import traffic_route
+from tests.support.kube import crashing, deployment, service, thing
+from tests.support.triage import causes, first, said, seen
+
+pytestmark = pytest.mark.requirement("API-BR-CAPI-001", "API-BR-CAPI-006")
+
+
+def ingress(name: str = "api", port=80, **spec):
+    backend = {
+        "service": {"name": name, "port": {"number": port} if isinstance(port, int) else {"name": port}}
+    }
+    return thing(
+        "Ingress",
+        "web",
+        api="networking.k8s.io/v1",
+        spec={"rules": [{"http": {"paths": [{"backend": backend}]}}], **spec},
+    )
+
+
+def test_a_missing_service_is_told_with_one_spelled_alike():
+    (found,) = seen(traffic_route, ingress("orders-svc"), service("orders", ready=1))
+
+    assert said([found]) == [("Ingress/shop/web", "BackendServiceNotFound")]
+    assert "Service shop/orders" in found.text
+
+
+def test_a_port_the_service_does_not_serve_is_told_with_those_it_does():
+    (found,) = seen(traffic_route, ingress(port=8080), service("api", port=80, ready=1))
+
+    assert found.reason == "BackendPortNotFound"
+    assert "serves 80" in found.text
+
+
+@pytest.mark.parametrize(
+    "route",
+    [
+        thing("Route", "r", api="route.openshift.io/v1", spec={"to": {"kind": "Service", "name": "apy"}}),
+        thing(
+            "HTTPRoute",
+            "r",
+            api="gateway.networking.k8s.io/v1",
+            spec={"rules": [{"backendRefs": [{"name": "apy", "port": 80}]}]},
+        ),
+        thing(
+            "VirtualService",
+            "r",
+            api="networking.istio.io/v1",
+            spec={"http": [{"route": [{"destination": {"host": "apy"}}]}]},
+        ),
+    ],
+    ids=["openshift", "gateway", "mesh"],
+)
+def test_routes_of_every_kind_are_judged(route):
+    assert [o.reason for o in seen(traffic_route, route, service("api", ready=1))] == [
+        "BackendServiceNotFound"
+    ]
+
+
+def test_a_missing_certificate_and_a_class_nobody_serves_are_told():
+    other = [
+        thing("Secret", "other"),
+        thing("IngressClass", "nginx", None, api="networking.k8s.io/v1"),
+        service("api", ready=1),
+    ]
+
+    found = seen(traffic_route, ingress(tls=[{"secretName": "web-tls"}], ingressClassName="ngnix"), other)
+
+    assert sorted(o.reason for o in found) == ["IngressClassNotFound", "TlsSecretNotFound"]
+
+
+def test_an_ingress_over_a_broken_workload_leads_to_it():
+    objects = [
+        ingress(),
+        service("api", not_ready=2),
+        deployment("api", statuses=[crashing(code=137, reason="OOMKilled")]),
+    ]
+
+    answer = causes(objects, target="Ingress/shop/web")
+
+    assert first(answer) == ("Deployment/shop/api", "OOMKilled")
+    assert answer.ranked[0].path == ["Deployment/shop/api", "Service/shop/api", "Ingress/shop/web"]
+
+
+@pytest.mark.parametrize(
+    "objects",
+    [
+        [ingress(), service("api", ready=2), deployment("api")],
+        [ingress("unrecorded")],
+        [ingress(port=""), service("api", ready=1)],
+    ],
+)
+def test_routes_that_lead_somewhere_are_no_findings(objects):
+    assert causes(objects).no_cause
+
+
+def test_an_ingress_before_a_workload_scaled_to_zero_is_no_fault_by_itself():
+    assert causes(ingress(), service("api"), deployment("api", replicas=0)).no_cause

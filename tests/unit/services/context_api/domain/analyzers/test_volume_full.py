@@ -1,0 +1,100 @@
+"""Volumes without room, by logs and by metrics."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from libs.contracts.target import Target
+from services.context_api.domain.snapshot import MetricAnswer
+from services.context_api.domain.triage import find_causes
+from tests.support.kube import NOW, container, crashing, log, pods_in, snapshot, stateful_set, thing
+from tests.support.triage import causes, first
+
+pytestmark = pytest.mark.requirement("API-BR-CAPI-006", "API-BR-CAPI-007")
+
+SPEC = {"volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "data"}}]}
+USES = container("db", volumeMounts=[{"name": "d", "mountPath": "/var/lib/db"}])
+CLAIM = thing(
+    "PersistentVolumeClaim",
+    "data",
+    "shop-data",
+    spec={},
+    status={"phase": "Bound", "capacity": {"storage": "10Gi"}},
+)
+
+
+def test_a_program_that_cannot_write_makes_its_claim_the_cause():
+    db = stateful_set("db", containers=[USES], statuses=[crashing("db")], spec=SPEC)
+    logs = [
+        log(
+            pods_in(db)[0],
+            "PANIC: could not write to file /var/lib/db/wal/7: No space left on device",
+            container="db",
+        )
+    ]
+
+    answer = causes(db, CLAIM, target="StatefulSet/shop-data/db", logs=logs)
+
+    assert first(answer) == ("PersistentVolumeClaim/shop-data/data", "VolumeFull")
+    assert "(10Gi) is full" in answer.ranked[0].text
+
+
+def measured(query: str, *values: float, name: str = ""):
+    labels = {
+        "namespace": "shop-data",
+        "persistentvolumeclaim": "data",
+        **({"__name__": name} if name else {}),
+    }
+    start = NOW.timestamp() - 3600
+    samples = [[start + 3600 * i / max(len(values) - 1, 1), str(v)] for i, v in enumerate(values)]
+    answer = MetricAnswer(
+        query, "range", NOW, {"resultType": "matrix", "result": [{"metric": labels, "values": samples}]}
+    )
+    return find_causes(
+        replace(snapshot(stateful_set("db", containers=[USES], spec=SPEC), CLAIM), metrics=[answer]),
+        target=Target.parse("PersistentVolumeClaim/shop-data/data"),
+    )
+
+
+GI = 2**30
+RATIO = "kubelet_volume_stats_available_bytes / kubelet_volume_stats_capacity_bytes"
+
+
+@pytest.mark.parametrize(
+    ("query", "values", "reason"),
+    [
+        (RATIO, (0.05, 0.02), "VolumeFull"),
+        ("kubelet_volume_stats_used_bytes", (9 * GI, 9.9 * GI), "VolumeFull"),
+        ("kubelet_volume_stats_available_bytes", (1 * GI, 0.1 * GI), "VolumeFull"),
+        ("kubelet_volume_stats_used_bytes", (6 * GI, 6.5 * GI), "VolumeFilling"),
+    ],
+)
+def test_metrics_alone_tell_a_full_volume_and_one_that_will_be(query: str, values, reason: str):
+    assert first(measured(query, *values)) == ("PersistentVolumeClaim/shop-data/data", reason)
+
+
+@pytest.mark.parametrize(
+    ("query", "values"),
+    [
+        (RATIO, (0.5, 0.5)),
+        ("kubelet_volume_stats_used_bytes", (8 * GI, 8 * GI)),
+        ("kubelet_volume_stats_inodes_used", (9e9, 9e9)),
+        ("up", (0, 0)),
+        ("kubelet_volume_stats_capacity_bytes", (10 * GI, 10 * GI)),
+    ],
+    ids=["half empty", "large and steady", "inodes", "another metric", "capacity alone"],
+)
+def test_volumes_with_room_are_no_findings(query: str, values):
+    assert measured(query, *values).no_cause
+
+
+def test_a_log_line_about_space_without_a_claim_blames_none():
+    db = stateful_set("db", statuses=[crashing("db")])
+    logs = [log(pods_in(db)[0], "No space left on device")]
+
+    assert (
+        first(causes(db, CLAIM, target="StatefulSet/shop-data/db", logs=logs))[0]
+        == "StatefulSet/shop-data/db"
+    )
