@@ -1,7 +1,7 @@
 """Nodes somebody tainted or cordoned, after which pods found no place.
 
 Sees taints and cordons that the scheduler names, and in managedFields who set them and when. A node that was
-always tainted is no news: then the workload must tolerate it (`unschedulable`).
+always tainted is no news: then the workload must tolerate it (`unschedulable`). Cannot know why it was closed.
 
 Rests on: kubernetes.io/docs, "Taints and Tolerations", "Safely Drain a Node".
 """

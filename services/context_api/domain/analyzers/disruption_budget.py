@@ -2,7 +2,7 @@
 
 Sees budgets whose allowed disruptions are zero with all expected pods healthy, and who waits: nodes being drained,
 eviction events. Latent where nobody waits: a strict budget is no fault until something must move.
-A budget that allows none because pods are not ready follows its workload.
+A budget that allows none because pods are not ready follows its workload. Cannot see evictions that left no event.
 
 Rests on: kubernetes.io/docs, "Disruptions", "Specifying a Disruption Budget".
 """

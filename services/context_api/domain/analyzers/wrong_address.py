@@ -2,7 +2,7 @@
 
 Sees hosts in environment, arguments and ConfigMaps of failing workloads beside the Services there are, and
 whether the log complains about that very name. When a workload stands ready for the missing Service, the Service
-is what is missing; else the setting is wrong. Names outside the cluster are not judged.
+is what is missing; else the setting is wrong. Cannot judge names outside the cluster.
 
 Rests on: kubernetes.io/docs, "DNS for Services and Pods", "Service".
 """
