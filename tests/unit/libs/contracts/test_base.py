@@ -3,9 +3,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from libs.contracts.base import Contract, Foreign, UtcTime
+from libs.contracts.base import Contract, Duration, Foreign, PlausibleTime, UtcTime
 
 pytestmark = pytest.mark.requirement("API-BR-API-005", "HAPI-045")
 
@@ -35,6 +35,40 @@ def test_an_instant_is_utc_whatever_zone_it_came_in(moment):
 
     assert read == SEVEN
     assert read.utcoffset() == timedelta(0)
+
+
+@pytest.mark.requirement("HAPI-147")
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [
+        ("10", 10),
+        ("0.5", 0.5),
+        (" 7 ", 7),
+        ("PT5M", 300),
+        ("00:00:10", 10),
+        (3, 3),
+        (timedelta(seconds=4), 4),
+    ],
+)
+def test_a_duration_is_seconds_or_iso_8601(written, seconds):
+    assert TypeAdapter(Duration).validate_python(written) == timedelta(seconds=seconds)
+
+
+@pytest.mark.requirement("HAPI-147")
+@pytest.mark.parametrize("written", ["", "soon", "10 apples", "nan"])
+def test_what_is_no_duration_is_refused(written):
+    with pytest.raises(ValidationError):
+        TypeAdapter(Duration).validate_python(written)
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00Z", "1999-12-31T23:59:59Z", "2200-01-01T00:00:01Z"])
+def test_a_time_at_which_no_cluster_ran_is_refused(moment):
+    with pytest.raises(ValidationError):
+        TypeAdapter(PlausibleTime).validate_python(moment)
+
+
+def test_a_plausible_time_is_utc():
+    assert TypeAdapter(PlausibleTime).validate_python("2026-11-21T09:00:00+02:00") == SEVEN
 
 
 def test_a_misspelt_field_of_ours_is_refused():
