@@ -19,7 +19,8 @@ GRACE_S = 40.0
 """Longer than a service's own drain (5 s) and finish (25 s), so that a stop is never cut short."""
 
 
-def _end_with(descriptor: int) -> None:
+def end_with(descriptor: int) -> None:
+    """Wait until the pipe closes, then end this process; returns only where signals do nothing."""
     while os.read(descriptor, 1):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
@@ -30,7 +31,7 @@ def _end_with(descriptor: int) -> None:
 def main() -> None:
     descriptor, module = int(sys.argv[1]), sys.argv[2]
     os.set_inheritable(descriptor, False)
-    threading.Thread(target=_end_with, args=(descriptor,), name="supervisor-watch", daemon=True).start()
+    threading.Thread(target=end_with, args=(descriptor,), name="supervisor-watch", daemon=True).start()
     sys.argv = [module]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import fcntl
 import os
 import signal
 import sys
 import time
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
 
 import httpx
 from rich.console import Console
@@ -20,6 +17,7 @@ from rich.markup import escape
 
 from cli.run import report
 from cli.run.incident import Services, StepFailed, Story, follow
+from cli.run.lock import AlreadyRunning, only_one
 from cli.run.stack import SERVICES, BadPort, Process, port_of, processes
 from cli.run.supervisor import StartFailed, Supervisor, keep_postgres
 from libs.auth.new_keys import NewKeys, new_keys_file
@@ -40,13 +38,12 @@ READY_WITHIN_S = 60.0
 STORY_WITHIN_S = 30.0
 """What is promised from "services are up" to the report."""
 
-
 PLAIN_WIDTH = 120
 """Columns where the output is no terminal: a file or a pipe has no width, and 80 breaks every object's name."""
 
 
-class Refused(Exception):
-    """`run` cannot start here; the message says what to do."""
+class PortTaken(Exception):
+    """Something else listens where a service should; the message says what, and what to do."""
 
 
 def console() -> Console:
@@ -62,31 +59,11 @@ def run(*, once: bool, console: Console) -> int:
     """
     state = Path(os.environ.get("KUBERNAUT_STATE") or ROOT / ".kubernaut").absolute()
     try:
-        with _only_one(state):
+        with only_one(state):
             return _with_database(state, once=once, console=console)
-    except (Refused, BadPort, EmbeddedFailed) as error:
+    except (AlreadyRunning, PortTaken, BadPort, EmbeddedFailed) as error:
         console.print(f"[bold red]Cannot start:[/] {escape(str(error))}")
         return 2
-
-
-@contextlib.contextmanager
-def _only_one(state: Path) -> Iterator[None]:
-    state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (state / "run.lock").open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Refused(_other_run(lock, state)) from None
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
-        yield
-
-
-def _other_run(lock: IO[str], state: Path) -> str:
-    lock.seek(0)
-    pid = lock.read(20).strip() or "unknown"
-    return f"another `kubernaut run` (pid {pid}) uses {state}. Stop it, or give this one a folder of its own: KUBERNAUT_STATE=…"
 
 
 def _with_database(state: Path, *, once: bool, console: Console) -> int:
@@ -110,7 +87,7 @@ def _refuse_taken_ports(environment: Mapping[str, str]) -> None:
     for service in SERVICES:
         port = port_of(service, environment)
         if is_taken(port):
-            raise Refused(
+            raise PortTaken(
                 f"port {port} of {service.name} is taken by {holder(port)}. Stop that, or set {service.prefix}_PORT."
             )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import os
 import signal
 import sys
@@ -11,25 +12,22 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from cli.run.deaths import START_TRIES, Deaths, wording
 from cli.run.stack import Process
 from libs.storage.embedded import EmbeddedPostgres
 
 Say = Callable[[str], None]
 
+Spawn = Callable[[Process, int, Path, BinaryIO], Awaitable[asyncio.subprocess.Process]]
+"""Start a process: told the pipe's end that it must watch, the repository's root, and where its log goes."""
+
+Pause = Callable[[float], Awaitable[None]]
+
 STOP_GRACE_S = 35.0
 """Above the services' own 5 s drain + 25 s finish; after it a process is killed, and that is said."""
 
-RESTART_PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0)
-"""Pause before the n-th restart in a row; the last one repeats."""
-
-SETTLED_S = 30.0
-"""A process that ran this long has recovered: its count of restarts in a row starts anew."""
-
-START_TRIES = 3
-"""How often a process may die before the stack was ready once. More is a fault that restarts do not mend."""
-
-
 POSTGRES_CHECK_S = 0.3
+"""A death is seen this late at most. Looking costs one system call."""
 
 
 class StartFailed(Exception):
@@ -42,11 +40,27 @@ class StartFailed(Exception):
 class Supervisor:
     """Keeps a set of processes running until told to stop."""
 
-    def __init__(self, processes: Sequence[Process], *, log_directory: Path, root: Path, say: Say) -> None:
+    def __init__(
+        self,
+        processes: Sequence[Process],
+        *,
+        log_directory: Path,
+        root: Path,
+        say: Say,
+        spawn: Spawn | None = None,
+        pause: Pause = asyncio.sleep,
+    ) -> None:
+        """Start nothing yet.
+
+        Args:
+            spawn, pause: how a process is started and a restart waited for; other ones are for tests.
+        """
         self._processes = processes
         self._logs = log_directory
         self._root = root
         self._say = say
+        self._spawn = spawn or spawn_child
+        self._pause = pause
         self._watchers: list[asyncio.Task[None]] = []
         self._running: dict[str, asyncio.subprocess.Process] = {}
         self._stopping = False
@@ -109,60 +123,51 @@ class Supervisor:
         await asyncio.gather(*self._watchers, return_exceptions=True)
 
     async def _keep(self, process: Process) -> None:
-        restarts = 0
+        deaths = Deaths()
         while not self._stopping:
             began = time.monotonic()
-            try:
-                code = await self._run(process)
-            except OSError as error:
-                code = error.errno or 1
-                self._say(f"{process.name}: {error}")
+            code = await self._run(process)
             if self._stopping:
                 return
-            restarts = 0 if time.monotonic() - began > SETTLED_S else restarts + 1
-            if not self._ready and restarts >= START_TRIES:
+            pause = deaths.pause_after(time.monotonic() - began, ready=self._ready)
+            if pause is None:
                 self._give_up(process, code)
                 return
-            pause = RESTART_PAUSES_S[min(max(restarts, 1), len(RESTART_PAUSES_S)) - 1]
             self._say(
-                f"{process.name} {_death(code)}; restarting in {pause:g} s (log: {self._log_path(process)})"
+                f"{process.name} {wording(code)}; restarting in {pause:g} s (log: {self._log_path(process)})"
             )
-            await asyncio.sleep(pause)
+            await self._pause(pause)
 
     def _give_up(self, process: Process, code: int) -> None:
         last = _last_lines(self._log_path(process))
-        self._failure = StartFailed(process.name, f"it {_death(code)} {START_TRIES} times.\n{last}")
+        self._failure = StartFailed(process.name, f"it {wording(code)}, {START_TRIES} times over.\n{last}")
 
     async def _run(self, process: Process) -> int:
-        with self._log_path(process).open("ab") as log:
-            child = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "cli.run.child",
-                str(self._read_end),
-                process.module,
-                cwd=self._root,
-                env={**process.environment, "PYTHONPATH": str(self._root)},
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=log,
-                pass_fds=(self._read_end,),
-                start_new_session=True,  # Ctrl-C reaches the supervisor alone; it ends the others in order
-            )
-            self._running[process.name] = child
-            try:
-                if child.stdout is not None:  # always: a pipe was asked for
-                    await self._pass_on(process, child.stdout, log)
-                return await child.wait()
-            finally:
-                self._running.pop(process.name, None)
+        """Start it and wait for its end; one that cannot be started has died at once."""
+        try:
+            with self._log_path(process).open("ab") as log:
+                return await self._run_with(process, log)
+        except OSError as error:
+            self._say(f"{process.name}: {error}")
+            return error.errno or 1
+
+    async def _run_with(self, process: Process, log: BinaryIO) -> int:
+        child = await self._spawn(process, self._read_end, self._root, log)
+        self._running[process.name] = child
+        try:
+            if child.stdout is not None:  # always: a pipe was asked for
+                await self._pass_on(process, child.stdout, log)
+            return await child.wait()
+        finally:
+            self._running.pop(process.name, None)
 
     async def _pass_on(self, process: Process, output: asyncio.StreamReader, log: BinaryIO) -> None:
         """What the notifications worker prints is for people; everyone else's output is a log."""
         for_people = process.name == "notifications worker"
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")  # a read may end within a character
         while chunk := await output.read(65_536):
             if for_people:
-                self._say(chunk.decode(errors="replace").rstrip("\n"))
+                self._say(decoder.decode(chunk).rstrip("\n"))
             else:
                 log.write(chunk)
                 log.flush()
@@ -171,13 +176,33 @@ class Supervisor:
         return self._logs / f"{process.name.replace(' ', '-')}.log"
 
 
+async def spawn_child(
+    process: Process, watched: int, root: Path, log: BinaryIO
+) -> asyncio.subprocess.Process:
+    """`python -m cli.run.child`, which runs the process's module until the watched pipe closes."""
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "cli.run.child",
+        str(watched),
+        process.module,
+        cwd=root,
+        env={**process.environment, "PYTHONPATH": str(root)},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=log,
+        pass_fds=(watched,),
+        start_new_session=True,  # Ctrl-C reaches the supervisor alone; it ends the others in order
+    )
+
+
 async def keep_postgres(postgres: EmbeddedPostgres, say: Say) -> None:
     """Start the database again whenever it died, until cancelled."""
     while True:
         await asyncio.sleep(POSTGRES_CHECK_S)
         code = postgres.poll()
         if code is not None:
-            say(f"postgres {_death(code)}; starting it again")
+            say(f"postgres {wording(code)}; starting it again")
             # On the loop on purpose: the server must be started by the main thread, and without it nothing
             # else here has anything to do.
             postgres.start()
@@ -186,12 +211,6 @@ async def keep_postgres(postgres: EmbeddedPostgres, say: Say) -> None:
 def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
     if process.returncode is None:
         process.send_signal(number)
-
-
-def _death(code: int) -> str:
-    if code < 0:
-        return f"was ended by signal {-code} ({signal.Signals(-code).name})"
-    return f"ended with code {code}"
 
 
 def _last_lines(path: Path, count: int = 8, window: int = 16_384) -> str:

@@ -60,7 +60,9 @@ def test_only_the_services_that_own_data_are_given_a_database():
 
 
 def test_an_operators_own_recording_and_trusted_networks_win():
-    told = stack({"RECORDED_CLUSTER": "/must-gather", "TRUSTED_NETWORKS": "{}"})["context-api api"].environment
+    told = stack({"RECORDED_CLUSTER": "/must-gather", "TRUSTED_NETWORKS": "{}"})[
+        "context-api api"
+    ].environment
 
     assert told["RECORDED_CLUSTER"] == "/must-gather"
     assert json.loads(told["TRUSTED_NETWORKS"]) == {}
