@@ -50,7 +50,7 @@ class AlertsSettings(BaseSettings):
     waiting would only grow, and the sender keeps what we refuse."""
 
     ingest_count_every: Duration = timedelta(seconds=1)
-    """How often the waiting deliveries are counted. A bounded count costs a few ms; what is committed in
+    """How often the waiting deliveries are counted. It costs two looks into an index; what is committed in
     between is added, so the mark is not overrun."""
 
     drain_batch: int = Field(default=500, ge=1, le=5_000)

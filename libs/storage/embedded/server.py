@@ -41,6 +41,10 @@ _SETTINGS = {
     "log_timezone": "UTC",
     # A queue's rows live for milliseconds: looked at once a minute, its dead ones would slow every fetch.
     "autovacuum_naptime": "15s",
+    # A new log segment filled with 16 MB of zeros stopped every commit for 50 to 100 ms, once a second under load:
+    # p99 of an acknowledgement 59 ms, and 5 to 16 ms without (measured 2026-11). Commits are flushed as before; a disk
+    # that is full is now noticed when the log is written, and PostgreSQL then restarts until there is room.
+    "wal_init_zero": "off",
     "log_line_prefix": "%m [%p] %q%u@%d ",
 }
 

@@ -11,15 +11,20 @@ from sqlalchemy import text
 from libs.logs import get_logger
 from libs.storage import Database, StorageUnavailable
 
-# Bounded: past the high-water mark the exact number changes nothing.
-_COUNT = text("""
-SELECT (SELECT count(*) FROM (SELECT 1 FROM inbox WHERE refused IS NULL LIMIT :enough) AS waiting),
-       (SELECT count(*) FROM inbox WHERE refused IS NOT NULL)
+# Ids only grow, so what waits lies between the oldest and the newest: two looks into an index. Counting 50,000
+# rows every second took PostgreSQL 15 ms each time, which one acknowledgement in a hundred had to wait for.
+# The span also holds ids that were drained out of order or never used.
+_SPAN = text("""
+SELECT coalesce((SELECT max(id) FROM inbox) - (SELECT min(id) FROM inbox) + 1, 0),
+       (SELECT count(*) FROM set_aside)
 """)
+
+# Exact, for when the span says "full"; bounded, because past the mark the number changes nothing.
+_COUNT = text("SELECT count(*) FROM (SELECT 1 FROM inbox LIMIT :enough) AS waiting")
 
 
 class Backlog:
-    """Counted every second; between counts what is committed is added, so it errs towards full."""
+    """Estimated every second; in between what is committed is added, so it errs towards full."""
 
     def __init__(
         self, database: Database, *, high_water: int, every: float, observe: Callable[[int, int], None]
@@ -55,6 +60,8 @@ class Backlog:
         # What is committed while we count may be in the count as well; it then counts twice for a second.
         before = self._added
         async with self._database.begin() as connection:
-            counted, aside = (await connection.execute(_COUNT, {"enough": 2 * self._high_water})).one()
+            counted, aside = (await connection.execute(_SPAN)).one()
+            if counted >= self._high_water:
+                counted = await connection.scalar(_COUNT, {"enough": self._high_water})
         self._counted, self._added, self.set_aside = counted, self._added - before, aside
         self._observe(counted, aside)

@@ -18,6 +18,7 @@ from services.alerts.adapters.record import Work
 from services.alerts.domain.episodes import Change, Episode, Key, Known, Series, State
 from services.alerts.domain.identity import episode_id
 from services.alerts.domain.judgement import Judgement
+from services.alerts.domain.labels import storable
 from services.alerts.domain.placement import namespace_of
 
 # Jobs that are already visible here were committed with rows that are visible too, and this transaction
@@ -33,7 +34,7 @@ DELETE FROM procrastinate_jobs WHERE id = ANY (ARRAY(
 
 _CHOOSE = """
 SELECT id, octet_length(body) AS size FROM inbox
-WHERE refused IS NULL AND (%(only)s::bigint IS NULL OR id = %(only)s)
+WHERE %(only)s::bigint IS NULL OR id = %(only)s
 ORDER BY id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 """
 
@@ -44,6 +45,12 @@ RETURNING id, tenant, sender, body, copies, received_at, last_seen
 
 INDEXED = 500
 """Characters of a name that is searched by; PostgreSQL indexes no more than 2,700 bytes. Labels keep all."""
+
+_SET_ASIDE = """
+WITH gone AS (DELETE FROM inbox WHERE id = %s RETURNING *)
+INSERT INTO set_aside (id, idem, tenant, sender, body, copies, received_at, last_seen, reason)
+SELECT id, idem, tenant, sender, body, copies, received_at, last_seen, %s FROM gone
+"""
 
 MAX_BYTES = 4 * 1024 * 1024
 """Of bodies in one batch: a few thousand ordinary ones, or a handful of the largest."""
@@ -134,13 +141,13 @@ async def take(work: Work, *, limit: int, only: int | None = None) -> tuple[list
 
 async def oldest(work: Work, *, limit: int) -> list[int]:
     """Ids of the rows a `take` would begin with."""
-    rows = await work.rows("SELECT id FROM inbox WHERE refused IS NULL ORDER BY id LIMIT %s", (limit,))
+    rows = await work.rows("SELECT id FROM inbox ORDER BY id LIMIT %s", (limit,))
     return [row["id"] for row in rows]
 
 
 async def set_aside(work: Work, row_id: int, reason: str) -> None:
     """Keep a row that cannot be drained, with the reason, out of the others' way."""
-    await work.execute("UPDATE inbox SET refused = %s WHERE id = %s", (reason[:500], row_id))
+    await work.execute(_SET_ASIDE, (row_id, storable(reason)[:500]))
 
 
 async def lock_series(work: Work, newest: Mapping[Series, datetime]) -> dict[Series, datetime]:

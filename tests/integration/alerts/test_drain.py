@@ -176,9 +176,10 @@ async def test_a_delivery_that_cannot_be_drained_is_set_aside_and_its_neighbours
     await alerts.work_off(only="drain")
 
     assert {one.labels["pod"] for one in (await alerts.episodes()).values()} == {"good-1", "good-2"}
-    ((row),) = await alerts.rows("SELECT body, refused FROM inbox")
+    ((row),) = await alerts.rows("SELECT body, reason FROM set_aside")
     assert row["body"] == b"not json"
-    assert "Malformed" in row["refused"]
+    assert "Malformed" in row["reason"]
+    assert await alerts.rows("SELECT 1 FROM inbox") == []
 
 
 async def test_large_deliveries_are_drained_in_several_transactions_and_all_of_them(alerts):

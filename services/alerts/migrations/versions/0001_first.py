@@ -33,12 +33,23 @@ _TABLES = (
         body bytea NOT NULL,
         copies integer NOT NULL DEFAULT 1,
         received_at timestamptz NOT NULL DEFAULT now(),
-        last_seen timestamptz NOT NULL DEFAULT now(),
-        refused text
+        last_seen timestamptz NOT NULL DEFAULT now()
     ) {_QUEUE}
     """,
-    "CREATE INDEX inbox_refused ON inbox (id) WHERE refused IS NOT NULL",
-    "COMMENT ON COLUMN inbox.refused IS 'why this row could not be drained; it stays for a person to read'",
+    """
+    CREATE TABLE set_aside (
+        id bigint PRIMARY KEY,
+        idem bytea NOT NULL,
+        tenant text NOT NULL,
+        sender text NOT NULL,
+        body bytea NOT NULL,
+        copies integer NOT NULL,
+        received_at timestamptz NOT NULL,
+        last_seen timestamptz NOT NULL,
+        reason text NOT NULL
+    )
+    """,
+    "COMMENT ON TABLE set_aside IS 'deliveries that could not be drained: for a person to read'",
     """
     CREATE TABLE series (
         tenant text NOT NULL,

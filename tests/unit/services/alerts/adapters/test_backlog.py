@@ -17,13 +17,18 @@ pytestmark = pytest.mark.requirement("INT-BR-WH-007", "INT-BR-WH-023")
 class FakeDatabase:
     def __init__(self, *counts):
         self.counts = list(counts)
+        self.exact: list[int] = []
         self.during = lambda: None
 
     @asynccontextmanager
     async def begin(self):
         yield self
 
-    async def execute(self, statement, values):
+    async def scalar(self, statement, values):
+        self.exact.append(values["enough"])
+        return self.counts.pop(0)
+
+    async def execute(self, statement):
         self.during()
         found = self.counts.pop(0)
         if isinstance(found, Exception):
@@ -40,7 +45,7 @@ def backlog(database, seen=None):
 
 async def test_it_is_full_from_the_mark_on():
     seen: list[int] = []
-    one = backlog(FakeDatabase(9, 10), seen)
+    one = backlog(FakeDatabase(9, 10, 10), seen)
 
     await one.count()
     assert not one.is_full()
@@ -48,6 +53,16 @@ async def test_it_is_full_from_the_mark_on():
     assert one.is_full()
     assert seen == [9, 10]
     assert one.set_aside == 1
+
+
+async def test_gaps_in_the_ids_do_not_make_it_full():
+    database = FakeDatabase(5_000, 4)
+    one = backlog(database)
+
+    await one.count()
+
+    assert not one.is_full()
+    assert database.exact == [10]
 
 
 async def test_what_is_committed_between_counts_is_added():
@@ -75,7 +90,7 @@ async def test_a_failed_count_leaves_the_last_one_standing_and_is_tried_again():
     fault = StorageUnavailable("unreachable", "x", retry_after=timedelta(seconds=1))
     seen: list[int] = []
     done = asyncio.Event()
-    database = FakeDatabase(10, fault, 3)
+    database = FakeDatabase(10, 10, fault, 3)
 
     def observe(count, set_aside):
         seen.append(count)
