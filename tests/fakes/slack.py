@@ -7,7 +7,7 @@ Python's asyncio streams is enough: one request per connection.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +23,7 @@ class SlackFake:
     """Attributes:
     posts: bodies in order of arrival, also those that were never answered.
     answer: called for each post; None: say nothing for ever.
+    before_answer: awaited between taking a post and answering it.
     """
 
     port: int = 0
@@ -30,6 +31,7 @@ class SlackFake:
     paths: list[str] = field(default_factory=list)
     at: list[float] = field(default_factory=list)
     answer: Callable[[dict[str, Any]], Answer | None] = lambda post: OK
+    before_answer: Callable[[], Awaitable[None]] | None = None
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -53,6 +55,8 @@ class SlackFake:
             self.paths.append(head.split(" ")[1])
             self.at.append(asyncio.get_running_loop().time())
             self.arrived.set()
+            if self.before_answer:
+                await self.before_answer()
             said = self.answer(post)
             if said is None:
                 await reader.read()  # until the caller gives up

@@ -26,6 +26,9 @@ from services.notifications.domain.ports import ChannelAdapter
 SHORT = timedelta(seconds=2)
 """A wait up to this is spent in the job; a longer one is a row with a due time."""
 
+TOLERANCE_S = 1.0
+"""A job that is due so little later than wished is as good."""
+
 LONGEST_RUN = timedelta(seconds=60)
 """After this a job hands over to the next one, so that none runs for as long as a backlog lasts."""
 
@@ -209,11 +212,16 @@ class Deliver:
 
     async def _look_later(self, lane: Lane, wait: timedelta) -> None:
         """One job for the whole channel, however many find that they have to wait."""
-        loop = asyncio.get_running_loop()
-        if lane.wake_at is not None and loop.time() < lane.wake_at <= loop.time() + wait.total_seconds():
+        now = asyncio.get_running_loop().time()
+        at = now + wait.total_seconds()
+        if lane.wake_at is not None and now < lane.wake_at <= at + TOLERANCE_S:
             return
-        await self._dispatch.wake(lane.channel, wait)
-        lane.wake_at = loop.time() + wait.total_seconds()
+        before, lane.wake_at = lane.wake_at, at
+        try:
+            await self._dispatch.wake(lane.channel, wait)
+        except BaseException:
+            lane.wake_at = before
+            raise
 
 
 async def _send(adapter: ChannelAdapter, message: Message) -> None:
