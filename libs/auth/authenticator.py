@@ -1,7 +1,7 @@
 """Authenticator: request headers and address in, `Principal` out.
 
-Synchronous and without I/O, so that it can stand before everything else on the request path: an API key costs
-one HMAC, a token already seen one dictionary look-up. It decides who calls; what they may do is `guards`' part.
+Synchronous and without I/O, so that it can stand before everything else on the request path: a credential that
+was verified before costs one dictionary look-up, for as long as it and the keys last. It decides who calls; what they may do is `guards`' part.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from libs.auth.tokens import key_for
 from libs.logs import get_logger
 
 MAX_REMEMBERED = 4096
-"""Verified tokens kept (about 1 KB each). Our own services hold one per tenant at a time."""
+"""Verified credentials kept (about 1 KB each). Our own services hold one per tenant at a time."""
 
 MAX_API_KEY = 512
 """Bytes hashed for an API key or a password; ours have 50."""

@@ -63,10 +63,14 @@ def secrets_compared_in_the_open(module: Module) -> Iterator[int]:
 
 
 def sleeping_threads(module: Module) -> Iterator[int]:
-    """time.sleep holds the event loop; in a thread it delays a stop by its whole length."""
+    """time.sleep holds the event loop; in a thread it delays a stop by its whole length. sleep(0) only yields."""
     yield from _imports(module, "time.sleep")
     for node in ast.walk(module.tree):
-        if isinstance(node, ast.Attribute) and node.attr == "sleep" and _named(node.value) == "time":
+        if (
+            isinstance(node, ast.Call)
+            and ast.unparse(node.func) == "time.sleep"
+            and ast.unparse(node) != "time.sleep(0)"
+        ):
             yield node.lineno
 
 
@@ -150,6 +154,7 @@ def test_a_rule_leaves_innocent_code_alone(rule: Rule):
         "async def f(given, token, tokens):\n"
         "    if token == '' or len(tokens) == 2 or token is None: return hmac.compare_digest(given, token)\n"
         "    await clock.sleep(1)\n"
+        "    time.sleep(0)\n"
     )
 
     assert not list(rule(Module("services/x/domain/y.py", innocent)))

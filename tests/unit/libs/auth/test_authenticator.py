@@ -228,6 +228,43 @@ def test_a_remembered_token_is_refused_as_soon_as_its_key_is_gone(door, keys, cl
     assert refusal(door, headers) is Refusal.unknown_kid
 
 
+@pytest.mark.requirement("HAPI-107")
+@pytest.mark.parametrize(
+    ("headers", "reason"),
+    [
+        (bearer(API_KEY), Refusal.unknown_api_key),
+        ({b"x-api-key": API_KEY.encode()}, Refusal.unknown_api_key),
+        (basic("alertmanager", PASSWORD), Refusal.wrong_password),
+    ],
+    ids=["bearer", "x-api-key", "basic"],
+)
+def test_a_remembered_api_key_or_password_is_refused_as_soon_as_it_is_taken_back(door, headers, reason):
+    door.authenticate(headers, None)
+
+    door.use(ring(jwt=[SIGNING]))
+
+    assert refusal(door, headers) is reason
+
+
+@pytest.mark.requirement("HAPI-114")
+@pytest.mark.parametrize(
+    "headers", [bearer(API_KEY), basic("alertmanager", PASSWORD)], ids=["bearer", "basic"]
+)
+def test_a_remembered_api_key_or_password_ends_when_its_record_says_so(clock, headers):
+    end = "2027-01-15T08:00:00Z"
+    entries = {
+        "api_keys": [api_key_entry(API_KEY, not_after=end)],
+        "basic": [basic_entry(PASSWORD, not_after=end)],
+    }
+    door = Authenticator(ring(**entries), now=clock)
+    clock.now = START - 1
+    door.authenticate(headers, None)
+
+    clock.now = START
+
+    assert refusal(door, headers) is Refusal.api_key_expired
+
+
 def test_a_remembered_token_is_refused_as_soon_as_it_is_revoked(keys, clock):
     door = Authenticator(keys, now=clock)
     signed = keys.tokens["services-1"].sign(
