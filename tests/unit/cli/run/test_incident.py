@@ -148,6 +148,16 @@ async def test_nobody_told_in_time_names_the_last_thing_that_happened(body):
     )
 
 
+async def test_a_notification_that_is_never_sent_is_not_waited_for_longer_than_allowed(body):
+    house = House(notification=a_notification(status="sending"))
+
+    assert await failure(house, body, within_s=0.2) == "notify: the notification is still sending"
+
+
+async def test_an_alert_that_is_never_listed_is_named_as_such(body):
+    assert "the alert is not listed yet" in await failure(House(page={"items": []}), body, within_s=0.2)
+
+
 async def test_a_failed_investigation_stops_the_story_with_its_reason(body):
     house = House(investigation=an_investigation(status="failed", error="the Context API is away"))
 
