@@ -45,7 +45,8 @@ _WORDS: dict[Trouble, str] = {
     r"invalid credentials|login failed|SASL|\b401\b|\b403\b|unauthorized|not authorized|bad credentials",
     "tls": r"x509|certificate|tls handshake|ssl (?:error|handshake|routines)|handshake failure",
     "timeout": r"timed? ?out|timeout|ETIMEDOUT|deadline exceeded",
-    "http": r"\b50[234]\b|bad gateway|service unavailable|no healthy upstream|gateway time",
+    "http": r"\b50[234]\b|status(?: ?code)?[=: ]{1,2}5\d\d\b|bad gateway|service unavailable|no healthy upstream|"
+    r"gateway time|internal server error",
     "other": r"could not connect|unable to connect|failed to connect|can ?not connect|can't connect|connect(?:ion)? "
     r"(?:error|failed|reset|closed|lost)|unreachable|no route to host|EHOSTUNREACH|ECONNRESET|broken pipe|"
     r"lost connection|connection to .{1,80} failed|no (?:brokers|servers|nodes) available|not reachable",

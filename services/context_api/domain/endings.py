@@ -7,7 +7,7 @@ whom to tell. Source of the codes: POSIX shells (126, 127, 128+signal) and the c
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from services.context_api.domain import evidence
 from services.context_api.domain.containers import BACK_OFF_RESET, Container, ends_again_and_again, is_ready
@@ -142,6 +142,30 @@ def ended_fact(container: Container) -> Fact:
         f"{container.restarts} restarts",
         parse_time(container.last_end.get("finishedAt")),
     )
+
+
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=10), timedelta(minutes=5)
+"""The kubelet's back-off between restarts: 10 s, doubled each time, 5 min at most."""
+
+
+def looping_since(container: Container) -> datetime | None:
+    """When a crash loop began at the earliest, counted back from its restarts through the kubelet's back-off.
+
+    Restarts from before this loop make it too early, never too late.
+    """
+    ended, started = (parse_time(container.last_end.get(f)) for f in ("finishedAt", "startedAt"))
+    if ended is None or not container.restarts:
+        return None
+    created = container.pod.created_at
+    lived = ended - started if started is not None and started <= ended else timedelta(0)
+    count = min(container.restarts, 10_000)
+    doubling = min(count, 5)
+    pauses = FIRST_PAUSE * ((1 << doubling) - 1) + LONGEST_PAUSE * (count - doubling)
+    try:
+        since = ended - pauses - min(lived, timedelta(days=1)) * count
+    except OverflowError:  # a recorded time near year one
+        return created
+    return max(since, created) if created is not None else since
 
 
 def began(scene: Scene, pods: Iterable[KubeObject], reasons: frozenset[str]) -> datetime | None:

@@ -142,6 +142,10 @@ class NameIndex:
             index.setdefault(namespace, []).append(found)
         return index
 
+    def has_services(self, namespace: str) -> bool:
+        """Whether any Service of that namespace was recorded."""
+        return namespace in self._by_namespace
+
     def similar(self, namespace: str, name: str) -> KubeObject | None:
         """A Service one could have meant: same name elsewhere, or one spelled alike here."""
         elsewhere = [s for s in self._by_name.get(name, []) if s.namespace != namespace]

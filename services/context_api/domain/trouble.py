@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from services.context_api.domain.containers import containers_of, is_ready
-from services.context_api.domain.endings import last_words
+from services.context_api.domain.endings import last_words, looping_since
 from services.context_api.domain.logs import Line
 from services.context_api.domain.observation import Observation
 from services.context_api.domain.scene import Scene
@@ -24,7 +24,15 @@ SLACK = timedelta(seconds=90)
 """A change may seem this much later than the failure: event times are coarse."""
 
 _FAILING = frozenset(
-    {"pod_crash_loop", "probe_failure", "rollout_stuck", "oom_kill", "image_pull", "init_waiting"}
+    {
+        "pod_crash_loop",
+        "probe_failure",
+        "rollout_stuck",
+        "oom_kill",
+        "image_pull",
+        "init_waiting",
+        "log_errors",
+    }
 )
 
 
@@ -35,6 +43,8 @@ class Trouble:
     top: KubeObject
     seen: tuple[Observation, ...]
     onset: datetime | None
+    earliest: datetime | None
+    """When it may have begun at the earliest: readiness comes and goes in a crash loop, and events are forgotten."""
     lines: tuple[Line, ...]
     points_elsewhere: bool
     """Whether its log complains about reaching something that is itself in trouble."""
@@ -42,7 +52,7 @@ class Trouble:
     def recent(self, scene: Scene, moment: datetime) -> bool:
         """Whether something at that moment may be why."""
         onset = self.onset or scene.onset or scene.now
-        return onset - WINDOW <= moment <= onset + SLACK
+        return min(self.earliest or onset, onset) - WINDOW <= moment <= onset + SLACK
 
     @property
     def told(self) -> str:
@@ -77,7 +87,15 @@ def troubles(scene: Scene, seen: Sequence[Observation]) -> Iterator[Trouble]:
         ]
         lines, _ = last_words(scene, stuck)
         onset = min((o.onset for o in members if o.onset), default=None)
-        yield Trouble(top, tuple(members), onset, tuple(lines), _points_elsewhere(scene, members, broken))
+        loops = [moment for c in stuck if (moment := looping_since(c))]
+        yield Trouble(
+            top,
+            tuple(members),
+            onset,
+            min(loops, default=None),
+            tuple(lines),
+            _points_elsewhere(scene, members, broken),
+        )
 
 
 def _points_elsewhere(scene: Scene, members: Sequence[Observation], broken: set[int]) -> bool:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.changes import last_edit
+from services.context_api.domain.focus import concerned
 from services.context_api.domain.kube import entries, mapping, pod_spec, strings, text
 from services.context_api.domain.logs import cut, last_lines
 from services.context_api.domain.observation import Depth, Explains, Observation
@@ -58,11 +59,8 @@ def read(line: str) -> Request | None:
 
 def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
     """One observation per refused request of a failing workload (or of the alert's)."""
-    tops = {id(o.about): o.about for o in seen if scene.graph.pods_of(o.about)}
-    if scene.target is not None:
-        tops[id(scene.graph.top(scene.target))] = scene.graph.top(scene.target)
     told: set[Request] = set()
-    for top in tops.values():
+    for top in concerned(scene, seen):
         for pod in scene.graph.pods_of(top)[:6]:
             for log in scene.snapshot.logs_of(pod.namespace, pod.name):
                 for line in last_lines(log.text):

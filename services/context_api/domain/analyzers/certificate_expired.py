@@ -14,6 +14,7 @@ from datetime import datetime
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
+from services.context_api.domain.focus import concerned
 from services.context_api.domain.kube import entries, mapping, pod_spec, text
 from services.context_api.domain.observation import Blame, Depth, Explains, Observation
 from services.context_api.domain.references import references
@@ -59,7 +60,7 @@ def _complaining(scene: Scene, seen: Sequence[Observation], owners: list[KubeObj
     """Workloads in trouble whose logs complain about TLS towards what serves the certificate."""
     serving = {id(o) for o in owners}
     found = []
-    for top in {id(o.about): o.about for o in seen if scene.graph.pods_of(o.about)}.values():
+    for top in concerned(scene, seen):
         for said in scene.deps.spoken(top):
             if said.trouble == "tls" and (
                 said.found is None or any(id(b) in serving for b in scene.deps.behind(said.found))

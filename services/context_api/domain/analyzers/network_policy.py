@@ -17,6 +17,7 @@ from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.changes import last_edit
 from services.context_api.domain.dependencies import Mention, Spoken
+from services.context_api.domain.focus import concerned
 from services.context_api.domain.kube import entries, flat, mapping, number, selects, strings, text
 from services.context_api.domain.logs import cut
 from services.context_api.domain.observation import Depth, Explains, Observation
@@ -28,6 +29,8 @@ NAME = "network_policy"
 _SILENT = frozenset({"timeout", "other", "http", "dns"})
 """A dropped packet shows as a time-out; a refused connection was answered, so no policy dropped it."""
 
+_CLIENTS = frozenset({"pod_crash_loop", "probe_failure", "rollout_stuck", "init_waiting"})
+
 DNS = 53
 
 
@@ -35,16 +38,8 @@ def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
     """One observation per policy that forbids a connection somebody misses."""
     if not scene.graph.of_kind("NetworkPolicy"):
         return
-    tops = {
-        id(o.about): o.about
-        for o in seen
-        if o.analyzer in ("pod_crash_loop", "probe_failure", "rollout_stuck")
-    }
-    if scene.target is not None:
-        behind = scene.deps.behind(scene.target) if scene.target.kind == "Service" else []
-        tops.update({id(t): t for t in [scene.graph.top(scene.target), *behind]})
     told: set[tuple[int, int, int]] = set()
-    for top in tops.values():
+    for top in concerned(scene, [o for o in seen if o.analyzer in _CLIENTS]):
         clients = scene.graph.pods_of(top)
         if not clients:
             continue

@@ -36,9 +36,10 @@ _PROCESS = (
     "workingDir",
 )
 _RELEVANT = {
-    "pod_crash_loop": _PROCESS,
+    "pod_crash_loop": (*_PROCESS, "Probe"),
     "probe_failure": (*_PROCESS, "Probe"),
     "rollout_stuck": (*_PROCESS, "Probe", "readinessGates"),
+    "log_errors": (*_PROCESS, "Probe"),
     "init_waiting": ("initContainers", "image", "env", "volume"),
 }
 """Which changes of a template bear on which kind of failure."""

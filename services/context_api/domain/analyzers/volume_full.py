@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from libs.contracts.causes import FindingSeverity, Remediation
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.evidence import Fact
+from services.context_api.domain.focus import concerned
 from services.context_api.domain.kube import at, quantity, text
 from services.context_api.domain.logs import cut, last_lines
 from services.context_api.domain.metrics import Series
@@ -37,10 +38,7 @@ SOON = 24 * 3600.0
 def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
     """One observation per claim that is full, by a log or by metrics."""
     told: set[int] = set()
-    tops = {id(o.about): o.about for o in seen if scene.graph.pods_of(o.about)}
-    if scene.target is not None:
-        tops[id(scene.graph.top(scene.target))] = scene.graph.top(scene.target)
-    for top in tops.values():
+    for top in concerned(scene, seen):
         for claim, fact, words in _complaints(scene, top):
             if id(claim) not in told:
                 told.add(id(claim))

@@ -15,6 +15,7 @@ from libs.contracts.causes import FindingSeverity, Remediation
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.changes import last_edit
 from services.context_api.domain.dependencies import Mention, Spoken, ports_of
+from services.context_api.domain.focus import concerned
 from services.context_api.domain.kube import listing, text
 from services.context_api.domain.logs import cut
 from services.context_api.domain.observation import Depth, Explains, Observation
@@ -23,34 +24,33 @@ from services.context_api.domain.snapshot import KubeObject
 from services.context_api.domain.wording import clock, name_of
 
 NAME = "wrong_address"
-_STARTING = frozenset({"pod_crash_loop", "probe_failure"})
+_STARTING = frozenset({"pod_crash_loop", "probe_failure", "init_waiting"})
 _UNREACHED = frozenset({"dns", "refused", "timeout", "other", "http"})
 
 
 def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
     """One observation per wrong address of a workload that is in trouble (or that the alert is about)."""
-    tops: dict[int, KubeObject] = {
-        id(o.about): o.about for o in seen if o.analyzer in _STARTING and o.depth <= Depth.process
-    }
-    if scene.target is not None:
-        for top in [
-            scene.graph.top(scene.target),
-            *(scene.deps.behind(scene.target) if scene.target.kind == "Service" else []),
-        ]:
-            if scene.graph.pods_of(top):
-                tops[id(top)] = top
-    for top in tops.values():
+    for top in concerned(scene, [o for o in seen if o.analyzer in _STARTING and o.depth <= Depth.process]):
         complaints = [s for s in scene.deps.spoken(top) if s.trouble in _UNREACHED]
+        failing = any(o.about is top and o.analyzer in _STARTING for o in seen)
         told: set[tuple[str, int | None]] = set()
         for mention in scene.deps.configured(top):
             heard = _heard(complaints, mention)
-            if heard is None and (complaints or scene.deps.logged(top)):
+            if heard is None and (
+                not failing or scene.deps.logged(top) or not _recorded(scene, mention, top)
+            ):
                 continue
             place = (mention.host.name, mention.host.port)
             if place not in told:
                 told.add(place)
                 yield from _judge(scene, top, mention, heard)
         yield from _spoken_only(scene, top, complaints, {name for name, _ in told})
+
+
+def _recorded(scene: Scene, mention: Mention, top: KubeObject) -> bool:
+    """Whether the Services of the place a setting names were recorded, so that a missing one is news."""
+    place = scene.graph.names.place(mention.host.name, top.namespace)
+    return mention.found is not None or (place is not None and scene.graph.names.has_services(place[0]))
 
 
 def _heard(complaints: list[Spoken], mention: Mention) -> Spoken | None:

@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from services.context_api.domain.containers import containers_of
-from services.context_api.domain.endings import began, crashing, killed_by_probe, last_words, meaning, quoted
+from services.context_api.domain.endings import (
+    began,
+    crashing,
+    killed_by_probe,
+    last_words,
+    looping_since,
+    meaning,
+    quoted,
+)
 from services.context_api.domain.logs import Line
 from services.context_api.domain.scene import Scene
 from tests.support.kube import NOW, event, kube, log, moment, pod, running, snapshot
@@ -82,3 +90,22 @@ def test_a_running_container_that_never_ended_is_not_crashing():
     (container,) = containers_of(kube(pod("web-0", statuses=[running()])))
 
     assert not crashing(container, NOW)
+
+
+@pytest.mark.parametrize(
+    ("restarts", "minutes"),
+    [(1, 2 + 1 / 6), (5, 2 + 310 / 60), (7, 2 + 310 / 60 + 10), (10_000_000, 60 * 24)],
+)
+def test_a_crash_loops_beginning_is_counted_back_through_the_back_off(restarts: int, minutes: float):
+    (container,) = containers_of(kube(pod("web-0", statuses=[crashed(restarts=restarts)])))
+
+    found = looping_since(container)
+
+    assert found
+    assert abs((moment(minutes) - found).total_seconds()) < 90 + 6 * min(restarts, 10)
+
+
+def test_a_container_that_never_ended_has_no_loop():
+    (container,) = containers_of(kube(pod("web-0", statuses=[running()])))
+
+    assert looping_since(container) is None

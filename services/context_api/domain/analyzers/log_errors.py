@@ -1,0 +1,96 @@
+"""Errors in the logs of workloads that look well, when the alert is about them or about who calls them.
+
+Sees, in the logs of the alert's workload and of those its log complains about, whether errors make up a good part of
+the last minutes before the recording. Latent: errors alone are no fault, and an alert elsewhere does not ask.
+Lines without a time are not counted. Cannot tell an error that matters from one that does not.
+
+Rests on: kubernetes.io/docs, "Logging Architecture".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from libs.contracts.causes import FindingSeverity
+from services.context_api.domain import evidence, remedies
+from services.context_api.domain.containers import is_ready
+from services.context_api.domain.dependencies import PODS_READ, blames
+from services.context_api.domain.endings import quoted
+from services.context_api.domain.focus import alerted
+from services.context_api.domain.logs import LINES, Line, clusters, telling, weigh
+from services.context_api.domain.observation import Depth, Observation
+from services.context_api.domain.scene import Scene
+from services.context_api.domain.snapshot import KubeObject, parse_time
+from services.context_api.domain.wording import name_of
+
+NAME = "log_errors"
+RECENT = timedelta(minutes=15)
+FEWEST = 3
+SHARE = 0.2
+"""Errors must be at least this part of the lines of the last minutes. A guess; programs that are well write few."""
+
+_TIME = re.compile(r"\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?")
+
+
+@dataclass(frozen=True, slots=True)
+class _Errors:
+    pod: KubeObject
+    container: str
+    lines: list[Line]
+    first: datetime
+
+
+def observe(scene: Scene) -> Iterator[Observation]:
+    """One latent observation per workload on the alert's way whose log is full of errors."""
+    for top in alerted(scene):
+        pods = [p for p in scene.graph.pods_of(top) if is_ready(p)]
+        found = [e for p in pods[:PODS_READ] for e in _errors(scene, p)]
+        if found:
+            yield _observation(scene, top, found)
+
+
+def time_of(line: str) -> datetime | None:
+    """The time a line says it was written at, as UTC when it names no zone."""
+    found = _TIME.search(line[:200])
+    return parse_time(found[0].replace("/", "-").replace(",", ".")) if found else None
+
+
+def _errors(scene: Scene, pod: KubeObject) -> Iterator[_Errors]:
+    for log in scene.snapshot.logs_of(pod.namespace, pod.name):
+        if log.previous:
+            continue
+        timed = [
+            (moment, line)
+            for line in log.text[-LINES * 500 :].splitlines()[-LINES:]
+            if (moment := time_of(line)) is not None
+        ]
+        recent = [(moment, line) for moment, line in timed if timedelta(0) <= scene.now - moment <= RECENT]
+        bad = [(moment, line) for moment, line in recent if weigh(line)]
+        if len(bad) >= FEWEST and len(bad) >= SHARE * len(recent):
+            lines = telling(clusters(["\n".join(line for _, line in bad)]))
+            yield _Errors(pod, log.container, lines, min(moment for moment, _ in bad))
+
+
+def _observation(scene: Scene, top: KubeObject, found: list[_Errors]) -> Observation:
+    lines = telling([line for e in found for line in e.lines])
+    return Observation(
+        about=top,
+        reason="ErrorsInLog",
+        text=f"{name_of(top)} runs and is ready, but its log is full of errors: {quoted(lines, 3)}",
+        severity=FindingSeverity.warning,
+        analyzer=NAME,
+        depth=Depth.process,
+        certainty=0.45,
+        facts=tuple(evidence.log_lines(e.pod, e.container, e.lines, previous=False) for e in found[:2]),
+        basis=(
+            "errors make up a good part of the last minutes' log",
+            "against it: the kubelet sees nothing wrong",
+        ),
+        onset=min(e.first for e in found),
+        remediation=remedies.look(top, f"Read the log of {name_of(top)}."),
+        blames=blames(scene.deps, top, [line for line in lines if line.weight > 1]),
+        latent=True,
+    )

@@ -1,0 +1,41 @@
+"""The workloads an alert is about, and those their logs lead to.
+
+Decides how far complaints are followed; what is wrong with anybody is the analyzers' business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from services.context_api.domain.observation import Observation
+from services.context_api.domain.scene import Scene
+from services.context_api.domain.snapshot import KubeObject
+
+FARTHEST = 4
+"""Hops from the alert: route, Service, workload, the Service it complains about, and its workload are four."""
+
+_LEADS = frozenset({"owner", "selects", "backend", "heard", "scales"})
+
+
+def alerted(scene: Scene) -> list[KubeObject]:
+    """Workloads (top owners with pods) of the alert's object and of what their logs complain about, nearest first."""
+    if scene.target is None:
+        return []
+    found: dict[int, KubeObject] = {}
+    seen = {id(scene.target)}
+    level: list[KubeObject] = [scene.target]
+    for _ in range(FARTHEST + 1):
+        for obj in level:
+            if scene.graph.pods_of(obj) and scene.graph.top(obj) is obj:
+                found[id(obj)] = obj
+        onward = [e.to for obj in level for e in scene.needs.of(obj) if e.relation in _LEADS]
+        level = list({id(o): o for o in onward if id(o) not in seen}.values())
+        seen.update(id(o) for o in level)
+    return list(found.values())
+
+
+def concerned(scene: Scene, seen: Sequence[Observation]) -> list[KubeObject]:
+    """Workloads that are in trouble, and those the alert leads to."""
+    tops = {id(o.about): o.about for o in seen if not o.latent and scene.graph.pods_of(o.about)}
+    tops.update({id(t): t for t in alerted(scene)})
+    return list(tops.values())

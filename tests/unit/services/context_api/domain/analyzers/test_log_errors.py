@@ -1,0 +1,101 @@
+"""Errors in the logs of workloads that look well."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.context_api.domain.analyzers.log_errors import time_of
+from tests.support.kube import (
+    ago,
+    config_map,
+    container,
+    deployment,
+    edit,
+    env,
+    log,
+    moment,
+    pods_in,
+    service,
+)
+from tests.support.triage import causes, first
+
+pytestmark = pytest.mark.requirement("API-BR-CAPI-006", "API-BR-CAPI-009")
+
+WEB = deployment("web", containers=[container(env=env(API="http://api:80"))])
+
+
+def lines(text: str, start: float = 10, count: int = 6) -> str:
+    return "\n".join(f"{ago(start - i)} {text}" for i in range(count))
+
+
+def test_an_alert_about_a_workload_that_looks_well_is_answered_by_its_log():
+    answer = causes(
+        WEB,
+        target="Deployment/web".replace("/", "/shop/"),
+        logs=[log(pods_in(WEB)[0], lines("ERROR cannot render page: template missing"))],
+    )
+
+    assert first(answer) == ("Deployment/shop/web", "ErrorsInLog")
+    assert "template missing" in answer.ranked[0].text
+    assert answer.ranked[0].confidence.value < 0.6
+
+
+def test_errors_are_followed_to_the_dependency_that_writes_its_own():
+    api = deployment("api")
+    logs = [
+        log(pods_in(WEB)[0], lines("ERROR POST http://api:80/pay failed: status 500")),
+        log(pods_in(api)[0], lines("ERROR cannot charge: invoice table is read-only")),
+    ]
+
+    answer = causes(WEB, api, service("api", ready=2), target="Deployment/shop/web", logs=logs)
+
+    assert first(answer) == ("Deployment/shop/api", "ErrorsInLog")
+    assert answer.ranked[0].path == ["Deployment/shop/api", "Service/shop/api", "Deployment/shop/web"]
+
+
+def test_an_edit_the_log_speaks_of_is_the_cause_though_every_pod_is_ready():
+    spec = {"volumes": [{"name": "c", "configMap": {"name": "web-conf"}}]}
+    web = deployment(
+        "web", containers=[container(volumeMounts=[{"name": "c", "mountPath": "/etc/web"}])], spec=spec
+    )
+    config = config_map(
+        "web-conf", data={"web.conf": "upstream_pool = 0x"}, edits=[edit(12, "data/web.conf")]
+    )
+    logs = [log(pods_in(web)[0], lines('ERROR reload failed: bad value for "upstream_pool": 0x'))]
+
+    assert first(causes(web, config, target="Deployment/shop/web", logs=logs))[0] == "ConfigMap/shop/web-conf"
+
+
+@pytest.mark.parametrize(
+    ("text", "target"),
+    [
+        (lines("ERROR old trouble", start=90), "Deployment/shop/web"),
+        (lines("INFO served a request"), "Deployment/shop/web"),
+        (lines("ERROR once", count=1), "Deployment/shop/web"),
+        ("ERROR without a time\n" * 20, "Deployment/shop/web"),
+        (
+            lines("ERROR x", count=3) + "\n" + "\n".join(f"{ago(2)} INFO served {i}" for i in range(100)),
+            "Deployment/shop/web",
+        ),
+        (lines("ERROR x"), None),
+    ],
+    ids=["long ago", "no errors", "a single one", "no times", "few among many", "nobody asked"],
+)
+def test_logs_that_prove_nothing_are_no_cause(text: str, target):
+    assert causes(WEB, target=target, logs=[log(pods_in(WEB)[0], text)]).no_cause
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "2026-11-18T09:20:00Z ERROR x",
+        '{"ts":"2026-11-18 09:20:00.000","level":"error"}',
+        "2026/11/18 09:20:00 [error] x",
+    ],
+)
+def test_times_of_lines_are_read(line: str):
+    assert time_of(line) == moment(10)
+
+
+def test_a_line_without_a_time_has_none():
+    assert time_of("ERROR at 9 o'clock") is None
