@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-import psycopg
 from sqlalchemy import text
 
 from libs.logs import get_logger
@@ -52,8 +51,11 @@ class Backlog:
         while True:
             try:
                 await self.count()
-            except (StorageUnavailable, psycopg.Error) as error:
-                self._log.warning("backlog-not-counted", reason=type(error).__name__)
+            except StorageUnavailable as error:
+                self._log.warning("backlog-not-counted", reason=error.reason)
+            except Exception:
+                # Never counted again, it would be full for ever once enough has been added.
+                self._log.exception("backlog-not-counted")
             await asyncio.sleep(self._every)
 
     async def count(self) -> None:

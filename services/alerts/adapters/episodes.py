@@ -114,6 +114,15 @@ async def unplaced(work: Work, ids: Collection[str], *, lock: bool) -> list[Spok
     return [Spoken(**row) for row in rows]
 
 
+async def over(work: Work, ids: Collection[str]) -> list[str]:
+    """Those of these that have ended without ever belonging to an incident."""
+    rows = await work.rows(
+        "SELECT id FROM episode WHERE id = ANY(%s) AND state <> 'firing' AND incident_id IS NULL",
+        (list(ids),),
+    )
+    return [row["id"] for row in rows]
+
+
 async def of_incident(work: Work, incident_id: str) -> list[Spoken]:
     return [Spoken(**row) for row in await work.rows(_OF_INCIDENT, (incident_id,))]
 

@@ -24,6 +24,9 @@ from services.alerts.domain.errors import NotCommitted
 
 DRAIN = "drain"
 
+_LET_GO_S = 1.0
+"""How long a cancelled statement may take to end before its connection is closed under it."""
+
 # Sorted by key before they come here: two replicas that upsert the same keys in different orders would
 # deadlock. Sent again while still pending, a row only counts another copy: same key, same news.
 _TAKE: LiteralString = """
@@ -71,6 +74,7 @@ class GroupCommit:
         self._waiting: list[_Waiting] = []
         self._arrived = asyncio.Event()
         self._connection: psycopg.AsyncConnection[Any] | None = None
+        self._closing: set[asyncio.Task[None]] = set()
         self._log = get_logger("services.alerts.inbox")
 
     async def put(self, delivery: Delivery) -> None:
@@ -99,14 +103,13 @@ class GroupCommit:
                     await self._commit(group)
         finally:
             _refuse(self._waiting, "stopping")
+            await asyncio.gather(*self._closing, return_exceptions=True)
             await self._hang_up()
 
     async def _commit(self, group: list[_Waiting]) -> None:
         started = time.perf_counter()
         try:
-            async with asyncio.timeout(self._deadline):
-                connection = self._connection or await self._connect()
-                await connection.execute(self._statement, (*_columns(group), *self._defer_values))
+            await self._execute((*_columns(group), *self._defer_values))
         except Exception as error:
             # Whatever it was, this loop must go on, and nobody be left waiting. Whether it was committed is
             # open; the sender repeats it, and the key makes it one.
@@ -122,10 +125,43 @@ class GroupCommit:
                     one.done.set_result(None)
             self._observe(len(group), time.perf_counter() - started)
 
+    async def _execute(self, values: tuple[object, ...]) -> None:
+        """Raises TimeoutError at the deadline, and lets go of a statement that still hangs.
+
+        Waiting for its cancellation could take as long again: psycopg asks the server to cancel, and a server
+        that does not answer is the reason for being here.
+        """
+        if self._connection is None:
+            async with asyncio.timeout(self._deadline):
+                self._connection = await self._connect()
+        running = asyncio.ensure_future(self._connection.execute(self._statement, values))
+        try:
+            done, _ = await asyncio.wait({running}, timeout=self._deadline)
+            if not done:
+                raise TimeoutError
+        finally:
+            if not running.done():
+                connection, self._connection = self._connection, None
+                self._let_go(running, connection)
+        running.result()
+
+    def _let_go(self, running: asyncio.Future[Any], connection: psycopg.AsyncConnection[Any]) -> None:
+        async def close() -> None:
+            running.cancel()
+            try:
+                await asyncio.wait({running}, timeout=_LET_GO_S)
+            finally:
+                await connection.close()
+                await asyncio.gather(running, return_exceptions=True)
+
+        closing = asyncio.create_task(close())
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+
     async def _connect(self) -> psycopg.AsyncConnection[Any]:
-        self._connection = await self._database.connect()
-        await self._connection.set_autocommit(True)
-        return self._connection
+        connection = await self._database.connect()
+        await connection.set_autocommit(True)
+        return connection
 
     async def _hang_up(self) -> None:
         connection, self._connection = self._connection, None

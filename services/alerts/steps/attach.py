@@ -29,6 +29,8 @@ REKEY = "rekey"
 REKEY_WAITS = (5, 15, 30, 60, 300, 600)
 """Seconds. The Context API is back after a restart, or somebody has to look after it."""
 
+_OVER = Decision(subject="investigation", outcome="not-requested", reason="resolved-already")
+
 _AT_ONCE = 8  # calls to the Context API; each is given 500 ms, and a chunk of 50 is to end in seconds
 
 
@@ -91,6 +93,8 @@ class Attach:
     async def __call__(self, ids: list[str]) -> None:
         """Raises StorageUnavailable: later; nothing of it was written."""
         async with self.record.begin() as work:
+            for id_ in await episodes.over(work, ids):
+                work.decided(id_, _OVER, during="attach")
             spoken = await episodes.unplaced(work, ids, lock=False)
         if not spoken:
             return

@@ -168,13 +168,18 @@ async def test_an_expired_alert_closes_its_incident_too(alerts):
     assert alerts.notifications.transitions == ["explained", "resolved"]
 
 
-async def test_an_alert_that_was_over_before_it_was_looked_at_is_not_investigated(alerts):
+@pytest.mark.parametrize("drained_between", [True, False])
+async def test_an_alert_that_was_over_before_it_was_looked_at_is_not_investigated(alerts, drained_between):
     await alerts.receive(a_body(an_alert()))
+    if drained_between:
+        await alerts.work_off(only="drain")
     await alerts.receive(a_body(resolved()))
+    await alerts.work_off(only="drain")
     await alerts.work_off()
 
     assert alerts.holmes.calls == []
     episode = await alerts.only_episode()
+    assert reason(episode, "investigation") == "resolved-already"
     assert episode.incident is None
     assert episode.state is EpisodeState.resolved
 

@@ -3,6 +3,8 @@
 import asyncio
 import base64
 import json
+import os
+import signal
 from datetime import timedelta
 
 import psycopg
@@ -204,6 +206,26 @@ async def test_a_commit_that_hangs_is_given_up_at_its_deadline_and_comes_back_by
 
         assert answer.status_code == 503
         assert (await api.post(body("02_"))).status_code == 202
+
+
+async def test_a_database_process_that_hangs_holds_nobody_longer_than_the_deadline(database):
+    async with running_app(database, ingest_commit_deadline=timedelta(milliseconds=300)) as api:
+        await api.post(body("01_"))
+        with psycopg.connect(database.url("alerts")) as connection:
+            ((pid,),) = connection.execute(
+                "SELECT pid FROM pg_stat_activity WHERE query LIKE '%INTO inbox%' AND pid <> pg_backend_pid()"
+            ).fetchall()
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            began = asyncio.get_running_loop().time()
+            answer = await api.post(body("02_"))
+            took = asyncio.get_running_loop().time() - began
+            again = await api.post(body("02_"))
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    assert (answer.status_code, again.status_code) == (503, 202)
+    assert took < 2
 
 
 @pytest.mark.requirement("INT-BR-WH-023")
