@@ -12,6 +12,16 @@ from tests.support.postgres import MakeDatabase, databases, running_server
 from tests.support.programs import require
 from tests.support.redis import RedisServer
 
+LONGEST_NAME = 40
+"""Characters of a text that may stand in a test's name."""
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes and long texts do not name tests: some are random (parallel runs must agree), some are secrets."""
+    if isinstance(val, bytes) or (isinstance(val, str) and len(val) > LONGEST_NAME):
+        return argname
+    return None
+
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     needed = [str(name) for mark in item.iter_markers("needs") for name in mark.args]

@@ -66,7 +66,7 @@ def refusal(token: bytes) -> Refusal:
 
 @pytest.mark.parametrize("kid", KEYS)
 @pytest.mark.parametrize("signer", SIGNERS)
-@pytest.mark.parametrize("algorithm", ALGORITHMS, ids=repr)
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_token_passes_only_with_the_records_own_algorithm_and_key(kid, algorithm, signer):
     token = forge({"typ": "JWT", "alg": algorithm, "kid": kid}, CLAIMS, SIGNERS[signer])
 
@@ -111,7 +111,7 @@ def test_a_header_that_brings_or_names_its_own_key_changes_nothing(lure):
     assert check(forge(header, CLAIMS, SECRET)) == CLAIMS
 
 
-@pytest.mark.parametrize("crit", [["exp"], ["b64"], [], "x"], ids=repr)
+@pytest.mark.parametrize("crit", [["exp"], ["b64"], [], "x"])
 def test_extensions_that_must_be_understood_are_refused(crit):
     assert refusal(forge({"alg": "HS256", "kid": "hs", "crit": crit}, CLAIMS, SECRET)) is Refusal.malformed
 
@@ -144,7 +144,7 @@ def test_a_deeply_nested_header_is_refused_and_not_a_crash():
     assert refusal(header + b".e30.AA") in {Refusal.malformed, Refusal.unknown_kid}
 
 
-@pytest.mark.parametrize("claims", [b"", b"[]", b"null", b'"text"', b"{", b"\xff", b"[" * 5000], ids=repr)
+@pytest.mark.parametrize("claims", [b"", b"[]", b"null", b'"text"', b"{", b"\xff", b"[" * 5000])
 def test_signed_claims_that_are_no_object_are_refused(claims):
     token = forge({"alg": "HS256", "kid": "hs"}, claims, SECRET)
 
