@@ -1,7 +1,8 @@
 """Writes the one line that every request costs, past structlog's processors where lines are JSON.
 
 A line through them takes 22 µs, this way 4 µs (measured 2026-11, in process); a whole FastAPI route takes 73 µs.
-What a caller can put into it (method, path) is cleaned like any other text.
+What a caller can put into it is the path, cleaned like any other text; the server takes no method that is not a
+known word, ids are checked where they come in, and the query is not written at all.
 """
 
 from __future__ import annotations
@@ -39,9 +40,9 @@ def _as_json(service: str, level: int, lines: Lines) -> Write:
             "component": "access",
             "event": "request",
             **fields,
-            "method": clean_text(fields["method"]),
-            "path": clean_text(fields["path"]),
         }
+        if fields["path"] != fields["route"]:  # most paths are their route's, and those are ours
+            line["path"] = clean_text(fields["path"])
         lines.soon(orjson.dumps(line, default=str, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE))
 
     return write

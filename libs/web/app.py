@@ -100,7 +100,7 @@ def create_app(
     app.state.edge, app.state.board, app.state.metrics = config, board, metrics
     for router in (*routers, health.routes(board), docs.routes(info.title)):
         _add(app, router)
-    app.mount(ASSETS, StaticFiles(directory=docs.ASSETS), name="docs-assets")
+    app.mount(ASSETS, StaticFiles(directory=docs.FOLDER), name="docs-assets")
     _document(app, fast_routes)
     problems.install(app, {**AUTH_PROBLEMS, **problems_of})
     return app

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
+_NAME = re.compile(r"([a-z0-9_.-]{1,253})(?::\d{0,5})?")
+_IPV6 = re.compile(r"\[[0-9a-f:.]{2,45}\](?::\d{0,5})?")
 _REMEMBERED = 1_024
 """Host headers kept with their verdict; an attacker who varies them only empties it."""
 
@@ -36,11 +39,12 @@ class AllowedHosts:
             text = header.decode("ascii").lower()
         except UnicodeDecodeError:
             return False
-        if text.startswith("["):
-            return text.rpartition("]")[1] == "]"
-        name, _, port = text.partition(":")
-        if not name or (port and not port.isdecimal()):
+        if _IPV6.fullmatch(text):
+            return True
+        found = _NAME.fullmatch(text)
+        if found is None:
             return False
+        name = found[1]
         bare = "." not in name
         address = all(part.isdecimal() for part in name.split("."))
         return bare or address or name in self._names or name.endswith(self._endings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -14,9 +15,11 @@ from libs.contracts.base import Duration
 
 def _words(value: object) -> object:
     """`a,b` or `["a", "b"]`: both are what people write into an environment."""
-    if isinstance(value, str) and not value.lstrip().startswith("["):
-        return [word.strip() for word in value.split(",") if word.strip()]
-    return value
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("["):
+        return json.loads(value)
+    return [word.strip() for word in value.split(",") if word.strip()]
 
 
 WordList = Annotated[list[str], NoDecode, BeforeValidator(_words)]

@@ -16,6 +16,22 @@ from tests.support.source import ROOT, Module, functions, modules
 pytestmark = pytest.mark.requirement("API-BR-DOC-014", "INT-BR-TEST-010")
 
 SEEN_ELSEWHERE: dict[str, tuple[str, str]] = {
+    "libs/logs/stream.py": (
+        "whether lines stay whole and in order shows in a file, with threads and an event loop",
+        "tests/integration/logs/test_stream.py",
+    ),
+    "libs/metrics/server.py": (
+        "a port and a thread of its own are only real as such",
+        "tests/integration/metrics/test_server.py",
+    ),
+    "libs/web/protocol.py": (
+        "a slow sender is one only on a socket",
+        "tests/integration/web/test_sockets.py",
+    ),
+    "libs/web/server.py": (
+        "a process's start and end are seen from another one",
+        "tests/integration/web/test_server.py",
+    ),
     "services/*/migrations/versions/*.py": (
         "a migration is SQL, and every test on a real database begins with it",
         "tests/integration/*/test_*.py",

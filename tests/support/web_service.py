@@ -11,16 +11,20 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from pydantic import BaseModel
 
-from libs.auth import AuthSettings
+from libs.auth import Authenticator, AuthSettings
+from libs.auth.guards import require_permission
+from libs.auth.principal import Principal
 from libs.metrics import Metrics
 from libs.web import (
+    Checks,
     FastRequest,
     FastResponse,
+    ProblemSpec,
     ServiceInfo,
     TimeLeft,
     WebSettings,
@@ -35,6 +39,10 @@ class Settings(WebSettings, AuthSettings):
     work_log: Path | None = None
     """Where the worker writes what it did."""
     broken_wiring: bool = False
+
+
+class Away(Exception):
+    """A dependency cannot be reached."""
 
 
 class Note(BaseModel):
@@ -73,6 +81,16 @@ async def large(size: int) -> Note:
     return Note(text="x" * size)
 
 
+@router.get("/away")
+async def away() -> Note:
+    raise Away("db.internal:5432")
+
+
+@router.get("/tenant")
+async def tenant(caller: Annotated[Principal, Depends(require_permission("view:alerts"))]) -> Note:
+    return Note(text=caller.tenant)
+
+
 @router.get("/boom")
 async def boom() -> Note:
     raise RuntimeError("postgresql://alerts:hunter2@db/alerts is away")
@@ -84,7 +102,13 @@ async def swallow(request: FastRequest) -> FastResponse:
     return FastResponse(202, b'{"text": "%d"}' % len(body))
 
 
-def application(settings: Settings, metrics: Metrics) -> FastAPI:
+def application(
+    settings: Settings,
+    metrics: Metrics,
+    *,
+    authenticator: Authenticator | None = None,
+    checks: Checks | None = None,
+) -> FastAPI:
     @asynccontextmanager
     async def wiring(app: FastAPI) -> AsyncIterator[None]:
         if settings.broken_wiring:
@@ -96,14 +120,20 @@ def application(settings: Settings, metrics: Metrics) -> FastAPI:
         settings=settings,
         wiring=wiring,
         routers=[router],
-        problems_of={},
+        problems_of={
+            Away: ProblemSpec(
+                503, "away", retry_after=lambda _: timedelta(seconds=1.5), detail=lambda _: "ask again"
+            )
+        },
         metrics=metrics,
+        checks=lambda _: checks or {},
+        authenticator=authenticator,
         fast_routes=[
             fast_route(
                 "POST",
                 "/api/v1/hook",
                 swallow,
-                permission=None,
+                permission="ingest:alerts",
                 summary="Count bytes",
                 request_model=Note,
                 response_model=Note,
@@ -124,9 +154,6 @@ def main() -> NoReturn:
 
     serve(Program("sample", settings, lambda: application(settings, metrics), metrics, work))
 
-
-SHORT = timedelta(seconds=1)
-"""Receive deadline of the tests' processes: the mechanism is the same, the suite is faster."""
 
 if __name__ == "__main__":
     main()

@@ -1,0 +1,121 @@
+"""Health is answered from the last background checks; readiness depends on those that matter."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from libs.contracts.health import ComponentHealth
+from libs.web import Check, ServiceInfo
+from libs.web.health import HealthBoard, Pulse
+from tests.support.web_client import calling
+
+pytestmark = pytest.mark.requirement("HAPI-016", "HAPI-017", "API-BR-REL-004", "INF-BR-HEALTH-002")
+
+
+async def fine() -> None:
+    return None
+
+
+async def away() -> None:
+    raise ConnectionError("no route to host")
+
+
+async def unconfigured() -> ComponentHealth:
+    return ComponentHealth(status="not_configured")
+
+
+async def board_with(**checks: Check) -> HealthBoard:
+    board = HealthBoard(ServiceInfo("sample", "Sample", "", "1.2"))
+    await board.start(checks)
+    return board
+
+
+async def test_all_well_is_healthy_in_both_key_styles():
+    board = await board_with(database=Check(fine, critical=True))
+
+    health = board.health()
+    await board.stop()
+
+    assert (health.status, health.service, health.version) == ("healthy", "sample", "1.2")
+    assert health.checks["database"].status == "healthy"
+    assert health.services == {"database": "healthy"}
+    assert health.timestamp.timestamp() == pytest.approx(health.timestamp_unix)
+
+
+async def test_one_component_away_degrades_and_says_why_and_only_a_critical_one_takes_readiness():
+    dispensable = await board_with(cache=Check(away), database=Check(fine, critical=True))
+    needed = await board_with(database=Check(away, critical=True))
+
+    assert (dispensable.health().status, dispensable.ready) == ("degraded", True)
+    assert "ConnectionError" in dispensable.health().checks["cache"].detail
+    assert (needed.health().status, needed.ready) == ("degraded", False)
+    for board in (dispensable, needed):
+        await board.stop()
+
+
+async def test_what_is_not_configured_is_not_degraded():
+    board = await board_with(llm=Check(unconfigured))
+
+    assert board.health().status == "healthy"
+    await board.stop()
+
+
+async def test_a_check_that_hangs_is_unhealthy_and_holds_nobody_up(monkeypatch):
+    monkeypatch.setattr("libs.web.health.WITHIN", __import__("datetime").timedelta(milliseconds=1))
+
+    board = await board_with(database=Check(asyncio.Event().wait, critical=True))  # type: ignore[arg-type]
+
+    assert board.health().checks["database"].status == "unhealthy"
+    await board.stop()
+
+
+async def test_asking_for_health_asks_no_dependency():
+    asked = 0
+
+    async def count() -> None:
+        nonlocal asked
+        asked += 1
+
+    board = await board_with(database=Check(count))
+    for _ in range(100):
+        board.health()
+        board.readiness()
+    await board.stop()
+
+    assert asked == 1
+
+
+async def test_before_the_start_and_after_the_stop_nothing_is_ready():
+    board = HealthBoard(ServiceInfo("sample", "Sample", "", "1"))
+    assert not board.ready
+
+    await board.start({})
+    assert board.ready
+
+    await board.stop()
+    assert not board.ready
+
+
+async def test_health_is_200_even_when_degraded_and_ready_is_503():
+    async with calling(checks={"database": Check(away, critical=True)}) as service:
+        health, alias, ready = [
+            await service.http.get(path) for path in ("/health", "/api/v1/health", "/ready")
+        ]
+
+    assert (health.status_code, health.json()["status"]) == (200, "degraded")
+    assert alias.json()["checks"].keys() == health.json()["checks"].keys()
+    assert health.json()["checks"]["database"]["age_s"] >= 0
+    assert (ready.status_code, ready.json()["ready"]) == (503, False)
+
+
+async def test_a_worker_whose_loop_turns_is_healthy_and_one_whose_loop_is_stuck_is_not(monkeypatch):
+    async with Pulse("sample") as pulse:
+        turning = json.loads(pulse.report())
+        monkeypatch.setattr(pulse, "_beat", pulse._beat - 60)
+        stuck = json.loads(pulse.report())
+
+    assert (turning["status"], turning["services"]) == ("healthy", {"event_loop": "healthy"})
+    assert (stuck["status"], stuck["services"]) == ("degraded", {"event_loop": "unhealthy"})

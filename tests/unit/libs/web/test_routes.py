@@ -1,0 +1,93 @@
+"""Places: the template a path belongs to, and what is special there."""
+
+from __future__ import annotations
+
+import pytest
+from fastapi import APIRouter, FastAPI
+from pydantic import BaseModel
+from starlette.staticfiles import StaticFiles
+
+from libs.web.fast import fast_route
+from libs.web.routes import ASSETS, Places
+
+pytestmark = pytest.mark.requirement("API-BR-CAPI-020", "INF-BR-MET-004")
+
+
+class Model(BaseModel):
+    text: str
+
+
+async def handler(request):
+    raise AssertionError("only described here")
+
+
+@pytest.fixture(scope="module")
+def places() -> Places:
+    async def answer() -> None: ...
+
+    app = FastAPI(openapi_url=None)
+    inner, outer = APIRouter(prefix="/inner"), APIRouter(prefix="/api/v1")
+    inner.add_api_route("/{name}", answer, methods=["GET"])
+    outer.add_api_route("/notes", answer, methods=["GET"])
+    outer.add_api_route("/notes", answer, methods=["POST"])
+    outer.add_api_route("/notes/{name}", answer, methods=["GET"])
+    outer.add_api_route("/files/{path:path}", answer, methods=["GET"])
+    outer.include_router(inner)
+    app.include_router(outer)
+    app.add_api_route("/health", answer, methods=["GET"])
+    app.add_api_route("/docs", answer, methods=["GET"])
+    app.mount(ASSETS, StaticFiles(directory=".", check_dir=False))
+    fast = [
+        fast_route(
+            "POST", path, handler, permission=None, summary="", request_model=Model, response_model=Model
+        )
+        for path in ("/hook", "/api/v1/notes")
+    ]
+    return Places(app.routes, fast)
+
+
+@pytest.mark.parametrize(
+    ("path", "template"),
+    [
+        ("/api/v1/notes", "/api/v1/notes"),
+        ("/api/v1/notes/a", "/api/v1/notes/{name}"),
+        ("/api/v1/inner/a", "/api/v1/inner/{name}"),
+        ("/api/v1/files/a/b", "/api/v1/files/{path:path}"),
+        ("/docs/assets/swagger-ui.css", "/docs/assets/{path:path}"),
+        ("/hook", "/hook"),
+        ("/api/v1/notes/a/b", "unmatched"),
+        ("/api/v1", "unmatched"),
+        ("/", "unmatched"),
+        ("", "unmatched"),
+    ],
+)
+def test_a_path_belongs_to_its_routes_template(places, path, template):
+    assert places.find(path).template == template
+    assert template in places.templates
+
+
+@pytest.mark.parametrize(
+    ("path", "public"),
+    [
+        ("/health", True),
+        ("/docs", True),
+        ("/docs/assets/swagger-ui.css", True),
+        ("/health/", False),
+        ("/docs/assets", False),
+        ("/docs/x", False),
+        ("/hook", False),
+        ("/nowhere", False),
+    ],
+)
+def test_only_the_named_routes_are_public(places, path, public):
+    assert places.find(path).public is public
+
+
+def test_methods_of_one_path_come_together(places):
+    assert places.find("/api/v1/notes").allowed == "GET, POST"
+    assert places.find("/hook").allowed == "POST"
+
+
+def test_a_fast_route_is_found_by_its_method(places):
+    assert set(places.find("/api/v1/notes").fast) == {"POST"}
+    assert places.find("/health").fast == {}

@@ -1,0 +1,60 @@
+"""What operators write into an environment is read as they mean it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from pydantic import ValidationError
+
+from libs.web.settings import Role, WebSettings
+
+pytestmark = pytest.mark.requirement("HAPI-146", "HAPI-147")
+
+
+def read(monkeypatch, **environment: str) -> WebSettings:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    return WebSettings()
+
+
+@pytest.mark.parametrize(
+    "text", ["a.example,b.example", " a.example , b.example ,", '["a.example", "b.example"]']
+)
+def test_a_list_may_be_words_or_json(monkeypatch, text):
+    assert read(monkeypatch, ALLOWED_HOSTS=text).allowed_hosts == ["a.example", "b.example"]
+
+
+def test_a_duration_may_be_bare_seconds(monkeypatch):
+    assert read(monkeypatch, RECEIVE_DEADLINE="2.5").receive_deadline == timedelta(seconds=2.5)
+
+
+def test_the_role_has_its_own_name(monkeypatch):
+    assert read(monkeypatch, KUBERNAUT_ROLE="worker").role is Role.worker
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "65536"),
+        ("PORT", "http"),
+        ("MAX_BODY_BYTES", "1"),
+        ("KUBERNAUT_ROLE", "king"),
+        ("LOG_FORMAT", "xml"),
+    ],
+)
+def test_a_value_that_cannot_be_meant_is_refused_by_name(monkeypatch, name, value):
+    with pytest.raises(ValidationError) as refused:
+        read(monkeypatch, **{name: value})
+
+    assert name.lower() in str(refused.value).lower()
+
+
+@pytest.mark.requirement("HAPI-079", "HAPI-054")
+def test_defaults_are_the_safe_ones():
+    settings = WebSettings()
+
+    assert settings.host == "127.0.0.1"
+    assert settings.cors_origins == []
+    assert "*" not in settings.allowed_hosts
+    assert settings.max_body_bytes < 5_000_000
