@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain.causality import Causality, Link
-from services.context_api.domain.changes import last_edit
+from services.context_api.domain.changes import Edit, last_edit
 from services.context_api.domain.observation import Observation
 from services.context_api.domain.relation import Relations
 from services.context_api.domain.scene import Scene
@@ -60,6 +60,8 @@ class Ranked:
     explained: float
     confidence: float
     basis: tuple[str, ...]
+    edited: Edit | None = None
+    """The object's edit shortly before the first symptom, if there was one."""
     also: tuple[Ranked, ...] = ()
     """Other observations of the same object, best first."""
 
@@ -195,6 +197,7 @@ def _judge(scene: Scene, tree: Causality, index: int, near: float, chain: _Chain
         explained=explained,
         confidence=_confidence(seen, near, explained, facts),
         basis=_basis(tree, seen, near, inside, edited, link),
+        edited=edited,
     )
 
 
@@ -203,13 +206,13 @@ def _precedes(seen: Observation, effects: Sequence[Observation]) -> bool:
     return seen.onset is not None and bool(known) and seen.onset < min(known)
 
 
-def _changed_before(scene: Scene, seen: Observation, first: datetime | None) -> datetime | None:
+def _changed_before(scene: Scene, seen: Observation, first: datetime | None) -> Edit | None:
     """When its object was edited, if that was shortly before the first symptom."""
     edit = last_edit(seen.about)
     moment = first or scene.onset or scene.now
     if edit is None or not moment - CHANGE_WINDOW <= edit.at <= moment + timedelta(minutes=1):
         return None
-    return edit.at
+    return edit
 
 
 def _confidence(seen: Observation, near: float, explained: float, facts: dict[str, float]) -> float:
@@ -226,7 +229,7 @@ def _basis(
     seen: Observation,
     near: float,
     inside: Sequence[int],
-    edited: datetime | None,
+    edited: Edit | None,
     explained: Link | None,
 ) -> tuple[str, ...]:
     basis = list(seen.basis)
@@ -234,7 +237,7 @@ def _basis(
         basis.append(f"accounts for {len(inside)} other finding{'s' if len(inside) > 1 else ''}")
     if edited:
         basis.append(
-            f"{seen.about.kind} {seen.about.name} was edited at {edited:%Y-%m-%d %H:%M:%S} UTC, before the first symptom"
+            f"{seen.about.kind} {seen.about.name} was edited at {edited.at:%Y-%m-%d %H:%M:%S} UTC, before the first symptom"
         )
     if near <= COINCIDENCE:
         basis.append("against it: only namespace and time connect it with the alert")

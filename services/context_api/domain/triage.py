@@ -19,6 +19,7 @@ from services.context_api.domain import evidence, verdict
 from services.context_api.domain.analyzers import EXPLAINERS, SYMPTOMS
 from services.context_api.domain.causality import Causality, connect
 from services.context_api.domain.graph import Graph
+from services.context_api.domain.kube import listing
 from services.context_api.domain.logs import cut
 from services.context_api.domain.observation import Observation
 from services.context_api.domain.ranking import Alert, Ranked, rank
@@ -26,6 +27,7 @@ from services.context_api.domain.relation import Relations, relate
 from services.context_api.domain.resolve import owner_by_name
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject, Snapshot
+from services.context_api.domain.wording import clock
 
 MOST_CAUSES = 10
 MOST_METRICS = 2
@@ -169,7 +171,11 @@ def _text(one: Ranked) -> str:
         and a.index not in one.effects
         and a.observation.analyzer != one.observation.analyzer
     ]
-    return ". Also: ".join([one.observation.text, *extra[:2]])
+    words = one.observation.text
+    edit = one.edited
+    if edit is not None and f"{edit.at:%H:%M:%S}" not in words:
+        words += f"; {one.observation.about.kind} {one.observation.about.name} was edited at {clock(edit.at)} by {edit.by} ({listing(list(edit.paths), 4)})"
+    return ". Also: ".join([words, *extra[:2]])
 
 
 def _path(tree: Causality, relations: Relations, alert: Alert, one: Ranked) -> list[KubeObject]:

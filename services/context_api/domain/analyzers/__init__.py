@@ -21,6 +21,7 @@ from services.context_api.domain.analyzers import (
     image_pull,
     init_waiting,
     job_failed,
+    limit_default,
     log_errors,
     network_policy,
     node_trouble,
@@ -28,6 +29,7 @@ from services.context_api.domain.analyzers import (
     pod_crash_loop,
     pod_rejected,
     pod_sandbox,
+    preemption,
     probe_failure,
     pvc_pending,
     recent_edit,
@@ -88,4 +90,6 @@ EXPLAINERS: Sequence[Explainer] = (
     volume_full.explain,
     dependency_change.explain,
     certificate_expired.explain,
+    limit_default.explain,
+    preemption.explain,
 )

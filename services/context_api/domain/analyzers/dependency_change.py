@@ -31,6 +31,9 @@ NAME = "dependency_change"
 def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
     """One observation per changed object behind a complaint."""
     broken = {id(o.about) for o in seen if not o.latent}
+    explained = {
+        id(o.about) for o in seen if o.depth is Depth.mechanism
+    }  # what is wrong with it is known better
     told: set[tuple[int, int]] = set()
     for trouble in troubles(scene, seen):
         if trouble.points_elsewhere:
@@ -39,7 +42,7 @@ def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
             if said.found is None or said.found.kind != "Service":
                 continue
             for changed, edit, use in _changed(scene, trouble, said.found, broken):
-                if (id(changed), id(trouble.top)) not in told:
+                if (id(changed), id(trouble.top)) not in told and id(changed) not in explained:
                     told.add((id(changed), id(trouble.top)))
                     yield _observation(trouble, said, changed, edit, use)
 

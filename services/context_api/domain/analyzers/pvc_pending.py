@@ -10,12 +10,22 @@ Rests on: kubernetes.io/docs, "Persistent Volumes" (binding), "Storage Classes" 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.events import Event
-from services.context_api.domain.kube import at, listing, quantity, strings, text
+from services.context_api.domain.kube import (
+    at,
+    containers,
+    entries,
+    listing,
+    pod_spec,
+    quantity,
+    strings,
+    text,
+)
 from services.context_api.domain.logs import cut
 from services.context_api.domain.observation import Blame, Depth, Observation
 from services.context_api.domain.redact import redact
@@ -131,9 +141,10 @@ def _provisioner_failed(
     if storage is not None:
         words += f" (StorageClass {storage.name}, provisioner {provisioner})"
     words += f": `{cut(redact(failed.message), 300)}`"
-    return _observation(
+    seen = _observation(
         scene, claim, "ProvisioningFailed", words, 0.88, failed, "the provisioner's own error", storage
     )
+    return replace(seen, blames=(*seen.blames, *_drivers(scene, provisioner)))
 
 
 def _silent_provisioner(
@@ -144,7 +155,7 @@ def _silent_provisioner(
     words = f"{name_of(claim)} stays Pending: nothing answers for provisioner `{provisioner}`"
     if not driver and any(True for _ in scene.snapshot.of_kind("CSIDriver")):
         words += ", and no CSIDriver of that name is installed"
-    return _observation(
+    seen = _observation(
         scene,
         claim,
         "ProvisionerSilent",
@@ -154,6 +165,25 @@ def _silent_provisioner(
         "the claim waits for an external provisioner",
         storage,
     )
+    return replace(seen, blames=(*seen.blames, *_drivers(scene, provisioner)))
+
+
+def _drivers(scene: Scene, provisioner: str) -> Iterator[Blame]:
+    """Workloads whose containers name the provisioner."""
+    for workload in scene.graph.workloads if "." in provisioner else ():
+        for container in containers(pod_spec(workload)):
+            words = [
+                *strings(container.get("args")),
+                *strings(container.get("command")),
+                *(text(e.get("value")) for e in entries(container.get("env"))),
+            ]
+            if any(provisioner in word for word in words):
+                yield Blame(
+                    scene.graph.top(workload),
+                    0.9,
+                    f"its container {text(container.get('name'))} serves provisioner {provisioner}",
+                )
+                break
 
 
 def _offers(scene: Scene, claim: KubeObject) -> str:

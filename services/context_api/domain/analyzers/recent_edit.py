@@ -87,8 +87,14 @@ def _config_strength(
     reasons = {o.analyzer for o in trouble.seen if o.depth is deepest}
     if reasons <= {"image_pull"}:
         return (0.8, "it holds the registry's credentials") if use.where == "imagePullSecrets" else (0.0, "")
-    if use.where == "imagePullSecrets" or not _took_effect(scene, trouble.top, use, edit):
+    if use.where == "imagePullSecrets":
         return 0.0, ""
+    if not _took_effect(scene, trouble.top, use, edit):
+        # Whoever reads credentials at its start still has the old ones, while the other side has the new.
+        refused = config.kind == "Secret" and _credentials_refused(trouble)
+        return (
+            (0.85, "its pods started before the edit and still use the old value") if refused else (0.0, "")
+        )
     changes = changes_of(scene, config, edit)
     line = speaks_of(changes, trouble.lines)
     if not line and config.kind == "ConfigMap":
@@ -99,13 +105,17 @@ def _config_strength(
     if reasons <= {"oom_kill"}:
         grows = any(w in str(c).lower() for c in changes for w in _MEMORY_WORDS)
         return (0.7, "what was changed bears on memory") if grows else (0.0, "")
-    if config.kind == "Secret" and any(trouble_in(x.text) in ("auth", "tls") for x in trouble.lines):
+    if config.kind == "Secret" and _credentials_refused(trouble):
         return 0.88, "the log complains about credentials"
     if trouble.points_elsewhere:
         return 0.36, "though its log complains about something else that fails"
     return (
         (0.8, "its containers started with it") if changes else (0.7, "its containers started after the edit")
     )
+
+
+def _credentials_refused(trouble: Trouble) -> bool:
+    return any(trouble_in(line.text) in ("auth", "tls") for line in trouble.lines)
 
 
 def _took_effect(scene: Scene, top: KubeObject, use: Reference, edit: Edit) -> bool:
