@@ -481,7 +481,6 @@ def two_faults_at_once_are_told_apart() -> Incident:
         "Deployment/shop/api",
         "Deployment/shop/api",
         ["shop/api:tpyo"],
-        noise=[],
     )
 
 
