@@ -644,3 +644,28 @@ def test_the_causal_object_is_named_first_with_the_words_an_engineer_would_use(n
     assert [w for w in case.words if w not in best.text] == [], best.text
     assert best.path[0] == case.cause
     assert best.evidence_ids
+
+
+@pytest.mark.parametrize("name", sorted(INCIDENTS))
+def test_strangers_and_another_order_change_nothing(name: str):
+    case = INCIDENTS[name]()
+    strangers = [
+        [
+            deployment(f"app-{i}", f"team-{i % 7}", node="node-9"),
+            service(f"app-{i}", f"team-{i % 7}", ready=2),
+        ]
+        for i in range(40)
+    ]
+    onset = moment(case.onset) if case.onset is not None else None
+    alone = causes(*case.objects, target=case.target, logs=case.logs, onset=onset)
+
+    crowded = causes(
+        *reversed([*case.objects, *strangers]),
+        target=case.target,
+        logs=list(reversed(case.logs)),
+        onset=onset,
+    )
+
+    assert [(c.target, c.reason, c.text) for c in crowded.ranked] == [
+        (c.target, c.reason, c.text) for c in alone.ranked
+    ]

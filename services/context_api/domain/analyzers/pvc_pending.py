@@ -119,9 +119,11 @@ def _pending(scene: Scene, claim: KubeObject) -> Iterator[Observation]:
             "the binder's event",
         )
     else:
-        waiting = next((e for e in reversed(events) if e.reason == "ExternalProvisioning"), None)
         created = claim.created_at
-        if waiting is not None and created is not None and scene.now - created > PROVISIONING:
+        waiting = next((e for e in reversed(events) if e.reason == "ExternalProvisioning"), None)
+        # Without an event only the class tells: one that binds at once should have bound by now.
+        immediate = storage is not None and text(storage.body.get("volumeBindingMode")) in ("", "Immediate")
+        if created is not None and scene.now - created > PROVISIONING and (waiting is not None or immediate):
             yield _silent_provisioner(scene, claim, storage, waiting)
 
 
@@ -148,7 +150,7 @@ def _provisioner_failed(
 
 
 def _silent_provisioner(
-    scene: Scene, claim: KubeObject, storage: KubeObject | None, waiting: Event
+    scene: Scene, claim: KubeObject, storage: KubeObject | None, waiting: Event | None
 ) -> Observation:
     provisioner = text(storage.body.get("provisioner")) if storage is not None else "the external provisioner"
     driver = storage is not None and scene.graph.get("CSIDriver", None, provisioner)

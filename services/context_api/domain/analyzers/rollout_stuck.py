@@ -102,8 +102,9 @@ def _under_way(scene: Scene, workload: KubeObject) -> bool:
     pods = scene.graph.pods_of(workload)
     unready = [p for p in pods if not is_ready(p)]
     if not unready:
-        progressing = condition(workload, "Progressing")
-        return progressing is None or progressing.status != "False"
+        state = condition(workload, "Available")
+        moments = [m for m in (workload.created_at, state.since if state else None) if m is not None]
+        return not moments or scene.now - max(moments) < PATIENCE
     return all(p.created_at is not None and scene.now - p.created_at < PATIENCE for p in unready)
 
 

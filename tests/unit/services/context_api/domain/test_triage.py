@@ -282,7 +282,7 @@ def test_warnings_that_have_stopped_mean_recovered():
 
 @pytest.mark.parametrize(
     ("objects", "target"),
-    [([], None), ([], "Deployment/shop/api"), (deployment("web"), "Deployment/shop/api"), (deployment("api", pods=0)[:1], "Deployment/shop/api")],
+    [([], None), ([], "Deployment/shop/api"), (deployment("web"), "Deployment/shop/api"), (deployment("api")[:1], "Deployment/shop/api")],
     ids=["nothing recorded", "nothing recorded, target", "the target is not there", "its pods are not there"],
 )  # fmt: skip
 def test_missing_evidence_is_said_and_named(objects, target):

@@ -112,6 +112,12 @@ def test_a_provisioner_that_never_answers_is_told_after_a_while():
     ]
 
 
+def test_a_class_that_binds_at_once_should_have_bound_by_now_also_without_any_event():
+    assert said(seen(pvc_pending, claim(), storage_class())) == [
+        ("PersistentVolumeClaim/shop/data", "ProvisionerSilent")
+    ]
+
+
 def test_waiting_for_the_first_consumer_is_no_fault():
     wanted = claim("local")
     told = event(

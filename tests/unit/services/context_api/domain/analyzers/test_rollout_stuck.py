@@ -70,12 +70,18 @@ def test_a_stateful_set_and_a_daemon_set_are_counted_by_their_own_fields():
         deployment("api"),
         deployment("api", replicas=0),
         deployment("api", rolled_out=1, pod_age=0.5, before=[container(image="api:1")], containers=[container(image="api:2")], statuses=[running(ready=False, minutes=0.3)], old_pods=1),
-        deployment("api", pods=0, conditions=[{"type": "Progressing", "status": "True"}]),
+        deployment("api", pods=0, age=1, conditions=[{"type": "Progressing", "status": "True"}]),
     ],
     ids=["all available", "scaled to zero", "a rollout under way", "pods not yet made"],
 )  # fmt: skip
 def test_healthy_and_young_workloads_are_no_findings(objects):
     assert seen(rollout_stuck, objects) == []
+
+
+def test_a_workload_that_gets_no_pods_at_all_is_told():
+    assert said(seen(rollout_stuck, deployment("api", pods=0))) == [
+        ("Deployment/shop/api", "ReplicasUnavailable")
+    ]
 
 
 def test_a_workload_that_is_being_deleted_is_not_looked_at():
