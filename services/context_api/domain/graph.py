@@ -235,6 +235,32 @@ class Graph:
         """Workloads whose pods would carry all these labels, whether or not they have pods."""
         return _carrying(self._workloads_by_label, namespace, labels)
 
+    @cached_property
+    def _label_values(self) -> dict[tuple[str | None, str], list[str]]:
+        index: dict[tuple[str | None, str], list[str]] = {}
+        for namespace, key, value in sorted(self._workloads_by_label, key=lambda k: (k[0] or "", k[1], k[2])):
+            index.setdefault((namespace, key), []).append(value)
+        return index
+
+    def label_values(self, namespace: str | None, key: str) -> Sequence[str]:
+        """Values of a label on the pods of workloads in a namespace."""
+        return self._label_values.get((namespace, key), [])
+
+    def workloads_named(self, namespace: str | None, name: str) -> list[KubeObject]:
+        found = [self.get(kind, namespace, name) for kind in sorted(WORKLOADS)]
+        return [w for w in found if w is not None and self.workload(w) is w]
+
+    @cached_property
+    def _services_by_namespace(self) -> dict[str | None, list[KubeObject]]:
+        index: dict[str | None, list[KubeObject]] = {}
+        for service in self.snapshot.of_kind("Service"):
+            index.setdefault(service.namespace, []).append(service)
+        return index
+
+    def services_in(self, namespace: str | None) -> Sequence[KubeObject]:
+        """Services of one namespace."""
+        return self._services_by_namespace.get(namespace, [])
+
     def behind(self, service: KubeObject) -> list[KubeObject]:
         """Top owners of what a Service selects."""
         selector = flat(service.spec.get("selector"))

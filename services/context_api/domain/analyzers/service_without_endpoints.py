@@ -19,18 +19,22 @@ from services.context_api.domain.kube import (
     entries,
     flat,
     number,
-    pod_spec,
     replicas,
     show_labels,
     template_labels,
     text,
 )
-from services.context_api.domain.observation import Blame, Depth, Observation
+from services.context_api.domain.names import resembles
+from services.context_api.domain.observation import Blame, Depth, Explains, Observation
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
-from services.context_api.domain.wording import name_of
+from services.context_api.domain.wording import clock, name_of
 
 NAME = "service_without_endpoints"
+MOST_VALUES = 200
+"""Label values compared by spelling per selector key; more would cost more than a guess is worth."""
+
+MOST_PODS = 20
 
 
 def observe(scene: Scene) -> Iterator[Observation]:
@@ -80,6 +84,7 @@ def _nothing_selected(scene: Scene, service: KubeObject, selector: dict[str, str
         return
     near, differences = _nearest(scene, service, selector)
     facts = [_selector_fact(service, "its selector matches no pod")]
+    changed = ""
     if near is not None:
         labels = template_labels(near)
         facts.append(
@@ -87,11 +92,12 @@ def _nothing_selected(scene: Scene, service: KubeObject, selector: dict[str, str
                 near, "labels of its pods", labels, f"pods of {name_of(near)} carry {show_labels(labels)}"
             )
         )
-    # A selector that misses a workload by one label was meant for it; one that resembles nothing is a leftover.
+        changed = _relabelled(scene, near, selector)
+    culprit = scene.graph.top(near) if near is not None and changed else service
     yield Observation(
-        about=service,
+        about=culprit,
         reason="SelectorMatchesNoPods",
-        text=_selector_text(service, selector, near, differences),
+        text=_selector_text(service, selector, near, differences) + changed,
         severity=FindingSeverity.warning,
         analyzer=NAME,
         depth=Depth.mechanism,
@@ -99,12 +105,51 @@ def _nothing_selected(scene: Scene, service: KubeObject, selector: dict[str, str
         facts=tuple(facts),
         basis=("its selector beside the labels of all pods in the namespace",),
         remediation=remedies.edit(
-            service,
-            f"Correct the selector of Service {service.name}: {differences}."
-            if differences
-            else f"Correct the selector of Service {service.name}, or delete it.",
+            culprit,
+            f"Bring the selector of Service {service.name} and the pods' labels together{f': {differences}' if differences else ''}.",
         ),
-        latent=near is None,
+        explains=(Explains(service, 0.95, "its pods lost the labels the Service selects"),)
+        if culprit is not service
+        else (),
+        latent=not _meant(scene, service, selector, near),
+    )
+
+
+def _meant(scene: Scene, service: KubeObject, selector: dict[str, str], near: KubeObject | None) -> bool:
+    """Whether the Service was surely meant for that workload.
+
+    A selector for a role nobody has at the moment (`role=replica`), a colour not rolled out, a leftover: those are
+    no faults until somebody misses them.
+    """
+    if near is None:
+        return False
+    labels = template_labels(near)
+    served = any(
+        other is not service
+        and (wanted := flat(other.spec.get("selector")))
+        and all(labels.get(k) == v for k, v in wanted.items())
+        for other in scene.graph.services_in(service.namespace)
+    )
+    misspelt = any(k in labels and labels[k] != v for k, v in selector.items())
+    return not served and (misspelt or near.name == service.name)
+
+
+def _relabelled(scene: Scene, near: KubeObject, selector: dict[str, str]) -> str:
+    """The newest rollout took a label off its pods that the Service selects."""
+    rollout = scene.rollouts.of(near)
+    changes = (
+        [
+            c
+            for c in rollout.changed("labels")
+            if any(c.path.endswith(f".{k}") and c.before == v for k, v in selector.items())
+        ]
+        if rollout
+        else []
+    )
+    return (
+        f"; changed by the rollout at {clock(rollout.at)}: {'; '.join(str(c) for c in changes)}"
+        if rollout and changes
+        else ""
     )
 
 
@@ -145,15 +190,13 @@ def _no_pods(scene: Scene, service: KubeObject, workloads: list[KubeObject]) -> 
 def _nearest(scene: Scene, service: KubeObject, selector: dict[str, str]) -> tuple[KubeObject | None, str]:
     """The workload whose labels miss the selector by least, sharing at least half of it or the Service's name."""
     best: tuple[float, str, KubeObject] | None = None
-    for workload in scene.graph.workloads_in(service.namespace):
+    for workload in _candidates(scene, service, selector):
         labels = template_labels(workload)
         matching = sum(labels.get(k) == v for k, v in selector.items())
-        keyed = sum(k in labels for k in selector)
-        score = matching + 0.4 * (keyed - matching) + (0.5 if workload.name == service.name else 0.0)
-        if (
-            (matching * 2 >= len(selector) or workload.name == service.name)
-            and keyed
-            and (best is None or score > best[0])
+        alike = sum(k in labels and labels[k] != v and resembles(labels[k], v) for k, v in selector.items())
+        score = matching + 0.5 * alike + (0.5 if workload.name == service.name else 0.0)
+        if ((matching + alike) * 2 >= len(selector) or workload.name == service.name) and (
+            best is None or score > best[0]
         ):
             best = (score, workload.name, workload)
     if best is None:
@@ -169,9 +212,20 @@ def _nearest(scene: Scene, service: KubeObject, selector: dict[str, str]) -> tup
     return best[2], "; ".join(wrong)
 
 
+def _candidates(scene: Scene, service: KubeObject, selector: dict[str, str]) -> list[KubeObject]:
+    """Workloads that share a label with the selector, have one spelled alike, or bear the Service's name."""
+    found: dict[int, KubeObject] = {}
+    for key, value in selector.items():
+        for other in scene.graph.label_values(service.namespace, key)[:MOST_VALUES]:
+            if other == value or resembles(other, value):
+                found.update({id(w): w for w in scene.graph.workloads_with(service.namespace, {key: other})})
+    found.update({id(w): w for w in scene.graph.workloads_named(service.namespace, service.name)})
+    return sorted(found.values(), key=lambda w: (w.kind, w.name))
+
+
 def _wrong_port(scene: Scene, service: KubeObject, pods: list[KubeObject]) -> Iterator[Observation]:
     """A named target port no container has (nothing is forwarded), or a number none declares."""
-    declared = [p for c in containers(pod_spec(pods[0])) for p in entries(c.get("ports"))]
+    declared = [p for pod in pods[:MOST_PODS] for c in containers(pod.spec) for p in entries(c.get("ports"))]
     names = {text(p.get("name")) for p in declared}
     numbers = {number(p.get("containerPort")) for p in declared}
     for port in entries(service.spec.get("ports")):
@@ -185,7 +239,7 @@ def _wrong_port(scene: Scene, service: KubeObject, pods: list[KubeObject]) -> It
         has = (
             ", ".join(
                 sorted(
-                    f"{text(p.get('name')) or 'unnamed'}:{number(p.get('containerPort'))}" for p in declared
+                    {f"{text(p.get('name')) or 'unnamed'}:{number(p.get('containerPort'))}" for p in declared}
                 )
             )
             or "none"

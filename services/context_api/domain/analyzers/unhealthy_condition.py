@@ -31,12 +31,15 @@ from services.context_api.domain.logs import cut, is_narrative
 from services.context_api.domain.observation import Depth, Observation
 from services.context_api.domain.redact import redact
 from services.context_api.domain.scene import Scene
-from services.context_api.domain.snapshot import KubeObject
+from services.context_api.domain.snapshot import KubeObject, parse_time
 from services.context_api.domain.wording import clock, name_of
 
 NAME = "unhealthy_condition"
 PATIENCE = timedelta(minutes=2)
 """A resource may be not ready this long after its last transition; controllers work in steps."""
+
+RUN = timedelta(hours=6)
+"""A failed run older than this has been seen, repeated or given up."""
 
 _OTHERS = WORKLOADS | {"Node", "PersistentVolumeClaim", "PersistentVolume", "Service", "HorizontalPodAutoscaler", "PodDisruptionBudget",
                        "Namespace", "Event", "CustomResourceDefinition", "EndpointSlice", "Endpoints", "ConfigMap", "Secret", "Lease"}  # fmt: skip
@@ -86,7 +89,7 @@ def observe(scene: Scene) -> Iterator[Observation]:
             yield replace(_from_condition(obj, bad[0]), latent=not _settled(scene, bad[0]))
         else:
             phase = _phase(obj)
-            if phase.lower() in _BAD_PHASES:
+            if phase.lower() in _BAD_PHASES and not _long_over(scene, obj):
                 yield _from_phase(obj, phase)
 
 
@@ -109,6 +112,19 @@ def _is_bad(state: Condition) -> bool:
 
 def _settled(scene: Scene, state: Condition) -> bool:
     return state.since is None or scene.now - state.since >= PATIENCE
+
+
+def _long_over(scene: Scene, obj: KubeObject) -> bool:
+    """Whether it is a run (a build, a pipeline) that ended hours ago: history, not a state."""
+    ended = next(
+        (
+            m
+            for f in ("completionTimestamp", "completionTime", "finishedAt", "endTime")
+            if (m := parse_time(obj.status.get(f)))
+        ),
+        None,
+    )
+    return ended is not None and scene.now - ended > RUN
 
 
 def _phase(obj: KubeObject) -> str:

@@ -98,3 +98,35 @@ def test_a_service_that_publishes_pods_that_are_not_ready_serves():
     objects[0]["spec"]["publishNotReadyAddresses"] = True
 
     assert seen(analyzer, stateful_set("db", statuses=[crashing("db")]), objects) == []
+
+
+@pytest.mark.parametrize(
+    "selector",
+    [{"app": "db", "role": "replica"}, {"app": "api", "color": "green"}],
+    ids=["a role nobody has now", "a colour not rolled out"],
+)
+def test_a_service_that_waits_for_pods_to_come_is_no_fault_by_itself(selector):
+    objects = [
+        stateful_set("db", "shop"), service("db", ready=1), deployment("api", labels={"app": "api", "color": "blue"}), service("api-blue", selector={"color": "blue"}, ready=2),
+    ]  # fmt: skip
+
+    assert causes(objects, service("waiting", selector=selector)).no_cause
+
+
+def test_a_rollout_that_took_the_selected_label_off_its_pods_is_to_blame():
+    objects = deployment(
+        "api", labels={"app": "api"}, before=[container()], containers=[container()], rolled_out=20
+    )
+    for one in objects:
+        if (
+            one["kind"] == "ReplicaSet"
+            and one["metadata"]["annotations"]["deployment.kubernetes.io/revision"] == "1"
+        ):
+            one["spec"]["template"]["metadata"]["labels"]["tier"] = "web"
+
+    answer = causes(
+        objects, service("api", selector={"app": "api", "tier": "web"}), target="Service/shop/api"
+    )
+
+    assert first(answer) == ("Deployment/shop/api", "SelectorMatchesNoPods")
+    assert "removed `web`" in answer.ranked[0].text

@@ -35,6 +35,7 @@ def test_objects_of_any_kind_that_say_they_are_not_well_are_heard(kind: str, sta
         {"conditions": [{"type": "Ready", "status": "False", "reason": "Completed"}]},
         {"conditions": [{"type": "SomethingNobodyKnows", "status": "False"}]},
         {"phase": "Succeeded"},
+        {"phase": "Failed", "completionTimestamp": ago(60 * 9)},
         {"phase": "Running"},
     ],
 )
