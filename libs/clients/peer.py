@@ -19,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 from libs.clients.breaker import Admission, Breaker
 from libs.clients.errors import PeerRefused, PeerUnavailable
 from libs.contracts.problem import Problem
+from libs.logs.context import current_request
 
 TokenSource = Callable[[str], str | None]
 """Tenant in, bearer credential out; None: send none and let the peer's trusted networks decide."""
@@ -134,6 +135,8 @@ class Peer:
         headers: Mapping[str, str] | None,
     ) -> httpx.Request:
         fields = {**(headers or {}), DEADLINE_HEADER: f"{left:.3f}"}
+        if (cause := current_request.get()) is not None:  # one search finds what a request did at its peers
+            fields["traceparent"], fields["X-Request-ID"] = cause.traceparent, cause.request_id
         if self._token is not None and (token := self._token(tenant)) is not None:
             fields["Authorization"] = f"Bearer {token}"
         content = _bytes(body)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -27,9 +28,10 @@ from libs.ratelimit import Limit, MemoryRateLimiter, RedisRateLimiter
 from libs.web import docs, health, problems
 from libs.web.answer import security_headers
 from libs.web.edge import Edge, EdgeConfig
-from libs.web.fast import FastRoute, document
+from libs.web.fast import FastRoute
 from libs.web.hosts import AllowedHosts
 from libs.web.info import Checks, Problems, ProblemSpec, ServiceInfo
+from libs.web.openapi import document, tell_refusals
 from libs.web.routes import ASSETS
 from libs.web.settings import WebSettings
 
@@ -81,13 +83,13 @@ def create_app(
         version=info.version,
         docs_url=None,
         redoc_url=None,
-        openapi_url="/openapi.json",
+        openapi_url=None,  # `_describe` serves it, at two addresses and without writing it anew each time
         lifespan=_lifespan(settings, wiring, checks, board, authenticator),
         separate_input_output_schemas=False,
         # Three look-ups of OpenTelemetry's providers a request, 2.7 µs, for spans that nobody here collects.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
-    app.cors_origins = tuple(settings.cors_origins)
+    app.cors_origins, app.fast_routes = tuple(settings.cors_origins), tuple(fast_routes)
     config = EdgeConfig(
         app=app,
         hosts=AllowedHosts(settings.allowed_hosts),
@@ -101,7 +103,7 @@ def create_app(
     for router in (*routers, health.routes(board), docs.routes(info.title)):
         _add(app, router)
     app.mount(ASSETS, StaticFiles(directory=docs.FOLDER), name="docs-assets")
-    _document(app, fast_routes)
+    _describe(app)
     problems.install(app, {**AUTH_PROBLEMS, **problems_of})
     return app
 
@@ -130,6 +132,14 @@ class _Service(FastAPI):
     """
 
     cors_origins: Sequence[str] = ()
+    fast_routes: Sequence[FastRoute] = ()
+
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            schema = super().openapi()
+            document(self.fast_routes, schema)
+            tell_refusals(schema)
+        return super().openapi()
 
     def build_middleware_stack(self) -> ASGIApp:
         inner: ASGIApp = ExceptionMiddleware(AsyncExitStackMiddleware(self.router), self.exception_handlers)
@@ -137,6 +147,20 @@ class _Service(FastAPI):
             inner = layer(inner, *positional, **named)
         edge = Edge(inner, self.state.edge)
         return _cors(edge, self.cors_origins) if self.cors_origins else edge
+
+
+def _describe(app: FastAPI) -> None:
+    """The OpenAPI document, at its usual address and the one older callers know. Written once: anybody may ask."""
+
+    @functools.cache
+    def written() -> bytes:
+        return orjson.dumps(app.openapi())
+
+    async def openapi() -> Response:
+        return Response(written(), media_type="application/json")
+
+    for address in (docs.OPENAPI, f"/api/v1{docs.OPENAPI}"):
+        app.add_api_route(address, openapi, methods=["GET"], include_in_schema=False)
 
 
 def _cors(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
@@ -196,20 +220,3 @@ def _authenticator(settings: WebSettings) -> Authenticator:
     if not isinstance(settings, AuthSettings):
         raise TypeError("a service's settings inherit AuthSettings, or a test gives an authenticator")
     return Authenticator.from_settings(settings)
-
-
-def _document(app: FastAPI, fast_routes: Sequence[FastRoute]) -> None:
-    """Let /openapi.json (and its older address) describe the fast routes too."""
-    described = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            document(fast_routes, described())
-        return described()
-
-    app.openapi = openapi  # type: ignore[method-assign]
-
-    async def alias() -> Response:
-        return Response(orjson.dumps(app.openapi()), media_type="application/json")
-
-    app.add_api_route("/api/v1/openapi.json", alias, methods=["GET"], include_in_schema=False)

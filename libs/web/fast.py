@@ -10,8 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
-from fastapi.openapi.utils import get_openapi
+from fastapi import FastAPI
 from pydantic import BaseModel
 from starlette.types import Receive
 
@@ -87,37 +86,3 @@ def fast_route(
     return FastRoute(
         method, path, handler, needs, summary, request_model, response_model, status, responses or {}, tags
     )
-
-
-def document(routes: Sequence[FastRoute], schema: dict[str, Any]) -> None:
-    """Add the fast routes to an OpenAPI document, described by FastAPI itself."""
-    router = APIRouter()
-    for route in routes:
-        router.add_api_route(
-            route.path,
-            _signature(route),
-            methods=[route.method],
-            summary=route.summary,
-            status_code=route.status,
-            response_model=route.response_model,
-            responses=dict(route.responses),
-            tags=list(route.tags),
-        )
-    described = get_openapi(title="", version="", routes=router.routes)
-    for path, operations in described.get("paths", {}).items():
-        for method, operation in operations.items():
-            operation.setdefault("security", [{"bearer": []}])
-            schema["paths"].setdefault(path, {})[method] = operation
-    for kind, components in described.get("components", {}).items():
-        schema.setdefault("components", {}).setdefault(kind, {}).update(components)
-
-
-def _signature(route: FastRoute) -> Callable[..., None]:
-    """A function with the route's body and docstring; FastAPI reads them, nobody calls it."""
-
-    def described(body: Any) -> None: ...
-
-    described.__annotations__ = {"body": route.request_model, "return": None}
-    described.__name__ = route.path.strip("/").replace("/", "_") or "root"
-    described.__doc__ = route.handler.__doc__
-    return described

@@ -17,9 +17,6 @@ from libs.contracts.problem import FieldError, Problem
 from libs.web.info import Problems, ProblemSpec
 
 MEDIA_TYPE = "application/problem+json"
-_UNPARSED = "There was an error parsing the body"
-"""FastAPI's words for whatever its JSON parser raised besides a syntax error (depth, encoding)."""
-
 MAX_ERRORS = 20
 """Fields named in one answer; a body with a thousand faults is not worth a megabyte."""
 
@@ -84,12 +81,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
     detail = (
         error.detail if isinstance(error.detail, str) and error.detail != HTTPStatus(status).phrase else ""
     )
-    if detail == _UNPARSED:
-        code, detail = (
-            "malformed-json",
-            "the body is not JSON that can be read: not UTF-8, or nested too deeply",
-        )
-    elif status == 404 and not detail:
+    if status == 404 and not detail:
         detail = f"there is nothing at {request.url.path}; see /docs"
     elif status == 405:
         allowed = (error.headers or {}).get("Allow", "another method")
@@ -100,19 +92,6 @@ async def _http_error(request: Request, error: Exception) -> Response:
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this type alone
     faults = error.errors()
-    unreadable = next((fault for fault in faults if fault["type"] == "json_invalid"), None)
-    if unreadable:
-        where = unreadable.get("loc", ())[-1]
-        reason = unreadable.get("ctx", {}).get("error", "not JSON")
-        errors = [FieldError(field=f"body at character {where}", reason=str(reason))]
-        return response(
-            request,
-            400,
-            "malformed-json",
-            title="Malformed JSON",
-            detail="the body is not valid JSON",
-            errors=errors,
-        )
     errors = [FieldError(field=path(fault["loc"]), reason=explain(fault)) for fault in faults[:MAX_ERRORS]]
     named = ", ".join(dict.fromkeys(one.field for one in errors))
     return response(

@@ -12,7 +12,7 @@ from libs.auth import Authenticator, KeyRing
 from libs.metrics import Metrics
 from libs.web import ServiceInfo, serve
 from libs.web import create_app as build
-from libs.web.server import Program
+from libs.web.server import Program, load
 from services.holmesgpt_api import wiring
 from services.holmesgpt_api.routes import investigate
 from services.holmesgpt_api.routes.problems import PROBLEMS
@@ -52,7 +52,7 @@ def create_app(
 
 def main() -> NoReturn:
     """One process in its role."""
-    settings = Settings()
+    settings = load(Settings)
     metrics = Metrics(INFO.name)
 
     async def work(stop: asyncio.Event) -> None:

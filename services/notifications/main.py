@@ -11,7 +11,7 @@ from libs.auth import Authenticator
 from libs.metrics import Metrics
 from libs.web import app as web
 from libs.web.info import ServiceInfo
-from libs.web.server import Program, serve
+from libs.web.server import Program, load, serve
 from services.notifications import wiring
 from services.notifications.routes import notifications
 from services.notifications.routes.problems import PROBLEMS
@@ -44,7 +44,7 @@ def create_app(
 
 def main() -> NoReturn:
     """One process in the role its settings name."""
-    settings, metrics = Settings(), Metrics(INFO.name)
+    settings, metrics = load(Settings), Metrics(INFO.name)
 
     async def work(stop: asyncio.Event) -> None:
         await wiring.working(settings, metrics, stop)

@@ -43,7 +43,7 @@ async def test_a_request_under_way_is_finished_before_the_process_ends_with_0():
 
 
 async def test_it_is_not_ready_while_it_drains_and_still_answers():
-    async with running({"DRAIN": "PT2S"}) as service:
+    async with running({"DRAIN": "2"}) as service:
         port = await service.port()
         assert (await get(port, "/ready"))[0] == 200
         service.terminate()
@@ -65,7 +65,7 @@ async def test_after_its_end_nothing_listens():
 
 
 async def test_a_request_that_does_not_finish_in_time_is_cut():
-    async with running({"FINISH_WITHIN": "PT1S"}) as service:
+    async with running({"FINISH_WITHIN": "1"}) as service:
         port = await service.port()
         async with connected(port) as connection:
             await begun(connection, 60, port)

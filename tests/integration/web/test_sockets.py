@@ -19,7 +19,7 @@ MARGIN_S = 3.0
 
 @pytest.fixture
 async def service() -> AsyncIterator[Service]:
-    async with running({"RECEIVE_DEADLINE": f"PT{DEADLINE_S}S", "MAX_BODY_BYTES": "65536"}) as service:
+    async with running({"RECEIVE_DEADLINE": str(DEADLINE_S), "MAX_BODY_BYTES": "65536"}) as service:
         yield service
 
 

@@ -11,6 +11,7 @@ from libs.clients.breaker import FAILURES_IN_A_ROW, Breaker, BreakerState
 from libs.clients.errors import PeerRefused, PeerUnavailable
 from libs.clients.peer import LONGEST_PAUSE, Peer, _pause, segment
 from libs.contracts.context import Resolution, ResolveRequest
+from libs.logs.context import RequestContext, current_request
 
 pytestmark = pytest.mark.requirement("HAPI-130", "HAPI-067", "INT-BR-REL-007", "API-BR-REL-007")
 
@@ -62,6 +63,22 @@ async def test_the_time_left_travels_with_the_call():
     await call(example(answering), deadline=timedelta(milliseconds=1500))
 
     assert answering.requests[0].headers["X-Request-Deadline"] == "1.500"
+
+
+@pytest.mark.requirement("API-BR-SEC-012", "HAPI-064")
+async def test_a_call_made_for_a_request_carries_its_id_and_trace():
+    answering = Answering()
+    context = RequestContext("r-1", f"00-{'a' * 32}-{'b' * 16}-01")
+    token = current_request.set(context)
+    async with example(answering) as peer:
+        await call(peer)
+        current_request.reset(token)
+        await call(peer)
+
+    during, after = answering.requests
+    assert during.headers["traceparent"] == context.traceparent
+    assert during.headers["x-request-id"] == "r-1"
+    assert "traceparent" not in after.headers
 
 
 async def test_the_credential_is_the_one_for_the_callers_tenant():

@@ -7,7 +7,6 @@ from fastapi import FastAPI
 
 from libs.web import FastRequest, fast_route
 from libs.web.body import BodyTooLarge
-from libs.web.fast import document
 from tests.support.web_service import Note
 
 pytestmark = pytest.mark.requirement("API-BR-API-002", "INT-BR-WH-006", "HAPI-042")
@@ -28,28 +27,6 @@ def route(**changes):
         **changes,
     }
     return fast_route("POST", "/api/v1/hook", handler, **given)
-
-
-def test_a_fast_route_is_described_with_its_models_its_docstring_and_its_credential():
-    schema: dict = {"paths": {}}
-
-    document([route(tags=["webhooks"])], schema)
-
-    operation = schema["paths"]["/api/v1/hook"]["post"]
-    assert operation["summary"] == "Take"
-    assert operation["description"] == "Take a note."
-    assert operation["tags"] == ["webhooks"]
-    assert operation["security"] == [{"bearer": []}]
-    assert operation["responses"]["202"]["content"]["application/json"]["schema"]["$ref"].endswith("/Note")
-    assert "Note" in schema["components"]["schemas"]
-
-
-def test_a_description_leaves_the_other_methods_of_a_path_alone():
-    schema = {"paths": {"/api/v1/hook": {"get": {"summary": "Other"}}}}
-
-    document([route()], schema)
-
-    assert set(schema["paths"]["/api/v1/hook"]) == {"get", "post"}
 
 
 def test_a_permission_nobody_knows_is_refused_when_it_is_written():
