@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from libs.clients import ContextClient, PeerRefused, PeerUnavailable
-from libs.contracts.alerts import Decision
+from libs.contracts.alerts import Decision, Priority
 from libs.contracts.context import Resolution
 from services.alerts.adapters import episodes, incidents
 from services.alerts.adapters.episodes import Placed, Spoken
@@ -138,26 +138,14 @@ class Attach:
             _note(work, incident, group, new=place_ in opened)
             if place_ in reopened:
                 await _tell_reopened(work, incident)
-            await self._raise(work, incident, group)
+            urgency = most_urgent([one.judgement.priority for one in group])
+            await raise_priority(work, incident, urgency)
             await self._inquire(work, incident, group)
             if place_ in opened:
                 work.defer(PATIENCE, in_=self.patience, incident=incident.id, attempt=1)
-                if incident.provisional:
-                    work.defer(REKEY, in_=pause(1, REKEY_WAITS), incident=incident.id, tries=1)
-
-    async def _raise(self, work: Work, incident: Incident, group: Sequence[Found]) -> None:
-        """A more urgent alert makes its incident more urgent; people who were told are told again."""
-        urgency = most_urgent([one.judgement.priority for one in group])
-        if not more_urgent(urgency, incident.priority):
-            return
-        await incidents.set_priority(work, incident.id, urgency)
-        if await incidents.told(work, incident.id):
-            why = f"{incident.priority.value} before, {urgency.value} now"
-            decision = Decision(
-                subject="notification", outcome="raised", reason="more-urgent-alert", detail=why
-            )
-            round_ = 1 + int(urgency.value[1])  # each level is told once
-            await incidents.announce(work, incident.id, Transition.raised, round_, decision)
+            # Keying a closed incident again was dropped, so one that is opened again needs it anew.
+            if incident.provisional and place_ not in known:
+                work.defer(REKEY, in_=pause(1, REKEY_WAITS), incident=incident.id, tries=1)
 
     async def _inquire(self, work: Work, incident: Incident, group: Sequence[Found]) -> None:
         attempt, decision = attempt_for(
@@ -170,6 +158,18 @@ class Attach:
             work.defer(INVESTIGATE, incident=incident.id, attempt=attempt, tries=0)
             if attempt > 1:
                 work.defer(PATIENCE, in_=self.patience, incident=incident.id, attempt=attempt)
+
+
+async def raise_priority(work: Work, incident: Incident, urgency: Priority) -> None:
+    """A more urgent alert makes its incident more urgent; people who were told are told again."""
+    if not more_urgent(urgency, incident.priority):
+        return
+    await incidents.set_priority(work, incident.id, urgency)
+    if await incidents.told(work, incident.id):
+        why = f"{incident.priority.value} before, {urgency.value} now"
+        decision = Decision(subject="notification", outcome="raised", reason="more-urgent-alert", detail=why)
+        round_ = 1 + int(urgency.value[1])  # each level is told once
+        await incidents.announce(work, incident.id, Transition.raised, round_, decision)
 
 
 def _place(found: Found) -> Place:

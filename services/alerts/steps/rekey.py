@@ -12,8 +12,16 @@ from services.alerts.adapters.record import Note, Record, Work
 from services.alerts.domain.inquiry import InquiryPolicy, attempt_after_rekeying, pause
 from services.alerts.domain.judgement import Policy
 from services.alerts.domain.placement import Unanswered
-from services.alerts.domain.priority import more_urgent, most_urgent
-from services.alerts.steps.attach import INVESTIGATE, REKEY, REKEY_WAITS, Found, Resolver, find
+from services.alerts.domain.priority import most_urgent
+from services.alerts.steps.attach import (
+    INVESTIGATE,
+    REKEY,
+    REKEY_WAITS,
+    Found,
+    Resolver,
+    find,
+    raise_priority,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +79,7 @@ class Rekey:
             await self._ask_again(work, locked)
             return
         await incidents.merge_into(work, locked, into.id)
-        if more_urgent(urgency, into.priority):
-            await incidents.set_priority(work, into.id, urgency)
+        await raise_priority(work, into, urgency)
         work.note(Note(about.id, "merged", "incident-merged", f"into {into.id}"))
         work.note(Note(into.id, f"merged:{about.id}", "incident-merged", f"took over {about.id}"))
 

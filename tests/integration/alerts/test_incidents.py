@@ -363,6 +363,31 @@ async def test_without_the_context_api_an_incident_is_keyed_on_labels_and_keyed_
     assert (await alerts.archive.incident(a_reader(), gone)).merged_into == after[0].incident_id
 
 
+async def test_a_more_urgent_alert_that_is_handed_over_late_is_told_all_the_same(alerts):
+    await hear(alerts, an_alert("checkout-1", labels={"severity": "info"}))
+    alerts.context.down = True
+    await hear(alerts, an_alert("checkout-2", labels={"severity": "critical"}), within=timedelta(seconds=1))
+
+    alerts.context.down = False
+    await alerts.work_off(within=SOON)
+
+    assert len({one.incident_id for one in (await alerts.episodes()).values()}) == 1
+    assert alerts.notifications.transitions[-1] == "raised"
+
+
+async def test_an_incident_keyed_on_labels_that_fires_again_is_keyed_again_too(alerts):
+    alerts.context.down = True
+    await hear(alerts, an_alert(), within=timedelta(seconds=1))
+    await hear(alerts, resolved(), within=timedelta(minutes=1))
+    await hear(alerts, an_alert(startsAt="2026-11-21T06:00:00Z"), within=timedelta(seconds=1))
+
+    alerts.context.down = False
+    await alerts.work_off(within=SOON)
+
+    firing = next(one for one in (await alerts.episodes()).values() if one.state is EpisodeState.firing)
+    assert str((await incident_of(alerts, firing)).target) == "Deployment/shop/checkout"
+
+
 async def test_the_context_api_is_given_half_a_second(alerts):
     alerts.context.delay_s = 30
 
