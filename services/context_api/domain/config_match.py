@@ -126,11 +126,10 @@ def _holds(row: str, word: str) -> bool:
     return not (before.isalnum() or after.isalnum() or before == "_" or after == "_")
 
 
-def speaks_of(changes: Sequence[FieldChange], lines: Sequence[Line]) -> str:
+def speaks_of(changes: Sequence[FieldChange], lines: Sequence[Line], *, file_too: bool = True) -> str:
     """The line that names a changed value, else a changed setting, else its file; empty when none does."""
-    words = [w for c in changes for w in _words(c.after)] + [
-        w for c in changes for w in (*_words(c.before), c.path)
-    ]
+    words = [w for c in changes for w in _words(c.after)] + [w for c in changes for w in _words(c.before)]
+    words += [c.path for c in changes] if file_too else []
     for word in words:
         for line in lines:
             if word in line.text:

@@ -170,6 +170,7 @@ def _text(one: Ranked) -> str:
         and not a.observation.latent
         and a.index not in one.effects
         and a.observation.analyzer != one.observation.analyzer
+        and a.observation.depth >= one.observation.depth
     ]
     words = one.observation.text
     edit = one.edited

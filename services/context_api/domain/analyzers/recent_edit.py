@@ -163,6 +163,9 @@ def _config_observation(
     uses.sort(key=lambda u: (-u[2], u[0].top.name))
     trouble, use, strength, why = uses[0]
     changes = changes_of(scene, config, edit) if edit is not None else []
+    changes.sort(
+        key=lambda c: not speaks_of([c], trouble.lines, file_too=False)
+    )  # what the log names comes first
     shown = "; ".join(("key " + str(c)) for c in changes[:6]) or "what was changed is not recorded"
     words = (
         f"{name_of(config)} was edited at {clock(at)} by {by}, {trouble.how_long_before(at)} the first failure of "
