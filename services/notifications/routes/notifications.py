@@ -56,11 +56,12 @@ _UNAVAILABLE = _problems(_503="The database does not serve now; ask again")
 
 
 async def reader(principal: Viewer) -> Principal:
-    """Who may read what people were told: those who may tell them, and those who may see every namespace.
+    """Who may read what people were told: those who may see every namespace.
 
-    A message speaks of whatever its incident touched; whose right ends at some namespaces is not shown it.
+    A message speaks of whatever its incident touched; whose right ends at some namespaces is not shown it,
+    whatever else they may do.
     """
-    if not (principal.may(Permission.send_notifications) or principal.may_read(None)):
+    if not principal.may_read(None):
         raise NotAllowed("namespaces `*`")
     return principal
 
@@ -134,6 +135,6 @@ async def attempts(notification_id: Id, caller: Reader, archive: InArchive) -> N
     status_code=202,
     responses=_UNKNOWN | _problems(_409="No delivery of it has failed or is in doubt") | _UNAVAILABLE,
 )
-async def resend(notification_id: Id, caller: Sender, outbox: InOutbox) -> Notification:
+async def resend(notification_id: Id, caller: Sender, _may_read: Reader, outbox: InOutbox) -> Notification:
     """Have every delivery that has failed or is in doubt sent again, with the full number of tries."""
     return await outbox.resend(notification_id, tenant=caller.tenant, by=caller.name)

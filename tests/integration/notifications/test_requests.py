@@ -235,9 +235,10 @@ async def test_another_tenant_sees_nothing_and_is_told_apart(here: Place):
     assert same["deliveries"][0]["effect_id"] != mine["deliveries"][0]["effect_id"]
 
 
-def minted(here: Place, role: Role, *, tenant: str = "default") -> str:
+def minted(here: Place, role: Role, *, tenant: str = "default", namespaces: tuple[str, ...] = ("*",)) -> str:
     ring = Authenticator.from_settings(here.settings()).ring
-    return TokenMinter(lambda: ring, service="test").mint("somebody", tenant=tenant, roles=[role])
+    minter = TokenMinter(lambda: ring, service="test")
+    return minter.mint("somebody", tenant=tenant, roles=[role], namespaces=namespaces)
 
 
 @pytest.mark.requirement("INT-BR-SEC-008")
@@ -252,6 +253,18 @@ async def test_who_may_send_and_who_may_read(here: Place, role: Role, sends: int
         read = await api.get(PATH, headers=headers)
 
     assert (sent.status_code, read.status_code) == (sends, reads)
+
+
+@pytest.mark.requirement("INT-BR-SEC-007")
+@pytest.mark.parametrize("role", [Role.operator, Role.viewer])
+async def test_whose_right_ends_at_some_namespaces_reads_no_message(here: Place, role: Role):
+    headers = {"Authorization": f"Bearer {minted(here, role, namespaces=('shop',))}"}
+    async with serving(here) as api:
+        path = f"{PATH}/{(await send(api, 'k1'))['id']}"
+        reads = [await api.get(at, headers=headers) for at in (PATH, path, f"{path}/attempts")]
+        again = await api.post(f"{path}/retry", headers=headers)
+
+    assert [answer.status_code for answer in (*reads, again)] == [403] * 4
 
 
 async def test_nobody_is_let_in_without_a_credential(here: Place):
