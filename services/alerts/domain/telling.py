@@ -107,7 +107,7 @@ def compose(view: IncidentView, transition: Transition, round_: int = 1) -> Noti
     priority = most_urgent([episode.priority for episode in view.episodes])
     return NotificationRequest(
         subject=_line(_subject(view, first, priority, transition), _SUBJECT),
-        body=_clean("\n".join(_body(view, first, priority, transition)))[:_BODY],
+        body="\n".join(map(_clean, _body(view, first, priority, transition)))[:_BODY],
         priority=priority,
         episode_id=first.id,
         incident_id=view.id,
@@ -235,4 +235,5 @@ def _line(text: str, longest: int) -> str:
 
 
 def _clean(text: str) -> str:
-    return "".join(sign if sign == "\n" or sign.isprintable() else " " for sign in text)
+    """No line breaks either: a label with one could add a cause of its own to the message."""
+    return "".join(sign if sign.isprintable() else " " for sign in text)

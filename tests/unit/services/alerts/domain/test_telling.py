@@ -255,6 +255,16 @@ def test_control_characters_do_not_reach_a_terminal():
     assert "\u202e" not in message.body
 
 
+@pytest.mark.parametrize("where", ["alertname", "summary"])
+def test_no_label_or_annotation_adds_a_line_of_its_own(where):
+    honest, forged = (
+        compose(view(episode(**{where: text}), found=cause()), EX).body
+        for text in ("X", "X\r\nCause: Node/_cluster/n1\n  command: rm -rf /")
+    )
+
+    assert forged.count("\n") == honest.count("\n")
+
+
 def test_a_thousand_alerts_and_long_texts_still_make_a_message():
     many = [episode(n, summary="s" * 60_000) for n in range(1, 1_001)]
 
