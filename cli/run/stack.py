@@ -99,8 +99,8 @@ def processes(
     shared = {
         **environment,
         "AUTH_KEYS_FILE": str(keys_file),
-        # Curl from this machine works without a key; whoever can connect to loopback could read the key file's
-        # plain copy anyway. An operator's own setting wins.
+        # Curl from this machine works without a key: for everybody on it, so on a shared machine set
+        # TRUSTED_NETWORKS='{}'. An operator's own setting wins.
         "TRUSTED_NETWORKS": environment.get("TRUSTED_NETWORKS", LOOPBACK),
         "HOST": environment.get("HOST", "127.0.0.1"),
         "LOG_FORMAT": environment.get("LOG_FORMAT", "json"),
