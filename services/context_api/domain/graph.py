@@ -19,6 +19,7 @@ from services.context_api.domain.kube import (
     WORKLOADS,
     entries,
     flat,
+    is_native,
     mapping,
     number,
     owner_reference,
@@ -80,7 +81,8 @@ class Graph:
         return self.get(kind, namespace, name) or self.get(kind, None, name)
 
     def of_kind(self, *kinds: str) -> list[KubeObject]:
-        return [o for kind in kinds for o in self.snapshot.of_kind(kind)]
+        """All objects of these kinds, without namesakes of other API groups."""
+        return [o for kind in kinds for o in self.snapshot.of_kind(kind) if is_native(o)]
 
     def earlier(self, obj: KubeObject) -> Sequence[KubeObject]:
         """Older versions of the object in the same recording, oldest first."""
@@ -151,6 +153,19 @@ class Graph:
     def pods(self) -> list[KubeObject]:
         """Pods that are meant to run."""
         return [p for p in self.snapshot.of_kind("Pod") if is_live(p)]
+
+    @cached_property
+    def _pods_by_owner(self) -> dict[int, list[KubeObject]]:
+        index: dict[int, list[KubeObject]] = {}
+        for pod in self.snapshot.of_kind("Pod"):
+            owner = self.owner(pod)
+            if owner is not None:
+                index.setdefault(id(owner), []).append(pod)
+        return index
+
+    def made_by(self, owner: KubeObject) -> Sequence[KubeObject]:
+        """All pods an object controls directly, ended ones too."""
+        return self._pods_by_owner.get(id(owner), [])
 
     @cached_property
     def _pods_by_namespace(self) -> dict[str | None, list[KubeObject]]:
@@ -253,7 +268,7 @@ class Graph:
     @cached_property
     def _services_by_namespace(self) -> dict[str | None, list[KubeObject]]:
         index: dict[str | None, list[KubeObject]] = {}
-        for service in self.snapshot.of_kind("Service"):
+        for service in self.of_kind("Service"):
             index.setdefault(service.namespace, []).append(service)
         return index
 

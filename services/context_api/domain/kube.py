@@ -34,6 +34,22 @@ WORKLOADS = frozenset(
 """Kinds that carry a pod template, or are a pod."""
 
 
+_NATIVE = WORKLOADS | {
+    "Service", "Node", "Namespace", "Secret", "ConfigMap", "PersistentVolumeClaim", "PersistentVolume", "Endpoints", "EndpointSlice", "Ingress",
+    "NetworkPolicy", "HorizontalPodAutoscaler", "PodDisruptionBudget", "ResourceQuota", "LimitRange", "StorageClass", "Role", "RoleBinding",
+    "ClusterRole", "ClusterRoleBinding", "ServiceAccount", "Route",
+}  # fmt: skip
+_NATIVE_GROUPS = frozenset({"", "apps", "batch", "extensions", "autoscaling", "policy"})
+
+
+def is_native(obj: KubeObject) -> bool:
+    """Whether an object of a built-in kind's name is of that kind: Knative has Services too, and Longhorn has Nodes."""
+    group = obj.group
+    if obj.kind not in _NATIVE or group in _NATIVE_GROUPS or group.endswith((".k8s.io", ".openshift.io")):
+        return True
+    return obj.kind == "Rollout"
+
+
 def mapping(value: object) -> Body:
     """`value` when it is an object, else an empty one."""
     # Nearly always a dict, and asking the abstract class costs ten times as much.

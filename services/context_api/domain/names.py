@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import cached_property
 
-from services.context_api.domain.kube import entries, number, strings, text
+from services.context_api.domain.kube import entries, is_native, number, strings, text
 from services.context_api.domain.snapshot import KubeObject, Snapshot
 
 _LABEL = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
@@ -98,7 +98,7 @@ class NameIndex:
                 ):
                     if address:
                         self._addresses[address] = pod
-        for service in snapshot.of_kind("Service"):
+        for service in filter(is_native, snapshot.of_kind("Service")):
             self._services[service.namespace or "", service.name] = service
             for address in (text(service.spec.get("clusterIP")), *strings(service.spec.get("clusterIPs"))):
                 if address not in ("", "None"):

@@ -53,7 +53,7 @@ def _started(job: KubeObject) -> tuple[datetime, str]:
 
 
 def _observation(scene: Scene, top: KubeObject, job: KubeObject, failed: Condition) -> Observation:
-    pods = [p for p in scene.snapshot.of_kind("Pod", job.namespace) if scene.graph.owner(p) is job]
+    pods = scene.graph.made_by(job)
     ended = [c for p in pods for c in containers_of(p) if c.last_end and exit_code(c)]
     ended.sort(key=lambda c: (text(c.last_end.get("finishedAt")), c.pod.name))
     lines, facts = last_words(scene, ended[-3:])

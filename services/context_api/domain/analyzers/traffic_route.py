@@ -38,7 +38,7 @@ def observe(scene: Scene) -> Iterator[Observation]:
 def _backend(scene: Scene, route: KubeObject, backend: Backend) -> Iterator[Observation]:
     service = scene.graph.get("Service", backend.namespace, backend.service)
     if service is None:
-        if not any(True for _ in scene.snapshot.of_kind("Service", backend.namespace)):
+        if not scene.graph.services_in(backend.namespace):
             return  # the namespace's Services were not recorded
         near = scene.graph.names.similar(backend.namespace or "", backend.service)
         hint = f"; there is {name_of(near)}" if near is not None else ""

@@ -126,3 +126,20 @@ def test_a_kind_is_found_however_a_person_wrote_it():
     assert str(one.find("deployment", "shop", "api")) == "Deployment/shop/api"
     assert str(one.find("node", "shop", "n1")) == "Node/_cluster/n1"
     assert one.find("Nothing", "shop", "x") is None
+
+
+def test_namesakes_of_other_api_groups_are_not_taken_for_built_in_kinds():
+    knative = thing("Service", "api", api="serving.knative.dev/v1", spec={"template": {}})
+    longhorn = thing(
+        "Node",
+        "n1",
+        "longhorn-system",
+        api="longhorn.io/v1beta2",
+        status={"conditions": [{"type": "Ready", "status": "False"}]},
+    )
+    one = graph(knative, service("api", port=80), longhorn, thing("Node", "n1", None))
+
+    assert named(one.of_kind("Service", "Node")) == ["Node/_cluster/n1", "Service/shop/api"]
+    found = one.names.find("api", "shop")
+    assert found
+    assert found.group == ""
