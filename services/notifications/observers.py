@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 
 from libs.contracts.notifications import Channel, DeliveryState
 from libs.metrics import Metrics
-from services.notifications.adapters.dispatch import Outcome
 from services.notifications.adapters.outbox import Accepted
 from services.notifications.domain.notice import Notice
+from services.notifications.domain.ports import Outcome
 from services.notifications.domain.redaction import RULE_NAMES
 
 _CHANNELS = tuple(channel.value for channel in Channel)

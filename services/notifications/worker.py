@@ -17,6 +17,9 @@ from services.notifications.steps.deliver import LONGEST_RUN, WRITE_DOWN_FOR, De
 # An accepted notification is never given up with its job; deliveries have an end of their own.
 _FOR_EVER = Retry(attempts=None, longest=timedelta(seconds=30))
 
+FINISH_WITHIN = timedelta(seconds=12)
+"""For calls that outlast `WORKER_GRACEFUL_STOP` (10 s); both stay below the 30 s a container is given."""
+
 TIDY_EVERY = timedelta(seconds=15)
 """Counting what waits is one query over the few rows that do; removing what is old, one that mostly finds none."""
 
@@ -29,7 +32,8 @@ def declare(jobs: Jobs) -> None:
 
 def register(jobs: Jobs, deliver: Deliver, *, longest_call: timedelta) -> None:
     """For a process that delivers. `longest_call`: deadline of the slowest channel."""
-    max_run = LONGEST_RUN + longest_call + WRITE_DOWN_FOR + timedelta(seconds=30)
+    # A job may first have to wait for what its cut-off forerunner has under way.
+    max_run = LONGEST_RUN + 2 * (longest_call + WRITE_DOWN_FOR)
     for channel in Channel:
         jobs.task(
             task(channel), QUEUES[channel], _looking(deliver, channel), retry=_FOR_EVER, max_run=max_run
@@ -49,6 +53,7 @@ async def run(jobs: Jobs, deliver: Deliver, tidy: Callable[[], Awaitable[None]],
     waking = asyncio.create_task(_once(deliver.wake_all, stop), name="wake")
     try:
         await jobs.run_worker(stop)
+        await deliver.finish(FINISH_WITHIN)
     finally:
         tidying.cancel()
         waking.cancel()

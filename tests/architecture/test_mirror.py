@@ -128,6 +128,34 @@ SEEN_ELSEWHERE: dict[str, tuple[str, str]] = {
         "starting, ending and clearing away processes is only real with processes",
         "tests/integration/storage/test_embedded.py",
     ),
+    "services/notifications/adapters/dispatch.py": (
+        "its promises are kept by SQL and locks, under kills and outages",
+        "tests/integration/notifications/test_survival.py",
+    ),
+    "services/notifications/adapters/outbox.py": (
+        "one transaction and two unique keys: what they hold is seen with requests side by side",
+        "tests/integration/notifications/test_requests.py",
+    ),
+    "services/notifications/adapters/rows.py": (
+        "rows to words and back; every statement of the two above goes through it",
+        "tests/integration/notifications/test_deliveries.py",
+    ),
+    "services/notifications/adapters/smtp.py": (
+        "encryption, certificates and a server's answers are only real on a socket",
+        "tests/integration/notifications/test_smtp.py",
+    ),
+    "services/notifications/routes/notifications.py": (
+        "each route is one call; who may make it and what comes back shows over HTTP",
+        "tests/integration/notifications/test_requests.py",
+    ),
+    "services/notifications/steps/take.py": (
+        "it joins a decision and a transaction, each tested alone",
+        "tests/integration/notifications/test_requests.py",
+    ),
+    "services/notifications/wiring.py": (
+        "it joins the parts; whether they fit shows when they run",
+        "tests/integration/notifications/test_process.py",
+    ),
 }
 """Pattern of modules to (why no unit test, pattern of the tests that see them instead)."""
 

@@ -61,7 +61,7 @@ class Archive:
         self, tenant: str, filters: Filters, *, cursor: str | None, limit: int
     ) -> NotificationPage:
         """The newest first, after `cursor`. Raises InvalidRequest for a cursor that is not ours."""
-        values = _values(filters) | _position(cursor)
+        values = _values(filters) | position_of(cursor)
         conditions = [sql.FILTERS[name] for name in _names(values)]
         query = text(sql.PAGE.format(conditions=" AND ".join(conditions) or "true"))
         async with self._database.begin() as conn:
@@ -70,7 +70,7 @@ class Archive:
             )
         items = [notification(found) for found in rows[:limit]]
         more = len(rows) > limit
-        return NotificationPage(items=items, next_cursor=_cursor(items[-1]) if more else None)
+        return NotificationPage(items=items, next_cursor=cursor_after(items[-1]) if more else None)
 
     async def attempts(self, notification_id: str, *, tenant: str) -> NotificationAttempts:
         """Raises NoSuchNotification."""
@@ -116,11 +116,13 @@ def _names(values: Mapping[str, object]) -> list[str]:
     ]
 
 
-def _cursor(last: Notification) -> str:
+def cursor_after(last: Notification) -> str:
+    """Where the page behind this one begins, in a form to be handed back."""
     return base64.urlsafe_b64encode(f"{last.created_at.isoformat()} {last.id}".encode()).decode()
 
 
-def _position(cursor: str | None) -> dict[str, object]:
+def position_of(cursor: str | None) -> dict[str, object]:
+    """The place a cursor stands for; empty for the first page. Raises InvalidRequest."""
     if cursor is None:
         return {}
     try:

@@ -1,4 +1,5 @@
-"""Dispatch: hands out due deliveries one at a time, and writes down what became of each.
+"""Dispatch: hands out due deliveries one at a time, and writes down what became of each. Fulfils
+`domain.ports.Dispatcher`.
 
 Everything about an attempt is committed at both its ends: `sending` before the channel is called, the
 outcome after. An attempt's number is its fence: whoever was taken for dead cannot speak for a later attempt.
@@ -8,7 +9,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlalchemy import RowMapping
@@ -22,34 +22,8 @@ from services.notifications.adapters.rows import Row, message, restate, row, sto
 from services.notifications.domain import delivery
 from services.notifications.domain.delivery import Standing
 from services.notifications.domain.errors import DeliveryFailed
-from services.notifications.domain.message import Message
+from services.notifications.domain.ports import Claim, NotBefore, Outcome
 from services.notifications.domain.schedule import LONGEST_ASKED, Schedule
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A delivery that is ours to make: committed as `sending`."""
-
-    channel: Channel
-    message: Message
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
-class NotBefore:
-    """Something is due, and the channel is to be left alone for so long."""
-
-    wait: timedelta
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of an attempt, for metrics. `after`: from being accepted to now, where an answer came."""
-
-    channel: Channel
-    state: DeliveryState
-    reason: str
-    after: timedelta | None
 
 
 class Dispatch:
@@ -60,12 +34,6 @@ class Dispatch:
         self._database, self._jobs, self._schedule, self._luck = database, jobs, schedule, luck
 
     async def claim(self, channel: Channel, holder: int, *, interval: timedelta) -> Claim | NotBefore | None:
-        """Take the most urgent delivery that is due; None: there is none.
-
-        Args:
-            holder: the job on whose behalf the channel will be called.
-            interval: least time between two calls of this channel, over all processes.
-        """
         async with self._database.begin() as conn:
             found = (await conn.execute(sql.DUE, {"channel": channel.value})).mappings().first()
             if found is None:
@@ -86,16 +54,12 @@ class Dispatch:
         return Claim(due.channel, told, begun.attempts)
 
     async def arrived(self, claim: Claim) -> Outcome | None:
-        """The channel took it. None: a later attempt has begun, and this one has no say any more."""
-
         def decide(it: Row) -> Standing:
             return delivery.arrived(it.standing, it.now)
 
         return await self._end(claim, decide, outcome="sent")
 
     async def failed(self, claim: Claim, failure: DeliveryFailed) -> Outcome | None:
-        """The channel did not take it. None as above."""
-
         def decide(it: Row) -> Standing:
             return delivery.failed(it.standing, failure, self._schedule, it.now, self._luck())
 
@@ -129,7 +93,6 @@ class Dispatch:
         return Outcome(claim.channel, after.state, after.reason.value, it.now - claim.message.created_at)
 
     async def recover(self, channel: Channel, holder: int) -> Sequence[Outcome]:
-        """Decide about deliveries whose call was cut short: by an earlier run of this job, or for good."""
         values = {"channel": channel.value, "holder": holder}
         async with self._database.begin() as conn:
             left = [row(found) for found in (await conn.execute(sql.LEFT, values)).mappings()]
@@ -149,7 +112,6 @@ class Dispatch:
         return delivery.interrupted(it.standing, rule, self._schedule, it.now)
 
     async def wake(self, channel: Channel, in_: timedelta) -> None:
-        """Have a worker look again after this time."""
         async with self._database.begin() as conn:
             await wake(conn, self._jobs, channel, in_=in_)
 

@@ -17,11 +17,10 @@ from libs.clients.breaker import Admission, Breaker
 from libs.contracts.notifications import Channel
 from libs.logs import get_logger
 from libs.storage import StorageUnavailable
-from services.notifications.adapters.dispatch import Claim, Dispatch, Outcome
 from services.notifications.domain.addressees import NO_RECIPIENT, NOBODY
 from services.notifications.domain.errors import DeliveryFailed
 from services.notifications.domain.message import Message
-from services.notifications.domain.ports import ChannelAdapter
+from services.notifications.domain.ports import ChannelAdapter, Claim, Dispatcher, Outcome
 
 SHORT = timedelta(seconds=2)
 """A wait up to this is spent in the job; a longer one is a row with a due time."""
@@ -67,6 +66,8 @@ class Lane:
         self.running = 0
         self.asked = 0
         """Grows with each job that found no room: who is about to end has to look again if it grew."""
+        self.left: set[asyncio.Task[None]] = set()
+        """Deliveries under way whose job was taken away (the database went, or a stop): they end by themselves."""
         self.wake_at: float | None = None
         """Until then (loop's clock) a job is already on its way that will look."""
 
@@ -74,7 +75,7 @@ class Lane:
 class Deliver:
     def __init__(
         self,
-        dispatch: Dispatch,
+        dispatch: Dispatcher,
         lanes: Mapping[Channel, Lane],
         *,
         stopping: Callable[[], bool],
@@ -88,6 +89,8 @@ class Deliver:
     async def run(self, channel: Channel, holder: int) -> None:
         """Deliver what is due. `holder` is the id of this job, the same when it runs again after a crash."""
         lane = self._lanes[channel]
+        if lane.left:
+            await asyncio.wait(lane.left)
         for outcome in await self._dispatch.recover(channel, holder):
             self._observe(outcome)
         if lane.running >= lane.capacity:
@@ -95,31 +98,40 @@ class Deliver:
             return
         await self._occupy(lane, holder)
 
+    async def finish(self, within: timedelta) -> None:
+        """At the end of the process: let deliveries that are under way end, and then no longer."""
+        left = [task for lane in self._lanes.values() for task in lane.left]
+        if left:
+            _, late = await asyncio.wait(left, timeout=within.total_seconds())
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
     async def wake_all(self) -> None:
         """Have every channel looked at: at the start, for what an earlier process has left."""
         for channel in self._lanes:
             await self._dispatch.wake(channel, timedelta(0))
 
     async def _occupy(self, lane: Lane, holder: int) -> None:
-        """One place of the lane, and another one beside it for each delivery found, while there is room."""
-        beside: list[asyncio.Task[None]] = []
+        """One place of the lane, and another one for each delivery found, while there is room."""
+        places: list[asyncio.Task[None]] = []
 
         def another() -> None:
             if lane.running < lane.capacity:
-                beside.append(asyncio.create_task(self._place(lane, holder, lambda: None)))
+                places.append(asyncio.create_task(self._place(lane, holder, another)))
 
+        another()
         try:
-            await self._place(lane, holder, another)
-        except asyncio.CancelledError:
-            for task in beside:
-                task.cancel()
-            raise
-        finally:
             # Each ends what it has begun, also when another one fails: an outcome is not to be lost with it.
-            results = await asyncio.gather(*beside, return_exceptions=True)
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
+            while any(not place.done() for place in places):
+                await asyncio.wait(places)
+        except asyncio.CancelledError:
+            for place in places:
+                place.cancel()
+            await asyncio.gather(*places, return_exceptions=True)
+            raise
+        for place in places:
+            place.result()
 
     async def _place(self, lane: Lane, holder: int, found: Callable[[], None]) -> None:
         if lane.running >= lane.capacity:
@@ -152,7 +164,13 @@ class Deliver:
             lane.breaker.abandoned(admission)
             return Then.idle if claim is None else await self._wait(lane, claim.wait)
         found()
-        await self._deliver(lane, claim, admission)
+        # A job can be taken away in the middle of a call; the call, and what it came to, must not be.
+        task = asyncio.create_task(self._deliver(lane, claim, admission))
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            _leave(lane, task)
+            raise
         return Then.again
 
     async def _deliver(self, lane: Lane, claim: Claim, admission: Admission) -> None:
@@ -222,6 +240,18 @@ class Deliver:
         except BaseException:
             lane.wake_at = before
             raise
+
+
+def _leave(lane: Lane, task: asyncio.Task[None]) -> None:
+    """Keep a delivery whose job is gone until it has ended."""
+
+    def over(task: asyncio.Task[None]) -> None:
+        lane.left.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            _log.error("an outcome is lost", channel=lane.channel.value, reason=str(error))
+
+    lane.left.add(task)
+    task.add_done_callback(over)
 
 
 async def _send(adapter: ChannelAdapter, message: Message) -> None:
