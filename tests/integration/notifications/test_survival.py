@@ -21,7 +21,7 @@ from services.notifications.wiring import SERVICE
 from tests.fakes.mailbox import mailbox
 from tests.fakes.slack import OK, SlackFake
 from tests.support.certificates import certificate
-from tests.support.notifications import PATH, Place, place, send, serving, until, working
+from tests.support.notifications import PATH, Place, place, send, serving, telling, until, working
 from tests.support.postgres import databases, kill_postmaster, running_server
 
 pytestmark = pytest.mark.requirement("INT-BR-REL-013", "INT-BR-REL-004", "INT-BR-ERR-011")
