@@ -28,7 +28,7 @@ def moment(minutes: float) -> datetime:
 
 
 def uid_of(*words: object) -> str:
-    digest = hashlib.sha256("/".join(map(str, words)).encode()).hexdigest()
+    digest = hashlib.sha256("/".join(map(str, words)).encode(errors="surrogatepass")).hexdigest()
     return f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:32]}"
 
 

@@ -71,10 +71,19 @@ def strings(value: object) -> list[str]:
 def text(value: object) -> str:
     """A string as it is; YAML's unquoted numbers and booleans as they were meant; else empty."""
     if isinstance(value, str):
-        return value
+        return value if value.isascii() else printable(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value) if isinstance(value, int | float) else ""
+
+
+def printable(words: str) -> str:
+    """The same text without lone surrogates, which no JSON answer can carry."""
+    try:
+        words.encode()
+    except UnicodeEncodeError:
+        return words.encode("utf-8", "replace").decode()
+    return words
 
 
 def number(value: object, default: int = 0) -> int:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from services.context_api.domain.kube import printable
 from services.context_api.domain.redact import redact
 
 LINES = 300
@@ -38,7 +39,7 @@ _HARMLESS = re.compile(
     r"\[(?:info|debug|notice)\]|\b(?:INFO|DEBUG)\b",
 )
 _FRAME = re.compile(
-    r"^\s+at |^\s*File \"|^\s*\.\.\. \d+ more|^goroutine \d|^\s+/|^\t|^\s{4,}|^created by |^[\w./*()-]+\(.*\)$|^exit status \d"
+    r"^\s+at |^\s*File \"|^\s*\.\.\. \d+ more|^goroutine \d|^\s+/|^\t|^\s{4,}|^created by |^exit status \d"
 )
 _CAUSED = re.compile(r"^\s*caused by:?\s", re.IGNORECASE)
 _EXCEPTION = re.compile(r"^(?:[\w.]+\.)?\w*(?:Error|Exception)\b.*:", re.ASCII)
@@ -120,6 +121,7 @@ def readable(line: str) -> str:
 def cut(words: str, most: int = LONGEST) -> str:
     """One line of bounded length; what was cut is said."""
     flat = " ".join(words.split()) if len(words) < 20 * most else " ".join(words[: 20 * most].split())
+    flat = flat if flat.isascii() else printable(flat)
     return flat if len(flat) <= most else f"{flat[:most]}… [{len(words) - most} characters cut]"
 
 
@@ -147,7 +149,8 @@ def weigh(line: str) -> int:
     """How much a line says about a failure: 0 nothing, 2 an error, 3 the end of it."""
     if len(line) > 20 * LONGEST:
         line = line[: 20 * LONGEST]
-    if _FRAME.search(line) and not _CAUSED.search(line):
+    frame = _FRAME.match(line) or (line.endswith(")") and " " not in line and "(" in line)
+    if frame and not _CAUSED.search(line):
         return 0
     if is_narrative(line):
         return 0

@@ -10,6 +10,9 @@ import re
 
 GONE = "[REDACTED]"
 
+LONGEST = 16 * 1024
+"""Characters looked at; what is longer is cut, for nothing unread may pass."""
+
 _SENSITIVE_NAME = re.compile(
     r"passw(?:or)?d|passphrase|secret|token|api[-_.]?key|access[-_.]?key|private[-_.]?key|credential|"
     r"connection[-_.]?string|encryption[-_.]?key|signing[-_.]?key|client[-_.]?key|\bpwd\b|_pwd\b|pgpass|\bdsn\b|salt\b",
@@ -37,7 +40,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     ),
     (
         re.compile(
-            r"((?:[\w.-]{0,40}(?:passw(?:or)?d|passphrase|secret|token|api[-_.]?key|access[-_.]?key|credential|pwd)"
+            r"((?<![\w.-])(?:[\w.-]{0,80}?(?:passw(?:or)?d|passphrase|secret|token|api[-_.]?key|access[-_.]?key|credential|pwd)"
             r"[\w.-]{0,20})[\"']?\s{0,3}[=:]\s{0,3})(\"[^\"\n]{1,512}\"|'[^'\n]{1,512}'|[^\s,;\"'&]{1,512})",
             re.IGNORECASE,
         ),
@@ -53,6 +56,8 @@ def sensitive(name: str) -> bool:
 
 def redact(words: str) -> str:
     """The same text with passwords, tokens and keys replaced by `[REDACTED]`."""
+    if len(words) > LONGEST:
+        words = f"{words[:LONGEST]}… [{len(words) - LONGEST} characters cut]"
     lowered = words.lower()
     if not any(hint in lowered for hint in _HINTS):
         return words

@@ -37,7 +37,7 @@ from services.context_api.domain.wording import clock, how_many, pods_by_top, si
 
 NAME = "unschedulable"
 _PART = re.compile(
-    r"(\d+) ((?:node\(s\)|Insufficient|Too many|No preemption|Preemption)[^,{]*(?:\{[^}]*\})?[^,]*?)(?=,|\.\s|\.$|$)"
+    r"(?<!\d)(\d{1,6}) ((?:node\(s\)|Insufficient|Too many|No preemption|Preemption)[^,{]*(?:\{[^}]*\})?[^,]*?)(?=,|\.\s|\.$|$)"
 )
 _TAINT = re.compile(r"taints? \{([^:}\s]+)\s?:\s?([^}]*)\}")
 _SYSTEM_TAINT = "node.kubernetes.io/"
