@@ -44,8 +44,9 @@ def observe(scene: Scene) -> Iterator[Observation]:
 
 
 def _failure(scene: Scene, pod: KubeObject) -> Event | None:
-    waiting = any(c.waiting_reason in ("ContainerCreating", "PodInitializing") for c in containers_of(pod))
-    if pod.status.get("phase") != "Pending" or not text(pod.spec.get("nodeName")) or not waiting:
+    if pod.status.get("phase") != "Pending" or not text(pod.spec.get("nodeName")):
+        return None
+    if not any(c.waiting_reason in ("ContainerCreating", "PodInitializing") for c in containers_of(pod)):
         return None
     events = [
         e for e in scene.graph.events_about(pod) if e.reason in ("FailedCreatePodSandBox", "NetworkNotReady")

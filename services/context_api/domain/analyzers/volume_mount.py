@@ -46,11 +46,10 @@ def observe(scene: Scene) -> Iterator[Observation]:
 
 def _failure(scene: Scene, pod: KubeObject) -> Event | None:
     """The newest volume error of a pod that is placed and whose containers have not started."""
-    waiting = any(
-        c.waiting_reason in ("ContainerCreating", "PodInitializing") or not c.status
-        for c in containers_of(pod)
-    )
-    if not text(pod.spec.get("nodeName")) or pod.status.get("phase") != "Pending" or not waiting:
+    if pod.status.get("phase") != "Pending" or not text(pod.spec.get("nodeName")):
+        return None
+    waiting = ("ContainerCreating", "PodInitializing")
+    if not any(c.waiting_reason in waiting or not c.status for c in containers_of(pod)):
         return None
     created = pod.created_at
     if created is not None and scene.now - created < PATIENCE:
