@@ -64,9 +64,11 @@ async def test_the_bundled_alert_is_classified_explained_by_the_edited_configmap
     assert story.episode.environment is Environment.production
     assert decided["environment"].reason
     assert decided["priority"].reason
-    cited = set(story.investigation.results.cause.evidence_ids)
-    assert cited
-    assert cited <= {item.id for item in story.investigation.results.evidence}
+    results = story.investigation.results
+    assert results is not None
+    assert results.cause is not None
+    assert results.cause.evidence_ids
+    assert set(results.cause.evidence_ids) <= {item.id for item in results.evidence}
     assert "orders-db-config" in story.notification.body
 
 

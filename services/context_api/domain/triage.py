@@ -6,7 +6,7 @@ is the snapshot's. Wording of single findings is the analyzers', order is `ranki
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -35,23 +35,38 @@ MOST_FINDINGS = 200
 LONGEST_TEXT = 1500
 
 
+OnBroken = Callable[[str, Exception], None]
+"""Told the name of an analyzer that failed, and its error."""
+
+
+def _raised(_name: str, error: Exception) -> None:
+    raise error
+
+
+def _unheard(_name: str, _error: Exception) -> None:
+    """For callers who only read the answer's `not_looked_at`."""
+
+
 def find_causes(
     snapshot: Snapshot,
     *,
     target: Target | None = None,
     onset: datetime | None = None,
     graph: Graph | None = None,
+    broken: OnBroken = _unheard,
 ) -> CausesAnswer:
     """The ranked causes of what is wrong with `target`, or with anything when no target is named.
 
     Args:
         onset: when the alert began; narrows what counts as recent.
         graph: a graph of this snapshot that is already built.
+        broken: told of each analyzer that failed, and how.
     """
     graph = graph or Graph(snapshot)
     about = locate(graph, target)
     scene = Scene(snapshot, target=about, onset=onset, graph=graph)
-    seen = observe(scene)
+    unseen: list[str] = []
+    seen = observe(scene, _noted(unseen, broken))
     tree = connect(scene, seen)
     alert = Alert(about, target.namespace if target else None, onset, named=target is not None)
     relations = relate(scene, about, seen)
@@ -59,7 +74,7 @@ def find_causes(
     shown = _visible(tree, ranked)
     causes = [_cause(scene, tree, relations, alert, one) for one in ranked]
     no_cause = None if causes else verdict.without_cause(scene, target, about)
-    missing = verdict.not_looked_at(snapshot, target, about)
+    missing = [*verdict.not_looked_at(snapshot, target, about), *unseen]
     return CausesAnswer(
         target=target,
         ranked=causes,
@@ -73,13 +88,18 @@ def find_causes(
 
 
 def find_findings(
-    snapshot: Snapshot, *, target: Target | None = None, graph: Graph | None = None
+    snapshot: Snapshot,
+    *,
+    target: Target | None = None,
+    graph: Graph | None = None,
+    broken: OnBroken = _unheard,
 ) -> FindingsAnswer:
     """Everything seen about `target` and what it needs, or about anything; unranked, worst first."""
     graph = graph or Graph(snapshot)
     about = locate(graph, target)
     scene = Scene(snapshot, target=about, graph=graph)
-    seen = observe(scene)
+    unseen: list[str] = []
+    seen = observe(scene, _noted(unseen, broken))
     tree = connect(scene, seen)
     shown = _visible(tree, [])
     if target is not None:
@@ -89,19 +109,40 @@ def find_findings(
         target=target,
         findings=[_finding(snapshot, o) for o in shown],
         evidence=_evidence(snapshot, shown),
-        not_looked_at=verdict.not_looked_at(snapshot, target, about),
+        not_looked_at=[*verdict.not_looked_at(snapshot, target, about), *unseen],
         snapshot_at=snapshot.captured_at,
     )
 
 
-def observe(scene: Scene) -> list[Observation]:
-    """All observations, in an order that does not depend on the order of the input."""
-    seen = [o for analyzer in SYMPTOMS for o in analyzer(scene)]
+def observe(scene: Scene, broken: OnBroken = _raised) -> list[Observation]:
+    """All observations, in an order that does not depend on the order of the input.
+
+    An analyzer that fails is told to `broken`; the others' findings are worth having all the same.
+    """
+
+    def tried(analyzer: Callable[..., Iterable[Observation]], *arguments: object) -> list[Observation]:
+        try:
+            return list(analyzer(*arguments))
+        except Exception as error:  # whatever a rule does not foresee must not cost the other rules' answer
+            broken(analyzer.__module__.rpartition(".")[2], error)
+            return []
+
+    seen = [o for analyzer in SYMPTOMS for o in tried(analyzer, scene)]
     seen.sort(key=lambda o: o.key)
-    seen += [o for analyzer in EXPLAINERS for o in analyzer(scene, tuple(seen))]
+    seen += [o for analyzer in EXPLAINERS for o in tried(analyzer, scene, tuple(seen))]
     seen = [_with_metrics(scene, o) for o in seen]
     unique = {o.key: o for o in seen if evidence.target_of(o.about, scene.snapshot.cluster) is not None}
     return [unique[key] for key in sorted(unique)]
+
+
+def _noted(gaps: list[str], broken: OnBroken) -> OnBroken:
+    """Tells `broken`, and writes into `gaps` what was therefore not looked at."""
+
+    def note(name: str, error: Exception) -> None:
+        broken(name, error)
+        gaps.append(f"what the analyzer {name} looks at: it failed ({type(error).__name__})")
+
+    return note
 
 
 def _with_metrics(scene: Scene, seen: Observation) -> Observation:

@@ -13,6 +13,7 @@ from libs.cache import key as joined
 from libs.contracts.causes import CausesAnswer, FindingsAnswer
 from libs.contracts.context import Resolution
 from libs.contracts.target import Target, is_cluster_name
+from libs.logs import get_logger
 from services.context_api.domain.errors import NotReadable, UnknownCluster, UnknownObject
 from services.context_api.domain.listing import listing
 from services.context_api.domain.ports import EvidenceSource
@@ -71,7 +72,7 @@ class Desk:
         """The ranked causes, as JSON."""
 
         def find(seen: View, target: Target) -> CausesAnswer:
-            return find_causes(seen.snapshot, target=target, onset=onset, graph=seen.graph)
+            return find_causes(seen.snapshot, target=target, onset=onset, graph=seen.graph, broken=_report)
 
         return await self._about("causes", about, onset, caller, left, find)
 
@@ -79,7 +80,7 @@ class Desk:
         """Everything wrong with the object and what it needs, as JSON."""
 
         def find(seen: View, target: Target) -> FindingsAnswer:
-            return find_findings(seen.snapshot, target=target, graph=seen.graph)
+            return find_findings(seen.snapshot, target=target, graph=seen.graph, broken=_report)
 
         return await self._about("findings", about, None, caller, left, find)
 
@@ -136,6 +137,8 @@ class Desk:
         return self._limit if left is None else min(self._limit, left)
 
 
+_log = get_logger("triage")
+
 UNNAMED = "local"
 """The name of a cluster that nobody has given one."""
 
@@ -169,3 +172,7 @@ def _version(group: str | None) -> str:
 
 def _json(answer: BaseModel) -> bytes:
     return answer.model_dump_json().encode()
+
+
+def _report(analyzer: str, error: Exception) -> None:
+    _log.error("analyzer failed", analyzer=analyzer, exc_info=error)

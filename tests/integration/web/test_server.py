@@ -13,7 +13,9 @@ import pytest
 
 from tests.support.web_process import Connection, connected, request, running
 
-pytestmark = pytest.mark.requirement("HAPI-040", "HAPI-050", "HAPI-061", "API-BR-REL-004", "INF-BR-HEALTH-001")
+pytestmark = pytest.mark.requirement(
+    "HAPI-040", "HAPI-050", "HAPI-061", "API-BR-REL-004", "INF-BR-HEALTH-001"
+)
 
 
 async def get(port: int, path: str) -> tuple[int, bytes]:

@@ -10,7 +10,9 @@ import pytest
 
 from tests.support.web_process import Connection, Service, connected, request, running
 
-pytestmark = pytest.mark.requirement("INT-BR-WH-009", "INT-BR-WH-011", "API-BR-SEC-006", "HAPI-104", "HAPI-105")
+pytestmark = pytest.mark.requirement(
+    "INT-BR-WH-009", "INT-BR-WH-011", "API-BR-SEC-006", "HAPI-104", "HAPI-105"
+)
 
 DEADLINE_S = 1.0
 MARGIN_S = 3.0

@@ -16,7 +16,7 @@ REPORT = """Running 3s test @ http://127.0.0.1:1/
      50%  950.00us
      75%    2.50ms
      90%    3.00ms
-     99%    1.20s 
+     99%    1.20s
   9000 requests in 3.00s, 1.00MB read
   Socket errors: connect 0, read 1, write 0, timeout 2
   Non-2xx or 3xx responses: 4

@@ -8,6 +8,8 @@ import pytest
 
 from libs.contracts.causes import NoCause
 from libs.contracts.target import Target
+from services.context_api.domain import triage
+from services.context_api.domain.analyzers import SYMPTOMS
 from services.context_api.domain.snapshot import NotRead
 from services.context_api.domain.triage import find_causes, find_findings
 from tests.support.kube import (
@@ -296,6 +298,21 @@ def test_what_could_not_be_read_is_passed_on():
     answer = find_causes(snapshot(a_healthy_cluster(), not_read=[NotRead("pods.yaml", "cut in half")]))
 
     assert "pods.yaml: cut in half" in answer.not_looked_at
+
+
+def test_an_analyzer_that_fails_is_named_and_costs_no_other_its_findings(monkeypatch):
+    def clumsy(_scene):
+        raise KeyError("unforeseen")
+
+    told: list[str] = []
+    monkeypatch.setattr(triage, "SYMPTOMS", (clumsy, *SYMPTOMS))
+    objects, logs = a_database_and_its_client()
+
+    answer = find_causes(snapshot(objects, logs=logs), broken=lambda name, _: told.append(name))
+
+    assert answer.ranked
+    assert [gap for gap in answer.not_looked_at if "it failed (KeyError)" in gap]
+    assert len(told) == 1
 
 
 def test_the_answer_does_not_depend_on_the_wall_clock():

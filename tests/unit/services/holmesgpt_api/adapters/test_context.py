@@ -90,4 +90,8 @@ async def test_labels_of_a_cluster_that_nobody_has_evidence_of_name_no_object():
     async with context(lambda _: httpx.Response(404, json=problem)) as api:
         resolution = await api.resolve({"cluster": "elsewhere"}, tenant="default", deadline=SECOND)
 
-    assert (resolution.target, resolution.reason, resolution.detail) == (None, "unknown-cluster", "not this one")
+    assert (resolution.target, resolution.reason, resolution.detail) == (
+        None,
+        "unknown-cluster",
+        "not this one",
+    )
