@@ -1,6 +1,6 @@
 """Tries the two commands as a new user would: a fresh clone, an empty HOME, as root and as an ordinary user.
 
-    python3 tools/fresh_clone.py [--tests]
+    python3 tools/fresh_clone.py [--tests] [--user NAME]
 
 Prints how long each took and fails when a command failed, a process was left running, or the mode of HOME or of
 one of its parents changed. Needs nothing but Python, git and make; `--tests` runs `make test` as well.
@@ -128,11 +128,17 @@ def attempt(visitor: Visitor, commands: list[list[str]]) -> list[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--tests", action="store_true", help="run `make test` in the clone as well")
+    parser.add_argument("--user", help="try as this one of the users only")
     chosen = parser.parse_args()
     commands = [["make", "run", "ARGS=--once"], ["make", "run", "ARGS=--once"]]
     if chosen.tests:
         commands.append(["make", "test"])
-    faults = [fault for visitor in visitors() for fault in attempt(visitor, commands)]
+    faults = [
+        fault
+        for visitor in visitors()
+        if chosen.user in (None, visitor.name)
+        for fault in attempt(visitor, commands)
+    ]
     for fault in faults:
         print(fault, file=sys.stderr)
     return 1 if faults else 0
