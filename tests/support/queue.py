@@ -67,6 +67,18 @@ class Queue:
             while await self.states() != states:
                 await asyncio.sleep(0.02)
 
+    async def is_listening(self) -> None:
+        """Wait until a worker hears of new jobs."""
+        listeners = text(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'"
+        )
+        async with asyncio.timeout(10):
+            while True:
+                async with self.database.begin() as connection:
+                    if await connection.scalar(listeners):
+                        return
+                await asyncio.sleep(0.01)
+
     @asynccontextmanager
     async def working(self) -> AsyncIterator[asyncio.Event]:
         """A worker beside the test; set the event to stop it early."""
