@@ -62,7 +62,7 @@ class SmtpMail:
         except (aiosmtplib.SMTPException, OSError) as error:
             raise self._failure(error, stage) from error
         finally:
-            await _leave(client)
+            await _leave(client, stage.transport)
 
     async def close(self) -> None:
         return None
@@ -70,6 +70,7 @@ class SmtpMail:
     async def _hand_in(self, client: aiosmtplib.SMTP, written: bytes, recipient: str, stage: _Stage) -> None:
         await client.connect()
         stage.connected = True
+        stage.transport = client.transport
         await client.mail(self._sender)
         await client.rcpt(recipient)
         stage.content_sent = True
@@ -108,9 +109,13 @@ class SmtpMail:
         return DeliveryFailed("smtp-unsupported", _said(str(error)), retry=True)
 
 
-async def _leave(client: aiosmtplib.SMTP) -> None:
-    """Say goodbye where somebody is still listening. What goes wrong with it changes nothing."""
-    transport = cast("asyncio.WriteTransport | None", client.transport)
+async def _leave(client: aiosmtplib.SMTP, connected: asyncio.BaseTransport | None) -> None:
+    """Say goodbye where somebody is still listening. What goes wrong with it changes nothing.
+
+    Args:
+        connected: the transport as it was after connecting; after a timeout the client no longer knows it.
+    """
+    transport = cast("asyncio.WriteTransport | None", client.transport or connected)
     if client.is_connected:
         with suppress(aiosmtplib.SMTPException, OSError):
             await client.quit(timeout=GOODBYE_S)
@@ -125,6 +130,7 @@ class _Stage:
     """How far a hand-over got; once the content was on its way, silence may mean that it was taken."""
 
     connected: bool = False
+    transport: asyncio.BaseTransport | None = None
     content_sent: bool = False
 
 
