@@ -5,8 +5,10 @@ Which statements are run is the adapters' business.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from typing import Any, cast
 
 import orjson
@@ -16,8 +18,12 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from libs.storage.connection import conninfo
-from libs.storage.errors import storage_faults
+from libs.storage.errors import StorageUnavailable, pause, storage_faults
+from libs.storage.patience import PatientConnection
 from libs.storage.settings import StorageSettings
+
+_WAY = timedelta(seconds=1)
+"""For the server's own word, that a statement took too long, to arrive first."""
 
 RawPool = AsyncConnectionPool[psycopg.AsyncConnection[tuple[Any, ...]]]
 
@@ -26,7 +32,8 @@ class Database:
     """A service's door to its schema. Building it connects to nothing; the first use does.
 
     A restarted server is noticed by the check each connection gets before it is lent out, so callers see
-    at most the transactions that were under way.
+    at most the transactions that were under way. A frozen one is left: nobody waits longer for a connection
+    than for the pool and a new one together, nor for a statement than the server may take for it.
     """
 
     def __init__(self, settings: StorageSettings, *, application: str, schema: str | None = None) -> None:
@@ -37,6 +44,8 @@ class Database:
         self.schema = schema or application
         self.settings = settings
         self._conninfo = conninfo(settings, schema=self.schema, application=application)
+        self._acquire_within = settings.database_pool_timeout + settings.database_connect_timeout
+        self._answer_within = settings.database_statement_timeout + _WAY
         self.engine: AsyncEngine = create_async_engine(
             "postgresql+psycopg://",
             async_creator=self.connect,
@@ -58,8 +67,17 @@ class Database:
             StorageUnavailable: no connection in time, or the server went away, refused or gave up.
         """
         with storage_faults():
-            async with self.engine.begin() as connection:
+            async with AsyncExitStack() as held:
+                connection = await self._acquire(held)
+                await held.enter_async_context(connection.begin())
                 yield connection
+
+    async def _acquire(self, held: AsyncExitStack) -> AsyncConnection:
+        try:
+            async with asyncio.timeout(self._acquire_within.total_seconds()):
+                return await held.enter_async_context(self.engine.connect())
+        except TimeoutError as error:
+            raise StorageUnavailable("unreachable", "no answer", retry_after=pause()) from error
 
     async def check(self) -> None:
         """One round trip. Raises `StorageUnavailable` when the database does not answer."""
@@ -70,9 +88,11 @@ class Database:
         """Give every connection back. The database can be used again afterwards."""
         await self.engine.dispose()
 
-    async def connect(self) -> psycopg.AsyncConnection[tuple[Any, ...]]:
-        """A connection outside the pool (LISTEN, a group committer's own). The caller closes it."""
-        return await psycopg.AsyncConnection.connect(self._conninfo)
+    async def connect(self) -> PatientConnection:
+        """A connection outside the pool (a group committer's own). The caller closes it."""
+        connection = await PatientConnection.connect(self._conninfo)
+        connection.patience_s = self._answer_within.total_seconds()
+        return connection
 
     def raw_pool(self, *, min_size: int, max_size: int, autocommit: bool = False) -> RawPool:
         """A pool of plain psycopg connections, for the few paths where SQLAlchemy's 100 µs matter.

@@ -120,6 +120,10 @@ SEEN_ELSEWHERE: dict[str, tuple[str, str]] = {
         "a pool shows what it is worth when its server is stopped and killed",
         "tests/integration/storage/test_database.py",
     ),
+    "libs/storage/patience.py": (
+        "only a real server can be frozen under a real connection",
+        "tests/integration/storage/test_database.py",
+    ),
     "libs/storage/migrations.py": (
         "transactions and locks are the database's",
         "tests/integration/storage/test_migrations.py",

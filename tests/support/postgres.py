@@ -9,7 +9,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,25 @@ def kill_postmaster(server: EmbeddedPostgres) -> None:
     while server.poll() is None:
         assert time.monotonic() < deadline, "the postmaster survived SIGKILL"
         time.sleep(0.01)
+
+
+@contextmanager
+def frozen(server: EmbeddedPostgres) -> Iterator[None]:
+    """Stop the postmaster and all its processes with SIGSTOP: connections stay open, nothing answers."""
+    assert server.pid is not None
+    stopped = [server.pid]
+    os.kill(server.pid, signal.SIGSTOP)  # first, so that it has no more children
+    children = Path(f"/proc/{server.pid}/task/{server.pid}/children")
+    for pid in map(int, children.read_text().split()):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+            stopped.append(pid)
+    try:
+        yield
+    finally:
+        for pid in stopped:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
 
 
 @dataclass(frozen=True)

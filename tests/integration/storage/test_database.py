@@ -14,7 +14,7 @@ from libs.storage import Database, StorageUnavailable, storage_faults
 from libs.storage.database import driver
 from libs.storage.embedded import EmbeddedPostgres
 from libs.storage.settings import StorageSettings
-from tests.support.postgres import FreshDatabase, MakeDatabase, kill_postmaster, running_server
+from tests.support.postgres import FreshDatabase, MakeDatabase, frozen, kill_postmaster, running_server
 
 pytestmark = pytest.mark.requirement("API-BR-PERF-034", "INT-BR-REL-004")
 
@@ -201,6 +201,73 @@ async def test_a_commit_that_meets_a_stopped_server_is_unavailable_too(
     own_server.start()
     with psycopg.connect(own_server.url("alerts")) as check:
         assert check.execute("SELECT to_regclass('lost')").fetchone() == (None,)
+
+
+async def test_a_frozen_server_keeps_nobody_who_asks_and_serves_again_when_it_thaws(
+    own_server: EmbeddedPostgres, mortal: Database
+):
+    await asyncio.gather(*(mortal.check() for _ in range(4)))  # four connections that will not answer
+
+    with frozen(own_server):
+        began = time.monotonic()
+        asked = await asyncio.gather(*(mortal.check() for _ in range(12)), return_exceptions=True)
+        waited = time.monotonic() - began
+
+    assert all(isinstance(one, StorageUnavailable) for one in asked), asked
+    limits = mortal.settings.database_pool_timeout + mortal.settings.database_connect_timeout
+    assert waited < limits.total_seconds() + 3
+    await asyncio.gather(*(mortal.check() for _ in range(4)))
+
+
+async def test_a_server_that_freezes_under_a_statement_is_left_after_the_statement_s_time(
+    own_server: EmbeddedPostgres,
+):
+    quick = StorageSettings.model_validate(
+        {"database_url": own_server.url("alerts"), "database_statement_timeout": timedelta(seconds=1)}
+    )
+    own_server.start()
+    database = Database(quick, application="alerts")
+
+    async def meets_the_freeze() -> None:
+        async with database.begin() as connection:
+            await connection.execute(text("SELECT 1"))
+            with frozen(own_server):
+                await connection.execute(text("SELECT 2"))
+
+    began = time.monotonic()
+    with pytest.raises(StorageUnavailable) as caught:
+        await meets_the_freeze()
+
+    assert caught.value.reason == "unreachable"
+    assert time.monotonic() - began < 8
+    await database.check()
+    await database.close()
+
+
+async def test_a_caller_who_goes_stops_its_statement_and_a_frozen_server_does_not_hold_it(
+    own_server: EmbeddedPostgres, mortal: Database
+):
+    own_server.start()
+
+    async def long_one() -> None:
+        async with mortal.begin() as connection:
+            await connection.execute(text("SELECT pg_sleep(60)"))
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.5):
+            await long_one()
+    async with mortal.begin() as connection:
+        running = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' AND pid <> pg_backend_pid()"
+        assert await connection.scalar(text(running + " AND state = 'active'")) == 0
+
+    impatient = asyncio.create_task(long_one())
+    await asyncio.sleep(0.3)
+    with frozen(own_server):
+        began = time.monotonic()
+        impatient.cancel()
+        await asyncio.gather(impatient, return_exceptions=True)
+        assert time.monotonic() - began < 4
+    assert impatient.cancelled()
 
 
 async def until_it_fails(database: Database) -> None:
