@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from enum import StrEnum
 
 from pydantic import Field
@@ -65,6 +67,33 @@ class Cause(Contract):
         default_factory=list, description="findings it accounts for, as `Kind/ns/name: Reason`"
     )
     remediation: Remediation | None = None
+
+
+MayRead = Callable[[str | None], bool]
+"""Whether a namespace may be read; None is cluster scope."""
+
+_NAMED = re.compile(r"\b[A-Z][A-Za-z0-9.]*/([^/\s:;,]+)/[^/\s:;,]+")
+
+
+def narrowed(cause: Cause, may_read: MayRead) -> Cause:
+    """A readable cause without the words that name objects of namespaces its reader may not read.
+
+    What connects causes (`path`, `explains`, the basis of the confidence) names other objects, as
+    `Kind/namespace/name`; one sentence that names an unreadable one is left out whole.
+    """
+    basis = [line for line in cause.confidence.basis if _readable(line, may_read)]
+    return cause.model_copy(
+        update={
+            "path": [step for step in cause.path if _readable(step, may_read)],
+            "explains": [one for one in cause.explains if _readable(one, may_read)],
+            "confidence": cause.confidence.model_copy(update={"basis": basis}),
+        }
+    )
+
+
+def _readable(text: str, may_read: MayRead) -> bool:
+    named = _NAMED.findall(text)
+    return all(may_read(None if namespace == "_cluster" else namespace) for namespace in named)
 
 
 class NoCause(StrEnum):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,12 +14,9 @@ from libs.contracts.alerts import (
     IncidentSummary,
     TimelineEntry,
 )
-from libs.contracts.causes import Cause
+from libs.contracts.causes import Cause, MayRead, narrowed
 from libs.contracts.investigations import Investigation
 from libs.contracts.target import Target
-
-MayRead = Callable[[str | None], bool]
-"""Whether a namespace may be read; None is cluster scope."""
 
 HIDDEN = "the cause lies in a namespace you may not read"
 
@@ -45,7 +42,7 @@ def incident(record: IncidentRecord, may_read: MayRead) -> IncidentSummary:
     """What this reader may know of an incident."""
     said = Investigation.model_validate(record.investigation) if record.investigation else None
     causes = _causes(said)
-    shown = [cause for cause in causes if may_read(cause.target.namespace)]
+    shown = [narrowed(cause, may_read) for cause in causes if may_read(cause.target.namespace)]
     hidden = len(shown) < len(causes)
     not_looked_at = list(said.results.not_looked_at) if said and said.results else []
     return IncidentSummary(

@@ -6,14 +6,12 @@ read is taken out before anything is concluded from it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from libs.auth.principal import EVERY_NAMESPACE, Principal, principal_for
-from libs.contracts.causes import CausesAnswer, NoCause
+from libs.contracts.causes import CausesAnswer, MayRead, NoCause, narrowed
 from libs.contracts.target import Target
 from services.holmesgpt_api.domain.commission import CLUSTER
-
-MayRead = Callable[[str | None], bool]
 
 
 def reader(tenant: str, namespaces: Iterable[str]) -> MayRead:
@@ -30,10 +28,10 @@ def limit(answer: CausesAnswer, may_read: MayRead) -> CausesAnswer:
         return target is None or may_read(target.namespace)
 
     evidence = [item for item in answer.evidence if visible(item.target)]
-    ranked = [cause for cause in answer.ranked if visible(cause.target)]
+    ranked = [narrowed(cause, may_read) for cause in answer.ranked if visible(cause.target)]
     findings = [finding for finding in answer.findings if visible(finding.target)]
     hidden = len(answer.ranked) - len(ranked), len(answer.findings) - len(findings)
-    if not any(hidden) and len(evidence) == len(answer.evidence):
+    if ranked == answer.ranked and not any(hidden) and len(evidence) == len(answer.evidence):
         return answer
     kept = {item.id for item in evidence}
     left_out = (
@@ -43,15 +41,7 @@ def limit(answer: CausesAnswer, may_read: MayRead) -> CausesAnswer:
     return answer.model_copy(
         update={
             "ranked": [
-                cause.model_copy(
-                    update={
-                        "evidence_ids": [one for one in cause.evidence_ids if one in kept],
-                        "path": [step for step in cause.path if _step_visible(step, may_read)],
-                        "explains": [
-                            one for one in cause.explains if _step_visible(one.split(": ")[0], may_read)
-                        ],
-                    }
-                )
+                cause.model_copy(update={"evidence_ids": [one for one in cause.evidence_ids if one in kept]})
                 for cause in ranked
             ],
             "findings": findings,
@@ -63,11 +53,6 @@ def limit(answer: CausesAnswer, may_read: MayRead) -> CausesAnswer:
             "not_looked_at": [*answer.not_looked_at, left_out],
         }
     )
-
-
-def _step_visible(step: str, may_read: MayRead) -> bool:
-    parts = step.split("/")
-    return len(parts) == 3 and may_read(None if parts[1] == "_cluster" else parts[1])
 
 
 def may_see(principal: Principal, *, tenant: str, asker: str, seen: Iterable[str]) -> bool:

@@ -87,6 +87,23 @@ def test_causes_and_words_about_foreign_namespaces_are_hidden():
     assert shown.target == SHOP
 
 
+def test_a_readable_cause_does_not_name_the_unreadable_one_that_explains_it():
+    told = cause("shop", "Other") | {
+        "path": ["ConfigMap/shop/cfg", "Service/data/orders-db"],
+        "confidence": {
+            "value": 0.2,
+            "basis": ["against it: NoEndpoints of Service/data/orders-db explains it"],
+        },
+    }
+    investigation = record().investigation | {
+        "results": {"cause": None, "target": None, "contributing": [told]}
+    }
+
+    shown = incident(record(investigation=investigation), shop_only)
+
+    assert "orders-db" not in shown.model_dump_json()
+
+
 def test_a_target_in_a_foreign_namespace_is_hidden():
     foreign = SHOP.model_copy(update={"namespace": "data"})
 
