@@ -24,13 +24,14 @@ import httpx
 from cli.run.stack import SERVICES
 from libs.auth.new_keys import NewKeys, new_keys_file
 from libs.storage.embedded import EmbeddedPostgres
-from tests.bench.load import ALERT_SCRIPT, Run, wrk
+from tests.bench.load import ALERT_SCRIPT, READ_SCRIPT, Run, wrk
 from tests.bench.table import cpu_ratio, machine, markdown, rows
 from tests.support.recordings import write_cluster
-from tests.support.stack import ROOT, free_ports
+from tests.support.stack import INCIDENT, ROOT, free_ports
 
 SERVER_CORE, LOAD_CORE = "0", "1"
 WEBHOOK = "/api/v1/webhooks/alertmanager"
+CAUSES = "/api/v1/context/causes/shop/Deployment/checkout"
 REPORT = ROOT / "docs" / "benchmarks.md"
 READY_WITHIN_S = 30.0
 
@@ -87,6 +88,33 @@ class Bench:
                 )
             return self._load(f"http://127.0.0.1:{port}{WEBHOOK}", pid, seconds, connections, alerts)
 
+    def context(self, *, seconds: int, connections: int = 64) -> Run:
+        """One round of the same question to the Context API: found once, then read from its cache."""
+        port, metrics = free_ports(2)
+        settings = {
+            "RECORDED_CLUSTER": str(INCIDENT),
+            "CONTEXT_API_PORT": str(port),
+            "CONTEXT_API_METRICS_PORT": str(metrics),
+            "RATE_LIMIT_REQUESTS": "1000000000",
+        }
+        url = f"http://127.0.0.1:{port}{CAUSES}"
+        with self.server("services.context_api", environment=settings) as pid:
+            _wait_until_listening(url)
+            _wait_until_ready(f"http://127.0.0.1:{port}/ready")
+            script = self._base / "read.lua"
+            script.write_text(READ_SCRIPT)
+            for duration in (1, seconds):
+                run = wrk(
+                    url,
+                    pid=pid,
+                    script=script,
+                    connections=connections,
+                    seconds=duration,
+                    core=LOAD_CORE,
+                    token=self._keys.operator_key,
+                )
+            return run
+
     def _load(self, url: str, pid: int, seconds: int, connections: int, alerts: int) -> Run:
         _wait_until_listening(url)
         script = self._base / "alerts.lua"
@@ -112,6 +140,14 @@ def _wait_until_listening(url: str) -> None:
             return
 
 
+def _wait_until_ready(url: str) -> None:
+    ends = time.monotonic() + READY_WITHIN_S
+    while (status := httpx.get(url, timeout=5, trust_env=False).status_code) != 200:
+        if time.monotonic() > ends:
+            raise TimeoutError(f"{url} still answers {status}")
+        time.sleep(0.05)
+
+
 def measure(bench: Bench, rounds: int, seconds: int) -> tuple[dict[str, list[Run]], dict[str, list[Run]]]:
     """Interleave every variant in each round; the second table is at 1,000 connections."""
     main: dict[str, list[Run]] = {}
@@ -123,6 +159,7 @@ def measure(bench: Bench, rounds: int, seconds: int) -> tuple[dict[str, list[Run
         for name, worker in (("ack", False), ("draining", True)):
             run = bench.alerts(seconds=seconds, connections=64, worker=worker)
             main.setdefault(NAMES[name], []).append(run)
+        main.setdefault(NAMES["read"], []).append(bench.context(seconds=seconds))
         many.setdefault(NAMES["raw"], []).append(bench.small("raw", seconds=seconds, connections=1_000))
         run = bench.alerts(seconds=seconds, connections=1_000, worker=False)
         many.setdefault(NAMES["ack"], []).append(run)
@@ -135,6 +172,7 @@ NAMES = {
     "plain": "FastAPI + Pydantic route, nothing around it",
     "full": "the same route with everything around it",
     "ack": "**durable ack** (row + job committed; authentication, log, metrics)",
+    "read": "cached context read (ranked causes of one workload)",
     "draining": "durable ack, worker draining on PostgreSQL's core",
 }
 

@@ -39,6 +39,11 @@ function request()
 end
 """
 
+READ_SCRIPT = """
+local token = os.getenv("BENCH_TOKEN")
+function init(args) wrk.headers["Authorization"] = "Bearer " .. token end
+"""
+
 _UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
 
 
