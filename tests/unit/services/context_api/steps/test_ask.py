@@ -53,6 +53,9 @@ class Source:
     async def snapshot(self, deadline: timedelta) -> Snapshot:
         return SNAPSHOT
 
+    async def probe(self, deadline: timedelta) -> None:
+        return None
+
 
 @pytest.fixture
 async def answers() -> AsyncIterator[Answers]:
