@@ -18,7 +18,7 @@ from services.context_api.domain.triage import OnBroken, observe, unheard
 
 
 class Catalogue:
-    """Facts by id. Made once for a view: as long as an answer about it takes, and 20 µs for each fact (measured)."""
+    """Facts by id. Made once for a view: it takes as long as finding causes."""
 
     def __init__(self, graph: Graph, broken: OnBroken = unheard) -> None:
         self._snapshot = graph.snapshot

@@ -100,8 +100,9 @@ class Answers:
         found = await asyncio.get_running_loop().run_in_executor(self._thread, find)
         if isinstance(found, bytes):
             found = Found(found, {})
-        for other, value in found.also.items():
-            await self._cache.set(other, value, LONGER * ttl)
+        await asyncio.gather(
+            *(self._cache.set(other, value, LONGER * ttl) for other, value in found.also.items())
+        )
         await self._cache.set(key, found.answer, ttl)
         return found.answer
 

@@ -22,6 +22,7 @@ from services.context_api.domain.excerpt import Wanted
 from services.context_api.domain.ports import Connectivity, SourceState
 from services.context_api.domain.selector import parse_selector
 from services.context_api.domain.snapshot import ContainerLog, Snapshot
+from services.context_api.steps import views
 from services.context_api.steps.answers import Answers
 from services.context_api.steps.ask import About, Desk
 from tests.support import kube
@@ -234,6 +235,17 @@ async def test_the_lines_of_a_log_are_found_again_by_the_id_that_cites_them(answ
     answer = json.loads(await desk(answers).logs("shop", "api-0", Wanted(tail=1), who, None))
 
     assert (await one(answers, answer["evidence_id"], who))["body"]["lines"] == ["FATAL two"]
+
+
+async def test_causes_do_not_wait_until_everything_has_been_catalogued(
+    answers: Answers, monkeypatch: pytest.MonkeyPatch
+):
+    def never(*_: object) -> None:
+        raise AssertionError("catalogued")
+
+    monkeypatch.setattr(views, "Catalogue", never)
+
+    assert (await causes(answers, about("Deployment", "api")))["evidence"]
 
 
 @pytest.mark.requirement("HAPI-178")
