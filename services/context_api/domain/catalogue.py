@@ -1,7 +1,7 @@
 """Finds a fact by its id, in everything a snapshot shows without a question being asked of it.
 
-Facts that only a question brings up (lines of a log, what an alert's object makes worth a look) are kept where the
-question was answered; `steps/ask.py` looks there first.
+Facts that only a question brings up (lines of a log, what an alert's object makes worth a look), and those that the
+next snapshot of a living cluster shows no more, are kept where they were told; `steps/ask.py` looks there first.
 """
 
 from __future__ import annotations
