@@ -9,12 +9,13 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import chain, repeat
 from pathlib import Path
 from typing import BinaryIO
 
-from cli.run.deaths import START_TRIES, Deaths, wording
+from cli.run.deaths import RESTART_PAUSES_S, START_TRIES, Deaths, wording
 from cli.run.stack import Process
-from libs.storage.embedded import EmbeddedPostgres
+from libs.storage.embedded import EmbeddedFailed, EmbeddedPostgres
 
 Say = Callable[[str], None]
 
@@ -203,9 +204,26 @@ async def keep_postgres(postgres: EmbeddedPostgres, say: Say) -> None:
         code = postgres.poll()
         if code is not None:
             say(f"postgres {wording(code)}; starting it again")
+            await _start_again(postgres, say)
+
+
+async def _start_again(postgres: EmbeddedPostgres, say: Say) -> None:
+    """Try until it runs: what keeps it down (a full disk) may pass, and then nobody should have to come."""
+    told = False
+    for pause in chain(RESTART_PAUSES_S, repeat(RESTART_PAUSES_S[-1])):
+        try:
             # On the loop on purpose: the server must be started by the main thread, and without it nothing
             # else here has anything to do.
             postgres.start()
+        except (EmbeddedFailed, OSError) as error:
+            if not told:
+                say(f"postgres does not start; trying until it does. {error}")
+            told = True
+        else:
+            if told:
+                say("postgres runs again")
+            return
+        await asyncio.sleep(pause)
 
 
 def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:

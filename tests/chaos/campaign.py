@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 import orjson
@@ -23,15 +24,20 @@ PATIENCE_S = 240.0
 PAUSE_S = 0.05
 
 
-def webhook(keys: Sequence[str]) -> bytes:
-    """A v4 body whose alerts carry these keys as their `instance` label; twenty workloads in all."""
+def some_of_twenty(key: str) -> str:
+    """The workload an alert is about: one of twenty."""
+    return f"service-{int(key[1:]) % 20}"
+
+
+def webhook(keys: Sequence[str], workload_of: Callable[[str], str] = some_of_twenty) -> bytes:
+    """A v4 body whose alerts carry these keys as their `instance` label."""
     alerts = [
         {
             "status": "firing",
             "labels": {
                 "alertname": "HighErrorRate",
                 "namespace": "shop",
-                "deployment": f"service-{int(key[1:]) % 20}",
+                "deployment": workload_of(key),
                 "instance": key,
                 "severity": "warning",
             },
@@ -67,6 +73,8 @@ class Campaign:
     alerts: int
     kills_each: int
     victims: Sequence[str] = ("alerts api", "alerts worker", "postgres")
+    patience_s: float = PATIENCE_S
+    """For posting and killing together."""
     history: History = field(default_factory=History)
     killed: list[str] = field(default_factory=list)
     recoveries_s: list[float] = field(default_factory=list)
@@ -79,19 +87,26 @@ class Campaign:
             httpx.AsyncClient(
                 base_url=self.stack.urls["alerts"], timeout=15, trust_env=False, limits=limits
             ) as http,
-            asyncio.timeout(PATIENCE_S),
+            asyncio.timeout(self.patience_s),
             asyncio.TaskGroup() as group,
         ):
             for _ in range(POSTERS):
                 group.create_task(self._post_all(http, batches))
-            group.create_task(self._kill_all())
+            group.create_task(self.kill_all())
+
+    def workload_of(self, key: str) -> str:
+        return some_of_twenty(key)
+
+    async def turn(self, keys: Sequence[str]) -> None:
+        """Wait until these may be posted; at once, unless a campaign paces its posters."""
 
     async def _post_all(self, http: httpx.AsyncClient, batches: Iterator[list[str]]) -> None:
         for keys in batches:
+            await self.turn(keys)
             await self._post_until_acknowledged(http, keys)
 
     async def _post_until_acknowledged(self, http: httpx.AsyncClient, keys: Sequence[str]) -> None:
-        body = webhook(keys)
+        body = webhook(keys, self.workload_of)
         while True:
             try:
                 answer = await http.post(
@@ -113,18 +128,26 @@ class Campaign:
         for key in keys:
             self.history.record(key, outcome)
 
-    async def _kill_all(self) -> None:
+    async def kill_all(self) -> None:
         """Spread the kills evenly over the posting; each waits until the victim is back."""
         order = [victim for _ in range(self.kills_each) for victim in self.victims]
         for number, victim in enumerate(order, start=1):
-            await self._reached(self.alerts * number // (len(order) + 1))
+            await self.reached(self.alerts * number // (len(order) + 1))
             await self._kill(victim)
 
-    async def _reached(self, count: int) -> None:
+    async def reached(self, count: int) -> None:
         while len(self.history.acknowledged) < count:
             await asyncio.sleep(0.01)
 
     async def _kill(self, victim: str) -> None:
+        before = len(self.history.acknowledged)
+        began = await self.kill(victim)
+        if before + BATCH < self.alerts:
+            await self.reached(before + 1)
+            self.recoveries_s.append(time.monotonic() - began)
+
+    async def kill(self, victim: str) -> float:
+        """Kill -9, and wait until another process has taken the victim's place; when it was killed."""
         pid_of: Callable[[], int | None] = (
             (lambda: self.stack.postgres.pid)
             if victim == "postgres"
@@ -133,13 +156,11 @@ class Campaign:
         while (pid := pid_of()) is None:
             await asyncio.sleep(0.01)
         os.kill(pid, signal.SIGKILL)
-        began, before = time.monotonic(), len(self.history.acknowledged)
+        began = time.monotonic()
         self.killed.append(victim)
         while pid_of() in (None, pid):
             await asyncio.sleep(0.01)
-        if before + BATCH < self.alerts:
-            await self._reached(before + 1)
-            self.recoveries_s.append(time.monotonic() - began)
+        return began
 
 
 async def held(stack: Stack, expected: int, *, within_s: float = 120.0) -> list[str]:
@@ -153,17 +174,22 @@ async def held(stack: Stack, expected: int, *, within_s: float = 120.0) -> list[
 
 
 async def _listed(stack: Stack) -> list[str]:
-    keys: list[str] = []
+    return [one["labels"]["instance"] for one in await listed(stack, "alerts", "/api/v1/alerts", at_once=200)]
+
+
+async def listed(stack: Stack, service: str, path: str, *, at_once: int = 100) -> list[dict[str, Any]]:
+    """Everything that a service lists, page by page."""
+    items: list[dict[str, Any]] = []
     cursor: str | None = None
     async with httpx.AsyncClient(
-        base_url=stack.urls["alerts"], timeout=15, trust_env=False, headers=stack.headers()
+        base_url=stack.urls[service], timeout=15, trust_env=False, headers=stack.headers()
     ) as http:
         while True:
-            query = {"limit": "200", **({"cursor": cursor} if cursor else {})}
-            answer = await http.get("/api/v1/alerts", params=query)
+            query = {"limit": str(at_once), **({"cursor": cursor} if cursor else {})}
+            answer = await http.get(path, params=query)
             answer.raise_for_status()
             page = answer.json()
-            keys += [episode["labels"]["instance"] for episode in page["items"]]
+            items += page["items"]
             cursor = page.get("next_cursor")
             if not cursor:
-                return keys
+                return items

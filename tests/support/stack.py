@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,6 +33,7 @@ class Stack:
     keys: NewKeys
     urls: Mapping[str, str]
     """Service name -> base URL."""
+    processes: Sequence[Process] = ()
     said: list[str] = field(default_factory=list)
     """What the supervisor told the person in front of it."""
 
@@ -84,7 +85,7 @@ async def running(
             async with httpx.AsyncClient(trust_env=False, timeout=5) as http:
                 await supervisor.until_ready(lambda process: _ready(http, process), deadline_s=READY_WITHIN_S)
             urls = {process.service.name: process.url for process in chosen if process.url}
-            yield Stack(supervisor, postgres, keys, urls, said)
+            yield Stack(supervisor, postgres, keys, urls, chosen, said)
         finally:
             guard.cancel()
             await supervisor.stop()

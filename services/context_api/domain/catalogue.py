@@ -1,7 +1,7 @@
 """Finds a fact by its id, in everything a snapshot shows without a question being asked of it.
 
-Facts that only a question brings up (lines of a log, what an alert's object makes worth a look) are kept where the
-question was answered; `steps/ask.py` looks there first.
+Facts that only a question brings up (lines of a log, what an alert's object makes worth a look), and those that the
+next snapshot of a living cluster shows no more, are kept where they were told; `steps/ask.py` looks there first.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from services.context_api.domain.triage import OnBroken, observe, unheard
 
 
 class Catalogue:
-    """Facts by id. Made once for a view: as long as an answer about it takes, and 20 µs for each fact (measured)."""
+    """Facts by id. Made once for a view: it takes as long as finding causes."""
 
     def __init__(self, graph: Graph, broken: OnBroken = unheard) -> None:
         self._snapshot = graph.snapshot

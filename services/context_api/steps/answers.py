@@ -54,12 +54,14 @@ class Answers:
         self._cache, self._most_waiting, self._observe = cache, most_waiting, observe
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="find")
         self._running: dict[str, asyncio.Task[bytes]] = {}
+        self._keeping: set[asyncio.Task[None]] = set()
         self.rate = Rate()
 
     async def close(self) -> None:
-        for task in self._running.values():
+        under_way = [*self._running.values(), *self._keeping]
+        for task in under_way:
             task.cancel()
-        await asyncio.gather(*self._running.values(), return_exceptions=True)
+        await asyncio.gather(*under_way, return_exceptions=True)
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def get(self, key: str, find: Find, *, ttl: timedelta, limit: timedelta) -> bytes:
@@ -100,10 +102,18 @@ class Answers:
         found = await asyncio.get_running_loop().run_in_executor(self._thread, find)
         if isinstance(found, bytes):
             found = Found(found, {})
-        for other, value in found.also.items():
-            await self._cache.set(other, value, LONGER * ttl)
         await self._cache.set(key, found.answer, ttl)
+        if found.also:
+            keeping = asyncio.create_task(self._keep(found.also, LONGER * ttl), name=f"keep {key[:80]}")
+            self._keeping.add(keeping)
+            keeping.add_done_callback(self._keeping.discard)
         return found.answer
+
+    async def _keep(self, values: Mapping[str, bytes], ttl: timedelta) -> None:
+        # One after the other: hundreds at once would take Redis's few connections from everybody else. Nobody
+        # waits for it; what is asked for in the meantime is not there yet.
+        for key, value in values.items():
+            await self._cache.set(key, value, ttl)
 
     def _ended(self, key: str, task: asyncio.Task[bytes]) -> None:
         del self._running[key]

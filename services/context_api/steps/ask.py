@@ -12,7 +12,7 @@ from libs.auth.principal import Principal
 from libs.cache import key as joined
 from libs.contracts.causes import CausesAnswer, FindingsAnswer
 from libs.contracts.context import Resolution
-from libs.contracts.evidence import EvidenceKind, EvidencePage
+from libs.contracts.evidence import EvidenceItem, EvidenceKind, EvidencePage
 from libs.contracts.target import Target, is_cluster_name
 from libs.logs import get_logger
 from services.context_api.domain.dossier import gather, page
@@ -220,19 +220,28 @@ def _version(group: str | None) -> str:
     return f"{group}/v1" if group else "v1"
 
 
-MOST_KEPT = 500
-"""Facts of one answer that are kept by their ids because the catalogue has them not. Few, as a rule: ten."""
+MOST_KEPT = 200
+"""Facts of one answer that are kept by their ids: a page's worth, about 300 KB. Two answers share most of theirs."""
 
 
 def _citable(seen: View, answer: CausesAnswer | FindingsAnswer | EvidencePage) -> Found:
-    """The answer; and those of its facts that only this question brought up, so that they can be asked for."""
-    items = answer.items if isinstance(answer, EvidencePage) else answer.evidence
-    own = [item for item in items if item.id not in seen.catalogue]
-    return Found(_json(answer), {_fact(seen, item.id): _json(item) for item in own[:MOST_KEPT]})
+    """The answer; and its facts, for those who will ask about them by their ids."""
+    told = {_fact(seen, item.id): _json(item) for item in _cited_first(answer)[:MOST_KEPT]}
+    return Found(_json(answer), told)
+
+
+def _cited_first(answer: CausesAnswer | FindingsAnswer | EvidencePage) -> list[EvidenceItem]:
+    if isinstance(answer, EvidencePage):
+        return answer.items
+    if isinstance(answer, FindingsAnswer):
+        return answer.evidence
+    cited = {evidence_id for cause in answer.ranked for evidence_id in cause.evidence_ids}
+    return sorted(answer.evidence, key=lambda item: item.id not in cited)
 
 
 def _fact(seen: View, evidence_id: str) -> str:
-    return joined("fact", seen.key, evidence_id)
+    # Not by the snapshot: the next one may not show the fact any more, and it was told all the same.
+    return joined("fact", seen.snapshot.source, seen.snapshot.cluster, seen.rights, evidence_id)
 
 
 def _json(answer: BaseModel) -> bytes:

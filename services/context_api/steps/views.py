@@ -24,6 +24,8 @@ class View:
     snapshot: Snapshot
     graph: Graph
     key: str
+    rights: str
+    """Which namespaces those who see it may read; the same for every snapshot."""
 
     @cached_property
     def catalogue(self) -> Catalogue:
@@ -38,11 +40,12 @@ class Views:
     def of(self, snapshot: Snapshot, caller: Principal) -> View:
         """The caller's view. Building one takes 2 ms for 1,000 objects (measured); kept ones are free."""
         everything = caller.may_read(None)
-        key = f"{snapshot.id}/{'*' if everything else ' '.join(sorted(set(caller.namespaces)))}"
+        rights = "*" if everything else " ".join(sorted(set(caller.namespaces)))
+        key = f"{snapshot.id}/{rights}"
         kept = self._kept.get(key)
         if kept is None:
             seen = view(snapshot, caller.may_read)
-            kept = self._kept[key] = View(seen, Graph(seen), key)
+            kept = self._kept[key] = View(seen, Graph(seen), key, rights)
             if len(self._kept) > MOST:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(key)

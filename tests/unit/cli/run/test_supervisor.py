@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,7 +11,7 @@ import pytest
 from cli.run.deaths import RESTART_PAUSES_S, START_TRIES
 from cli.run.stack import SERVICES, Process, processes
 from cli.run.supervisor import StartFailed, Supervisor, keep_postgres
-from libs.storage.embedded import EmbeddedPostgres
+from libs.storage.embedded import EmbeddedFailed, EmbeddedPostgres
 
 pytestmark = pytest.mark.requirement("HAPI-040", "HAPI-050")
 
@@ -282,8 +282,9 @@ async def test_what_others_print_goes_to_their_logs(tmp_path):
 class Postgres(EmbeddedPostgres):
     """Says in turn what became of its server; a start that was not called for is not made."""
 
-    def __init__(self, *codes: int | None) -> None:
+    def __init__(self, *codes: int | None, failures: Sequence[Exception] = ()) -> None:
         self.codes = list(codes)
+        self.failures = list(failures)
         self.starts = 0
 
     def poll(self) -> int | None:
@@ -291,6 +292,8 @@ class Postgres(EmbeddedPostgres):
 
     def start(self, *, patience: float = 0.0) -> None:
         self.starts += 1
+        if self.failures:
+            raise self.failures.pop(0)
 
 
 async def test_a_dead_database_is_started_again_and_that_is_said(monkeypatch):
@@ -305,3 +308,27 @@ async def test_a_dead_database_is_started_again_and_that_is_said(monkeypatch):
 
     assert postgres.starts == 1
     assert said == ["postgres was ended by signal 9 (SIGKILL); starting it again"]
+
+
+async def test_a_database_that_does_not_start_is_tried_again_until_it_does(monkeypatch):
+    monkeypatch.setattr("cli.run.supervisor.POSTGRES_CHECK_S", 0.0)
+    monkeypatch.setattr("cli.run.supervisor.RESTART_PAUSES_S", (0.0,))
+    full = EmbeddedFailed("PostgreSQL ended at once (1): No space left on device")
+    failures = [full, full, OSError(28, "No space left on device")]
+    postgres, said = Postgres(None, 1, None, 1, failures=failures), list[str]()
+
+    guard = asyncio.create_task(keep_postgres(postgres, said.append))
+    for _ in range(100):
+        await asyncio.sleep(0)
+    still_watching = not guard.done()
+    guard.cancel()
+    await asyncio.gather(guard, return_exceptions=True)
+
+    assert still_watching
+    assert postgres.starts == 5
+    assert [one.partition(" (")[0] for one in said] == [
+        "postgres ended with code 1; starting it again",
+        "postgres does not start; trying until it does. PostgreSQL ended at once",
+        "postgres runs again",
+        "postgres ended with code 1; starting it again",
+    ]

@@ -58,6 +58,18 @@ def test_long_and_deep_bodies_are_cut_and_say_so():
     assert "deeper levels cut" in json.dumps(body, ensure_ascii=False)
 
 
+def test_every_line_of_an_excerpt_is_in_its_evidence_and_decides_its_id():
+    lines = [f"line {n}" for n in range(100)]
+
+    def made(*said: str):
+        return evidence.item(evidence.excerpt(POD, "app", said, previous=False, asked={}), HERE)
+
+    assert made(*lines).body["lines"] == lines
+    assert made(*lines).id != made("other", *lines[1:]).id
+    assert made(*lines).summary == "100 lines of the log of app: line 99"
+    assert made().summary == "0 lines of the log of app"
+
+
 def test_values_of_telling_names_are_gone_wherever_they_stand():
     body = evidence.bounded(
         {

@@ -43,6 +43,16 @@ def test_nearness_falls_with_each_step_and_strangers_have_none():
     assert near(scene, found, "Deployment", "stranger") == 0.0
 
 
+def test_what_was_reached_is_listed_from_near_to_far():
+    _, found = relations("Deployment/web")
+    reached = found.objects()
+
+    assert str(reached[0]) == "Deployment/shop/web"
+    assert "Deployment/shop/stranger" not in [str(o) for o in reached]
+    distances = [found.nearness(o) for o in reached]
+    assert distances == sorted(distances, reverse=True)
+
+
 def test_what_else_runs_on_the_alerts_node_is_no_relation_unless_the_alert_is_about_the_node():
     scene, found = relations("Deployment/web")
     assert near(scene, found, "Node", "node-1") > 0

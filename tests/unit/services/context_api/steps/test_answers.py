@@ -134,9 +134,26 @@ async def test_what_stands_in_an_answer_is_kept_longer_than_the_answer():
     answers = Answers(cache, most_waiting=2, observe=lambda _: None)
     try:
         await answers.get("k", lambda: Found(b"whole", {"part": b"part"}), ttl=LONG, limit=LONG)
+        await asyncio.sleep(0)
         clock[0] = LONGER * LONG.total_seconds() - 1
 
         assert await cache.get("k") is None
         assert await answers.get("part", at_once(b"not asked"), ttl=LONG, limit=LONG) == b"part"
     finally:
+        await answers.close()
+
+
+async def test_nobody_waits_for_what_is_kept_besides_and_a_stop_ends_it():
+    class Slow(MemoryCache):
+        async def set(self, key: str, value: bytes, ttl: timedelta) -> None:
+            if key == "part":
+                await asyncio.Event().wait()
+            await super().set(key, value, ttl)
+
+    answers = Answers(Slow(max_entries=10, max_bytes=10_000), most_waiting=2, observe=lambda _: None)
+
+    async with asyncio.timeout(5):
+        assert (
+            await answers.get("k", lambda: Found(b"whole", {"part": b"x"}), ttl=LONG, limit=LONG) == b"whole"
+        )
         await answers.close()

@@ -22,6 +22,7 @@ from services.context_api.domain.excerpt import Wanted
 from services.context_api.domain.ports import Connectivity, SourceState
 from services.context_api.domain.selector import parse_selector
 from services.context_api.domain.snapshot import ContainerLog, Snapshot
+from services.context_api.steps import views
 from services.context_api.steps.answers import Answers
 from services.context_api.steps.ask import About, Desk
 from tests.support import kube
@@ -237,6 +238,38 @@ async def test_the_lines_of_a_log_are_found_again_by_the_id_that_cites_them(answ
     answer = json.loads(await desk(answers).logs("shop", "api-0", Wanted(tail=1), who, None))
 
     assert (await one(answers, answer["evidence_id"], who))["body"]["lines"] == ["FATAL two"]
+
+
+async def test_what_was_told_can_be_cited_when_the_next_snapshot_shows_it_no_more(answers: Answers):
+    class Living(Source):
+        """A cluster that goes on: all that was there is gone."""
+
+        now = SNAPSHOT
+
+        async def snapshot(self, deadline: timedelta) -> Snapshot:
+            return self.now
+
+    source, who = Living(), caller("shop")
+    here = Desk(source, answers, cluster="local", limit=timedelta(seconds=10), ttl=timedelta(minutes=1))
+    told = json.loads(await here.evidence(about("Deployment", "api"), None, 50, None, who, None))["items"]
+    read = json.loads(await here.logs("shop", "api-0", Wanted(), who, None))
+    source.now = replace(kube.snapshot(), id="s2")
+
+    for evidence_id in (told[0]["id"], told[-1]["id"], read["evidence_id"]):
+        assert json.loads(await here.one(evidence_id, who, None))["id"] == evidence_id
+        with pytest.raises(UnknownEvidence):
+            await here.one(evidence_id, caller("bank"), None)
+
+
+async def test_causes_do_not_wait_until_everything_has_been_catalogued(
+    answers: Answers, monkeypatch: pytest.MonkeyPatch
+):
+    def never(*_: object) -> None:
+        raise AssertionError("catalogued")
+
+    monkeypatch.setattr(views, "Catalogue", never)
+
+    assert (await causes(answers, about("Deployment", "api")))["evidence"]
 
 
 @pytest.mark.requirement("HAPI-178")
