@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.programs import require
+from tests.support.programs import program, require
 
 pytestmark = pytest.mark.requirement("INF-BR-REL-012")
 
@@ -21,3 +21,16 @@ def test_in_ci_a_missing_program_is_a_failure():
 
 def test_what_is_there_is_neither():
     require(["sh"], in_ci=True)
+
+
+def test_another_build_of_a_program_is_used_where_one_is_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("KUBERNAUT_PROMETHEUS", "/bin/sh")
+
+    assert program("prometheus") == "/bin/sh"
+
+
+def test_a_named_build_that_is_not_there_is_missing_whatever_is_on_the_path(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("KUBERNAUT_ALERTMANAGER", f"/bin/{ABSENT}")
+
+    with pytest.raises(pytest.skip.Exception, match="prometheus-alertmanager"):
+        require(["prometheus-alertmanager"], in_ci=False)
