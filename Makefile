@@ -13,7 +13,7 @@ ARGS ?=
 
 .PHONY: help
 help: ## this list
-	@awk 'BEGIN {FS = ":.*## "; print "Kubernaut services. Targets:\n"} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "; print "Kubernaut services. Targets:\n"} /^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(UV):
 	@sh tools/get-uv.sh
@@ -48,7 +48,7 @@ test: .venv/.dev test-programs ## every test, on real PostgreSQL, Redis, Prometh
 
 .PHONY: e2e-current
 e2e-current: .venv/.dev ## the end-to-end tests with the current Prometheus and Alertmanager, built once from source
-	@chosen=$$(UV=$(UV) sh tools/current-prometheus.sh) && env $$chosen $(PY) -m pytest tests/e2e/test_prometheus.py $(ARGS)
+	@UV=$(UV) sh tools/current-prometheus.sh $(PY) -m pytest tests/e2e/test_prometheus.py $(ARGS)
 
 .PHONY: doctor
 doctor: ## what this machine has, what is missing, and how to get it (ARGS="--json"); works before anything is installed

