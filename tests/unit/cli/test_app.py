@@ -13,10 +13,12 @@ pytestmark = pytest.mark.requirement("API-BR-CAPI-001")
 def test_the_commands_are_listed_without_arguments():
     result = CliRunner().invoke(app, [])
 
-    assert all(command in result.output for command in ("run", "triage", "send", "explain"))
+    assert all(
+        command in result.output for command in ("run", "triage", "send", "explain", "watch", "doctor")
+    )
 
 
-@pytest.mark.parametrize("command", ["run", "triage", "send", "explain"])
+@pytest.mark.parametrize("command", ["run", "triage", "send", "explain", "watch", "doctor"])
 def test_every_command_explains_itself(command: str):
     result = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"})
 
@@ -31,6 +33,9 @@ def test_every_command_explains_itself(command: str):
          ((Path("d"),), {"alert": Path("a"), "target": "t", "as_json": True})),
         (["send", "f"], "cli.send", ((Path("f"),), {"url": None, "as_json": False})),
         (["explain", "x", "--url", "u"], "cli.explain", (("x",), {"url": "u", "as_json": False})),
+        (["watch", "--url", "u", "-n", "shop", "--once"], "cli.watch.command",
+         ((), {"url": "u", "holmesgpt_url": None, "namespace": "shop", "once": True, "as_json": False})),
+        (["doctor", "--json"], "cli.doctor.command", ((), {"as_json": True})),
     ],
 )  # fmt: skip
 def test_options_reach_the_command_and_its_exit_code_comes_back(
