@@ -7,12 +7,16 @@ The processes are started once for all tests here; each test has a pod of its ow
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import secrets
 import signal
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 from email.message import EmailMessage
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -22,7 +26,7 @@ from libs.contracts.alerts import AlertEpisodeDetail, EpisodeState
 from tests.fakes.mailbox import Mailbox, mailbox
 from tests.support.certificates import certificate
 from tests.support.prometheus import CRASH_LOOP, Alertmanager, Exporter, alertmanager, exporting, prometheus
-from tests.support.stack import Stack, running
+from tests.support.stack import ROOT, Stack, running
 
 pytestmark = [
     pytest.mark.needs("prometheus", "prometheus-alertmanager"),
@@ -164,6 +168,41 @@ async def test_when_the_alert_resolves_its_episode_ends_and_people_are_told(worl
         "resolved",
     ]
     assert await world.mail("Deployment/shop/catalog", told="resolved")
+
+
+@pytest.mark.requirement("INT-BR-AP-021@3.2")
+async def test_who_watches_sees_the_alert_its_investigation_and_its_cause(world: World):
+    pod = "checkout-shgx9b86fx-7p4zp"
+    urls = world.stack.urls
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "cli", "watch", "--json", "--namespace", "shop",
+        "--url", urls["alerts"], "--holmesgpt-url", urls["holmesgpt_api"],
+        cwd=ROOT, env={**os.environ, "KUBERNAUT_TOKEN": world.stack.keys.operator_key},
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    told: list[dict[str, Any]] = []
+    try:
+        with world.exporter.crashing("shop", pod, "checkout"):
+            async with asyncio.timeout(WITHIN_S):
+                while not any(one["target"] == f"Pod/shop/{pod}" and one["cause"] for one in _alerts(told)):
+                    told.append(json.loads(await process.stdout.readline()))
+        process.send_signal(signal.SIGINT)
+        _, errors = await asyncio.wait_for(process.communicate(), WITHIN_S)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+
+    assert (process.returncode, errors) == (0, b"")
+    last = _alerts(told)[-1]
+    assert last["cause"]["target"] == f"ConfigMap/data/{CAUSE}"
+    assert last["environment"]["because"]
+    assert last["priority"]["because"]
+
+
+def _alerts(told: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [one for one in told if one["event"] == "alert"]
 
 
 def _text(mail: EmailMessage) -> str:
