@@ -13,7 +13,7 @@ ARGS ?=
 
 .PHONY: help
 help: ## this list
-	@awk 'BEGIN {FS = ":.*## "; print "Kubernaut services. Targets:\n"} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "; print "Kubernaut services. Targets:\n"} /^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(UV):
 	@sh tools/get-uv.sh
@@ -40,11 +40,19 @@ run: .venv/.run ## start everything, post the bundled incident, print the report
 
 .PHONY: test-programs
 test-programs:
-	@sh tools/test-programs.sh redis-server=redis-server
+	@sh tools/test-programs.sh redis-server=redis-server prometheus=prometheus prometheus-alertmanager=prometheus-alertmanager
 
 .PHONY: test
-test: .venv/.dev test-programs ## every test, on real PostgreSQL, Redis and SMTP (ARGS="-k name" to choose)
+test: .venv/.dev test-programs ## every test, on real PostgreSQL, Redis, Prometheus and SMTP (ARGS="-k name" to choose)
 	@$(PY) -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+
+.PHONY: e2e-current
+e2e-current: .venv/.dev ## the end-to-end tests with the current Prometheus and Alertmanager, built once from source
+	@UV=$(UV) sh tools/current-prometheus.sh $(PY) -m pytest tests/e2e/test_prometheus.py $(ARGS)
+
+.PHONY: doctor
+doctor: ## what this machine has, what is missing, and how to get it (ARGS="--json"); works before anything is installed
+	@./kubernaut doctor $(ARGS)
 
 .PHONY: check
 check: .venv/.dev ## formatting, lint, types, import directions, generated files

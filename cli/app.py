@@ -153,3 +153,38 @@ def _wanted(
     from cli.live import Wanted
 
     return Wanted(kubeconfig, context, tuple(namespaces or ()), since, prometheus)
+
+
+@app.command()
+def watch(
+    url: Annotated[str | None, typer.Option(help="The alerts service; default KUBERNAUT_ALERTS_URL.")] = None,
+    holmesgpt_url: Annotated[
+        str | None, typer.Option(help="The HolmesGPT API; default KUBERNAUT_HOLMESGPT_URL.")
+    ] = None,
+    namespace: Annotated[
+        str | None, typer.Option("--namespace", "-n", metavar="NS", help="This namespace alone.")
+    ] = None,
+    once: Annotated[bool, typer.Option("--once", help="Print what is open now, and stop.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document a line.")] = False,
+) -> None:
+    """Follow alerts and investigations live, until Ctrl-C.
+
+    On a terminal a table, elsewhere a line for each change. A service that is away is asked again until it is back.
+    The credential is read from KUBERNAUT_TOKEN. Exit code: 0 ended by you, 1 refused (with --once: or no answer).
+    """
+    from cli.watch.command import main
+
+    raise typer.Exit(
+        main(url=url, holmesgpt_url=holmesgpt_url, namespace=namespace, once=once, as_json=as_json)
+    )
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Say what this machine has, what is missing, and the command that gets it. Needs no network.
+
+    Exit code: 0 `make run` can work, 1 it cannot.
+    """
+    from cli.doctor.command import main
+
+    raise typer.Exit(main(as_json=as_json))

@@ -9,8 +9,10 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import TypeVar
 
+from cli.triage_text import readable
 from libs.clients.alerts import AlertsClient
 from libs.clients.errors import PeerRefused, PeerUnavailable
+from libs.clients.peer import TokenSource
 from libs.clients.settings import AlertsPeerSettings
 
 TENANT = "default"
@@ -35,10 +37,9 @@ def ask(url: str | None, question: Callable[[AlertsClient], Awaitable[Answer]]) 
         NoAnswer: with what to do about it.
     """
     address = url or str(AlertsPeerSettings().alerts_url)
-    token = os.environ.get("KUBERNAUT_TOKEN")
 
     async def call() -> Answer:
-        async with AlertsClient(address, token=lambda _: token) as client:
+        async with AlertsClient(address, token=credential()) as client:
             return await question(client)
 
     try:
@@ -46,14 +47,22 @@ def ask(url: str | None, question: Callable[[AlertsClient], Awaitable[Answer]]) 
     except PeerUnavailable as error:
         raise NoAnswer(f"{address} did not answer: {error}. Is it running (make run)?") from error
     except PeerRefused as error:
-        raise NoAnswer(_refusal(address, error)) from error
+        raise NoAnswer(refusal(address, error)) from error
+
+
+def credential() -> TokenSource:
+    """Where a client gets its bearer credential: KUBERNAUT_TOKEN, and none when that is not set."""
+    token = os.environ.get("KUBERNAUT_TOKEN")
+    return lambda _: token
 
 
 def complain(command: str, reason: str) -> None:
-    print(f"kubernaut {command}: {reason}", file=sys.stderr)
+    """Say on standard error what went wrong. A service's own words may be among it: they do not steer a terminal."""
+    print(readable(f"kubernaut {command}: {reason}"), file=sys.stderr)
 
 
-def _refusal(address: str, error: PeerRefused) -> str:
+def refusal(address: str, error: PeerRefused) -> str:
+    """What was refused and what to do about it, in one line."""
     said = error.problem.detail or error.problem.title
     fields = "; ".join(f"{fault.field}: {fault.reason}" for fault in error.problem.errors)
     hint = " Set KUBERNAUT_TOKEN to an API key." if error.status == 401 else ""

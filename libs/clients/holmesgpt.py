@@ -5,7 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 from libs.clients.peer import Peer, segment
-from libs.contracts.investigations import Investigation, InvestigationAccepted, InvestigationRequest
+from libs.contracts.investigations import (
+    Investigation,
+    InvestigationAccepted,
+    InvestigationPage,
+    InvestigationRequest,
+)
 
 _ROOT = "/api/v1/investigate"
 
@@ -44,4 +49,13 @@ class HolmesClient(Peer):
             answer=Investigation,
             tenant=tenant,
             deadline=deadline,
+        )
+
+    async def list(
+        self, *, cursor: str | None = None, limit: int | None = None, tenant: str, deadline: timedelta
+    ) -> InvestigationPage:
+        """One page of the investigations the caller may see, newest first."""
+        query = ({"cursor": cursor} if cursor else {}) | ({"limit": str(limit)} if limit else {})
+        return await self.call(
+            "GET", _ROOT, answer=InvestigationPage, query=query or None, tenant=tenant, deadline=deadline
         )

@@ -32,6 +32,14 @@ SEEN_ELSEWHERE: dict[str, tuple[str, str]] = {
         "a process's start and end are seen from another one",
         "tests/integration/web/test_server.py",
     ),
+    "cli/doctor/gather.py": (
+        "what a machine has is only seen on a machine",
+        "tests/integration/cli/test_doctor.py",
+    ),
+    "cli/watch/command.py": (
+        "signals, terminals and pipes are a process's; and services that go and come back",
+        "tests/integration/cli/test_watch.py",
+    ),
     "services/*/migrations/versions/*.py": (
         "a migration is SQL, and every test on a real database begins with it",
         "tests/integration/*/test_*.py",

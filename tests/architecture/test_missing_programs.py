@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.programs import require
+from tests.support.programs import program, require
 from tests.support.tmpfs import MountRefused, small_disk, without_disk
 
 pytestmark = pytest.mark.requirement("INF-BR-REL-012")
@@ -38,3 +38,16 @@ def test_nobody_but_root_tries_to_mount(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
     with pytest.raises(MountRefused, match="only root"), small_disk(tmp_path, megabytes=1):
         pass
+
+
+def test_another_build_of_a_program_is_used_where_one_is_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("KUBERNAUT_PROMETHEUS", "/bin/sh")
+
+    assert program("prometheus") == "/bin/sh"
+
+
+def test_a_named_build_that_is_not_there_is_missing_whatever_is_on_the_path(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("KUBERNAUT_ALERTMANAGER", f"/bin/{ABSENT}")
+
+    with pytest.raises(pytest.skip.Exception, match="prometheus-alertmanager"):
+        require(["prometheus-alertmanager"], in_ci=False)

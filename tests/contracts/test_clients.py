@@ -51,6 +51,7 @@ CALLS: list[tuple[str, type[Peer], str, Call]] = [
         lambda c: c.investigate_async(ASKED, idempotency_key="k", **SOON),
     ),
     ("holmesgpt_api", HolmesClient, "get", lambda c: c.get("inv-1", **SOON)),
+    ("holmesgpt_api", HolmesClient, "list", lambda c: c.list(cursor="x", limit=5, **SOON)),
     ("notifications", NotificationsClient, "send", lambda c: c.send(TOLD, idempotency_key="k", **SOON)),
     ("notifications", NotificationsClient, "get", lambda c: c.get("n-1", **SOON)),
 ]  # fmt: skip

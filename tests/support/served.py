@@ -12,10 +12,11 @@ import uvicorn
 
 
 @asynccontextmanager
-async def served(app: Any) -> AsyncIterator[str]:
-    """The base URL under which the app answers while the block runs."""
+async def served(app: Any, port: int = 0) -> AsyncIterator[str]:
+    """The base URL under which the app answers while the block runs; on any free port unless one is given."""
     with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
         listener.listen()
         config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off")
         server = _Server(config)

@@ -23,6 +23,9 @@ INCIDENT = ROOT / "examples" / "incidents" / "orders-database-config"
 READY_WITHIN_S = 90.0
 """Several test processes share two cores; a quiet machine needs about 5 s."""
 
+STOPPED_WITHIN_S = 35.0
+"""After SIGTERM a service drains for 5 s and finishes for 25 s at most."""
+
 
 @dataclass
 class Stack:
@@ -36,10 +39,34 @@ class Stack:
     processes: Sequence[Process] = ()
     said: list[str] = field(default_factory=list)
     """What the supervisor told the person in front of it."""
+    may_restart: asyncio.Event = field(default_factory=asyncio.Event)
+    """Cleared while a test wants what it stopped to stay down."""
 
     def kill(self, pid: int) -> None:
         """Kill -9 one of this stack's processes."""
         os.kill(pid, signal.SIGKILL)
+
+    @contextlib.asynccontextmanager
+    async def down(self, *names: str, word: signal.Signals) -> AsyncIterator[None]:
+        """End these processes with a signal and keep them down while the block runs; at its end they serve again."""
+        self.may_restart.clear()
+        try:
+            for name in names:
+                pid = self.supervisor.pid_of(name)
+                assert pid is not None, f"{name} is not running"
+                os.kill(pid, word)
+            async with asyncio.timeout(STOPPED_WITHIN_S):
+                while any(self.supervisor.pid_of(name) for name in names):
+                    await asyncio.sleep(0.05)
+            yield
+        finally:
+            self.may_restart.set()
+        async with asyncio.timeout(READY_WITHIN_S), httpx.AsyncClient(trust_env=False, timeout=5) as http:
+            while not (all(map(self.supervisor.pid_of, names)) and await self._all_answer(http)):
+                await asyncio.sleep(0.05)
+
+    async def _all_answer(self, http: httpx.AsyncClient) -> bool:
+        return all([await _answers(http, url) for url in self.urls.values()])
 
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.keys.operator_key}"}
@@ -78,14 +105,23 @@ async def running(
         said: list[str] = []
         logs = state / "logs"
         logs.mkdir()
-        supervisor = Supervisor(chosen, log_directory=logs, root=ROOT, say=said.append)
+        may_restart = asyncio.Event()
+        may_restart.set()
+
+        async def pause(seconds: float) -> None:
+            await asyncio.sleep(seconds)
+            await may_restart.wait()
+
+        supervisor = Supervisor(chosen, log_directory=logs, root=ROOT, say=said.append, pause=pause)
         supervisor.start()
         guard = asyncio.create_task(keep_postgres(postgres, said.append))
         try:
             async with httpx.AsyncClient(trust_env=False, timeout=5) as http:
-                await supervisor.until_ready(lambda process: _ready(http, process), deadline_s=READY_WITHIN_S)
+                await supervisor.until_ready(
+                    lambda process: _answers(http, process.url), deadline_s=READY_WITHIN_S
+                )
             urls = {process.service.name: process.url for process in chosen if process.url}
-            yield Stack(supervisor, postgres, keys, urls, chosen, said)
+            yield Stack(supervisor, postgres, keys, urls, chosen, said, may_restart)
         finally:
             guard.cancel()
             await supervisor.stop()
@@ -105,8 +141,8 @@ def _chosen(
     return [process for process in everything if services is None or process.service.name in services]
 
 
-async def _ready(http: httpx.AsyncClient, process: Process) -> bool:
+async def _answers(http: httpx.AsyncClient, url: str | None) -> bool:
     try:
-        return (await http.get(f"{process.url}/ready")).status_code == 200
+        return (await http.get(f"{url}/ready")).status_code == 200
     except httpx.TransportError:
         return False

@@ -14,10 +14,11 @@ pytestmark = pytest.mark.requirement("API-BR-CAPI-001")
 def test_the_commands_are_listed_without_arguments():
     result = CliRunner().invoke(app, [])
 
-    assert all(command in result.output for command in ("run", "triage", "record", "send", "explain"))
+    commands = ("run", "triage", "record", "send", "explain", "watch", "doctor")
+    assert all(command in result.output for command in commands)
 
 
-@pytest.mark.parametrize("command", ["run", "triage", "record", "send", "explain"])
+@pytest.mark.parametrize("command", ["run", "triage", "record", "send", "explain", "watch", "doctor"])
 def test_every_command_explains_itself(command: str):
     result = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"})
 
@@ -36,6 +37,9 @@ def test_every_command_explains_itself(command: str):
          ((Path("o"), Wanted(namespaces=("a",), since="2h")), {"name": "eu-1"})),
         (["send", "f"], "cli.send", ((Path("f"),), {"url": None, "as_json": False})),
         (["explain", "x", "--url", "u"], "cli.explain", (("x",), {"url": "u", "as_json": False})),
+        (["watch", "--url", "u", "-n", "shop", "--once"], "cli.watch.command",
+         ((), {"url": "u", "holmesgpt_url": None, "namespace": "shop", "once": True, "as_json": False})),
+        (["doctor", "--json"], "cli.doctor.command", ((), {"as_json": True})),
     ],
 )  # fmt: skip
 def test_options_reach_the_command_and_its_exit_code_comes_back(

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from cli import call
-from cli.call import NoAnswer, ask
+from cli.call import NoAnswer, ask, complain
 from libs.clients.alerts import AlertsClient
 from libs.contracts.alerts import AlertPage
 
@@ -77,3 +77,11 @@ def test_a_missing_credential_says_what_to_set(monkeypatch: pytest.MonkeyPatch):
 
     with pytest.raises(NoAnswer, match="KUBERNAUT_TOKEN"):
         ask("http://127.0.0.1:1", first_page)
+
+
+def test_a_complaint_carries_no_terminal_escape(capsys: pytest.CaptureFixture[str]):
+    complain("watch", "refused \x1b]0;owned\x07 by \u202egnorw")
+
+    said = capsys.readouterr().err
+    assert said.startswith("kubernaut watch: refused")
+    assert not {"\x1b", "\x07", "\u202e"} & set(said)

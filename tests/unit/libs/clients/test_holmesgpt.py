@@ -56,3 +56,20 @@ async def test_an_investigation_is_read_by_its_id_whatever_the_id_contains():
     await holmes.get("inv/1", tenant="acme", deadline=SOON)
 
     assert asked.line == "GET /api/v1/investigate/inv%2F1"
+
+
+async def test_a_page_is_asked_for_with_its_cursor_and_length():
+    holmes, asked = client({"items": []})
+
+    page = await holmes.list(cursor="abc=", limit=50, tenant="acme", deadline=SOON)
+
+    assert page.next_cursor is None
+    assert asked.line == "GET /api/v1/investigate?cursor=abc%3D&limit=50"
+
+
+async def test_the_first_page_of_the_usual_length_needs_neither():
+    holmes, asked = client({"items": []})
+
+    await holmes.list(tenant="acme", deadline=SOON)
+
+    assert asked.line == "GET /api/v1/investigate"

@@ -1,0 +1,1 @@
+"""`kubernaut watch`: alerts and investigations as they happen. It asks; it changes nothing."""
