@@ -13,12 +13,12 @@ pytestmark = pytest.mark.requirement("API-BR-CAPI-001")
 def test_the_commands_are_listed_without_arguments():
     result = CliRunner().invoke(app, [])
 
-    assert all(command in result.output for command in ("run", "triage", "send", "explain"))
+    assert all(command in result.output for command in ("run", "triage", "send", "explain", "testbed"))
 
 
-@pytest.mark.parametrize("command", ["run", "triage", "send", "explain"])
+@pytest.mark.parametrize("command", ["run", "triage", "send", "explain", "testbed up"])
 def test_every_command_explains_itself(command: str):
-    result = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"})
+    result = CliRunner().invoke(app, [*command.split(), "--help"], env={"COLUMNS": "200"})
 
     assert result.exit_code == 0
     assert "Usage: " in result.output
@@ -30,6 +30,7 @@ def test_every_command_explains_itself(command: str):
         (["triage", "d", "--alert", "a", "--target", "t", "--json"], "cli.triage",
          ((Path("d"),), {"alert": Path("a"), "target": "t", "as_json": True})),
         (["send", "f"], "cli.send", ((Path("f"),), {"url": None, "as_json": False})),
+        (["testbed", "up", "--dir", "d"], "cli.testbed", ((Path("d"),), {})),
         (["explain", "x", "--url", "u"], "cli.explain", (("x",), {"url": "u", "as_json": False})),
     ],
 )  # fmt: skip
