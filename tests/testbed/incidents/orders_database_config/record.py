@@ -117,7 +117,9 @@ def edited_at(recording: Path) -> str:
         (recording / "objects" / "data" / "configmaps.yaml").read_text("utf-8"), yaml.CSafeLoader
     )["items"]
     (config,) = (item for item in items if item["metadata"]["name"] == "orders-db-config")
-    return next(str(f["time"]) for f in config["metadata"]["managedFields"] if f["manager"] == "kubectl-edit")
+    return next(
+        str(f["time"]) for f in config["metadata"]["managedFields"] if f["manager"] == "kubectl-patch"
+    )
 
 
 def _leave_out_the_certificate(recording: Path) -> None:
