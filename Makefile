@@ -42,8 +42,17 @@ run: .venv/.run ## start everything, post the bundled incident, print the report
 test-programs:
 	@sh tools/test-programs.sh redis-server=redis-server prometheus=prometheus prometheus-alertmanager=prometheus-alertmanager
 
+.PHONY: testbed
+testbed: .venv/.dev ## build the Kubernetes test bed: API server, etcd, controllers, KWOK … (minutes and 8 GiB, once)
+	@UV="$(UV)" $(PY) -m tests.testbed build
+
+# What cannot be built here (no Go, no network) keeps no other test from running.
+.PHONY: testbed-or-say
+testbed-or-say: .venv/.dev
+	@UV="$(UV)" $(PY) -m tests.testbed build --optional
+
 .PHONY: test
-test: .venv/.dev test-programs ## every test, on real PostgreSQL, Redis, Prometheus and SMTP (ARGS="-k name" to choose)
+test: .venv/.dev test-programs testbed-or-say ## every test, on real PostgreSQL, Redis, Prometheus, SMTP and Kubernetes (ARGS="-k name" to choose)
 	@$(PY) -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
 .PHONY: e2e-current
@@ -96,6 +105,10 @@ chaos: .venv/.dev ## the long kill campaigns (a short version is part of `make t
 .PHONY: fuzz
 fuzz: .venv/.dev ## long schema fuzzing of the four APIs (a short version is part of `make test`)
 	@$(PY) -m pytest -m campaign tests/fuzz -s $(ARGS)
+
+.PHONY: incident
+incident: testbed ## play the bundled incident on the test bed and record it anew into examples/
+	@$(PY) -m tests.testbed incident $(ARGS)
 
 .PHONY: fresh
 fresh: ## try the two commands in a fresh clone with an empty HOME (ARGS="--tests" for `make test` too)

@@ -20,6 +20,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+testbed = typer.Typer(
+    help="A Kubernetes control plane on this machine, for trying things out.", no_args_is_help=True
+)
+app.add_typer(testbed, name="testbed")
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
@@ -141,6 +146,24 @@ def explain(
     from cli.explain import main
 
     raise typer.Exit(main(alert, url=url, as_json=as_json))
+
+
+@testbed.command()
+def up(
+    directory: Annotated[
+        Path | None,
+        typer.Option(
+            "--dir", metavar="DIR", help="Where its files go and stay; by default a temporary folder."
+        ),
+    ] = None,
+) -> None:
+    """Start kube-apiserver, etcd, controllers, scheduler and KWOK; print a kubeconfig's path; run until Ctrl-C.
+
+    Needs what `make testbed` builds. Exit code: 0 stopped, 2 it could not start.
+    """
+    from cli.testbed import main
+
+    raise typer.Exit(main(directory))
 
 
 def _wanted(

@@ -9,8 +9,9 @@ import pytest
 
 from libs.storage.embedded import EmbeddedPostgres
 from tests.support.postgres import MakeDatabase, databases, running_server
-from tests.support.programs import require
+from tests.support.programs import TESTBED, require
 from tests.support.redis import RedisServer
+from tests.testbed.cluster import Cluster
 
 LONGEST_NAME = 40
 """Characters of a text that may stand in a test's name."""
@@ -21,6 +22,12 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     if isinstance(val, bytes) or (isinstance(val, str) and len(val) > LONGEST_NAME):
         return argname
     return None
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Tests on the test bed run in one worker: they share one control plane, which takes 0.6 GB."""
+    if any(TESTBED in mark.args for mark in item.iter_markers("needs")):
+        item.add_marker(pytest.mark.xdist_group("cluster"))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -47,6 +54,24 @@ def module_database(postgres: EmbeddedPostgres) -> Iterator[MakeDatabase]:
     """The same, kept for all tests of a module."""
     with databases(postgres) as make:
         yield make
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """One control plane per session, with a node that KWOK plays. The test carries `@pytest.mark.needs("testbed")`.
+
+    What it keeps to itself lies in `namespace`; what is not in a namespace (nodes, classes) it removes itself.
+    """
+    with Cluster() as running:
+        running.add_node("node-1", cpu="32", memory="64Gi")
+        yield running
+
+
+@pytest.fixture
+def namespace(cluster: Cluster) -> Iterator[str]:
+    """A namespace of the test's own."""
+    with cluster.namespace() as name:
+        yield name
 
 
 @pytest.fixture(scope="session")

@@ -30,6 +30,8 @@ KEPT = (
     "PIP_CERT",
     "PIP_INDEX_URL",
     "UV_DEFAULT_INDEX",
+    "GOPROXY",
+    "GOSUMDB",
     "CI",
 )
 """Of the caller's environment, what a machine's administrator would have set for every user."""

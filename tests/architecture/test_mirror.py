@@ -277,7 +277,9 @@ def test_every_module_that_decides_has_its_unit_test_or_a_reason():
 def test_every_unit_test_has_the_module_it_mirrors():
     mirrors = {
         mirror_of(module)
-        for module in modules("libs", "services", "cli", "tools", "tests/bench", "tests/chaos")
+        for module in modules(
+            "libs", "services", "cli", "tools", "tests/bench", "tests/chaos", "tests/testbed"
+        )
     }
     mirrors |= {mirror.replace("tests/unit/tests/", "tests/unit/") for mirror in mirrors}
 

@@ -26,8 +26,9 @@ from libs.auth.new_keys import NewKeys, new_keys_file
 from libs.storage.embedded import EmbeddedPostgres
 from tests.bench.load import ALERT_SCRIPT, READ_SCRIPT, Run, wrk
 from tests.bench.table import cpu_ratio, machine, markdown, rows
+from tests.support.ports import free_ports
 from tests.support.recordings import write_cluster
-from tests.support.stack import INCIDENT, ROOT, free_ports
+from tests.support.stack import INCIDENT, ROOT
 
 SERVER_CORE, LOAD_CORE = "0", "1"
 WEBHOOK = "/api/v1/webhooks/alertmanager"

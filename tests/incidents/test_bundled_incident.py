@@ -18,6 +18,7 @@ from services.context_api.domain.snapshot import KubeObject, Snapshot
 from services.context_api.domain.triage import find_causes
 from tests.support.kube import deployment, service, snapshot
 from tests.support.source import ROOT
+from tests.testbed.incidents.orders_database_config.record import edited_at
 
 pytestmark = pytest.mark.requirement(
     "API-BR-CAPI-001", "API-BR-CAPI-004", "API-BR-CAPI-006", "API-BR-CAPI-009"
@@ -57,8 +58,8 @@ def test_the_edited_configmap_is_named_with_its_key_before_and_after(recorded: S
     for words in (
         "shared_buffers = 512MB",
         "shared_buffers = 2G",
-        "kubectl-edit",
-        "09:05:32",
+        "kubectl-patch",
+        edited_at(INCIDENT)[11:19],
         "StatefulSet data/orders-db",
     ):
         assert words in best.text

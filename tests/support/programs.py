@@ -7,6 +7,11 @@ import shutil
 
 import pytest
 
+from tests.testbed.programs import find
+
+TESTBED = "testbed"
+"""The name under which a test needs the whole test bed: `@pytest.mark.needs("testbed")`."""
+
 # Debian keeps daemons where an ordinary user's PATH does not look.
 _SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 
@@ -24,10 +29,13 @@ def program(name: str) -> str | None:
 
 def require(names: list[str], *, in_ci: bool) -> None:
     """Skip the test by naming what is missing; under CI a missing program is a failure, not a skip."""
-    missing = [name for name in names if program(name) is None]
-    if not missing:
+    missing = [name for name in names if name != TESTBED and program(name) is None]
+    reasons = [f"needs {', '.join(missing)}, which is not installed"] if missing else []
+    if TESTBED in names and (reason := find().reason()):
+        reasons.append(reason)
+    if not reasons:
         return
-    reason = f"needs {', '.join(missing)}, which is not installed"
+    reason = "; ".join(reasons)
     if in_ci:
         pytest.fail(f"{reason}; CI=true allows no such skip", pytrace=False)
     pytest.skip(reason)

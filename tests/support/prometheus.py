@@ -20,8 +20,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from tests.support.ports import free_ports
 from tests.support.programs import program
-from tests.support.stack import free_ports
 
 READY_WITHIN_S = 30.0
 """Both need under half a second on a quiet machine."""

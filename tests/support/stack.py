@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from cli.run.stack import SERVICES, Process, processes
 from cli.run.supervisor import Supervisor, keep_postgres
 from libs.auth.new_keys import NewKeys, new_keys_file
 from libs.storage.embedded import EmbeddedPostgres
+from tests.support.ports import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 INCIDENT = ROOT / "examples" / "incidents" / "orders-database-config"
@@ -73,15 +73,6 @@ class Stack:
 
     def ingest_headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.keys.alertmanager_token}", "Content-Type": "application/json"}
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that were free a moment ago; all different."""
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
 
 
 def ports_environment() -> dict[str, str]:

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
+from tests.support.ports import free_ports
 from tests.support.served import served
 from tests.support.sights import AT, Alerts, Holmes, episode, record
 from tests.support.source import ROOT
-from tests.support.stack import free_ports
 
 pytestmark = pytest.mark.requirement("INT-BR-AP-021@3.2", "INT-BR-ERR-006", "INT-BR-SEC-011")
 

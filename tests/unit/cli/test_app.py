@@ -14,13 +14,15 @@ pytestmark = pytest.mark.requirement("API-BR-CAPI-001")
 def test_the_commands_are_listed_without_arguments():
     result = CliRunner().invoke(app, [])
 
-    commands = ("run", "triage", "record", "send", "explain", "watch", "doctor")
+    commands = ("run", "triage", "record", "send", "explain", "watch", "doctor", "testbed")
     assert all(command in result.output for command in commands)
 
 
-@pytest.mark.parametrize("command", ["run", "triage", "record", "send", "explain", "watch", "doctor"])
+@pytest.mark.parametrize(
+    "command", ["run", "triage", "record", "send", "explain", "watch", "doctor", "testbed up"]
+)
 def test_every_command_explains_itself(command: str):
-    result = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"})
+    result = CliRunner().invoke(app, [*command.split(), "--help"], env={"COLUMNS": "200"})
 
     assert result.exit_code == 0
     assert "Usage: " in result.output
@@ -36,6 +38,7 @@ def test_every_command_explains_itself(command: str):
         (["record", "--out", "o", "--since", "2h", "--namespace", "a", "--name", "eu-1"], "cli.record",
          ((Path("o"), Wanted(namespaces=("a",), since="2h")), {"name": "eu-1"})),
         (["send", "f"], "cli.send", ((Path("f"),), {"url": None, "as_json": False})),
+        (["testbed", "up", "--dir", "d"], "cli.testbed", ((Path("d"),), {})),
         (["explain", "x", "--url", "u"], "cli.explain", (("x",), {"url": "u", "as_json": False})),
         (["watch", "--url", "u", "-n", "shop", "--once"], "cli.watch.command",
          ((), {"url": "u", "holmesgpt_url": None, "namespace": "shop", "once": True, "as_json": False})),

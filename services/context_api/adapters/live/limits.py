@@ -25,8 +25,8 @@ class LiveLimits:
     """Times one call is tried, when the server says "later" or the connection breaks."""
 
     lists_within: timedelta = timedelta(seconds=30)
-    """Longest time for all lists; what is not there by then is named. 3,000 objects take 2 s (a guess from
-    page sizes; a busy server needs more)."""
+    """Longest time for all lists; what is not there by then is named. 3,000 objects take 0.6 to 1.5 s and 0.35 s of
+    processor time (measured on two busy cores, server beside us); a server far away needs more."""
 
     answer_bytes: int = 32 * MIB
     """Bytes of one answer, inflated: a page of 500 custom resources of 64 KiB."""

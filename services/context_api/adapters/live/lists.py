@@ -21,6 +21,7 @@ from services.context_api.adapters.live.limits import LiveLimits
 from services.context_api.adapters.recording import objects
 from services.context_api.adapters.recording.errors import NotUsable
 from services.context_api.adapters.recording.limits import MIB
+from services.context_api.domain.kube import mapping
 from services.context_api.domain.snapshot import KubeObject, NotRead
 
 MOST_GAPS = 20
@@ -127,6 +128,8 @@ def read_page(body: bytes, resource: Resource, origin: str, object_bytes: int) -
     digests: list[bytes] = []
     gaps: list[NotRead] = []
     for number, raw in enumerate(document["items"] or [], 1):
+        if _says_nothing(raw):
+            continue
         try:
             admitted, printed = objects.admit(_whole(raw, resource), origin=origin, object_bytes=object_bytes)
         except NotUsable as error:
@@ -137,6 +140,13 @@ def read_page(body: bytes, resource: Resource, origin: str, object_bytes: int) -
     metadata = document.get("metadata")
     following = metadata.get("continue") if isinstance(metadata, dict) else None
     return Page(items, digests, gaps, following if isinstance(following, str) else "")
+
+
+def _says_nothing(raw: object) -> bool:
+    """The APIServices an API server makes for its own groups: the same everywhere, and the one called `v1.` has a
+    name that no target has, which would be a gap in every snapshot."""
+    label = "kube-aggregator.kubernetes.io/automanaged"
+    return label in mapping(mapping(mapping(raw).get("metadata")).get("labels"))
 
 
 def _whole(raw: object, resource: Resource) -> dict[str, Any]:

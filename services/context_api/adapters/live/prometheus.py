@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from services.context_api.adapters.live.errors import ApiFailure, Why
 from services.context_api.adapters.live.limits import LiveLimits
+from services.context_api.domain.kube import mapping
 from services.context_api.domain.metric_questions import LOOK_BACK, STEP, MetricQuestion
 from services.context_api.domain.snapshot import MetricAnswer, NotRead
 
@@ -47,7 +48,7 @@ class Prometheus:
         # No redirects: the token belongs to this server.
         async with httpx.AsyncClient(headers=headers, timeout=within, follow_redirects=False) as client:
 
-            async def one(question: MetricQuestion) -> MetricAnswer | NotRead:
+            async def one(question: MetricQuestion) -> Sequence[MetricAnswer] | NotRead:
                 try:
                     async with at_once, asyncio.timeout(within):
                         return await self._one(client, question, now, limits)
@@ -62,13 +63,13 @@ class Prometheus:
 
             found = await asyncio.gather(*(one(question) for question in questions))
         return Metrics(
-            [answer for answer in found if isinstance(answer, MetricAnswer)],
+            [answer for answers in found if not isinstance(answers, NotRead) for answer in answers],
             [gap for gap in found if isinstance(gap, NotRead)],
         )
 
     async def _one(
         self, client: httpx.AsyncClient, question: MetricQuestion, now: datetime, limits: LiveLimits
-    ) -> MetricAnswer:
+    ) -> Sequence[MetricAnswer]:
         moment = now.timestamp()
         if question.kind == "range":
             place, when = "query_range", {"start": moment - LOOK_BACK.total_seconds(), "end": moment, "step": STEP.total_seconds()}  # fmt: skip
@@ -77,7 +78,10 @@ class Prometheus:
         url = self._url.copy_with(path=f"{self._url.path.rstrip('/')}/api/v1/{place}")
         body = await _body(client, url, {"query": question.query, **when}, limits.metric_bytes)
         data = await asyncio.to_thread(data_of, body, limits.metric_series)
-        return MetricAnswer(question.query, question.kind, now, data, origin=question.name)
+        return [
+            MetricAnswer(question.query, question.kind, now, part, origin=name)
+            for name, part in by_namespace(question.name, data)
+        ]
 
 
 async def _body(client: httpx.AsyncClient, url: httpx.URL, form: dict[str, str | float], most: int) -> bytes:
@@ -91,6 +95,18 @@ async def _body(client: httpx.AsyncClient, url: httpx.URL, form: dict[str, str |
             if len(parts) > most:
                 raise ApiFailure(Why.large, f"is over the limit of {most / 2**20:g} MiB for one answer")
     return bytes(parts)
+
+
+def by_namespace(name: str, data: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """An answer for each namespace, by name: a caller who may read one namespace is shown its series."""
+    parts: dict[str, list[Any]] = {}
+    for series in data["result"]:
+        namespace = mapping(mapping(series).get("metric")).get("namespace")
+        parts.setdefault(namespace if isinstance(namespace, str) else "", []).append(series)
+    return [
+        (f"{name}-{namespace}" if namespace else name, {**data, "result": parts[namespace]})
+        for namespace in sorted(parts)
+    ]
 
 
 def data_of(body: bytes, most_series: int) -> dict[str, Any]:

@@ -55,7 +55,7 @@ class Source:
         return SNAPSHOT
 
     async def probe(self, deadline: timedelta) -> None:
-        return None
+        """It answers."""
 
 
 @pytest.fixture

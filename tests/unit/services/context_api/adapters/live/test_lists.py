@@ -61,6 +61,14 @@ def test_one_impossible_object_is_named_and_the_others_stay():
     assert [gap.what for gap in read.gaps] == ["object 1 of a page of pods", "object 2 of a page of pods"]
 
 
+def test_what_every_server_makes_for_itself_is_neither_kept_nor_missed():
+    own = {"metadata": {"name": "v1.", "labels": {"kube-aggregator.kubernetes.io/automanaged": "onstart"}}}
+
+    read = page(listed(own), Resource("apiregistration.k8s.io", "apiservices", "v1", "APIService", False))
+
+    assert (list(read.items), list(read.gaps)) == ([], [])
+
+
 def test_the_token_of_the_next_page_is_handed_on():
     assert page(listed(token="abc")).next == "abc"
     assert page({"items": None}).next == ""

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from services.context_api.adapters.live.errors import ApiFailure, Why
-from services.context_api.adapters.live.prometheus import Prometheus, data_of
+from services.context_api.adapters.live.prometheus import Prometheus, by_namespace, data_of
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-006")
 
@@ -44,3 +44,21 @@ def test_more_series_than_the_limit_are_not_taken():
 
 def test_its_name_holds_no_password():
     assert Prometheus("https://me:s3cret@prom.example/p?token=x").name == "https://prom.example/p"
+
+
+def test_an_answer_is_parted_by_namespace_so_that_each_reader_gets_the_own_part():
+    def series(**labels: str) -> dict[str, object]:
+        return {"metric": labels, "value": [1, "1"]}
+
+    shop, bank, none = series(namespace="shop"), series(namespace="bank"), series(node="n")
+    data = {"resultType": "vector", "result": [shop, none, bank, shop]}
+
+    assert by_namespace("restarts", data) == [
+        ("restarts", {"resultType": "vector", "result": [none]}),
+        ("restarts-bank", {"resultType": "vector", "result": [bank]}),
+        ("restarts-shop", {"resultType": "vector", "result": [shop, shop]}),
+    ]
+
+
+def test_an_answer_without_series_is_none():
+    assert by_namespace("restarts", {"resultType": "vector", "result": []}) == []
