@@ -49,7 +49,7 @@ async def campaign_of(
 
 
 async def test_alerts_investigations_and_mails_are_there_once_after_one_kill_of_each_process(tmp_path: Path):
-    await campaign_of(tmp_path, alerts=500, kills_each=1, patience_s=90, settle_s=60)
+    await campaign_of(tmp_path, alerts=500, kills_each=1, patience_s=180, settle_s=120)
 
 
 @pytest.mark.campaign
