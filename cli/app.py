@@ -5,9 +5,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from cli.live import Wanted
 
 app = typer.Typer(
     name="kubernaut",
@@ -36,11 +39,30 @@ def run(
     raise typer.Exit(start(once=once, console=console()))
 
 
+Kubeconfig = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="Default: KUBECONFIG, ~/.kube/config, or the pod this runs in."),
+]
+Context = Annotated[
+    str | None, typer.Option(metavar="NAME", help="A context of the kubeconfig; default its current one.")
+]
+Namespaces = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--namespace", "-n", metavar="NS", help="Only this namespace, and what has none; may be repeated."
+    ),
+]
+PrometheusUrl = Annotated[
+    str | None, typer.Option("--prometheus", metavar="URL", help="Ask this Prometheus for metrics.")
+]
+
+
 @app.command()
 def triage(
     directory: Annotated[
-        Path, typer.Argument(metavar="DIR", help="A must-gather, a folder of objects, or its tar archive.")
-    ],
+        Path | None,
+        typer.Argument(metavar="[DIR]", help="A must-gather, a folder of objects, or its tar archive."),
+    ] = None,
     alert: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="An Alertmanager webhook body, or one alert, as JSON."),
@@ -49,14 +71,51 @@ def triage(
         str | None, typer.Option(metavar="KIND/NS/NAME", help="The object to explain, e.g. Pod/shop/api-0.")
     ] = None,
     as_json: AsJson = False,
+    live: Annotated[bool, typer.Option("--live", help="Read the cluster itself instead of DIR.")] = False,
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+    namespace: Namespaces = None,
+    prometheus: PrometheusUrl = None,
 ) -> None:
-    """Read a recorded cluster and print the ranked causes. No service, no database.
+    """Read a recorded cluster, or with --live the cluster itself, and print the ranked causes. No service, no database.
 
     Exit code: 0 a cause was found, 3 none, 2 the input could not be read.
     """
+    options = (kubeconfig, context, namespace, prometheus)
+    if live == (directory is not None):
+        raise typer.BadParameter("give either DIR or --live")
+    if not live and any(options):
+        raise typer.BadParameter("--kubeconfig, --context, --namespace and --prometheus need --live")
     from cli.triage import main
 
-    raise typer.Exit(main(directory, alert=alert, target=target, as_json=as_json))
+    source = directory or _wanted(kubeconfig, context, namespace, None, prometheus)
+    raise typer.Exit(main(source, alert=alert, target=target, as_json=as_json))
+
+
+@app.command()
+def record(
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Where to write; must not exist, or be empty.")
+    ],
+    namespace: Namespaces = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="Only events and logs of the last 30m, 2h, 1d.")
+    ] = None,
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+    prometheus: PrometheusUrl = None,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The cluster's name in the recording.")
+    ] = None,
+) -> None:
+    """Write a recorded cluster from a live one: objects, events, logs, metrics; Secrets without their data.
+
+    Exit code: 0 written (what could not be read is said), 2 nothing was: no cluster, no access, or DIR is taken.
+    """
+    from cli.record import main
+
+    wanted = _wanted(kubeconfig, context, namespace, since, prometheus)
+    raise typer.Exit(main(out, wanted, name=name))
 
 
 @app.command()
@@ -105,3 +164,15 @@ def up(
     from cli.testbed import main
 
     raise typer.Exit(main(directory))
+
+
+def _wanted(
+    kubeconfig: str | None,
+    context: str | None,
+    namespaces: list[str] | None,
+    since: str | None,
+    prometheus: str | None,
+) -> Wanted:
+    from cli.live import Wanted
+
+    return Wanted(kubeconfig, context, tuple(namespaces or ()), since, prometheus)

@@ -1,4 +1,4 @@
-"""`kubernaut triage`: from a recorded cluster to its ranked causes, in one process and without a network.
+"""`kubernaut triage`: from a recorded cluster, or a live one, to its ranked causes, in one process.
 
 Decides what is asked about which object, and the exit code. Finding causes is the Context API's domain, words
 on the terminal are `triage_text`'s.
@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from pydantic import ValidationError
@@ -27,6 +27,9 @@ from services.context_api.domain.resolve import resolve_in
 from services.context_api.domain.snapshot import Snapshot
 from services.context_api.domain.triage import find_causes
 
+if TYPE_CHECKING:
+    from cli.live import Wanted
+
 CAUSE_FOUND, UNREADABLE, NO_CAUSE = 0, 2, 3
 
 MOST_TARGETS = 10
@@ -35,6 +38,10 @@ MOST_TARGETS = 10
 
 class BadTarget(Exception):
     """`--target` is not KIND/NAMESPACE/NAME."""
+
+
+class UnreadableCluster(Exception):
+    """The live cluster gave no snapshot; the message says what to change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +84,15 @@ class Report:
         return next((a.no_cause_reason.value for a in self.answers if a.no_cause_reason), None)
 
 
-def main(directory: Path, *, alert: Path | None, target: str | None, as_json: bool) -> int:
+def main(source: Path | Wanted, *, alert: Path | None, target: str | None, as_json: bool) -> int:
     """Read, find, print; returns the exit code."""
     # A short-lived process with a million small objects: collecting garbage would take a third of its time.
     gc.disable()
     try:
         alerts = read_alerts(alert) if alert else []
         named = _target(target) if target else None
-        report = triage(load_recording(directory), alerts, named)
-    except (UnreadableRecording, UnreadableAlert, BadTarget) as error:
+        report = triage(_snapshot(source), alerts, named)
+    except (UnreadableRecording, UnreadableCluster, UnreadableAlert, BadTarget) as error:
         return _unreadable(str(error), as_json=as_json)
     if as_json:
         _print_json(document(report))
@@ -94,6 +101,18 @@ def main(directory: Path, *, alert: Path | None, target: str | None, as_json: bo
 
         write(report, sys.stdout)
     return CAUSE_FOUND if report.causes else NO_CAUSE
+
+
+def _snapshot(source: Path | Wanted) -> Snapshot:
+    if isinstance(source, Path):
+        return load_recording(source)
+    # Late: the cluster's client takes a second to import, and a recording needs none.
+    from cli import live
+
+    try:
+        return live.read(source)[0]
+    except (live.BadOption, live.NotRead) as error:
+        raise UnreadableCluster(str(error)) from error
 
 
 def triage(snapshot: Snapshot, alerts: Sequence[Alert], named: Target | None) -> Report:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 EVIDENCE_SHOWN = 6
 OTHERS_SHOWN = 5
 GAPS_SHOWN = 12
+LIVE = "kubernetes"
+"""The source of a snapshot that was read from the cluster itself."""
+
 LABEL = 10
 """Columns of the words on the left (`Evidence`)."""
 
@@ -93,7 +96,7 @@ def _heading(page: _Page, report: Report) -> None:
     for question in report.questions:
         page.line(_asked(question), style="bold")
     page.line(
-        f"Recorded {seen.captured_at:%Y-%m-%d %H:%M:%S} UTC: {len(seen.objects)} objects, {len(seen.events)} events,"
+        f"{'Read live' if seen.source == LIVE else 'Recorded'} {seen.captured_at:%Y-%m-%d %H:%M:%S} UTC: {len(seen.objects)} objects, {len(seen.events)} events,"
         f" {len(seen.logs)} logs, {len(seen.metrics)} metrics",
         style="dim",
     )

@@ -115,7 +115,7 @@ def processes(
         own = dict(shared)
         if service.has_database:
             own["DATABASE_URL"] = database_urls[service.name]
-        if service.name == "context_api":
+        if service.name == "context_api" and not _is_live(environment):
             own.setdefault("RECORDED_CLUSTER", str(recording))
         roles = ("api", "worker") if service.has_worker else ("api",)
         for role in roles:
@@ -137,6 +137,12 @@ def processes(
             )
             (apis if is_api else workers).append(process)
     return apis + workers
+
+
+def _is_live(environment: Mapping[str, str]) -> bool:
+    """Whether an operator wants a live cluster; the bundled recording would exclude it."""
+    in_cluster = environment.get("EVIDENCE_IN_CLUSTER", "").lower() in ("1", "true", "yes", "on", "t", "y")
+    return in_cluster or bool(environment.get("EVIDENCE_KUBECONFIG"))
 
 
 LOOPBACK = json.dumps(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Self
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, HttpUrl, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from libs.auth.settings import AuthSettings
@@ -22,7 +23,52 @@ class EvidenceSettings(BaseSettings):
 
     recorded_cluster: Path | None = Field(default=None, validation_alias="RECORDED_CLUSTER")
     """A recorded cluster to answer from: a must-gather, a `kubectl cluster-info dump`, a folder of objects, or a tar
-    archive of one. Read once, at the start. Unset: the service runs, is not ready, and says so."""
+    archive of one. Read once, at the start. With neither this nor a live cluster set the service runs, is not
+    ready, and says so."""
+
+    evidence_kubeconfig: str | None = Field(default=None, validation_alias="EVIDENCE_KUBECONFIG")
+    """Answer from a live cluster: the one of this kubeconfig (a path, or several joined by colons). Excludes
+    RECORDED_CLUSTER. Its user needs `get` and `list`, and `get` on `pods/log`; what it may not read is named in
+    the answers. Secrets are emptied as they are read; without a right to list them they are named too."""
+
+    evidence_context: str | None = Field(default=None, validation_alias="EVIDENCE_CONTEXT")
+    """Context of EVIDENCE_KUBECONFIG; its current one when unset."""
+
+    evidence_in_cluster: bool = Field(default=False, validation_alias="EVIDENCE_IN_CLUSTER")
+    """Answer from the cluster this runs in, as its service account. Said and not guessed: a pod that was given a
+    recording must not read its own cluster by accident."""
+
+    evidence_namespaces: str = Field(
+        default="", validation_alias="EVIDENCE_NAMESPACES", pattern=r"^[a-z0-9, -]*$"
+    )
+    """Namespaces of a live cluster that are read, separated by commas; empty for all. For a service account that may
+    read only these. Objects without a namespace are read all the same."""
+
+    evidence_max_age: Duration = Field(
+        default=timedelta(seconds=15), validation_alias="EVIDENCE_MAX_AGE", gt=timedelta(0)
+    )
+    """How old a live snapshot may be before the next question makes a new one. Everybody shares it, so this bounds
+    the load on the API server: one reading of everything in this time, and none when nobody asks."""
+
+    evidence_stale_limit: Duration = Field(
+        default=timedelta(minutes=5), validation_alias="EVIDENCE_STALE_LIMIT", ge=timedelta(0)
+    )
+    """How long the last snapshot is still answered from while the cluster does not answer; every such answer says
+    how old it is. After that 503. Long enough for a control plane's upgrade, too short to blame what is mended."""
+
+    evidence_call_timeout: Duration = Field(
+        default=timedelta(seconds=10), validation_alias="EVIDENCE_CALL_TIMEOUT", gt=timedelta(0)
+    )
+    """Longest wait for one call to the API server, retries included; three times this for all lists of a snapshot."""
+
+    evidence_prometheus_url: HttpUrl | None = Field(default=None, validation_alias="EVIDENCE_PROMETHEUS_URL")
+    """Prometheus (or Thanos, Mimir, VictoriaMetrics) beside the live cluster, asked for usage near limits, filling
+    volumes and restarts. Unset: no metrics."""
+
+    evidence_prometheus_token: SecretStr | None = Field(
+        default=None, validation_alias="EVIDENCE_PROMETHEUS_TOKEN"
+    )
+    """Bearer token for it."""
 
     evidence_cluster: str = Field(default=UNNAMED, max_length=253, validation_alias="EVIDENCE_CLUSTER")
     """Name of the cluster the evidence is of. With the default, questions about any cluster are answered from it;
@@ -37,11 +83,38 @@ class EvidenceSettings(BaseSettings):
     answer_ttl: Duration = Field(
         default=timedelta(minutes=10), validation_alias="CONTEXT_ANSWER_TTL", gt=timedelta(0)
     )
-    """How long an answer is kept. A recording does not change, so this only bounds what the cache holds."""
+    """How long an answer is kept. Answers are kept by snapshot, and a snapshot does not change, so this only bounds
+    what the cache holds."""
 
     most_waiting: int = Field(default=64, ge=1, validation_alias="CONTEXT_MOST_WAITING")
     """Different questions that may wait for their answer at once; above it 503. At 15 ms each the last one waits
     a second."""
+
+    @property
+    def is_live(self) -> bool:
+        return self.evidence_in_cluster or self.evidence_kubeconfig is not None
+
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(self.evidence_namespaces.replace(",", " ").split()))
+
+    @field_validator("evidence_kubeconfig", "evidence_context", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if self.recorded_cluster is not None and self.is_live:
+            raise ValueError(
+                "RECORDED_CLUSTER and a live cluster (EVIDENCE_KUBECONFIG, EVIDENCE_IN_CLUSTER) exclude each other: "
+                "unset one, or run a second Context API"
+            )
+        if self.evidence_in_cluster and self.evidence_kubeconfig is not None:
+            raise ValueError("EVIDENCE_IN_CLUSTER and EVIDENCE_KUBECONFIG exclude each other: unset one")
+        if self.evidence_context is not None and self.evidence_kubeconfig is None:
+            raise ValueError("EVIDENCE_CONTEXT chooses from EVIDENCE_KUBECONFIG: set that too")
+        return self
 
 
 class Settings(EvidenceSettings, WebSettings, RedisSettings, AuthSettings):

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from libs.cache import Cache, MemoryCache, RedisCache, connect
 from libs.contracts.health import ComponentHealth
@@ -13,15 +14,19 @@ from libs.metrics import Metrics
 from libs.web.info import Check, Checks
 from services.context_api.adapters.recorded import NoSource, RecordedCluster
 from services.context_api.domain.errors import NoEvidence
-from services.context_api.domain.ports import Connectivity
+from services.context_api.domain.ports import Connectivity, EvidenceSource
 from services.context_api.settings import Settings
 from services.context_api.steps.answers import OUTCOMES, Answers
 from services.context_api.steps.ask import Desk
 
+if TYPE_CHECKING:
+    from services.context_api.adapters.live import LiveCluster
+
 SERVICE = "context-api"
 
 NOTHING_SET = (
-    "no evidence source is set: set RECORDED_CLUSTER to a must-gather or a folder of Kubernetes objects"
+    "no evidence source is set: set RECORDED_CLUSTER to a must-gather or a folder of Kubernetes objects, or "
+    "EVIDENCE_KUBECONFIG or EVIDENCE_IN_CLUSTER for a live cluster"
 )
 
 
@@ -34,7 +39,7 @@ class Ports:
 
 @asynccontextmanager
 async def serving(settings: Settings, metrics: Metrics) -> AsyncIterator[Ports]:
-    """Everything, until the service stops. Answers at once; the recording is read meanwhile."""
+    """Everything, until the service stops. Answers at once; the recording or the cluster is read meanwhile."""
     total = metrics.counter(
         "context_api_answers_total", "Answers, by where they came from.", {"outcome": OUTCOMES}
     )
@@ -62,25 +67,51 @@ def checks(ports: Ports) -> Checks:
     async def evidence() -> ComponentHealth:
         # Most recordings are read within this second, and then the service is ready from its first answer on.
         with suppress(NoEvidence):
-            await ports.desk.source.snapshot(timedelta(seconds=1))
+            await ports.desk.source.probe(timedelta(seconds=1))
         state = ports.desk.source.state
-        healthy = state.connectivity is Connectivity.healthy
-        return ComponentHealth(status="healthy" if healthy else "unhealthy", detail=state.reason)
+        if state.connectivity is Connectivity.healthy:
+            return ComponentHealth(status="healthy", detail=state.reason)
+        # Old evidence with its age said is better than none: still ready, and not well.
+        return ComponentHealth(status="degraded" if state.serves else "unhealthy", detail=state.reason)
 
     return {"evidence": Check(evidence, critical=True)}
 
 
 @asynccontextmanager
-async def _source(settings: Settings) -> AsyncIterator[RecordedCluster | NoSource]:
-    if settings.recorded_cluster is None:
+async def _source(settings: Settings) -> AsyncIterator[EvidenceSource]:
+    if settings.is_live:
+        source: RecordedCluster | LiveCluster = _live(settings)
+    elif settings.recorded_cluster is not None:
+        source = RecordedCluster(settings.recorded_cluster)
+    else:
         yield NoSource(NOTHING_SET)
         return
-    recorded = RecordedCluster(settings.recorded_cluster)
-    recorded.start()
+    source.start()
     try:
-        yield recorded
+        yield source
     finally:
-        await recorded.stop()
+        await source.stop()
+
+
+def _live(settings: Settings) -> LiveCluster:
+    # Late: the cluster's client takes a second to import, and a recording needs none.
+    from services.context_api.adapters import live
+    from services.context_api.adapters.live.connect import connect
+
+    access = live.Access(settings.evidence_kubeconfig, settings.evidence_context)
+    limits = live.LiveLimits(
+        call=settings.evidence_call_timeout, lists_within=3 * settings.evidence_call_timeout
+    )
+    url, token = settings.evidence_prometheus_url, settings.evidence_prometheus_token
+    return live.LiveCluster(
+        live.Gathering(
+            live.KubeApi(lambda: connect(access), limits),
+            limits,
+            live.Scope(settings.namespaces),
+            live.Prometheus(str(url), token=token) if url is not None else None,
+        ),
+        live.Times(max_age=settings.evidence_max_age, stale_limit=settings.evidence_stale_limit),
+    )
 
 
 @asynccontextmanager

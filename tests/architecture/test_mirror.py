@@ -68,6 +68,22 @@ SEEN_ELSEWHERE: dict[str, tuple[str, str]] = {
         "it joins the parts; what counts is what comes of a directory",
         "tests/integration/context_api/recording/test_load.py",
     ),
+    "services/context_api/adapters/live/api.py": (
+        "deadlines, retries and broken connections are only real on a socket",
+        "tests/integration/context_api/live/test_api.py",
+    ),
+    "services/context_api/adapters/live/connect.py": (
+        "kubeconfigs are files, and credentials the work of programs",
+        "tests/integration/context_api/live/test_connect.py",
+    ),
+    "services/context_api/adapters/live/gather.py": (
+        "it joins the parts; what counts is the snapshot of a server that answers, or does not",
+        "tests/integration/context_api/live/test_gather.py",
+    ),
+    "services/context_api/adapters/live/logs.py": (
+        "which node is spared shows with many calls under way",
+        "tests/integration/context_api/live/test_logs.py",
+    ),
     "services/alerts/adapters/archive.py": (
         "which rows a page holds is decided by SQL",
         "tests/integration/alerts/test_reads.py",
@@ -249,7 +265,9 @@ def test_every_module_that_decides_has_its_unit_test_or_a_reason():
 def test_every_unit_test_has_the_module_it_mirrors():
     mirrors = {
         mirror_of(module)
-        for module in modules("libs", "services", "cli", "tools", "tests/bench", "tests/chaos")
+        for module in modules(
+            "libs", "services", "cli", "tools", "tests/bench", "tests/chaos", "tests/testbed"
+        )
     }
     mirrors |= {mirror.replace("tests/unit/tests/", "tests/unit/") for mirror in mirrors}
 

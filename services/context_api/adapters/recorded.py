@@ -46,6 +46,9 @@ class RecordedCluster:
         except UnreadableRecording as error:
             raise NoEvidence(str(error)) from error
 
+    async def probe(self, deadline: timedelta) -> None:
+        await self.snapshot(deadline)
+
     @property
     def state(self) -> SourceState:
         if self._loading is None or not self._loading.done():
@@ -55,9 +58,8 @@ class RecordedCluster:
         error = self._loading.exception()
         if error is not None:
             return SourceState(Connectivity.unhealthy, f"{error}. Mend it and start the service again")
-        return SourceState(
-            Connectivity.healthy, f"{self._path}, as of {self._loading.result().captured_at.isoformat()}"
-        )
+        words = f"{self._path}, as of {self._loading.result().captured_at.isoformat()}"
+        return SourceState(Connectivity.healthy, words, serves=True)
 
     async def _load(self) -> Snapshot:
         began = time.monotonic()
@@ -87,6 +89,9 @@ class NoSource:
         self._remedy = remedy
 
     async def snapshot(self, deadline: timedelta) -> Snapshot:
+        raise NoEvidence(self._remedy)
+
+    async def probe(self, deadline: timedelta) -> None:
         raise NoEvidence(self._remedy)
 
     @property

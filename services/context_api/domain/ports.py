@@ -25,10 +25,12 @@ class SourceState:
     connectivity: Connectivity
     reason: str = ""
     """What is wrong, and what to do about it."""
+    serves: bool = False
+    """Whether questions are answered now, from older evidence if need be."""
 
 
 class EvidenceSource(Protocol):
-    """Where snapshots come from: a recording, later a live cluster.
+    """Where snapshots come from: a recording, or a live cluster.
 
     Never holds the event loop: reading is done in threads or by waiting. The same snapshot object may be given
     to everybody, so nobody changes it.
@@ -39,6 +41,14 @@ class EvidenceSource(Protocol):
 
         Raises:
             NoEvidence: there is none; with the reason, and when it is worth asking again.
+        """
+        ...
+
+    async def probe(self, deadline: timedelta) -> None:
+        """See whether the source answers, cheaper than by a snapshot once one was made; `state` tells the outcome.
+
+        Raises:
+            NoEvidence: it does not, within `deadline`.
         """
         ...
 

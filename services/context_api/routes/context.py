@@ -67,7 +67,7 @@ async def health(caller: Caller, desk: AtDesk, response: Response) -> ContextHea
     """Whether there is evidence to answer from, and how often the cache had the answer."""
     state = desk.source.state
     healthy = state.connectivity is Connectivity.healthy
-    response.status_code = 200 if healthy else 503
+    response.status_code = 200 if healthy or state.serves else 503
     return ContextHealth(
         status="healthy" if healthy else "unhealthy",
         timestamp=datetime.now(UTC),

@@ -131,7 +131,7 @@ class Desk:
         # An evidence source nobody named speaks for whatever cluster is asked about.
         if cluster is not None and cluster != self._cluster and self._cluster != UNNAMED:
             raise UnknownCluster(cluster, self._cluster)
-        return self._views.of(await self.source.snapshot(limit), caller)
+        return await self._views.of(await self.source.snapshot(limit), caller)
 
     def _within(self, left: timedelta | None) -> timedelta:
         return self._limit if left is None else min(self._limit, left)

@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.app import app
+from cli.live import Wanted
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-001")
 
@@ -13,10 +14,12 @@ pytestmark = pytest.mark.requirement("API-BR-CAPI-001")
 def test_the_commands_are_listed_without_arguments():
     result = CliRunner().invoke(app, [])
 
-    assert all(command in result.output for command in ("run", "triage", "send", "explain", "testbed"))
+    assert all(
+        command in result.output for command in ("run", "triage", "record", "send", "explain", "testbed")
+    )
 
 
-@pytest.mark.parametrize("command", ["run", "triage", "send", "explain", "testbed up"])
+@pytest.mark.parametrize("command", ["run", "triage", "record", "send", "explain", "testbed up"])
 def test_every_command_explains_itself(command: str):
     result = CliRunner().invoke(app, [*command.split(), "--help"], env={"COLUMNS": "200"})
 
@@ -29,6 +32,10 @@ def test_every_command_explains_itself(command: str):
     [
         (["triage", "d", "--alert", "a", "--target", "t", "--json"], "cli.triage",
          ((Path("d"),), {"alert": Path("a"), "target": "t", "as_json": True})),
+        (["triage", "--live", "--kubeconfig", "k", "--context", "c", "-n", "a", "-n", "b", "--prometheus", "p"], "cli.triage",
+         ((Wanted("k", "c", ("a", "b"), None, "p"),), {"alert": None, "target": None, "as_json": False})),
+        (["record", "--out", "o", "--since", "2h", "--namespace", "a", "--name", "eu-1"], "cli.record",
+         ((Path("o"), Wanted(namespaces=("a",), since="2h")), {"name": "eu-1"})),
         (["send", "f"], "cli.send", ((Path("f"),), {"url": None, "as_json": False})),
         (["testbed", "up", "--dir", "d"], "cli.testbed", ((Path("d"),), {})),
         (["explain", "x", "--url", "u"], "cli.explain", (("x",), {"url": "u", "as_json": False})),
@@ -47,3 +54,19 @@ def test_options_reach_the_command_and_its_exit_code_comes_back(
 
     assert CliRunner().invoke(app, arguments).exit_code == 3
     assert calls == [expected]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["triage"], "either DIR or --live"),
+        (["triage", "d", "--live"], "either DIR or --live"),
+        (["triage", "d", "--context", "c"], "need --live"),
+        (["record"], "--out"),
+    ],
+)
+def test_options_that_cannot_be_meant_together_are_refused(arguments: list[str], words: str):
+    result = CliRunner().invoke(app, arguments, env={"COLUMNS": "200"})
+
+    assert result.exit_code == 2
+    assert words in result.output

@@ -1,7 +1,8 @@
 """Tell from a file's path what it holds.
 
 Pure. Knows four layouts: a must-gather (`oc adm must-gather`, `oc adm inspect`), `kubectl cluster-info dump`,
-the plain one (`logs/<namespace>/<pod>/<container>.log`, `metrics/*.json`), and any tree of YAML and JSON.
+the plain one that `write` makes (`objects/<namespace>/`, `logs/<namespace>/<pod>/<container>.log`,
+`metrics/*.json`), and any tree of YAML and JSON.
 Everything is found from the end of the path, so the root may be any number of directories deeper.
 """
 
@@ -51,7 +52,8 @@ def place_of(path: str) -> Place:
         return Place(Role.dump_log, namespace=parts[-3], pod=parts[-2])
     if not name.endswith(_OBJECTS):
         return PROSE if name.endswith(".md") else OTHER
-    if len(parts) >= 2 and parts[-2] == "metrics" and name.endswith(".json"):
+    # `objects/metrics/`: a namespace may be called so.
+    if parts[-2:-1] == ["metrics"] and parts[-3:-2] != ["objects"] and name.endswith(".json"):
         return Place(Role.metrics)
     if name in ("snapshot.yaml", "snapshot.yml") and len(parts) <= 2:
         return Place(Role.about)

@@ -23,6 +23,9 @@ from services.context_api.adapters.recording.reading import Found, read_tail, re
 from services.context_api.adapters.recording.times import Newest
 from services.context_api.domain.snapshot import ContainerLog, MetricAnswer, Snapshot, parse_time
 
+LONGEST_GAP = 400
+"""Characters of a gap told by `snapshot.yaml`; a server's refusal has about 200."""
+
 NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 """Now of a recording in which no time stands anywhere: any constant will do, but not the wall clock."""
 
@@ -137,9 +140,21 @@ class _Recording:
 
     def _take_facts(self, facts: object) -> None:
         moment = parse_time(facts.get("captured_at")) if isinstance(facts, Mapping) else None
-        if moment is None:
+        if moment is None or not isinstance(facts, Mapping):
             raise NotUsable("has no captured_at that is a time (2026-01-31T12:00:00Z)")
         self._captured_at = moment
+        gaps = facts.get("not_read")
+        for gap in gaps if isinstance(gaps, list) else [gaps] if gaps else []:
+            self._take_gap(gap)
+
+    def _take_gap(self, gap: object) -> None:
+        """What the one who recorded could not read: no reader of the recording can know it otherwise."""
+        what, why = (gap.get("what"), gap.get("why")) if isinstance(gap, Mapping) else (None, None)
+        if not isinstance(what, str) or not isinstance(why, str):
+            raise NotUsable("has a not_read that is no list of {what, why}")
+        told = printable(what)[:LONGEST_GAP], printable(why)[:LONGEST_GAP]
+        self.notes.add(*told)
+        self._hash.update("\0".join(told).encode())
 
     def _take_objects(self, parsed: object, origin: str) -> None:
         found_any = False

@@ -1,4 +1,4 @@
-"""Take the secret part out of an object before anything else sees it.
+"""Take the secret part out of an object before anything else sees it, whether it was recorded or is live.
 
 Of a Secret stay the names of its keys, their sizes and the dates of certificates. Encrypting or masking is
 not done here: what is not kept cannot leak.
@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from services.context_api.domain.snapshot import parse_time
+
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 LONGEST_ANNOTATION = 256
 """Characters of a Secret's annotation that are kept. Tools put whole copies (kapp, Rancher, kubectl) and service
@@ -19,10 +21,15 @@ account tokens (OpenShift, about 900 characters) into annotations; names and swi
 
 
 def without_data(secret: Mapping[str, Any]) -> dict[str, Any]:
-    """The Secret without `data` and `stringData`, with `dataSummary` {key: {bytes, not_before?, not_after?}}."""
+    """The Secret without `data` and `stringData`, with `dataSummary` {key: {bytes, not_before?, not_after?}}.
+
+    One that was emptied before keeps its summary, so that a recording of emptied Secrets reads as they were.
+    """
     kept = {key: value for key, value in secret.items() if key not in ("data", "stringData")}
+    before = _summarised(secret.get("dataSummary"))
     kept["metadata"] = _without_long_annotations(secret.get("metadata"))
     kept["dataSummary"] = {
+        **before,
         **_summaries(secret.get("data"), encoded=True),
         **_summaries(secret.get("stringData"), encoded=False),
     }
@@ -59,6 +66,24 @@ def _without_long_annotations(metadata: object) -> object:
         if key != LAST_APPLIED and len(str(value)) <= LONGEST_ANNOTATION
     }
     return {**metadata, "annotations": short}
+
+
+def _summarised(summary: object) -> dict[str, dict[str, Any]]:
+    """What an earlier reading left of the data. Recordings come from elsewhere: nothing else may stand there."""
+    if not isinstance(summary, Mapping):
+        return {}
+    return {
+        str(key): {
+            "bytes": size if type(size := value.get("bytes")) is int and size >= 0 else 0,
+            **{
+                name: _rfc3339(moment)
+                for name in ("not_before", "not_after")
+                if (moment := parse_time(value.get(name))) is not None
+            },
+        }
+        for key, value in summary.items()
+        if isinstance(value, Mapping)
+    }
 
 
 def _summaries(data: object, *, encoded: bool) -> dict[str, dict[str, Any]]:

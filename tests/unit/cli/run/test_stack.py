@@ -66,3 +66,13 @@ def test_an_operators_own_recording_and_trusted_networks_win():
 
     assert told["RECORDED_CLUSTER"] == "/must-gather"
     assert json.loads(told["TRUSTED_NETWORKS"]) == {}
+
+
+@pytest.mark.parametrize("live", [{"EVIDENCE_KUBECONFIG": "/k"}, {"EVIDENCE_IN_CLUSTER": "true"}])
+def test_a_live_cluster_keeps_the_bundled_recording_away(live: dict[str, str]):
+    assert "RECORDED_CLUSTER" not in stack(live)["context-api api"].environment
+
+
+@pytest.mark.parametrize("unset", [{"EVIDENCE_KUBECONFIG": ""}, {"EVIDENCE_IN_CLUSTER": "false"}])
+def test_a_live_cluster_that_is_not_wanted_does_not(unset: dict[str, str]):
+    assert "RECORDED_CLUSTER" in stack(unset)["context-api api"].environment

@@ -41,3 +41,37 @@ def test_a_value_that_cannot_be_meant_is_refused(monkeypatch: pytest.MonkeyPatch
 
     with pytest.raises(ValidationError, match=name):
         Settings()
+
+
+def test_a_live_cluster_is_set_by_a_kubeconfig_or_by_being_in_it(monkeypatch: pytest.MonkeyPatch):
+    assert not Settings().is_live
+    assert Settings.model_validate({"evidence_in_cluster": True}).is_live
+
+    monkeypatch.setenv("EVIDENCE_KUBECONFIG", "/k")
+    monkeypatch.setenv("EVIDENCE_NAMESPACES", "shop, data,shop")
+    settings = Settings()
+    assert (settings.is_live, settings.namespaces) == (True, ("shop", "data"))
+
+
+def test_an_empty_value_is_an_unset_one(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("EVIDENCE_KUBECONFIG", "")
+    monkeypatch.setenv("EVIDENCE_CONTEXT", "")
+
+    assert not Settings().is_live
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"recorded_cluster": "/r", "evidence_kubeconfig": "/k"}, "RECORDED_CLUSTER and a live cluster"),
+        ({"recorded_cluster": "/r", "evidence_in_cluster": True}, "RECORDED_CLUSTER and a live cluster"),
+        ({"evidence_kubeconfig": "/k", "evidence_in_cluster": True}, "EVIDENCE_IN_CLUSTER and EVIDENCE_KUBECONFIG"),
+        ({"evidence_context": "eu"}, "set that too"),
+        ({"evidence_kubeconfig": "/k", "evidence_namespaces": "Shop/*"}, "evidence_namespaces"),
+    ],
+)  # fmt: skip
+def test_sources_that_exclude_each_other_are_refused_with_what_to_unset(
+    values: dict[str, object], words: str
+):
+    with pytest.raises(ValidationError, match=words):
+        Settings.model_validate(values)

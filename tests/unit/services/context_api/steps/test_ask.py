@@ -41,6 +41,9 @@ class Source:
     async def snapshot(self, deadline: timedelta) -> Snapshot:
         return SNAPSHOT
 
+    async def probe(self, deadline: timedelta) -> None:
+        """It answers."""
+
 
 @pytest.fixture
 async def answers() -> AsyncIterator[Answers]:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import asyncio
+import gc
+import weakref
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -18,8 +21,8 @@ def caller(*namespaces: str, name: str = "x") -> Principal:
     return principal_for(name, tenant="t", roles=[], namespaces=namespaces, method="token", credential="")
 
 
-def seen(namespaces: Sequence[str], views: Views | None = None) -> list[str]:
-    return [str(item) for item in (views or Views()).of(SNAPSHOT, caller(*namespaces)).snapshot.objects]
+async def seen(namespaces: Sequence[str]) -> list[str]:
+    return [str(item) for item in (await Views().of(SNAPSHOT, caller(*namespaces))).snapshot.objects]
 
 
 @pytest.mark.parametrize(
@@ -31,22 +34,23 @@ def seen(namespaces: Sequence[str], views: Views | None = None) -> list[str]:
         ([], []),
     ],
 )
-def test_a_caller_sees_the_namespaces_of_the_credential(namespaces: list[str], objects: list[str]):
-    assert seen(namespaces) == objects
+async def test_a_caller_sees_the_namespaces_of_the_credential(namespaces: list[str], objects: list[str]):
+    assert await seen(namespaces) == objects
 
 
-def test_callers_with_the_same_namespaces_share_a_view():
+async def test_callers_with_the_same_namespaces_share_a_view():
     views = Views()
 
-    assert views.of(SNAPSHOT, caller("a", "shop")) is views.of(SNAPSHOT, caller("shop", "a", "a", name="y"))
+    mine = await views.of(SNAPSHOT, caller("a", "shop"))
+    assert await views.of(SNAPSHOT, caller("shop", "a", "a", name="y")) is mine
 
 
-def test_views_of_different_callers_and_snapshots_have_different_keys():
+async def test_views_of_different_callers_and_snapshots_have_different_keys():
     views = Views()
     later = replace(SNAPSHOT, id="s2")
 
     keys = [
-        views.of(s, caller(*n)).key
+        (await views.of(s, caller(*n))).key
         for s in (SNAPSHOT, later)
         for n in (["shop"], ["*"], [], ["shop", "bank"])
     ]
@@ -54,10 +58,37 @@ def test_views_of_different_callers_and_snapshots_have_different_keys():
     assert len(set(keys)) == 8
 
 
-def test_only_so_many_views_are_kept():
+async def test_only_so_many_views_are_kept():
     views = Views()
-    first = views.of(SNAPSHOT, caller("shop"))
+    first = await views.of(SNAPSHOT, caller("shop"))
     for number in range(MOST):
-        views.of(SNAPSHOT, caller(f"n{number}"))
+        await views.of(SNAPSHOT, caller(f"n{number}"))
 
-    assert views.of(SNAPSHOT, caller("shop")) is not first
+    assert await views.of(SNAPSHOT, caller("shop")) is not first
+
+
+async def test_those_who_ask_at_once_wait_for_one_view():
+    views = Views()
+
+    found = await asyncio.gather(*(views.of(SNAPSHOT, caller("shop")) for _ in range(20)))
+
+    assert all(one is found[0] for one in found)
+
+
+async def test_a_new_snapshot_lets_the_old_ones_views_go():
+    views = Views()
+    old = weakref.ref((await views.of(SNAPSHOT, caller("shop"))).graph)
+    await views.of(replace(SNAPSHOT, id="s2"), caller("bank"))
+
+    gc.collect()
+    assert old() is None
+
+
+async def test_who_gives_up_does_not_end_it_for_the_others():
+    views = Views()
+    impatient = asyncio.create_task(views.of(SNAPSHOT, caller("shop")))
+    patient = asyncio.create_task(views.of(SNAPSHOT, caller("shop")))
+    await asyncio.sleep(0)
+    impatient.cancel()
+
+    assert (await patient).snapshot.objects

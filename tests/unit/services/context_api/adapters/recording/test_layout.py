@@ -38,6 +38,8 @@ def test_a_log_belongs_to_the_container_its_path_names(path: str, place: Place):
         ("namespaces/shop/core/pods.yaml", Role.objects),
         ("cluster-scoped-resources/core/nodes/a.yaml", Role.objects),
         ("shop/pods.json", Role.objects),
+        ("objects/metrics/pod.json", Role.objects),
+        ("rec/objects/metrics/pod.json.gz", Role.objects),
         ("everything.yml.gz", Role.objects),
         ("metrics/restarts.json", Role.metrics),
         ("rec/metrics/restarts.json.gz", Role.metrics),

@@ -113,3 +113,40 @@ def test_only_objects_that_mention_a_secret_are_searched():
     assert mentions_secret(b'{"kind":"Secret"}')
     assert mentions_secret(b'{"a":"{\\"kind\\": \\"Secret\\"}"}')
     assert not mentions_secret(b'{"secretName":"db","kind":"SecretStore"}')
+
+
+def test_a_secret_that_was_emptied_before_keeps_its_summary():
+    once = without_data(
+        {
+            "kind": "Secret",
+            "metadata": {"name": "s"},
+            "data": {"a": "aGVsbG8=", "tls.crt": b64encode(certificate(90)).decode()},
+        }
+    )
+
+    assert without_data(once) == once
+
+
+def test_a_summary_made_elsewhere_may_hold_sizes_and_dates_and_nothing_else():
+    forged = {
+        "a": {"bytes": 3, "value": "hunter2", "not_after": "hunter2"},
+        "b": "hunter2",
+        "c": {"bytes": True},
+    }
+
+    emptied = without_data({"kind": "Secret", "metadata": {"name": "s"}, "dataSummary": forged})
+
+    assert emptied["dataSummary"] == {"a": {"bytes": 3}, "c": {"bytes": 0}}
+
+
+def test_data_that_is_there_counts_more_than_an_older_summary():
+    emptied = without_data(
+        {
+            "kind": "Secret",
+            "metadata": {"name": "s"},
+            "dataSummary": {"a": {"bytes": 3}},
+            "data": {"a": "aGVsbG8="},
+        }
+    )
+
+    assert emptied["dataSummary"] == {"a": {"bytes": 5}}

@@ -1,0 +1,256 @@
+"""Make one snapshot of a live cluster: discover, list, choose and read logs, ask for metrics, put in order.
+
+Decides what a partial answer is worth: whatever could not be read is named, and there is no snapshot only when
+nothing could be.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+
+import orjson
+
+from services.context_api.adapters.live.api import KubeApi
+from services.context_api.adapters.live.discovery import Discovered, Resource, discover
+from services.context_api.adapters.live.errors import ApiFailure, NotAnswering, Why
+from services.context_api.adapters.live.limits import LiveLimits
+from services.context_api.adapters.live.lists import Listed, Room, fill
+from services.context_api.adapters.live.logs import LogReader
+from services.context_api.adapters.live.prometheus import Metrics, Prometheus
+from services.context_api.adapters.recording.notes import Notes
+from services.context_api.domain.events import about, read_event
+from services.context_api.domain.kube import mapping, text
+from services.context_api.domain.metric_questions import metric_questions
+from services.context_api.domain.snapshot import ContainerLog, KubeObject, MetricAnswer, NotRead, Snapshot
+from services.context_api.domain.wanted_logs import WantedLogs, wanted_logs
+
+SOURCE = "kubernetes"
+
+Progress = Callable[[str, int, int], None]
+"""What is being done, how many of how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What is read. Cluster-scoped objects are, whatever the namespaces: nodes and classes decide about pods."""
+
+    namespaces: tuple[str, ...] = ()
+    """Empty for all."""
+    since: timedelta | None = None
+    """How far back events and logs reach; None for as far as the cluster keeps them."""
+
+
+def _quiet(what: str, done: int, of: int) -> None:
+    """Nobody watches."""
+
+
+@dataclass(frozen=True)
+class Gathering:
+    """Everything needed to make a snapshot, again and again."""
+
+    api: KubeApi
+    limits: LiveLimits = field(default_factory=LiveLimits)
+    scope: Scope = Scope()
+    prometheus: Prometheus | None = None
+
+    async def discover(self) -> Discovered:
+        """Raises NotAnswering: there is nobody to ask."""
+        try:
+            return await discover(self.api)
+        except ApiFailure as failure:
+            raise NotAnswering(f"{self.api.server}: {failure.reason}") from failure
+
+    async def snapshot(self, known: Discovered | None = None, progress: Progress = _quiet) -> Snapshot:
+        """One snapshot, as of the newest time the server told.
+
+        Raises:
+            NotAnswering: nothing could be read.
+            NoAccess: the credentials cannot be read.
+        """
+        progress("finding out what the cluster has", 0, 1)
+        discovered = known or await self.discover()
+        room = Room(self.limits.total_bytes, self.limits.objects)
+        began = datetime.now(UTC)
+        metrics = asyncio.create_task(self._metrics(began), name="metrics")
+        try:
+            lists = await self._lists(discovered.resources, room, progress)
+            answering = [one for one in lists if one.failed is None or one.items]
+            if not answering:
+                first = next((str(gap) for one in lists for gap in one.gaps), "it lists nothing")
+                raise NotAnswering(f"{self.api.server} gives no list at all ({first})")
+            # The server's clock, the newest it told: nothing that was listed happened after it.
+            told = [date for date in (discovered.date, *(one.date for one in lists)) if date]
+            now = max(told, default=began)
+            kept, events = await asyncio.to_thread(_sorted, lists, self.scope, now)
+            reader = LogReader(self.api, self.limits, room, since=self.scope.since)
+            missed = await self._logs(reader, kept, events, now, progress)
+            asked = await metrics
+        finally:
+            metrics.cancel()
+            await asyncio.gather(metrics, return_exceptions=True)
+        notes = Notes(self.limits.notes)
+        for gap in [
+            *_limited(self.scope),
+            *discovered.gaps,
+            *(gap for one in lists for gap in one.gaps),
+            *missed,
+            *reader.gaps,
+            *asked.gaps,
+        ]:
+            notes.add(gap.what, gap.why)
+        digests = [digest for one in lists for digest in one.digests]
+        return await asyncio.to_thread(
+            _made, now, kept, events, _logs_sorted(reader.logs), asked.answers, notes.entries(), digests
+        )
+
+    async def _lists(self, resources: Sequence[Resource], room: Room, progress: Progress) -> list[Listed]:
+        lists = [
+            Listed(resource, namespace)
+            for resource in resources
+            for namespace in ((self.scope.namespaces or (None,)) if resource.namespaced else (None,))
+        ]
+        at_once = asyncio.Semaphore(self.limits.at_once)
+
+        async def one(listed: Listed) -> None:
+            async with at_once:
+                await fill(listed, self.api, self.limits, room)
+            progress("reading objects", sum(each.done for each in lists), len(lists))
+
+        tasks = [asyncio.create_task(one(listed), name=f"list {listed.what}") for listed in lists]
+        if tasks:
+            try:
+                await asyncio.wait(tasks, timeout=self.limits.lists_within.total_seconds())
+            finally:
+                for task in tasks:
+                    task.cancel()
+                ended = await asyncio.gather(*tasks, return_exceptions=True)
+            for error in ended:
+                # `fill` names failures of calls; whatever else ends a list ends the snapshot.
+                if isinstance(error, Exception):
+                    raise error
+        for listed in lists:
+            if not listed.done:
+                listed.failed = Why.slow
+                listed.give_up(f"not read within {self.limits.lists_within.total_seconds():g} s")
+        return lists
+
+    async def _logs(
+        self,
+        reader: LogReader,
+        kept: Sequence[KubeObject],
+        events: Sequence[KubeObject],
+        now: datetime,
+        progress: Progress,
+    ) -> list[NotRead]:
+        wanted = await asyncio.to_thread(_wanted, kept, events, now, self.limits)
+        progress("reading logs", 0, len(wanted.chosen))
+        await reader.read(wanted.chosen)
+        progress("reading logs", len(wanted.chosen), len(wanted.chosen))
+        return [
+            NotRead(f"{count} more container logs", f"over the limit of {self.limits.logs} ({reason})")
+            for reason, count in wanted.left_out
+        ]
+
+    async def _metrics(self, now: datetime) -> Metrics:
+        if self.prometheus is None:
+            return Metrics()
+        return await self.prometheus.ask(metric_questions(self.scope.namespaces), now, self.limits)
+
+
+def _limited(scope: Scope) -> list[NotRead]:
+    """What was not asked for is a gap as well: a cause may lie there."""
+    gaps = []
+    if scope.namespaces:
+        gaps.append(NotRead("other namespaces", f"only {', '.join(scope.namespaces)} was asked for"))
+    if scope.since is not None:
+        gaps.append(
+            NotRead(
+                "older events and logs", f"only the last {scope.since.total_seconds():g} s were asked for"
+            )
+        )
+    return gaps
+
+
+def _belongs(item: KubeObject, scope: Scope, now: datetime) -> bool:
+    """Of cluster-scoped objects not what is another namespace's alone; of events not those too old."""
+    if _is_event(item) and scope.since is not None:
+        last = read_event(item).last
+        if last is not None and now - last > scope.since:
+            return False
+    if not scope.namespaces or item.namespace is not None:
+        return True
+    if item.kind == "Namespace" and item.api_version == "v1":
+        return item.name in scope.namespaces
+    if item.kind == "PersistentVolume":
+        owner = text(mapping(item.spec.get("claimRef")).get("namespace"))
+        return not owner or owner in scope.namespaces
+    return True
+
+
+def _sorted(
+    lists: Iterable[Listed], scope: Scope, now: datetime
+) -> tuple[list[KubeObject], list[KubeObject]]:
+    """Objects and events, each in an order of their own: what answered first must change nothing."""
+    items = [item for one in lists for item in one.items if _belongs(item, scope, now)]
+    items.sort(key=lambda o: (o.namespace or "", o.kind, o.group, o.name))
+    return [o for o in items if not _is_event(o)], [o for o in items if _is_event(o)]
+
+
+def _is_event(item: KubeObject) -> bool:
+    return item.kind == "Event" and item.group in ("", "events.k8s.io")
+
+
+def _wanted(
+    kept: Iterable[KubeObject], events: Iterable[KubeObject], now: datetime, limits: LiveLimits
+) -> WantedLogs:
+    pods = [item for item in kept if item.kind == "Pod" and item.api_version == "v1"]
+    return wanted_logs(pods, _warned(events), now, most=limits.logs, healthy=limits.healthy_logs)
+
+
+def _warned(events: Iterable[KubeObject]) -> set[tuple[str, str]]:
+    """(namespace, name) of the pods that warnings are about."""
+    pods = set()
+    for event in events:
+        reference = about(event)
+        if event.body.get("type") == "Warning" and reference.get("kind") == "Pod":
+            pods.add((text(reference.get("namespace")), text(reference.get("name"))))
+    return pods
+
+
+def _logs_sorted(logs: Iterable[ContainerLog]) -> list[ContainerLog]:
+    return sorted(logs, key=lambda log: (log.namespace, log.pod, log.container, log.previous))
+
+
+def _made(
+    now: datetime,
+    kept: Sequence[KubeObject],
+    events: Sequence[KubeObject],
+    logs: Sequence[ContainerLog],
+    metrics: Sequence[MetricAnswer],
+    not_read: Sequence[NotRead],
+    digests: Iterable[bytes],
+) -> Snapshot:
+    seen = blake2b(digest_size=16)
+    for digest in sorted(digests):
+        seen.update(digest)
+    for log in logs:
+        seen.update(f"{log.namespace}/{log.pod}/{log.container}/{log.previous}\0{log.text}\0".encode())
+    for metric in metrics:
+        seen.update(metric.query.encode() + orjson.dumps(metric.data))
+    for gap in not_read:
+        seen.update(f"{gap}\0".encode())
+    seen.update(now.isoformat().encode())
+    return Snapshot(
+        captured_at=now,
+        objects=tuple(kept),
+        events=tuple(events),
+        logs=tuple(logs),
+        metrics=tuple(metrics),
+        not_read=tuple(not_read),
+        source=SOURCE,
+        id=seen.hexdigest(),
+    )

@@ -1,0 +1,253 @@
+"""The live cluster as a source: how old its answers may be, who waits for whom, and what an outage does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import cast
+
+import pytest
+
+from services.context_api.adapters.live import Gathering, LiveCluster, NotAnswering, Times
+from services.context_api.adapters.live.api import Answer
+from services.context_api.adapters.live.discovery import Discovered
+from services.context_api.adapters.live.errors import ApiFailure, Why
+from services.context_api.domain.errors import NoEvidence
+from services.context_api.domain.ports import Connectivity
+from services.context_api.domain.snapshot import NotRead, Snapshot
+from tests.support import kube
+
+pytestmark = pytest.mark.requirement("API-BR-CAPI-006", "HAPI-BR-HEALTH-020")
+
+LONG, SHORT = timedelta(seconds=30), timedelta(milliseconds=20)
+TIMES = Times(max_age=timedelta(seconds=15), stale_limit=timedelta(minutes=5))
+DOWN = NotAnswering("https://cluster.example: connection refused")
+
+
+@dataclass
+class Api:
+    server: str = "https://cluster.example"
+    up: bool = True
+    closed: bool = False
+
+    async def get(self, path: str, **_: object) -> Answer:
+        if not self.up:
+            raise ApiFailure(Why.unreachable, "connection refused")
+        return Answer(b"{}", None)
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+@dataclass
+class Cluster:
+    """Stands for a Gathering: each reading is a new snapshot, or the failure it was told."""
+
+    api: Api = field(default_factory=Api)
+    failure: Exception | None = None
+    gate: asyncio.Event | None = None
+    readings: int = 0
+    discoveries: int = 0
+
+    async def discover(self) -> Discovered:
+        self.discoveries += 1
+        return Discovered(())
+
+    async def snapshot(self, known: Discovered | None = None) -> Snapshot:
+        self.readings += 1
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.failure is not None:
+            raise self.failure
+        return replace(kube.snapshot(kube.pod("a")), id=f"reading-{self.readings}")
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    return Cluster()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def source(cluster: Cluster, clock: Clock) -> AsyncIterator[LiveCluster]:
+    made = LiveCluster(cast(Gathering, cluster), TIMES, clock=clock)
+    yield made
+    await made.stop()
+
+
+async def test_a_young_snapshot_is_given_again_and_an_old_one_made_anew(
+    source: LiveCluster, cluster: Cluster, clock: Clock
+):
+    first = await source.snapshot(LONG)
+    clock.now += 15
+    assert await source.snapshot(LONG) is first
+
+    clock.now += 1
+    assert (await source.snapshot(LONG)).id == "reading-2"
+    assert cluster.readings == 2
+
+
+async def test_a_hundred_who_ask_at_once_cost_one_reading(source: LiveCluster, cluster: Cluster):
+    found = await asyncio.gather(*(source.snapshot(LONG) for _ in range(100)))
+
+    assert cluster.readings == 1
+    assert all(one is found[0] for one in found)
+
+
+async def test_who_gives_up_does_not_end_the_reading_for_the_others(source: LiveCluster, cluster: Cluster):
+    cluster.gate = asyncio.Event()
+    with pytest.raises(NoEvidence) as told:
+        await source.snapshot(SHORT)
+    assert told.value.retry_after is not None
+
+    cluster.gate.set()
+    assert (await source.snapshot(LONG)).id == "reading-1"
+    assert cluster.readings == 1
+
+
+async def test_who_cannot_wait_for_the_new_one_gets_the_last_and_is_told_its_age(
+    source: LiveCluster, cluster: Cluster, clock: Clock
+):
+    await source.snapshot(LONG)
+    clock.now += 60
+    cluster.gate = asyncio.Event()
+
+    late = await source.snapshot(SHORT)
+
+    assert late.not_read[0] == NotRead(
+        "the cluster as it is now", "a newer snapshot is being made; this is as of 2026-11-18 09:30:00 UTC"
+    )
+    cluster.gate.set()
+
+
+async def test_in_an_outage_the_last_snapshot_speaks_until_it_is_too_old(
+    source: LiveCluster, cluster: Cluster, clock: Clock
+):
+    fresh = await source.snapshot(LONG)
+    clock.now += 60
+    cluster.failure = DOWN
+
+    stale = await source.snapshot(LONG)
+    assert "connection refused" in stale.not_read[0].why
+    assert stale.objects is fresh.objects
+    assert stale.id != fresh.id, "what is cached for the fresh one says nothing of its age"
+    assert await source.snapshot(LONG) is stale
+    assert (source.state.connectivity, source.state.serves) == (Connectivity.unhealthy, True)
+
+    clock.now += 300
+    with pytest.raises(NoEvidence, match="connection refused") as told:
+        await source.snapshot(LONG)
+    assert told.value.retry_after is not None
+    assert (source.state.connectivity, source.state.serves) == (Connectivity.unhealthy, False)
+
+
+async def test_a_cluster_that_failed_is_left_alone_for_a_growing_while(
+    source: LiveCluster, cluster: Cluster, clock: Clock
+):
+    cluster.failure = DOWN
+    pauses = []
+    for _ in range(7):
+        with pytest.raises(NoEvidence):
+            await source.snapshot(LONG)
+        asked = cluster.readings
+        waited = 0
+        while cluster.readings == asked:
+            waited += 1
+            clock.now += 1
+            with pytest.raises(NoEvidence):
+                await source.snapshot(LONG)
+        pauses.append(waited)
+
+    assert pauses == sorted(pauses)
+    assert (pauses[0], pauses[-1]) == (2, 30)
+
+
+async def test_when_the_cluster_is_back_nothing_is_said_of_the_outage(
+    source: LiveCluster, cluster: Cluster, clock: Clock
+):
+    cluster.failure = DOWN
+    with pytest.raises(NoEvidence):
+        await source.snapshot(LONG)
+    cluster.failure = None
+    clock.now += 60
+
+    assert (await source.snapshot(LONG)).not_read == []
+    assert source.state.connectivity is Connectivity.healthy
+
+
+async def test_kinds_are_asked_for_once_in_a_while(source: LiveCluster, cluster: Cluster, clock: Clock):
+    for _ in range(5):
+        await source.snapshot(LONG)
+        clock.now += 61
+
+    assert (cluster.readings, cluster.discoveries) == (5, 1)
+    clock.now += 300
+    await source.snapshot(LONG)
+    assert cluster.discoveries == 2
+
+
+async def test_a_probe_makes_the_first_snapshot_and_reads_no_more_while_all_is_well(
+    source: LiveCluster, cluster: Cluster, clock: Clock
+):
+    await source.probe(LONG)
+    for _ in range(10):
+        clock.now += 60
+        await source.probe(LONG)
+
+    assert cluster.readings == 1
+    assert source.state.connectivity is Connectivity.healthy
+
+
+async def test_a_probe_sees_the_outage_and_its_end_though_nobody_asks(
+    source: LiveCluster, cluster: Cluster, clock: Clock
+):
+    await source.probe(LONG)
+    cluster.api.up, cluster.failure = False, DOWN
+    with pytest.raises(NoEvidence, match="connection refused"):
+        await source.probe(LONG)
+    during = source.state.connectivity
+
+    cluster.api.up, cluster.failure = True, None
+    clock.now += 60
+    await source.probe(LONG)
+    assert (during, source.state.connectivity) == (Connectivity.unhealthy, Connectivity.healthy)
+
+
+async def test_a_fault_of_our_own_is_no_silence(source: LiveCluster, cluster: Cluster):
+    cluster.failure = ZeroDivisionError()
+
+    with pytest.raises(ZeroDivisionError):
+        await source.snapshot(LONG)
+    assert source.state.connectivity is Connectivity.unhealthy
+
+
+async def test_before_the_first_snapshot_it_says_that_it_is_read(source: LiveCluster, cluster: Cluster):
+    cluster.gate = asyncio.Event()
+    source.start()
+
+    assert source.state.connectivity is Connectivity.unavailable
+    assert "being read" in source.state.reason
+
+
+async def test_stopping_ends_the_reading_and_closes_the_connections(cluster: Cluster, clock: Clock):
+    cluster.gate = asyncio.Event()
+    source = LiveCluster(cast(Gathering, cluster), TIMES, clock=clock)
+    source.start()
+    await asyncio.sleep(0)
+
+    await source.stop()
+
+    assert cluster.api.closed
