@@ -14,13 +14,12 @@ from tests.testbed.cluster import CallFailed, Cluster, ClusterFailed
 from tests.testbed.programs import NotBuilt
 
 BUNDLED = Path(__file__).resolve().parents[2] / "examples" / "incidents" / "orders-database-config"
+INTERRUPTED = 130
 NODES = ("node-1", "node-2")
 
 
 def up(directory: Path | None) -> int:
     """Run one control plane with two nodes until interrupted; 2 when it cannot start."""
-    for word in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(word, _interrupt)
     began = time.monotonic()
     try:
         with Cluster(directory=directory) as cluster:
@@ -68,11 +67,15 @@ def main() -> int:
     playing = commands.add_parser("incident", help="play the bundled incident and record it")
     playing.add_argument("--out", type=Path, default=BUNDLED, help="the recording, replaced when it is there")
     chosen = parser.parse_args()
-    if chosen.command == "build":
-        return build.main(optional=chosen.optional)
-    if chosen.command == "incident":
-        return incident(chosen.out)
-    return up(chosen.dir)
+    for word in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(word, _interrupt)
+    try:
+        if chosen.command == "build":
+            return build.main(optional=chosen.optional)
+        return incident(chosen.out) if chosen.command == "incident" else up(chosen.dir)
+    except KeyboardInterrupt:
+        print("testbed: interrupted; nothing is left behind.", file=sys.stderr)
+        return INTERRUPTED
 
 
 if __name__ == "__main__":
