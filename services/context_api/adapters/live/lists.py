@@ -28,6 +28,10 @@ MOST_GAPS = 20
 """Objects of one list that are named as unusable; an API server prints none, so one is already news."""
 
 
+SMALLER = 10
+"""By what a page is divided when its bytes are over the limit for one answer."""
+
+
 @dataclass(slots=True)
 class Room:
     """What may still be read, over all lists and logs."""
@@ -53,6 +57,8 @@ class Listed:
     digests: list[bytes] = field(default_factory=list)
     """One for each item, in their order."""
     gaps: list[NotRead] = field(default_factory=list)
+    size: int = 0
+    """Bytes of the items."""
     date: datetime | None = None
     done: bool = False
     failed: Why | None = None
@@ -71,6 +77,8 @@ class Listed:
 class Page:
     items: Sequence[KubeObject]
     digests: Sequence[bytes]
+    size: int
+    """Bytes of the items as they are kept: of Secrets little is left."""
     gaps: Sequence[NotRead]
     next: str
 
@@ -87,7 +95,8 @@ async def fill(listed: Listed, api: KubeApi, limits: LiveLimits, room: Room) -> 
                     raise
                 # The pages were of an older state: of two states no list can be made.
                 room.objects += len(listed.items)
-                listed.items, listed.digests, listed.gaps = [], [], []
+                room.bytes += listed.size
+                listed.items, listed.digests, listed.gaps, listed.size = [], [], [], 0
     except ApiFailure as failure:
         listed.failed = failure.why
         listed.give_up(failure.reason)
@@ -95,13 +104,25 @@ async def fill(listed: Listed, api: KubeApi, limits: LiveLimits, room: Room) -> 
 
 
 async def _pages(listed: Listed, api: KubeApi, limits: LiveLimits, room: Room) -> None:
-    path, place = listed.resource.path(listed.namespace), ""
+    path, place, most = listed.resource.path(listed.namespace), "", limits.page
     while True:
-        query = [("limit", str(limits.page)), *([("continue", place)] if place else [])]
-        answer = await api.get(path, query)
+        query = [("limit", str(most)), *([("continue", place)] if place else [])]
+        try:
+            answer = await api.get(
+                path, query, within=limits.call, most=limits.answer_bytes, attempts=limits.attempts
+            )
+        except ApiFailure as failure:
+            if failure.why is not Why.large or most == 1:
+                raise
+            # Helm's releases and files in ConfigMaps have up to a MiB each.
+            most = max(1, most // SMALLER)
+            continue
         if not room.take(len(answer.body)):
             raise ApiFailure(Why.large, f"over the limit of {limits.total_bytes // MIB} MiB in all")
         page = await asyncio.to_thread(read_page, answer.body, listed.resource, path, limits.object_bytes)
+        # Reading it took the room of its bytes; keeping it takes less.
+        room.bytes += max(0, len(answer.body) - page.size)
+        listed.size += page.size
         keep = min(len(page.items), room.objects)
         room.objects -= keep
         listed.items += page.items[:keep]
@@ -127,6 +148,7 @@ def read_page(body: bytes, resource: Resource, origin: str, object_bytes: int) -
     items: list[KubeObject] = []
     digests: list[bytes] = []
     gaps: list[NotRead] = []
+    size = 0
     for number, raw in enumerate(document["items"] or [], 1):
         if _says_nothing(raw):
             continue
@@ -135,11 +157,12 @@ def read_page(body: bytes, resource: Resource, origin: str, object_bytes: int) -
         except NotUsable as error:
             gaps.append(NotRead(f"object {number} of a page of {resource}", error.reason))
             continue
+        size += admitted.size
         items.append(admitted.object)
         digests.append(blake2b(printed, digest_size=16).digest())
     metadata = document.get("metadata")
     following = metadata.get("continue") if isinstance(metadata, dict) else None
-    return Page(items, digests, gaps, following if isinstance(following, str) else "")
+    return Page(items, digests, size, gaps, following if isinstance(following, str) else "")
 
 
 def _says_nothing(raw: object) -> bool:

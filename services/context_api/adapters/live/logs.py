@@ -87,6 +87,7 @@ class LogReader:
             path,
             self._query(log),
             accept="*/*",
+            within=self._limits.call,
             most=self._limits.log_read_bytes,
             tail=keep,
             attempts=1,  # a kubelet that does not answer will not in a second either, and others wait

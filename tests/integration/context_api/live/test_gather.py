@@ -205,6 +205,44 @@ async def test_objects_and_bytes_are_bounded_and_what_is_beyond_is_named(api: Ku
     assert any("over the limit of" in gap and "in all" in gap for gap in gaps(small))
 
 
+async def test_pages_that_are_too_large_are_made_smaller(api: KubeApi, fake: FakeKubeApi):
+    fake.documents += [kube.thing("ConfigMap", f"c-{n}", data={"file": "x" * 20_000}) for n in range(30)]
+
+    snapshot = await read(api, replace(LIMITS, page=20, answer_bytes=100_000))
+
+    assert len(names(snapshot, "ConfigMap")) == 30
+    assert gaps(snapshot) == []
+    assert {"limit=20", "limit=2"} == {
+        one.partition("?")[2].partition("&")[0] for one in fake.asked_for("/api/v1/configmaps")
+    }
+
+
+async def test_one_object_that_is_too_large_ends_its_list_and_is_named(api: KubeApi, fake: FakeKubeApi):
+    fake.documents.append(kube.thing("ConfigMap", "c", data={"file": "x" * 200_000}))
+
+    snapshot = await read(api, replace(LIMITS, answer_bytes=100_000))
+
+    (gap,) = gaps(snapshot)
+    assert gap.startswith("configmaps: is over the limit of")
+
+
+async def test_what_says_most_is_read_first(api: KubeApi, fake: FakeKubeApi):
+    await read(api, replace(LIMITS, at_once=1))
+
+    lists = [one.partition("?")[0].rpartition("/")[2] for one in fake.asked if "limit=" in one]
+    assert lists[:5] == ["pods", "nodes", "events", "namespaces", "deployments"]
+
+
+async def test_secrets_take_the_room_of_what_is_kept_of_them(api: KubeApi, fake: FakeKubeApi):
+    large = b64encode(b"x" * 50_000).decode()
+    fake.documents += [kube.thing("Secret", f"release-{n}", data={"release": large}) for n in range(20)]
+
+    snapshot = await read(api, replace(LIMITS, page=2, total_bytes=200_000))
+
+    assert len(names(snapshot, "Secret")) == 21
+    assert gaps(snapshot) == []
+
+
 async def test_only_so_many_lists_are_asked_for_at_once(api: KubeApi, fake: FakeKubeApi):
     for path in (PODS, SECRETS, "/api/v1/nodes", "/api/v1/events", "/api/v1/configmaps"):
         fake.faults[path] = [Fault(wait=0.1)]

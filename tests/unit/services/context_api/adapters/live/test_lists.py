@@ -54,6 +54,12 @@ def test_a_secret_is_empty_when_it_leaves_the_page():
     assert read.items[0].body["dataSummary"] == {"password": {"bytes": 6}}
 
 
+def test_of_a_secret_only_what_is_kept_counts():
+    secret = {"metadata": {"name": "release", "namespace": "shop"}, "data": {"release": "A" * 100_000}}
+
+    assert page(listed(secret), SECRETS).size < 1_000
+
+
 def test_one_impossible_object_is_named_and_the_others_stay():
     read = page(listed({"metadata": {"name": "../../etc"}}, 7, kube.pod("a")))
 
