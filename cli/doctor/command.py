@@ -74,7 +74,7 @@ def verdict(lines: Sequence[Line]) -> str:
     for line in lines:
         if line.state == MISSING and line.needed_for != RUN:
             lacking.setdefault(line.needed_for, []).append(line.name)
-    rest = [f"For `{command}` there lack: {', '.join(names)}." for command, names in lacking.items()]
+    rest = [f"`{command}` lacks {', '.join(names)}." for command, names in lacking.items()]
     return " ".join(["`make run` can work.", *rest])
 
 

@@ -196,9 +196,23 @@ def _how_to_go_on(stack: Sequence[Process], keys: NewKeys, console: Console) -> 
         if process.url:
             console.print(f"  {process.service.name:14} {process.url}/docs", highlight=False)
     alerts = next(process.url for process in stack if process.service.name == "alerts" and process.url)
+    console.print(
+        f"\nTo see what happens, in another window: {_watching(stack)}", highlight=False, soft_wrap=True
+    )
     console.print("\nKeys of this run (made at random; from this machine no key is needed):", highlight=False)
     console.print(f"  operator       {keys.operator_key}", highlight=False)
     console.print(f"  Alertmanager   {keys.alertmanager_token}", highlight=False)
     console.print(
         f'  curl -H "Authorization: Bearer {keys.operator_key}" {alerts}/api/v1/alerts', highlight=False
     )
+
+
+def _watching(stack: Sequence[Process]) -> str:
+    """The command that follows this stack; with its addresses where they are not the usual ones."""
+    options = {"alerts": "--url", "holmesgpt_api": "--holmesgpt-url"}
+    moved = [
+        f" {options[process.service.name]} {process.url}"
+        for process in stack
+        if process.service.name in options and process.port not in (None, process.service.port)
+    ]
+    return "./kubernaut watch" + "".join(moved)

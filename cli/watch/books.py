@@ -14,7 +14,7 @@ from cli.call import PATIENCE, TENANT
 from cli.watch.memory import LOOKS, Memory
 from cli.watch.sights import ENDED, AlertSight, InvestigationSight, alert_sight, investigation_sight
 from libs.clients.alerts import AlertsClient
-from libs.clients.errors import PeerRefused
+from libs.clients.errors import PeerError, PeerRefused
 from libs.clients.holmesgpt import HolmesClient
 from libs.contracts.alerts import AlertEpisode, AlertPage, EpisodeState
 from libs.contracts.investigations import Investigation, InvestigationSummary
@@ -81,9 +81,16 @@ class Book(ABC, Generic[Sight]):
         result = Round[Sight]()
         listed = await self._listed(result, now)
         due = self._memory.due(listed.items(), now) + self._memory.missing(listed.items())
+        looked = 0
         for id_ in due[:LOOKS]:
-            await self._look(id_, listed.get(id_), now, result)
-        result.left_over = max(0, len(due) - LOOKS)
+            try:
+                await self._look(id_, listed.get(id_), now, result)
+            except PeerError:
+                if not result.changes:
+                    raise
+                break  # what was seen is told first; the next round meets the trouble again
+            looked += 1
+        result.left_over = len(due) - looked
         result.busy = result.left_over > 0 or self._memory.waiting(now)
         self._first = False
         return result

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import IO
 
-from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
@@ -138,12 +137,13 @@ def screen(
     ]
     entries += [_investigation_row(one) for one in investigations if one.id not in asked]
     fitting = max(1, (height - FRAME - len(connections)) // 2)
-    table = Table(box=box.SIMPLE_HEAD, expand=True, pad_edge=False)
+    table = Table(box=None, expand=True, pad_edge=False, header_style="bold underline")
     for title, ratio, width in _COLUMNS:
         table.add_column(title, ratio=ratio, width=width, no_wrap=True, overflow="ellipsis")
     for row in entries[:fitting]:
         table.add_row(*row)
-    foot = Text()
+    foot = Text(no_wrap=True, overflow="ellipsis")
+    foot.append("\n")
     if not entries:
         foot.append("Nothing fires, and nothing is investigated.\n")
     if len(entries) > fitting:
@@ -157,8 +157,8 @@ def screen(
 
 
 _COLUMNS = (
-    ("Alert", 4, None),
-    ("State", None, 11),
+    ("Alert", 3, None),
+    ("State", None, 9),
     ("Priority", None, 11),
     ("Cause, or how far it is", 6, None),
 )
@@ -174,7 +174,7 @@ def _alert_row(alert: AlertSight, investigation: InvestigationSight | None, now:
     priority = alert.priority.outcome if alert.priority else "undecided"
     environment = alert.environment.outcome if alert.environment else ""
     reasons = [
-        f"{judged.outcome} because {judged.because}"
+        f"{judged.outcome}: {judged.because}"
         for judged in (alert.priority, alert.environment)
         if judged and judged.because
     ]
@@ -188,16 +188,16 @@ def _alert_row(alert: AlertSight, investigation: InvestigationSight | None, now:
 
 
 def _how_far(alert: AlertSight, investigation: InvestigationSight | None) -> str:
+    told = ", people told" if alert.told else ""
     if alert.cause:
-        return words.blame(alert.cause) + (", people told" if alert.told else "")
+        # The object first: of a narrow column's text it is what must be seen.
+        return f"{alert.cause.target}, {alert.cause.sure:.0%} sure, {alert.cause.reason}{told}"
     if investigation and investigation.open:
         return words.progress(investigation)
     if investigation and investigation.error:
         return words.outcome(investigation)
     if alert.incident == "unexplained":
-        return f"no cause named ({alert.no_cause or 'no reason given'})" + (
-            ", people told" if alert.told else ""
-        )
+        return f"no cause named ({alert.no_cause or 'no reason given'}){told}"
     return {"investigating": "being investigated", "closed": "incident closed"}.get(
         alert.incident or "", "taken, not looked into yet"
     )

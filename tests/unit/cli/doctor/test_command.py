@@ -52,7 +52,7 @@ def test_what_stands_in_the_way_is_named_last():
 
 
 def test_what_the_tests_lack_is_named_when_nothing_stands_in_the_way():
-    assert verdict([FINE, UNTESTED]) == "`make run` can work. For `make test` there lack: prometheus."
+    assert verdict([FINE, UNTESTED]) == "`make run` can work. `make test` lacks prometheus."
 
 
 def test_the_document_says_whether_it_can_run_and_everything_that_was_looked_for():

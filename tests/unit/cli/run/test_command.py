@@ -256,3 +256,18 @@ def test_who_serves_on_is_shown_every_door_and_how_to_open_it():
         in person.read
     )
     assert keys.alertmanager_token in person.read
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({}, "./kubernaut watch\n"),
+        ({"ALERTS_PORT": "1234"}, "./kubernaut watch --url http://127.0.0.1:1234\n"),
+    ],
+)
+def test_the_command_that_follows_this_run_finds_its_services(settings: dict[str, str], said: str):
+    person = Person()
+    moved = processes(settings, keys_file=Path("k"), database_urls=URLS, recording=Path("r"))
+    _how_to_go_on(moved, new_keys(), person.console)
+
+    assert said in person.read

@@ -4,7 +4,7 @@ import pytest
 
 from cli.watch.books import FIRING_AT_MOST, PAGE, PAGES, AlertsBook, InvestigationsBook
 from cli.watch.memory import LOOKS, REMEMBERED
-from libs.clients.errors import PeerRefused
+from libs.clients.errors import PeerRefused, PeerUnavailable
 from libs.contracts.problem import Problem
 from tests.support.sights import AT, CAUSE, Alerts, Holmes, episode, record
 
@@ -149,6 +149,28 @@ async def test_a_refusal_of_a_look_is_not_taken_for_gone():
 
     with pytest.raises(PeerRefused):
         await AlertsBook(Closed(episode("a")).client(), "url").round(0)
+
+
+async def test_what_was_seen_before_the_service_went_away_is_told_and_the_rest_later():
+    class GoesAway(Alerts):
+        away = False
+
+        async def get(self, id_, **_):
+            if self.away and id_ == "b":
+                raise PeerUnavailable("alerts", "connect")
+            return await super().get(id_)
+
+    alerts = GoesAway(episode("a"), episode("b"), episode("c"))
+    alerts.away = True
+    book = AlertsBook(alerts.client(), "url")
+    first = await book.round(0)
+    with pytest.raises(PeerUnavailable):
+        await book.round(0.1)
+    alerts.away = False
+    second = await book.round(0.2)
+
+    assert (seen(first), first.left_over) == ([("a", "firing")], 2)
+    assert seen(second) == [("b", "firing"), ("c", "firing")]
 
 
 async def test_the_service_is_asked_for_one_namespace_alone():
