@@ -129,6 +129,7 @@ def _converse(
         additional_system_prompt=prompt.system(),
         prompt_component_overrides=OURS_ALONE,
     )
+    messages[0]["content"] = messages[0]["content"].strip()  # the parts switched off leave their empty lines
     for event in ai.call_stream(msgs=messages, request_context={DESK: desk}):
         if event.event == StreamEvents.ANSWER_END:
             return _text(event.data.get("content"))
