@@ -6,7 +6,7 @@
       networks      callers without credentials, let in from named networks
     reload          the keys file changed: new ring, or the old one kept and the reason logged
     guards          `require_permission`, `require_role`: FastAPI dependencies (imports FastAPI)
-    minter          short tokens for calls between our services
+    minter          short tokens for calls between our services, and for a model's tools within one run
     new_keys        a keys file with random keys, for a first start
 
 Authentication comes before the body is read (libs.web's Edge calls it and stores the principal in the ASGI
@@ -16,7 +16,7 @@ scope); authorisation stands beside each route. Tenant and namespaces come from 
 from libs.auth.authenticator import Authenticator
 from libs.auth.errors import AuthNotConfigured, NotAllowed, NotAuthenticated, Refusal, UnreadableKeys
 from libs.auth.keys import KeyRing
-from libs.auth.minter import TokenMinter
+from libs.auth.minter import NoRunToken, TokenMinter
 from libs.auth.networks import TrustedNetwork
 from libs.auth.new_keys import NewKeys, new_keys, new_keys_file
 from libs.auth.permissions import Permission, Role, permissions_of
@@ -29,6 +29,7 @@ __all__ = [
     "Authenticator",
     "KeyRing",
     "NewKeys",
+    "NoRunToken",
     "NotAllowed",
     "NotAuthenticated",
     "Permission",

@@ -8,12 +8,14 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from libs.auth.errors import NotAuthenticated, Refusal
-from libs.auth.permissions import known_roles
-from libs.auth.principal import DEFAULT_TENANT, NamespaceGlob, Principal, Tenant, principal_for
+from libs.auth.permissions import Role, known_roles
+from libs.auth.principal import DEFAULT_TENANT, NamespaceGlob, Principal, RunId, Tenant, principal_for
 from libs.auth.tokens import TokenKey
 
 LEEWAY_S = 30.0
 """How far two clocks may differ. A guess: NTP keeps nodes within a second, a paused VM does not."""
+
+MOST_NAMESPACES = 256
 
 # NaN would compare false with every clock, so a token with `exp: NaN` would never end.
 Instant = Annotated[float, Field(allow_inf_nan=False)]
@@ -32,7 +34,8 @@ class Claims(BaseModel):
     jti: str | None = None
     tenant: Tenant = DEFAULT_TENANT
     roles: list[str] = Field(default_factory=list, max_length=64)
-    namespaces: list[NamespaceGlob] | None = Field(default=None, max_length=256)
+    namespaces: list[NamespaceGlob] | None = Field(default=None, max_length=MOST_NAMESPACES)
+    run: RunId | None = None
 
 
 def believed(raw: Mapping[str, Any], *, key: TokenKey, revoked: frozenset[str], now: float) -> Claims:
@@ -57,11 +60,14 @@ def end_of(claims: Claims, key: TokenKey) -> float:
 
 
 def principal_of(claims: Claims, key: TokenKey) -> Principal:
+    """Who they speak of. A token made for a run never does more than a run may, whatever roles stand in it."""
+    roles = known_roles(claims.roles)
     return principal_for(
         claims.sub,
         tenant=claims.tenant,
-        roles=known_roles(claims.roles),
-        namespaces=claims.namespaces,
+        roles=roles if claims.run is None else roles & {Role.run},
+        namespaces=claims.namespaces if claims.run is None else claims.namespaces or (),
+        run=claims.run,
         method="token",
         credential=f"token:{key.kid}",
     )

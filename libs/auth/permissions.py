@@ -28,6 +28,8 @@ class Role(StrEnum):
     """Calls between our own services."""
     ingest = "ingest"
     """Alertmanager's credential: it delivers alerts and reads nothing."""
+    run = "run"
+    """A model's tools within one investigation: they look at evidence and do nothing else."""
 
 
 _VIEW = frozenset(
@@ -63,6 +65,7 @@ ROLES: Mapping[Role, frozenset[Permission]] = {
         }
     ),
     Role.ingest: frozenset({Permission.ingest_alerts}),
+    Role.run: frozenset({Permission.view_context}),
 }
 
 

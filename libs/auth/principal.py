@@ -17,6 +17,9 @@ EVERY_NAMESPACE = "*"
 Tenant = Annotated[
     str, StringConstraints(min_length=1, max_length=63, pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")
 ]
+RunId = Annotated[
+    str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+]
 NamespaceGlob = Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=r"^[a-z0-9*?-]+$")]
 
 Method = Literal["token", "api-key", "basic", "trusted-network"]
@@ -30,6 +33,7 @@ class Principal:
         name: the token's subject, the API key's id, the basic-auth user or the network's principal.
         namespaces: globs (`*` and `?`); empty means none.
         credential: which record let them in (key id, kid, CIDR); never the secret itself.
+        run: the investigation on whose behalf this caller's evidence is read; None for everybody else.
     """
 
     name: str
@@ -39,6 +43,7 @@ class Principal:
     namespaces: tuple[str, ...]
     method: Method
     credential: str = ""
+    run: str | None = None
     _namespaces: re.Pattern[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -62,6 +67,7 @@ def principal_for(
     namespaces: Iterable[str] | None,
     method: Method,
     credential: str,
+    run: str | None = None,
 ) -> Principal:
     """Build a principal; left-out namespaces mean all of them in the default tenant, and none elsewhere."""
     held = frozenset(roles)
@@ -75,6 +81,7 @@ def principal_for(
         namespaces=tuple(namespaces),
         method=method,
         credential=credential,
+        run=run,
     )
 
 

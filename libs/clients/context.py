@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from libs.clients.peer import Peer, segment
 from libs.contracts.causes import CausesAnswer, FindingsAnswer
 from libs.contracts.context import ContextHealth, KubernetesContext, Resolution, ResolveRequest
+from libs.contracts.evidence import EvidenceItem, EvidenceKind, EvidencePage, LogAnswer
 from libs.contracts.target import CLUSTER_SCOPE, Target
 
 _ROOT = "/api/v1/context"
@@ -56,6 +57,61 @@ class ContextClient(Peer):
             deadline=deadline,
         )
 
+    async def evidence(
+        self,
+        target: Target,
+        *,
+        kind: EvidenceKind | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+        tenant: str,
+        deadline: timedelta,
+    ) -> EvidencePage:
+        """Facts about the target and what it is connected to; `cursor` is the `next_cursor` of the page before."""
+        asked = {"cluster": target.cluster, "kind": kind, "limit": limit, "cursor": cursor}
+        return await self.call(
+            "GET",
+            _about("evidence", target),
+            answer=EvidencePage,
+            query=_given(asked),
+            tenant=tenant,
+            deadline=deadline,
+        )
+
+    async def evidence_item(self, evidence_id: str, *, tenant: str, deadline: timedelta) -> EvidenceItem:
+        """The fact an answer cites; refused with 404 where the caller may not read it."""
+        return await self.call(
+            "GET",
+            f"{_ROOT}/evidence/{segment(evidence_id)}",
+            answer=EvidenceItem,
+            tenant=tenant,
+            deadline=deadline,
+        )
+
+    async def logs(
+        self,
+        namespace: str,
+        pod: str,
+        *,
+        container: str | None = None,
+        previous: bool = False,
+        tail: int | None = None,
+        contains: str | None = None,
+        clustered: bool = False,
+        tenant: str,
+        deadline: timedelta,
+    ) -> LogAnswer:
+        """The last lines of a container's log; refused with 404 (which names what there is) where there is none."""
+        asked = {"container": container, "previous": previous or None, "tail": tail, "contains": contains}
+        return await self.call(
+            "GET",
+            f"{_ROOT}/logs/{segment(namespace)}/{segment(pod)}",
+            answer=LogAnswer,
+            query=_given({**asked, "clustered": clustered or None}),
+            tenant=tenant,
+            deadline=deadline,
+        )
+
     async def kubernetes(
         self,
         namespace: str,
@@ -81,6 +137,15 @@ class ContextClient(Peer):
         return await self.call(
             "GET", f"{_ROOT}/health", answer=ContextHealth, tenant=tenant, deadline=deadline
         )
+
+
+def _given(query: Mapping[str, object]) -> dict[str, str]:
+    """The parameters that were given, as text; JSON's words for the truth."""
+    return {
+        name: str(value).lower() if isinstance(value, bool) else str(value)
+        for name, value in query.items()
+        if value is not None
+    }
 
 
 def _about(question: str, target: Target) -> str:

@@ -75,6 +75,7 @@ class Measure:
                 "client": client[0] if client else None,
                 "caller": principal.name if principal else None,
                 "tenant": principal.tenant if principal else None,
+                **({"run": principal.run} if principal and principal.run else {}),
                 "request_id": context.request_id,
                 "trace_id": context.trace_id,
             },

@@ -11,6 +11,7 @@ import pytest
 
 from libs.clients import AlertsClient, ContextClient, HolmesClient, NotificationsClient
 from libs.clients.peer import Peer
+from libs.contracts.evidence import EvidenceKind
 from libs.contracts.investigations import InvestigationRequest
 from libs.contracts.notifications import NotificationRequest
 from libs.contracts.target import Target
@@ -33,6 +34,14 @@ CALLS: list[tuple[str, type[Peer], str, Call]] = [
     ("context_api", ContextClient, "causes", lambda c: c.causes(WEB, onset=datetime.now(UTC), **SOON)),
     ("context_api", ContextClient, "findings", lambda c: c.findings(WEB, **SOON)),
     ("context_api", ContextClient, "kubernetes", lambda c: c.kubernetes("shop", "pods", labels={"a": "b"}, **SOON)),
+    ("context_api", ContextClient, "evidence", lambda c: c.evidence(WEB, kind=EvidenceKind.log, limit=5, cursor="ev-1", **SOON)),
+    ("context_api", ContextClient, "evidence_item", lambda c: c.evidence_item("ev-1", **SOON)),
+    (
+        "context_api",
+        ContextClient,
+        "logs",
+        lambda c: c.logs("shop", "web-0", container="a", previous=True, tail=5, contains="x", clustered=True, **SOON),
+    ),
     ("context_api", ContextClient, "health", lambda c: c.health(**SOON)),
     ("holmesgpt_api", HolmesClient, "investigate", lambda c: c.investigate(ASKED, **SOON)),
     (

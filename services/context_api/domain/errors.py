@@ -6,8 +6,11 @@ ContextError
 ├── TooLate          not answered within the caller's time; goes on, and will be there next time
 ├── UnknownObject    the snapshot holds no such object
 ├── UnknownCluster   this service speaks for another cluster
+├── UnknownEvidence  no fact of that id in what the caller may read
+├── NoLog            no such log was recorded; says which were
 ├── NotReadable      the caller may not read this namespace
-└── BadSelector      the label selector cannot be read
+├── BadSelector      the label selector cannot be read
+└── BadCursor        the page's cursor is of another question, or of an older snapshot
 """
 
 from __future__ import annotations
@@ -53,6 +56,22 @@ class UnknownCluster(ContextError):
         super().__init__(f"this service has evidence of cluster {ours}, and none of {asked}")
 
 
+class UnknownEvidence(ContextError):
+    """Whether there is no such fact, or the caller may not read where it lies, is not told."""
+
+    def __init__(self, evidence_id: str) -> None:
+        super().__init__(
+            f"no evidence {evidence_id} in what this caller may read; ids are those of an answer about this snapshot"
+        )
+
+
+class NoLog(ContextError):
+    """`recorded`: what there is instead, in words."""
+
+    def __init__(self, what: str, recorded: str) -> None:
+        super().__init__(f"no {what} was recorded; {recorded}")
+
+
 class NotReadable(ContextError):
     def __init__(self, namespace: str | None) -> None:
         super().__init__(f"this caller may not read namespace {namespace or CLUSTER_SCOPE}")
@@ -65,4 +84,11 @@ class BadSelector(ContextError):
         super().__init__(
             f"query.labels: {part[:100]!r} is no label requirement; want key=value, key==value, key!=value, key or "
             "!key, separated by commas"
+        )
+
+
+class BadCursor(ContextError):
+    def __init__(self) -> None:
+        super().__init__(
+            "query.cursor: no evidence of this question has that id; take it from the page before, or leave it out"
         )

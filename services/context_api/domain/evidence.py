@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -43,6 +43,8 @@ class Fact:
     summary: str
     body: Mapping[str, Any]
     at: datetime | None = None
+    entries: int = MOST_ENTRIES
+    """Entries kept of each list in the body."""
 
 
 def field(obj: KubeObject, path: str, value: object, summary: str, at: datetime | None = None) -> Fact:
@@ -87,6 +89,21 @@ def log_line(pod: KubeObject, container: str, line: str, count: int) -> Fact:
     )
 
 
+def excerpt(
+    pod: KubeObject, container: str, lines: Sequence[str], *, previous: bool, asked: Mapping[str, Any]
+) -> Fact:
+    """Lines of one container's log as somebody asked for them; all of them are hashed."""
+    which = "previous log" if previous else "log"
+    last = f": {cut(lines[-1])}" if lines else ""
+    return Fact(
+        EvidenceKind.log,
+        pod,
+        f"{len(lines)} lines of the {which} of {container}{last}",
+        {"container": container, "previous": previous, **asked, "lines": list(lines)},
+        entries=max(len(lines), MOST_ENTRIES),
+    )
+
+
 def change(obj: KubeObject, summary: str, body: Mapping[str, Any], at: datetime | None) -> Fact:
     """That an object was changed, and how."""
     return Fact(EvidenceKind.change, obj, summary, body, at)
@@ -116,7 +133,7 @@ def target_of(obj: KubeObject, cluster: str) -> Target | None:
 
 def item(fact: Fact, snapshot: Snapshot) -> EvidenceItem:
     """Number and hash a fact."""
-    body = {printable(str(k)): bounded(v, str(k)) for k, v in fact.body.items()}
+    body = {printable(str(k)): bounded(v, str(k), most=fact.entries) for k, v in fact.body.items()}
     canonical = _canonical(body)
     target = target_of(fact.about, snapshot.cluster) if fact.about else None
     identity = "\x00".join([snapshot.source, fact.kind, str(target), canonical])
@@ -134,11 +151,20 @@ def item(fact: Fact, snapshot: Snapshot) -> EvidenceItem:
     )
 
 
+def items(facts: Iterable[Fact], snapshot: Snapshot) -> Iterator[EvidenceItem]:
+    """The facts that can be cited, numbered; a value the wire cannot carry (a lone surrogate) is not citable."""
+    for fact in facts:
+        try:
+            yield item(fact, snapshot)
+        except ValidationError:
+            continue
+
+
 def _canonical(body: Mapping[str, Any]) -> str:
     return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=str)
 
 
-def bounded(value: object, name: str = "", depth: int = 0) -> Any:
+def bounded(value: object, name: str = "", depth: int = 0, *, most: int = MOST_ENTRIES) -> Any:
     """A copy that is finite, printable and free of secrets; what was left out is said."""
     if isinstance(value, str):
         kept = value_of(name, printable(value))
@@ -156,12 +182,8 @@ def bounded(value: object, name: str = "", depth: int = 0) -> Any:
     if isinstance(value, Mapping):
         return _bounded_map(value, depth)
     if isinstance(value, list | tuple):
-        kept_items = [bounded(v, name, depth + 1) for v in value[:MOST_ENTRIES]]
-        return (
-            kept_items
-            if len(value) <= MOST_ENTRIES
-            else [*kept_items, f"… [{len(value) - MOST_ENTRIES} more]"]
-        )
+        kept_items = [bounded(v, name, depth + 1) for v in value[:most]]
+        return kept_items if len(value) <= most else [*kept_items, f"… [{len(value) - most} more]"]
     return str(value)
 
 

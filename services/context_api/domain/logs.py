@@ -131,6 +131,11 @@ def last_lines(log: str, most: int = LINES) -> list[str]:
     return [readable(line) for line in tail.splitlines() if line.strip()][-most:]
 
 
+def shape_of(line: str) -> str:
+    """What lines that say the same have in common: no time in front, no numbers or ids within."""
+    return _SHAPE.sub("#", _STAMP.sub("", line, count=1))
+
+
 def clusters(logs: Iterable[str], most: int = LINES) -> list[Line]:
     """Error lines of several logs, clustered by shape, in the order of their newest occurrence."""
     found: dict[str, tuple[str, int, int]] = {}

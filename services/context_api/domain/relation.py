@@ -39,6 +39,10 @@ class Relations:
         step = self._steps.get(id(obj))
         return step.nearness if step else 0.0
 
+    def objects(self) -> list[KubeObject]:
+        """Everything reached, nearest first; the alerting object is the first."""
+        return [step.obj for step in self._steps.values()]
+
     def path(self, obj: KubeObject) -> list[KubeObject]:
         """From `obj` to the alerting object."""
         path: list[KubeObject] = []

@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from pydantic import ValidationError
-
 from libs.contracts.causes import Cause, CausesAnswer, Confidence, Finding, FindingsAnswer, FindingSeverity
 from libs.contracts.evidence import EvidenceItem
 from libs.contracts.target import Target
@@ -43,8 +41,8 @@ def _raised(_name: str, error: Exception) -> None:
     raise error
 
 
-def _unheard(_name: str, _error: Exception) -> None:
-    """For callers who only read the answer's `not_looked_at`."""
+def unheard(_name: str, _error: Exception) -> None:
+    """For callers who only read what was therefore not looked at."""
 
 
 def find_causes(
@@ -53,7 +51,7 @@ def find_causes(
     target: Target | None = None,
     onset: datetime | None = None,
     graph: Graph | None = None,
-    broken: OnBroken = _unheard,
+    broken: OnBroken = unheard,
 ) -> CausesAnswer:
     """The ranked causes of what is wrong with `target`, or with anything when no target is named.
 
@@ -66,7 +64,7 @@ def find_causes(
     about = locate(graph, target)
     scene = Scene(snapshot, target=about, onset=onset, graph=graph)
     unseen: list[str] = []
-    seen = observe(scene, _noted(unseen, broken))
+    seen = observe(scene, noted(unseen, broken))
     tree = connect(scene, seen)
     alert = Alert(about, target.namespace if target else None, onset, named=target is not None)
     relations = relate(scene, about, seen)
@@ -92,14 +90,14 @@ def find_findings(
     *,
     target: Target | None = None,
     graph: Graph | None = None,
-    broken: OnBroken = _unheard,
+    broken: OnBroken = unheard,
 ) -> FindingsAnswer:
     """Everything seen about `target` and what it needs, or about anything; unranked, worst first."""
     graph = graph or Graph(snapshot)
     about = locate(graph, target)
     scene = Scene(snapshot, target=about, graph=graph)
     unseen: list[str] = []
-    seen = observe(scene, _noted(unseen, broken))
+    seen = observe(scene, noted(unseen, broken))
     tree = connect(scene, seen)
     shown = _visible(tree, [])
     if target is not None:
@@ -135,7 +133,7 @@ def observe(scene: Scene, broken: OnBroken = _raised) -> list[Observation]:
     return [unique[key] for key in sorted(unique)]
 
 
-def _noted(gaps: list[str], broken: OnBroken) -> OnBroken:
+def noted(gaps: list[str], broken: OnBroken) -> OnBroken:
     """Tells `broken`, and writes into `gaps` what was therefore not looked at."""
 
     def note(name: str, error: Exception) -> None:
@@ -250,18 +248,9 @@ def _finding(snapshot: Snapshot, seen: Observation) -> Finding:
 
 
 def _ids(snapshot: Snapshot, seen: Observation) -> list[str]:
-    return list(dict.fromkeys(item.id for item in _items(snapshot, seen)))
-
-
-def _items(snapshot: Snapshot, seen: Observation) -> Iterable[EvidenceItem]:
-    for fact in seen.facts:
-        try:
-            yield evidence.item(fact, snapshot)
-        except ValidationError:
-            # A recorded value the wire cannot carry (a lone surrogate): the fact is not citable.
-            continue
+    return list(dict.fromkeys(item.id for item in evidence.items(seen.facts, snapshot)))
 
 
 def _evidence(snapshot: Snapshot, shown: Sequence[Observation]) -> list[EvidenceItem]:
     """Everything the shown observations cite, each once."""
-    return list({item.id: item for seen in shown for item in _items(snapshot, seen)}.values())
+    return list({item.id: item for seen in shown for item in evidence.items(seen.facts, snapshot)}.values())

@@ -1,14 +1,15 @@
-"""`/api/v1/context`: whose fault it is, what else is wrong, which object is meant, what there is."""
+"""`/api/v1/context`: whose fault it is, what else is wrong, which object is meant, what there is, what proves it."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Annotated
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 
 from libs.contracts.causes import CausesAnswer, FindingsAnswer
 from libs.contracts.context import ContextHealth, KubernetesContext, Resolution, ResolveRequest
-from libs.contracts.evidence import EvidenceKind
+from libs.contracts.evidence import EvidenceItem, EvidenceKind, EvidencePage, LogAnswer
 from libs.web.deadline import TimeLeft
 from services.context_api.domain.ports import Connectivity
 from services.context_api.domain.selector import parse_selector
@@ -16,11 +17,18 @@ from services.context_api.routes.inputs import (
     RESPONSES,
     AtDesk,
     Caller,
+    Cursor,
+    EvidenceRef,
     Labels,
     Namespace,
     Object,
+    OfKind,
     Onset,
+    OwnNamespace,
+    PageSize,
+    Pod,
     Resource,
+    WantedLines,
     scope,
 )
 
@@ -47,6 +55,34 @@ async def causes(
 async def findings(about: Object, caller: Caller, desk: AtDesk, left: TimeLeft) -> Response:
     """Everything wrong with an object and what it needs; unranked, worst first."""
     return _json(await desk.findings(about, caller, left))
+
+
+@router.get("/evidence/{evidence_id}", response_model=EvidenceItem, responses=RESPONSES)
+async def one_fact(evidence_id: EvidenceRef, caller: Caller, desk: AtDesk, left: TimeLeft) -> Response:
+    """The fact an answer cites; 404 also for one in a namespace the caller may not read."""
+    return _json(await desk.one(evidence_id, caller, left))
+
+
+@router.get("/evidence/{namespace}/{kind}/{name}", response_model=EvidencePage, responses=RESPONSES)
+async def facts(
+    about: Object,
+    caller: Caller,
+    desk: AtDesk,
+    left: TimeLeft,
+    of_kind: Annotated[OfKind, Query(alias="kind")] = None,
+    limit: PageSize = 50,
+    cursor: Cursor = None,
+) -> Response:
+    """Facts about an object and what it is connected to, under the ids that causes cite."""
+    return _json(await desk.evidence(about, of_kind, limit, cursor, caller, left))
+
+
+@router.get("/logs/{namespace}/{pod}", response_model=LogAnswer, responses=RESPONSES)
+async def log_lines(
+    namespace: OwnNamespace, pod: Pod, wanted: WantedLines, caller: Caller, desk: AtDesk, left: TimeLeft
+) -> Response:
+    """The last lines of a container's log, without secrets, under an id that cites them."""
+    return _json(await desk.logs(namespace, pod, wanted, caller, left))
 
 
 @router.get("/kubernetes/{namespace}/{resource}", response_model=KubernetesContext, responses=RESPONSES)

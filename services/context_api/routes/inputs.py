@@ -10,8 +10,11 @@ from libs.auth.guards import require_permission
 from libs.auth.permissions import Permission
 from libs.auth.principal import Principal
 from libs.contracts.base import PlausibleTime
+from libs.contracts.evidence import EvidenceId, EvidenceKind
 from libs.contracts.problem import Problem
 from libs.contracts.target import CLUSTER_SCOPE, Cluster
+from services.context_api.domain.dossier import MOST_ITEMS
+from services.context_api.domain.excerpt import MOST_LINES, Wanted
 from services.context_api.steps.ask import About, Desk
 
 Caller = Annotated[Principal, Depends(require_permission(Permission.view_context))]
@@ -46,6 +49,40 @@ Labels = Annotated[
     str, Query(max_length=4096, description="`key=value,key2=value2`; also `!=`, `key`, `!key`")
 ]
 
+EvidenceRef = Annotated[EvidenceId, Path(description="an id cited by an answer, e.g. `ev-0123456789abcdef`")]
+Pod = Annotated[str, Path(max_length=253, pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")]
+OwnNamespace = Annotated[str, Path(max_length=63, pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")]
+OfKind = Annotated[EvidenceKind | None, Query(description="only facts of this kind")]
+PageSize = Annotated[int, Query(ge=1, le=MOST_ITEMS, description="facts on one page")]
+Cursor = Annotated[EvidenceId | None, Query(description="`next_cursor` of the page before")]
+
+
+async def _wanted(
+    container: Annotated[
+        str | None,
+        Query(
+            max_length=63,
+            pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$",
+            description="left out: the one the pod names as its default, else its first that has a log",
+        ),
+    ] = None,
+    previous: Annotated[bool, Query(description="the log of the instance before the last restart")] = False,
+    tail: Annotated[
+        int, Query(ge=1, le=MOST_LINES, description="lines from the end, of those that match")
+    ] = 100,
+    contains: Annotated[
+        str, Query(max_length=200, description="only lines that hold this text, in any case; no pattern")
+    ] = "",
+    clustered: Annotated[
+        bool,
+        Query(description="show lines that differ only in times, numbers and ids once, with their count"),
+    ] = False,
+) -> Wanted:
+    return Wanted(container, previous, tail, contains, clustered)
+
+
+WantedLines = Annotated[Wanted, Depends(_wanted)]
+
 Onset = Annotated[
     PlausibleTime | None, Query(description="when the alert began; narrows what counts as recent")
 ]
@@ -75,7 +112,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
     code: {"model": Problem, "description": said}
     for code, said in {
         403: "No permission, or no right to read the namespace",
-        404: "No such object, kind or cluster",
+        404: "No such object, kind, cluster, log or evidence",
         422: "Invalid input",
         503: "No evidence now, or not in time",
     }.items()

@@ -6,12 +6,15 @@ from datetime import timedelta
 
 from libs.web.info import Problems, ProblemSpec
 from services.context_api.domain.errors import (
+    BadCursor,
     BadSelector,
     Busy,
     NoEvidence,
+    NoLog,
     NotReadable,
     TooLate,
     UnknownCluster,
+    UnknownEvidence,
     UnknownObject,
 )
 
@@ -26,6 +29,9 @@ PROBLEMS: Problems = {
     TooLate: ProblemSpec(503, "not-in-time", "Not answered in time", retry_after=_pause),
     UnknownObject: ProblemSpec(404, "unknown-object", "Unknown object"),
     UnknownCluster: ProblemSpec(404, "unknown-cluster", "Unknown cluster"),
+    UnknownEvidence: ProblemSpec(404, "unknown-evidence", "Unknown evidence"),
+    NoLog: ProblemSpec(404, "no-log", "No log"),
     NotReadable: ProblemSpec(403, "namespace-not-readable", "Namespace not readable"),
     BadSelector: ProblemSpec(422, "invalid-input", "Invalid input"),
+    BadCursor: ProblemSpec(422, "invalid-input", "Invalid input"),
 }

@@ -7,7 +7,7 @@ request, and in several threads at once it would only take turns with itself.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,6 +19,20 @@ OUTCOMES = ("cached", "shared", "found")
 """From the cache, with somebody who had asked the same a moment before, or found now."""
 
 Observe = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An answer, and what may be asked for by other keys because of it; kept `LONGER` times as long."""
+
+    answer: bytes
+    also: Mapping[str, bytes]
+
+
+LONGER = 2
+"""An answer may come from the cache in its last second, and who got it then asks about what stands in it."""
+
+Find = Callable[[], bytes | Found]
 
 
 @dataclass(slots=True)
@@ -48,7 +62,7 @@ class Answers:
         await asyncio.gather(*self._running.values(), return_exceptions=True)
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    async def get(self, key: str, find: Callable[[], bytes], *, ttl: timedelta, limit: timedelta) -> bytes:
+    async def get(self, key: str, find: Find, *, ttl: timedelta, limit: timedelta) -> bytes:
         """The answer under `key`, or what `find` returns (called in a thread), kept for `ttl`.
 
         Raises:
@@ -74,7 +88,7 @@ class Answers:
                 raise
             raise TooLate(limit) from error
 
-    def _begin(self, key: str, find: Callable[[], bytes], ttl: timedelta) -> asyncio.Task[bytes]:
+    def _begin(self, key: str, find: Find, ttl: timedelta) -> asyncio.Task[bytes]:
         if len(self._running) >= self._most_waiting:
             raise Busy(len(self._running))
         task = asyncio.create_task(self._find(key, find, ttl), name=f"find {key[:80]}")
@@ -82,10 +96,14 @@ class Answers:
         task.add_done_callback(lambda done: self._ended(key, done))
         return task
 
-    async def _find(self, key: str, find: Callable[[], bytes], ttl: timedelta) -> bytes:
-        answer = await asyncio.get_running_loop().run_in_executor(self._thread, find)
-        await self._cache.set(key, answer, ttl)
-        return answer
+    async def _find(self, key: str, find: Find, ttl: timedelta) -> bytes:
+        found = await asyncio.get_running_loop().run_in_executor(self._thread, find)
+        if isinstance(found, bytes):
+            found = Found(found, {})
+        for other, value in found.also.items():
+            await self._cache.set(other, value, LONGER * ttl)
+        await self._cache.set(key, found.answer, ttl)
+        return found.answer
 
     def _ended(self, key: str, task: asyncio.Task[bytes]) -> None:
         del self._running[key]

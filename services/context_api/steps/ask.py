@@ -12,15 +12,18 @@ from libs.auth.principal import Principal
 from libs.cache import key as joined
 from libs.contracts.causes import CausesAnswer, FindingsAnswer
 from libs.contracts.context import Resolution
+from libs.contracts.evidence import EvidenceKind, EvidencePage
 from libs.contracts.target import Target, is_cluster_name
 from libs.logs import get_logger
-from services.context_api.domain.errors import NotReadable, UnknownCluster, UnknownObject
+from services.context_api.domain.dossier import gather, page
+from services.context_api.domain.errors import NotReadable, UnknownCluster, UnknownEvidence, UnknownObject
+from services.context_api.domain.excerpt import Wanted, excerpt
 from services.context_api.domain.listing import listing
 from services.context_api.domain.ports import EvidenceSource
 from services.context_api.domain.resolve import owner_by_name, resolve_in
 from services.context_api.domain.selector import Selector
 from services.context_api.domain.triage import find_causes, find_findings
-from services.context_api.steps.answers import Answers
+from services.context_api.steps.answers import Answers, Found
 from services.context_api.steps.views import View, Views
 
 LISTING_TTL = timedelta(seconds=30)
@@ -84,6 +87,51 @@ class Desk:
 
         return await self._about("findings", about, None, caller, left, find)
 
+    async def evidence(
+        self,
+        about: About,
+        kind: EvidenceKind | None,
+        limit: int,
+        cursor: str | None,
+        caller: Principal,
+        left: timedelta | None,
+    ) -> bytes:
+        """One page of the facts about an object and what it is connected to, as JSON."""
+
+        def find(seen: View, target: Target) -> EvidencePage:
+            dossier = gather(seen.snapshot, target, graph=seen.graph, broken=_report)
+            return page(dossier, kind, limit, cursor)
+
+        asked = joined("evidence", kind or "", str(limit), cursor or "")
+        return await self._about(asked, about, None, caller, left, find)
+
+    async def one(self, evidence_id: str, caller: Principal, left: timedelta | None) -> bytes:
+        """The fact of that id, as JSON."""
+        limit = self._within(left)
+        seen = await self._view(caller, None, limit)
+
+        def find() -> bytes:
+            item = seen.catalogue.get(evidence_id)
+            if item is None:
+                raise UnknownEvidence(evidence_id)
+            return _json(item)
+
+        return await self.answers.get(_fact(seen, evidence_id), find, ttl=self._ttl, limit=limit)
+
+    async def logs(
+        self, namespace: str, pod: str, wanted: Wanted, caller: Principal, left: timedelta | None
+    ) -> bytes:
+        """The last lines of one container's log, as JSON."""
+        limit = self._within(left)
+        seen = await self._readable(caller, namespace, None, limit)
+
+        def find() -> Found:
+            answer, item = excerpt(seen.snapshot, namespace, pod, wanted)
+            return Found(_json(answer), {_fact(seen, item.id): _json(item)})
+
+        key = joined("logs", seen.key, namespace, pod, repr(wanted))
+        return await self.answers.get(key, find, ttl=self._ttl, limit=limit)
+
     async def listing(
         self,
         namespace: str | None,
@@ -109,13 +157,15 @@ class Desk:
         onset: datetime | None,
         caller: Principal,
         left: timedelta | None,
-        find: Callable[[View, Target], CausesAnswer | FindingsAnswer],
+        find: Callable[[View, Target], CausesAnswer | FindingsAnswer | EvidencePage],
     ) -> bytes:
         limit = self._within(left)
         seen = await self._readable(caller, about.namespace, about.cluster, limit)
         target = target_of(seen, about, about.cluster or self._cluster)
         key = joined(question, seen.key, target.model_dump_json(), onset.isoformat() if onset else "")
-        return await self.answers.get(key, lambda: _json(find(seen, target)), ttl=self._ttl, limit=limit)
+        return await self.answers.get(
+            key, lambda: _citable(seen, find(seen, target)), ttl=self._ttl, limit=limit
+        )
 
     async def _readable(
         self, caller: Principal, namespace: str | None, cluster: str | None, limit: timedelta
@@ -168,6 +218,21 @@ def target_of(seen: View, about: About, cluster: str) -> Target:
 def _version(group: str | None) -> str:
     """The group is what tells kinds apart; the version behind it is a guess and decides nothing."""
     return f"{group}/v1" if group else "v1"
+
+
+MOST_KEPT = 500
+"""Facts of one answer that are kept by their ids because the catalogue has them not. Few, as a rule: ten."""
+
+
+def _citable(seen: View, answer: CausesAnswer | FindingsAnswer | EvidencePage) -> Found:
+    """The answer; and those of its facts that only this question brought up, so that they can be asked for."""
+    items = answer.items if isinstance(answer, EvidencePage) else answer.evidence
+    own = [item for item in items if item.id not in seen.catalogue]
+    return Found(_json(answer), {_fact(seen, item.id): _json(item) for item in own[:MOST_KEPT]})
+
+
+def _fact(seen: View, evidence_id: str) -> str:
+    return joined("fact", seen.key, evidence_id)
 
 
 def _json(answer: BaseModel) -> bytes:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import cached_property
 
 from libs.auth.principal import Principal
+from services.context_api.domain.catalogue import Catalogue
 from services.context_api.domain.graph import Graph
 from services.context_api.domain.snapshot import Snapshot
 from services.context_api.domain.view import view
@@ -15,13 +17,18 @@ MOST = 16
 people, differ in their namespaces."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class View:
     """What some callers see, and the name that tells it from what others see."""
 
     snapshot: Snapshot
     graph: Graph
     key: str
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """Made when first asked for, which only the one thread that finds answers may do."""
+        return Catalogue(self.graph)
 
 
 class Views:

@@ -137,3 +137,23 @@ def test_what_is_believed_now_is_believed_until_its_end_and_not_after(exp, now):
 
     assert now < end
     assert refusal(raw, now=end) in {Refusal.expired, Refusal.key_retired}
+
+
+@pytest.mark.requirement("API-BR-SEC-004")
+def test_a_token_for_a_run_does_what_a_run_may_whatever_roles_it_names():
+    greedy = principal_of(believe(run="inv-7", roles=["admin", "run", "service"], namespaces=["web-*"]), KEY)
+    roleless = principal_of(believe(run="inv-7", roles=["admin"]), KEY)
+
+    assert greedy.roles == {Role.run}
+    assert greedy.run == "inv-7"
+    assert roleless.permissions == frozenset()
+
+
+@pytest.mark.requirement("HAPI-178")
+def test_a_token_for_a_run_without_namespaces_reads_none():
+    assert not principal_of(believe(run="inv-7", roles=["run"]), KEY).may_read("anything")
+
+
+@pytest.mark.parametrize("run", ["", "a b", "a\n", "x" * 65, "-a", 7])
+def test_a_run_that_is_no_id_is_not_believed(run):
+    assert refusal(claims(run=run)) is Refusal.bad_claims

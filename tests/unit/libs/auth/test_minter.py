@@ -7,10 +7,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from libs.auth.authenticator import Authenticator
+from libs.auth.claims import LEEWAY_S
 from libs.auth.errors import NotAuthenticated
 from libs.auth.keys import KeyRing
-from libs.auth.minter import NoSigningKey, TokenMinter
-from libs.auth.permissions import Role
+from libs.auth.minter import LONGEST_RUN, NoRunToken, NoSigningKey, TokenMinter
+from libs.auth.permissions import Permission, Role
 from tests.support.forge import public_pem
 from tests.support.keyrings import hs256_entry, ring
 
@@ -123,3 +124,85 @@ def test_the_number_of_held_tokens_is_bounded(clock):
         minter(f"tenant-{number}")
 
     assert len(minter._held) <= 1024
+
+
+def run_token(clock, keys, **fields) -> str:
+    asked = {
+        "caller": "ann",
+        "tenant": "acme",
+        "namespaces": ["web-*"],
+        "left": timedelta(seconds=60),
+        **fields,
+    }
+    run = asked.pop("run", "inv-7")
+    return TokenMinter(lambda: keys, service="holmesgpt-api", now=clock).mint_for_run(run, **asked)
+
+
+@pytest.mark.requirement("API-BR-SEC-004", "HAPI-178")
+def test_a_runs_token_is_its_caller_narrowed_to_looking_at_evidence(clock):
+    keys = ring(jwt=[hs256_entry()])
+
+    principal = caller(keys, clock, run_token(clock, keys))
+
+    assert (principal.name, principal.tenant, principal.run) == ("ann", "acme", "inv-7")
+    assert principal.permissions == {Permission.view_context}
+    assert (principal.may_read("web-1"), principal.may_read("pay"), principal.may_read(None)) == (
+        True,
+        False,
+        False,
+    )
+
+
+@pytest.mark.requirement("API-BR-SEC-004", "HAPI-178")
+@pytest.mark.parametrize("tenant", ["acme", "default"])
+def test_a_run_whose_caller_reads_nothing_reads_nothing(clock, tenant):
+    keys = ring(jwt=[hs256_entry()])
+
+    principal = caller(keys, clock, run_token(clock, keys, tenant=tenant, namespaces=[]))
+
+    assert not principal.may_read("anything")
+    assert not principal.may_read(None)
+
+
+@pytest.mark.parametrize(
+    ("left", "lives"), [(timedelta(seconds=7), 7), (timedelta(days=2), LONGEST_RUN.total_seconds())]
+)
+def test_a_runs_token_lives_as_long_as_the_run_within_a_bound(clock, left, lives):
+    keys = ring(jwt=[hs256_entry()])
+    token = run_token(clock, keys, left=left)
+
+    clock.now = START + lives + LEEWAY_S - 1
+    assert caller(keys, clock, token).run == "inv-7"
+    clock.now = START + lives + LEEWAY_S
+    with pytest.raises(NotAuthenticated, match="expired"):
+        caller(keys, clock, token)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"left": timedelta(0)}, "nothing is left"),
+        ({"run": "a b\n"}, "run:"),
+        ({"run": ""}, "run:"),
+        ({"tenant": "Acme"}, "tenant:"),
+        ({"caller": "x" * 200}, "sub:"),
+        ({"namespaces": ["a"] * 300}, "namespaces:"),
+        ({"namespaces": [f"{n:060}" for n in range(200)]}, "give the caller globs"),
+    ],
+)
+def test_a_token_no_door_would_take_is_not_made(clock, fields, said):
+    keys = ring(jwt=[hs256_entry()])
+
+    with pytest.raises(NoRunToken, match=said):
+        run_token(clock, keys, **fields)
+
+
+def test_every_run_gets_a_token_of_its_own(clock):
+    keys = ring(jwt=[hs256_entry()])
+
+    assert run_token(clock, keys) != run_token(clock, keys)
+
+
+def test_without_a_key_that_can_sign_there_is_no_runs_token(clock):
+    with pytest.raises(NoSigningKey):
+        run_token(clock, ring())

@@ -50,3 +50,14 @@ def test_no_role_gives_nothing():
 
 def test_a_foreign_issuers_unknown_roles_grant_nothing():
     assert known_roles(["viewer", "superuser", "ADMIN"]) == {Role.viewer}
+
+
+def test_a_run_looks_at_evidence_and_does_nothing_else():
+    assert ROLES[Role.run] == {Permission.view_context}
+
+
+def test_whoever_may_have_something_investigated_may_look_at_evidence():
+    # A run's token is made from its caller's name and namespaces alone: it must not let in more than the caller.
+    assert all(
+        Permission.view_context in held for held in ROLES.values() if Permission.investigate_alerts in held
+    )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from structlog.testing import capture_logs
 
+from libs.auth.guards import SCOPE_KEY
+from libs.auth.principal import principal_for
 from libs.logs.context import RequestContext
 from libs.metrics import Metrics
 from libs.web.answer import Answer
@@ -20,10 +22,12 @@ NOTES = Place("/notes")
 async def nothing(message) -> None: ...
 
 
-def ended(measure: Measure, *, method="GET", path="/notes", place=NOTES, status=200) -> list:
+def ended(measure: Measure, *, method="GET", path="/notes", place=NOTES, status=200, caller=None) -> list:
     answer = Answer(nothing, [], "r-1")
     answer.status, answer.size = status, 7
     scope = {"method": method, "path": path, "client": ("10.0.0.1", 1)}
+    if caller is not None:
+        scope[SCOPE_KEY] = caller
     with capture_logs() as lines:
         measure.ended(scope, place, answer, 0.25, CONTEXT)
     return lines
@@ -62,3 +66,15 @@ def test_a_probe_is_written_for_debugging_only():
     (line,) = ended(Measure(Metrics("x"), ["/health"]), place=Place("/health", probe=True))
 
     assert line["log_level"] == "debug"
+
+
+@pytest.mark.requirement("API-BR-SEC-012")
+@pytest.mark.parametrize("run", ["inv-7", None])
+def test_a_request_made_within_a_run_names_the_run(run):
+    caller = principal_for(
+        "ann", tenant="acme", roles=[], namespaces=[], method="token", credential="", run=run
+    )
+
+    (line,) = ended(Measure(Metrics("x"), ["/notes"]), caller=caller)
+
+    assert (line["caller"], line.get("run")) == ("ann", run)

@@ -25,6 +25,7 @@ def test_the_document_describes_every_route_and_its_problems():
     }
     assert set(routes) == {
         f"{CONTEXT}/resolve", f"{CONTEXT}/causes/{{namespace}}/{{kind}}/{{name}}", f"{CONTEXT}/findings/{{namespace}}/{{kind}}/{{name}}",
+        f"{CONTEXT}/evidence/{{evidence_id}}", f"{CONTEXT}/evidence/{{namespace}}/{{kind}}/{{name}}", f"{CONTEXT}/logs/{{namespace}}/{{pod}}",
         f"{CONTEXT}/kubernetes/{{namespace}}/{{resource}}", f"{CONTEXT}/health",
     }  # fmt: skip
     for path, operation in routes.items():

@@ -5,11 +5,14 @@ from datetime import timedelta
 import pytest
 
 from services.context_api.domain.errors import (
+    BadCursor,
     BadSelector,
     Busy,
     NoEvidence,
+    NoLog,
     NotReadable,
     TooLate,
+    UnknownEvidence,
     UnknownObject,
 )
 
@@ -24,6 +27,15 @@ def test_an_error_says_what_the_caller_can_do():
         str(UnknownObject("Pod/shop/x", hint="recorded today"))
         == "the evidence holds no Pod/shop/x; recorded today"
     )
+
+
+def test_what_is_not_there_says_what_is_or_where_to_look():
+    assert (
+        str(NoLog("log of pod shop/x", "there are: a, b"))
+        == "no log of pod shop/x was recorded; there are: a, b"
+    )
+    assert "what this caller may read" in str(UnknownEvidence("ev-1"))
+    assert "from the page before" in str(BadCursor())
 
 
 def test_what_passes_by_itself_says_when_to_ask_again_and_what_does_not_says_nothing():

@@ -5,7 +5,17 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from services.context_api.routes.inputs import Onset, _about, scope
+from services.context_api.domain.excerpt import Wanted
+from services.context_api.routes.inputs import (
+    Cursor,
+    EvidenceRef,
+    Onset,
+    OwnNamespace,
+    Pod,
+    _about,
+    _wanted,
+    scope,
+)
 
 pytestmark = pytest.mark.requirement("API-BR-SEC-006", "API-BR-CAPI-005")
 
@@ -41,3 +51,24 @@ def test_an_onset_is_utc():
     assert TypeAdapter(Onset).validate_python("2026-01-01T10:00:00+02:00") == datetime(
         2026, 1, 1, 8, tzinfo=UTC
     )
+
+
+@pytest.mark.parametrize(
+    "evidence_id", ["ev-0123456789abcdef\n", "ev-0123456789ABCDEF", "ev-1", "../ev-0123456789abcdef", ""]
+)
+def test_an_evidence_id_has_one_form(evidence_id: str):
+    with pytest.raises(ValidationError):
+        TypeAdapter(EvidenceRef).validate_python(evidence_id)
+    with pytest.raises(ValidationError):
+        TypeAdapter(Cursor).validate_python(evidence_id)
+
+
+@pytest.mark.parametrize("name", ["..", "_cluster", "a/b", "A", "a\n", "-a", "a b", "$(id)", "a" * 254])
+def test_a_log_is_asked_for_by_plain_names(name: str):
+    for what in (OwnNamespace, Pod):
+        with pytest.raises(ValidationError):
+            TypeAdapter(what).validate_python(name)
+
+
+async def test_a_hundred_lines_are_asked_for_by_whoever_names_no_number():
+    assert await _wanted() == Wanted(tail=100)

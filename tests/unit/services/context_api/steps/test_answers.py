@@ -9,7 +9,7 @@ import pytest
 
 from libs.cache import MemoryCache
 from services.context_api.domain.errors import Busy, TooLate, UnknownObject
-from services.context_api.steps.answers import Answers
+from services.context_api.steps.answers import LONGER, Answers, Found
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-003", "API-BR-CAPI-002", "API-BR-CAPI-013")
 
@@ -126,3 +126,17 @@ async def test_more_questions_than_can_wait_are_refused(answers: Answers):
 
 async def test_nothing_asked_has_no_rate(answers: Answers):
     assert answers.rate.value == 0.0
+
+
+async def test_what_stands_in_an_answer_is_kept_longer_than_the_answer():
+    clock = [0.0]
+    cache = MemoryCache(max_entries=10, max_bytes=10_000, clock=lambda: clock[0])
+    answers = Answers(cache, most_waiting=2, observe=lambda _: None)
+    try:
+        await answers.get("k", lambda: Found(b"whole", {"part": b"part"}), ttl=LONG, limit=LONG)
+        clock[0] = LONGER * LONG.total_seconds() - 1
+
+        assert await cache.get("k") is None
+        assert await answers.get("part", at_once(b"not asked"), ttl=LONG, limit=LONG) == b"part"
+    finally:
+        await answers.close()

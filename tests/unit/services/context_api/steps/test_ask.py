@@ -10,10 +10,18 @@ import pytest
 
 from libs.auth.principal import Principal, principal_for
 from libs.cache import MemoryCache
-from services.context_api.domain.errors import NotReadable, UnknownCluster, UnknownObject
+from services.context_api.domain.errors import (
+    BadCursor,
+    NoLog,
+    NotReadable,
+    UnknownCluster,
+    UnknownEvidence,
+    UnknownObject,
+)
+from services.context_api.domain.excerpt import Wanted
 from services.context_api.domain.ports import Connectivity, SourceState
 from services.context_api.domain.selector import parse_selector
-from services.context_api.domain.snapshot import Snapshot
+from services.context_api.domain.snapshot import ContainerLog, Snapshot
 from services.context_api.steps.answers import Answers
 from services.context_api.steps.ask import About, Desk
 from tests.support import kube
@@ -29,6 +37,10 @@ SNAPSHOT = replace(
         kube.pod("secret-0", "bank"),
     ),
     id="s1",
+    logs=[
+        ContainerLog("shop", "api-0", "app", False, "one\nFATAL two"),
+        ContainerLog("bank", "secret-0", "app", False, "opened vault 7"),
+    ],
 )
 POD = next(item.name for item in SNAPSHOT.objects if item.kind == "Pod" and item.namespace == "shop")
 
@@ -192,3 +204,74 @@ async def test_a_listing_is_kept_by_its_labels_too(answers: Answers):
 async def test_a_listing_of_an_unreadable_namespace_is_refused(answers: Answers):
     with pytest.raises(NotReadable):
         await desk(answers).listing("bank", "pods", parse_selector(""), caller("shop"), None)
+
+
+async def page(answers: Answers, who: Principal, *, cursor: str | None = None) -> dict[str, Any]:
+    answer = await desk(answers).evidence(about("Deployment", "api"), None, 50, cursor, who, None)
+    found: dict[str, Any] = json.loads(answer)
+    return found
+
+
+async def one(answers: Answers, evidence_id: str, who: Principal) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(await desk(answers).one(evidence_id, who, None))
+    return found
+
+
+async def test_every_fact_of_every_answer_is_found_again_by_its_id(answers: Answers):
+    who = caller("shop")
+    told = [
+        *(await page(answers, who))["items"],
+        *(await causes(answers, about("Deployment", "api"), who))["evidence"],
+    ]
+
+    assert told
+    for item in told:
+        assert (await one(answers, item["id"], who))["content_hash"] == item["content_hash"]
+
+
+async def test_the_lines_of_a_log_are_found_again_by_the_id_that_cites_them(answers: Answers):
+    who = caller("shop")
+    answer = json.loads(await desk(answers).logs("shop", "api-0", Wanted(tail=1), who, None))
+
+    assert (await one(answers, answer["evidence_id"], who))["body"]["lines"] == ["FATAL two"]
+
+
+@pytest.mark.requirement("HAPI-178")
+async def test_a_fact_of_another_namespace_is_as_unknown_as_one_that_is_not(answers: Answers):
+    everything = caller("*")
+    told = json.loads(await desk(answers).logs("bank", "secret-0", Wanted(), everything, None))
+    there = json.loads(
+        await desk(answers).evidence(about("Pod", "secret-0", "bank"), None, 50, None, everything, None)
+    )
+
+    for evidence_id in (told["evidence_id"], there["items"][0]["id"], "ev-0000000000000000"):
+        with pytest.raises(UnknownEvidence, match=evidence_id):
+            await one(answers, evidence_id, caller("shop"))
+
+
+@pytest.mark.requirement("HAPI-178")
+async def test_evidence_and_logs_of_an_unreadable_namespace_are_refused(answers: Answers):
+    for name in ("secret-0", "nobody"):
+        with pytest.raises(NotReadable, match="bank"):
+            await desk(answers).logs("bank", name, Wanted(), caller("shop"), None)
+        with pytest.raises(NotReadable, match="bank"):
+            await desk(answers).evidence(about("Pod", name, "bank"), None, 9, None, caller("shop"), None)
+
+
+async def test_another_question_has_another_answer(answers: Answers):
+    here, who = desk(answers), caller("shop")
+
+    last = json.loads(await here.logs("shop", "api-0", Wanted(tail=1), who, None))
+    both = json.loads(await here.logs("shop", "api-0", Wanted(), who, None))
+
+    assert (len(last["lines"]), len(both["lines"])) == (1, 2)
+
+
+async def test_a_cursor_is_of_the_page_before(answers: Answers):
+    with pytest.raises(BadCursor):
+        await page(answers, caller("shop"), cursor="ev-0000000000000000")
+
+
+async def test_a_log_nobody_recorded_is_said_to_be_missing(answers: Answers):
+    with pytest.raises(NoLog, match="api-0"):
+        await desk(answers).logs("shop", "nobody", Wanted(), caller("shop"), None)
