@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,14 @@ import pytest
 _SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 
 
+ENVIRONMENTS = {"holmes-engine": Path(__file__).resolve().parents[2] / ".venv-holmes"}
+"""Environments of our own beside the tests' one; made by `make engine`, whole when its mark is there."""
+
+
 def program(name: str) -> str | None:
+    if name in ENVIRONMENTS:
+        python = ENVIRONMENTS[name] / "bin" / "python"
+        return str(python) if (ENVIRONMENTS[name] / ".done").is_file() else None
     return shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:{_SBIN}")
 
 

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from libs.contracts.causes import CausesAnswer
-from libs.contracts.evidence import EvidenceItem, EvidenceKind
+from libs.contracts.evidence import EvidenceItem, EvidenceKind, EvidencePage, LogAnswer
 from libs.contracts.target import CLUSTER_SCOPE, Name, Namespace, Target
 
 ROOT = "/api/v1/context"
@@ -52,7 +52,8 @@ class EvidenceOf(Arguments):
     fact in full by its id."""
 
     of: str = Field(
-        pattern=rf"{_OBJECT}|{_ID}", description="Kind/namespace/name of an object, or the id of one fact (ev-…)"
+        pattern=rf"{_OBJECT}|{_ID}",
+        description="Kind/namespace/name of an object, or the id of one fact (ev-…)",
     )
     kind: Literal["object", "event", "log", "metric", "change"] | None = Field(
         default=None, description="only facts of this kind"
@@ -67,12 +68,14 @@ class LogsOf(Arguments):
 
     namespace: Namespace
     pod: Name
-    container: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")] | None = Field(
-        default=None, description="left out: the pod's default one"
+    container: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")] | None = (
+        Field(default=None, description="left out: the pod's default one")
     )
     previous: bool = Field(default=False, description="the instance before the last restart")
     tail: int = Field(default=60, ge=1, le=200, description="lines from the end, of those that match")
-    contains: str = Field(default="", max_length=200, description="only lines that hold this text; no pattern")
+    contains: str = Field(
+        default="", max_length=200, description="only lines that hold this text; no pattern"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,17 +148,10 @@ def shown(arguments: Arguments, body: bytes, *, room: int) -> Shown:
             item = EvidenceItem.model_validate_json(body)
             return Shown(_fitting({"evidence": [fact(item, room // 2)]}, room), [item])
         case EvidenceOf():
-            return _page(_object(body), room)
+            return _page(EvidencePage.model_validate_json(body), room)
         case LogsOf():
-            return _log(arguments, _object(body), room)
+            return _log(LogAnswer.model_validate_json(body), room)
     raise TypeError(type(arguments).__name__)
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    answer = json.loads(body)
-    if not isinstance(answer, dict):
-        raise ValueError("the answer is no JSON object")  # noqa: TRY004 - for the caller it is a bad value
-    return answer
 
 
 def _causes(answer: CausesAnswer, room: int) -> Shown:
@@ -187,10 +183,13 @@ def _causes(answer: CausesAnswer, room: int) -> Shown:
     return _with_facts(said, answer.evidence, room)
 
 
-def _page(answer: dict[str, Any], room: int) -> Shown:
-    items = [EvidenceItem.model_validate(one) for one in answer.get("items", [])]
-    said = {name: answer.get(name) for name in ("total", "next_cursor", "not_looked_at")}
-    return _with_facts(said, items, room)
+def _page(answer: EvidencePage, room: int) -> Shown:
+    said = {
+        "total": answer.total,
+        "next_cursor": answer.next_cursor,
+        "not_looked_at": answer.not_looked_at[:10],
+    }
+    return _with_facts(said, answer.items, room)
 
 
 def _with_facts(said: dict[str, Any], items: list[EvidenceItem], room: int) -> Shown:
@@ -204,41 +203,49 @@ def _with_facts(said: dict[str, Any], items: list[EvidenceItem], room: int) -> S
             break
         facts.append(one)
         kept.append(item)
-    cut = {"cut": f"{len(items) - len(kept)} more facts; ask for them by id or kind"} if len(items) > len(kept) else {}
+    cut = (
+        {"cut": f"{len(items) - len(kept)} more facts; ask for them by id or kind"}
+        if len(items) > len(kept)
+        else {}
+    )
     return Shown(_fitting({**said, "evidence": facts, **cut}, room), kept)
 
 
-def _log(asked: LogsOf, answer: dict[str, Any], room: int) -> Shown:
-    lines = [str(line.get("text", ""))[:BODY] for line in answer.get("lines", []) if isinstance(line, dict)]
-    left, kept = room - 600, []
-    for line in reversed(lines):  # the newest ones say most
-        left -= len(line) + 6
+def _log(answer: LogAnswer, room: int) -> Shown:
+    """The newest lines that fit. The whole answer has one id, so that is what they are cited by."""
+    left = room - 600
+    kept: list[dict[str, Any]] = []
+    for line in reversed(answer.lines):
+        one: dict[str, Any] = {"text": line.text[:BODY]}
+        one |= {"count": line.count} if line.count > 1 else {}
+        one |= {"suspicious": True} if line.suspicious else {}
+        left -= len(data(one)) + 1
         if left < 0:
             break
-        kept.append(line)
+        kept.append(one)
     kept.reverse()
-    body = {"container": answer.get("container"), "previous": asked.previous, "lines": kept}
+    body = {"container": answer.container, "previous": answer.previous, "lines": kept}
     said = {
-        "evidence_id": answer.get("evidence_id"),
-        "matching": answer.get("matching"),
-        "recorded": answer.get("recorded"),
-        "cut": answer.get("cut"),
+        "evidence_id": answer.evidence_id,
+        "matching": answer.matching,
+        "recorded": answer.recorded[:20],
+        "cut": answer.cut,
         **body,
     }
-    evidence = []
-    if isinstance(answer.get("evidence_id"), str) and kept:
-        evidence = [
-            EvidenceItem(
-                id=answer["evidence_id"],
-                source="context-api",
-                kind=EvidenceKind.log,
-                target=Target(kind="Pod", namespace=asked.namespace, name=asked.pod),
-                content_hash=hashlib.sha256(_canonical(body)).hexdigest(),
-                summary=f"{len(kept)} log lines of {asked.namespace}/{asked.pod}; the last: {kept[-1][:200]}",
-                body=body,
-            )
-        ]
-    return Shown(_fitting(said, room), evidence)
+    if not kept:
+        return Shown(_fitting(said, room))
+    where = f"{answer.namespace}/{answer.pod}"
+    item = EvidenceItem(
+        id=answer.evidence_id,
+        source="context-api",
+        kind=EvidenceKind.log,
+        target=Target(kind="Pod", namespace=answer.namespace, name=answer.pod),
+        observed_at=answer.snapshot_at,
+        content_hash=hashlib.sha256(_canonical(body)).hexdigest(),
+        summary=f"{len(kept)} log lines of {where}; the last: {str(kept[-1]['text'])[:200]}",
+        body=body,
+    )
+    return Shown(_fitting(said, room), [item])
 
 
 def fact(item: EvidenceItem, body_room: int) -> dict[str, Any]:
@@ -251,7 +258,9 @@ def fact(item: EvidenceItem, body_room: int) -> dict[str, Any]:
         "at": item.observed_at.isoformat() if item.observed_at else None,
         "summary": item.summary[:BODY],
     }
-    return {**said, "body": item.body} if len(body) <= body_room else {**said, "body_begins": body[:body_room]}
+    return (
+        {**said, "body": item.body} if len(body) <= body_room else {**said, "body_begins": body[:body_room]}
+    )
 
 
 def data(value: object) -> str:
@@ -262,7 +271,7 @@ def data(value: object) -> str:
 
 def _fitting(said: dict[str, Any], room: int) -> str:
     text = data(said)
-    return text if len(text) <= room else text[: room - 40] + '… (cut: ask for less, or by id)'
+    return text if len(text) <= room else text[: room - 40] + "… (cut: ask for less, or by id)"
 
 
 def _canonical(value: object) -> bytes:

@@ -22,11 +22,16 @@ LONGEST_PAUSE = 30.0
 """Seconds. A model that asks for a longer one has none to give in this run."""
 
 _CONTEXT = re.compile(
-    r"context (length|window)|maximum context|too many tokens|prompt is too long|input is too long", re.IGNORECASE
+    r"context (length|window)|maximum context|too many tokens|prompt is too long|input is too long",
+    re.IGNORECASE,
 )
 _NO_COMPLETION = frozenset({"JSONDecodeError", "APIResponseValidationError", "ValidationError", "KeyError"})
-_NO_CONNECTION = frozenset({"APIConnectionError", "ConnectError", "ConnectionError", "ConnectionRefusedError"})
-_TOO_SLOW = frozenset({"Timeout", "APITimeoutError", "ReadTimeout", "ConnectTimeout", "PoolTimeout", "WriteTimeout"})
+_NO_CONNECTION = frozenset(
+    {"APIConnectionError", "ConnectError", "ConnectionError", "ConnectionRefusedError"}
+)
+_TOO_SLOW = frozenset(
+    {"Timeout", "APITimeoutError", "ReadTimeout", "ConnectTimeout", "PoolTimeout", "WriteTimeout"}
+)
 
 
 class NoModel(Exception):

@@ -30,9 +30,7 @@ ROOM = 24_000
 
 
 class BoundedLLM(DefaultLLM):
-    def __init__(
-        self, access: ModelAccess, *, until: float, tell: Callable[[Step | Usage], None]
-    ) -> None:
+    def __init__(self, access: ModelAccess, *, until: float, tell: Callable[[Step | Usage], None]) -> None:
         """Raises NoModel: the model's name or its settings are of no use."""
         self.access, self._until, self._tell = access, until, tell
         self.usage, self._steps = Usage(), 0

@@ -58,7 +58,7 @@ class Ready(Message):
 
 
 class Broken(Message):
-    """HolmesGPT could not be imported, or a child could not be forked for want of memory."""
+    """HolmesGPT could not be imported."""
 
     type: Literal["broken"] = "broken"
     detail: str
@@ -85,7 +85,7 @@ class Started(Message):
 
 
 class Ended(Message):
-    """The child is gone and has been reaped."""
+    """The child is gone and has been reaped; or none could be forked (71, EX_OSERR)."""
 
     type: Literal["ended"] = "ended"
     run: str

@@ -65,7 +65,11 @@ def question(alert: Alert, head_start: HeadStart, *, window: int, steps: int) ->
             "annotations": _short(alert.annotations),
         },
         "target": str(head_start.target) if head_start.target else None,
-        "triage": {"summary": head_start.summary, "causes": causes, "not_looked_at": head_start.not_looked_at[:10]},
+        "triage": {
+            "summary": head_start.summary,
+            "causes": causes,
+            "not_looked_at": head_start.not_looked_at[:10],
+        },
     }
     known["evidence"] = _fitting(head_start.evidence, room - len(data(known)))
     left_out = len(head_start.evidence) - len(known["evidence"])

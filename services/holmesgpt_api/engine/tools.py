@@ -35,7 +35,8 @@ class ContextTool(Tool):
 
     def get_parameterized_one_liner(self, params: Any) -> str:
         # An exception here would end the whole run, and arguments may be anything.
-        return self.name
+        name: str = self.name
+        return name
 
 
 def executor() -> ToolExecutor:

@@ -150,7 +150,8 @@ class Zygote:
         try:
             pid = os.fork()
         except OSError as error:
-            send(self._control, Broken(detail=f"no child for {run}: {error.strerror}"))
+            sys.stderr.write(f"no child could be forked: {error.strerror}\n")
+            send(self._control, Ended(run=run, code=os.EX_OSERR))
             return
         if pid == 0:
             os._exit(self._child(sock))
