@@ -49,23 +49,22 @@ class Engine:
         raise AssertionError(f"{self.processes()}: not {number} children within {within} s")
 
 
-def with_model(model: FakeModel | str, **others: Any) -> dict[str, Any]:
+def with_model(model: FakeModel) -> dict[str, Any]:
     return {
         "llm_model": "scripted",
         "llm_provider": "local_llm",
-        "llm_base_url": model if isinstance(model, str) else model.url,
+        "llm_base_url": model.url,
         "llm_api_key": KEY,
         "llm_input_price": 2.0,
         "llm_output_price": 8.0,
         "max_steps": 4,
         "max_running": 20,
-        **others,
     }
 
 
 @contextmanager
 def engine(place: Place, context: FakeContextApi, model: FakeModel, **others: Any) -> Iterator[Engine]:
-    settings = with_model(model, **others)
+    settings = {**with_model(model), **others}
     worker = place.worker_process(**settings)
     try:
         yield Engine(place, context, model, worker, settings)
@@ -75,11 +74,8 @@ def engine(place: Place, context: FakeContextApi, model: FakeModel, **others: An
 
 
 def children_of(pid: int) -> list[int]:
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and _parent(entry) == pid:
-            found.append(int(entry.name))
-    return sorted(found)
+    entries = [one for one in Path("/proc").iterdir() if one.name.isdigit()]
+    return sorted(int(one.name) for one in entries if _parent(one) == pid)
 
 
 def _parent(entry: Path) -> int | None:

@@ -53,7 +53,7 @@ class Meters:
             "holmesgpt_api_llm_cost_usd_total", "What the model has cost, in US dollars.", {}
         )
         self._places = metrics.gauge(
-            "holmesgpt_api_llm_runs",
+            "holmesgpt_api_llm_places",
             "Places for runs at the model, and those taken.",
             {"state": ("running", "places")},
         )
