@@ -27,7 +27,7 @@ MOST_FINDINGS = 20
 BODY = 1_500
 """Characters of one fact's body. A fact that needs more can be asked for by its id."""
 
-_OBJECT = r"^[A-Za-z][A-Za-z0-9]{0,62}(\.[a-z0-9][a-z0-9.-]{0,252})?/[A-Za-z0-9._-]{1,63}/[A-Za-z0-9][A-Za-z0-9._:-]{0,252}$"
+_OBJECT = r"^[A-Za-z][A-Za-z0-9]{0,62}(\.[a-z0-9][a-z0-9.-]{0,252})?/(_cluster|-|[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)/[A-Za-z0-9][A-Za-z0-9._:-]{0,252}$"
 _ID = r"^ev-[0-9a-f]{8,64}$"
 
 

@@ -7,6 +7,7 @@ more than `LARGEST`.
 from __future__ import annotations
 
 import array
+import os
 import socket
 import time
 from collections.abc import Awaitable, Callable
@@ -93,17 +94,25 @@ def receive_with_socket(sock: socket.socket, kind: TypeAdapter[M]) -> tuple[M, s
     for level, what, data in carried:
         if level == socket.SOL_SOCKET and what == socket.SCM_RIGHTS:
             descriptors.frombytes(data[: len(data) - len(data) % descriptors.itemsize])
-    received = [socket.socket(fileno=descriptor) for descriptor in descriptors]
     try:
         head += _exactly(sock, HEAD - len(head), None)
         message = decode(_exactly(sock, length(head), None), kind)
-    except BaseException:
-        for one in received:
-            one.close()
-        raise
-    for surplus in received[1:]:
-        surplus.close()
-    return message, received[0] if received else None
+        return message, _adopted(descriptors)
+    finally:
+        for left in descriptors:
+            os.close(left)
+
+
+def _adopted(descriptors: array.array[int]) -> socket.socket | None:
+    """The first one as a socket; it is taken out of those that are to be closed."""
+    if not descriptors:
+        return None
+    try:
+        adopted = socket.socket(fileno=descriptors[0])
+    except OSError as error:
+        raise BadFrame(f"what came with a message is no socket: {error.strerror}") from error
+    descriptors.pop(0)
+    return adopted
 
 
 def _exactly(sock: socket.socket, wanted: int, until: float | None) -> bytes:
