@@ -5,7 +5,6 @@ Each test sets the model's mood, and asks through an API of its own, whose setti
 
 from __future__ import annotations
 
-import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -93,8 +92,8 @@ def command_of(pid: int) -> str:
 
 
 def is_alive(pid: int) -> bool:
+    """Whether it still runs; one that nobody has reaped does not."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
         return False
-    return True

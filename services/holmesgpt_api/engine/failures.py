@@ -25,6 +25,7 @@ _CONTEXT = re.compile(
     r"context (length|window)|maximum context|too many tokens|prompt is too long|input is too long",
     re.IGNORECASE,
 )
+_NONE_OF_ITS = re.compile(r"is not valid json|invalid response from llm endpoint", re.IGNORECASE)
 _NO_COMPLETION = frozenset({"JSONDecodeError", "APIResponseValidationError", "ValidationError", "KeyError"})
 _NO_CONNECTION = frozenset(
     {"APIConnectionError", "ConnectError", "ConnectionError", "ConnectionRefusedError"}
@@ -68,7 +69,7 @@ def fault(error: BaseException, *, now: datetime) -> Fault:
         return Fault("model-rate-limited", f"HTTP 429: {said}", again=True, pause=_retry_after(chain, now))
     if names & _NO_CONNECTION or "connection error" in said.lower():
         return Fault("model-unreachable", said, again=True)
-    if names & _NO_COMPLETION or "is not valid json" in said.lower() or status is None:
+    if names & _NO_COMPLETION or _NONE_OF_ITS.search(said) or status is None:
         return Fault("model-garbage", said, again=False)
     if status >= 500:
         return Fault(

@@ -59,7 +59,11 @@ class Deepening:
             return fall_back(interim, TIMEOUT, "its turn at the model came too late")
 
         async def report(progress: int, stage: str) -> None:
-            await self._ledger.note(run, progress=progress, stage=stage)
+            try:
+                await self._ledger.note(run, progress=progress, stage=stage)
+            except StorageUnavailable as error:
+                # How far a run is, is worth less than the run: broken off, it would be paid for twice.
+                _log.info("no progress noted for %s: %s", run.id, error)
 
         try:
             told = await self._model.ask(run, interim, within=within, report_progress=report)
@@ -67,8 +71,6 @@ class Deepening:
         except ModelFailed as failed:
             _log.warning("investigation %s: %s: %s", run.id, failed.word, failed.detail)
             verdict = fall_back(interim, failed.word, failed.detail, failed.use)
-        except StorageUnavailable:
-            raise
         except Exception as error:
             # A mistake of ours must not cost the caller the result that is there.
             _log.exception("investigation %s: the model's part", run.id)

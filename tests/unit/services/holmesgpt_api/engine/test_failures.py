@@ -54,6 +54,15 @@ def raised(
         (raised("BadRequestError", "unknown parameter", status=400), "model-refused", False),
         (raised("NotFoundError", "no such model", status=404), "model-refused", False),
         (raised("InternalServerError", status=500, cause=raised("JSONDecodeError")), "model-garbage", False),
+        (
+            raised(
+                "InternalServerError",
+                "Empty or invalid response from LLM endpoint. Received: '<html>'",
+                status=500,
+            ),
+            "model-garbage",
+            False,
+        ),
         (raised("APIError", "no status at all"), "model-garbage", False),
     ],
 )
