@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -71,6 +71,8 @@ class FakeModel:
     document: Document = agreeing
     target: str = "Deployment.apps/shop/checkout"
     """What it asks the tools about, where the question does not say."""
+    asks: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    """What it asks the tools at once, instead of the causes of what the question is about."""
     requests: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
     url: str = ""
@@ -132,6 +134,8 @@ class FakeModel:
                     return _calls("get_causes", "{not json")
                 case "obeys":
                     return _calls("get_logs", {"namespace": "kube-system", "pod": "secret-keeper"})
+            if self.asks:
+                return _many(self.asks)
             known = telemetry(messages[1]["content"])
             return _calls("get_causes", {"target": known.get("target") or self.target})
         if self.mood == "bad-arguments" and len(answered) == 1:
@@ -164,12 +168,22 @@ def _error(message: str, kind: str) -> str:
 
 
 def _calls(tool: str, arguments: object) -> dict[str, Any]:
-    text = arguments if isinstance(arguments, str) else json.dumps(arguments)
-    call = {"id": f"call_{abs(hash(text)) % 10**9}", "type": "function"}
+    return _many([(tool, arguments)])
+
+
+def _many(calls: Sequence[tuple[str, object]]) -> dict[str, Any]:
+    texts = [one if isinstance(one, str) else json.dumps(one) for _, one in calls]
     return {
         "role": "assistant",
         "content": None,
-        "tool_calls": [{**call, "function": {"name": tool, "arguments": text}}],
+        "tool_calls": [
+            {
+                "id": f"call_{abs(hash(text)) % 10**9}",
+                "type": "function",
+                "function": {"name": tool, "arguments": text},
+            }
+            for (tool, _), text in zip(calls, texts, strict=True)
+        ],
     }
 
 

@@ -13,7 +13,14 @@ from datetime import timedelta
 from libs.auth.errors import AuthError
 from libs.contracts.evidence import EvidenceItem
 from services.holmesgpt_api.adapters.zygote import Away, Child, Zygote
-from services.holmesgpt_api.domain.model import ENGINE_FAILED, ENGINE_UNAVAILABLE, TIMEOUT, ModelFailed, Told
+from services.holmesgpt_api.domain.model import (
+    ENGINE_FAILED,
+    ENGINE_UNAVAILABLE,
+    TIMEOUT,
+    TOO_LARGE,
+    ModelFailed,
+    Told,
+)
 from services.holmesgpt_api.domain.ports import ReportProgress
 from services.holmesgpt_api.domain.record import Claimed
 from services.holmesgpt_api.domain.verdict import ModelUse, ToolUse, Verdict
@@ -116,7 +123,7 @@ class Holmes:
             async with self._zygote.child(f"{run.id}.{run.fence}", patience=patience) as child:
                 left = max(ends - time.monotonic(), 0.1)
                 async with asyncio.timeout(left + GRACE):
-                    await child.send(self._request(run, interim, token, left))
+                    await _begin(child, self._request(run, interim, token, left), course)
                     return await _follow(child, course, report_progress, self._max_steps)
         except Away as error:
             raise ModelFailed(ENGINE_UNAVAILABLE, str(error), course.use()) from error
@@ -163,6 +170,15 @@ def _fitting(items: list[EvidenceItem]) -> list[EvidenceItem]:
             break
         kept.append(item)
     return kept
+
+
+async def _begin(child: Child, request: RunRequest, course: _Course) -> None:
+    try:
+        await child.send(request)
+    except BadFrame as error:
+        raise ModelFailed(TOO_LARGE, f"the alert is too large: {error}", course.use()) from error
+    except Closed as error:
+        raise ModelFailed(ENGINE_FAILED, await _how_it_died(child), course.use()) from error
 
 
 async def _follow(child: Child, course: _Course, report: ReportProgress, most: int) -> Told:

@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, TypeAdapter
 
@@ -57,6 +57,9 @@ HEALTHY_AFTER = 60.0
 DEATH_WITHIN = 5.0
 """Seconds. A child that was killed is reaped by then, or the zygote itself is stuck and is ended."""
 
+LAST_WORDS = 1.0
+"""Seconds to wait for what a process has written before it ended."""
+
 STDERR = 2_000
 """Characters of its last words that are kept for the log."""
 
@@ -96,7 +99,17 @@ class Child:
             raise Closed(str(error)) from error
 
     async def receive(self) -> Step | ToolCalled | Usage | Concluded | Failed:
-        return await _receive(self._sock, FROM_CHILD)
+        arriving = asyncio.create_task(_receive(self._sock, FROM_CHILD))
+        try:
+            first: set[asyncio.Future[Any]] = {arriving, self.end}
+            await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+            # Its last words may still be on their way when its end is known already.
+            await asyncio.wait({arriving}, timeout=LAST_WORDS)
+            if not arriving.done():
+                raise Closed("its process has ended")
+            return await arriving
+        finally:
+            arriving.cancel()
 
 
 class Zygote:
@@ -228,9 +241,11 @@ class Zygote:
             finally:
                 control.close()
                 await self._bury(process)
-                said = await last_words
-                if said and not stop.is_set():
-                    _log.warning("engine's last words: %s", said)
+                # A child that outlives its zygote for a moment holds the pipe open.
+                await asyncio.wait({last_words}, timeout=LAST_WORDS)
+                if last_words.done() and last_words.result() and not stop.is_set():
+                    _log.warning("engine's last words: %s", last_words.result())
+                last_words.cancel()
         finally:
             control.close()
 
@@ -255,25 +270,32 @@ class Zygote:
             ) from error
 
     async def _live(self, control: socket.socket, stop: asyncio.Event) -> None:
+        """From its first word to its death or to `stop`, whichever comes first."""
+        living = asyncio.create_task(self._serve(control))
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({living, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not stopping.done():
+                await living
+        finally:
+            for task in (living, stopping):
+                task.cancel()
+            await asyncio.wait({living, stopping})
+            if not living.cancelled():
+                living.exception()  # raised above, or of no interest after a stop
+
+    async def _serve(self, control: socket.socket) -> None:
+        """Shake hands and listen. Raises _Fault; returns never."""
         try:
             await self._shake_hands(control)
         except (Closed, BadFrame) as error:
             raise _Fault("broken", f"it ended before it was ready ({error}): {REMEDY}") from error
         except TimeoutError:
             raise _Fault("broken", f"not ready within {self._start_within:.0f} s") from None
-        listening = asyncio.create_task(self._listen(control))
-        stopping = asyncio.create_task(stop.wait())
         try:
-            await asyncio.wait({listening, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if stopping.done():
-                return
-            raise _Fault("lost", f"it died with {self.running} runs: {listening.exception()}")
-        finally:
-            for task in (listening, stopping):
-                task.cancel()
-            await asyncio.wait({listening, stopping})
-            if not listening.cancelled():
-                listening.exception()  # told above, or of no interest after a stop
+            await self._listen(control)
+        except (Closed, BadFrame) as error:
+            raise _Fault("lost", f"it died with {self.running} runs: {error}") from error
 
     async def _shake_hands(self, control: socket.socket) -> None:
         async with asyncio.timeout(HELLO_WITHIN):

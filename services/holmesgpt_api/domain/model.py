@@ -21,6 +21,7 @@ CONCLUDED = "concluded"
 STILL_RUNNING = "model-still-running"
 UNSUPPORTED = "model-unsupported"
 TIMEOUT = "model-timeout"
+TOO_LARGE = "model-context-exceeded"
 NOT_ASKED = "model-not-asked"
 ENGINE_UNAVAILABLE = "engine-unavailable"
 ENGINE_FAILED = "engine-failed"
@@ -33,7 +34,7 @@ WHY_NOT = (
     "model-unreachable",
     TIMEOUT,
     "model-garbage",
-    "model-context-exceeded",
+    TOO_LARGE,
     "model-max-steps",
     "model-misconfigured",
     UNSUPPORTED,

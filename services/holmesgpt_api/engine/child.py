@@ -5,14 +5,11 @@ Private to the run: no other run's text has ever been in this process, and the s
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import logging
 import os
 import select
-import signal
 import socket
-import sys
 import threading
 import time
 from typing import Any
@@ -41,12 +38,9 @@ FIRST_FRAME = 10.0
 OURS_ALONE = {one: one is PromptComponent.SYSTEM_PROMPT_ADDITIONS for one in PromptComponent}
 """HolmesGPT's own prompt is for its own tools; of its parts only the place for ours is kept."""
 
-PR_SET_PDEATHSIG = 1
-
 
 def live(sock: socket.socket, executor: ToolExecutor, config: Config) -> int:
     """A child's whole life; returns its exit code."""
-    die_with_the_zygote()
     gc.enable()
     logging.disable(logging.CRITICAL)  # what is to be known goes over the socket; logs might repeat telemetry
     try:
@@ -60,12 +54,6 @@ def live(sock: socket.socket, executor: ToolExecutor, config: Config) -> int:
     except Closed:
         return os.EX_IOERR
     return os.EX_OK
-
-
-def die_with_the_zygote() -> None:
-    """Where the system can: at once. Elsewhere `_leave_with` notices within a second."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class _Telling:

@@ -67,6 +67,11 @@ def test_the_python_servers_and_the_seeds_keys_are_all_there():
         "request_id": "inv-1731921850",
         "stage": "",
         "runs": 0,
+        "queue_position": None,
+        "degraded_detail": None,
+        "triage_agrees": None,
+        "disagreement": None,
+        "model": None,
     }
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from services.holmesgpt_api.domain.engine_health import RECENT, Report, health
 
-pytestmark = pytest.mark.requirement("HAPI-016", "HAPI-020", "HAPI-165")
+pytestmark = pytest.mark.requirement("HAPI-016", "HAPI-019", "HAPI-165")
 
 
 def report(state: str = "ready", detail: str = "", **fields: Any) -> Report:

@@ -142,7 +142,7 @@ def test_both_finding_nothing_is_no_disagreement():
     assert conclude(Told(opinion, [], USE), quiet, claimed()).disagreement is None
 
 
-@pytest.mark.requirement("HAPI-072")
+@pytest.mark.requirement("HAPI-075")
 def test_an_object_the_asker_may_not_read_is_not_named_and_its_facts_are_no_evidence():
     shop = claimed(reads=("shop",))
     with pytest.raises(ModelFailed, match="may not read"):
@@ -201,7 +201,7 @@ def test_an_object_nobody_spelled_has_the_group_that_was_written():
         ("kubectl get " + "x" * 500, False),
     ],
 )
-@pytest.mark.requirement("HAPI-105")
+@pytest.mark.requirement("HAPI-073")
 def test_only_harmless_commands_of_a_model_are_shown(command: str, shown: bool):
     advice = [{"title": "Do it", "description": "So.", "command": command}]
 

@@ -26,7 +26,7 @@ from services.holmesgpt_api.engine.asking import (
 )
 from tests.support.investigations import CHECKOUT, NOW, cause, evidence, found
 
-pytestmark = pytest.mark.requirement("HAPI-032", "HAPI-033", "HAPI-105")
+pytestmark = pytest.mark.requirement("HAPI-032", "HAPI-073", "HAPI-096")
 
 ID = "ev-00000000000000e1"
 

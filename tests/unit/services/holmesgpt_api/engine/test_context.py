@@ -12,7 +12,7 @@ from services.holmesgpt_api.engine.asking import Question
 from services.holmesgpt_api.engine.context import LARGEST_ANSWER, Context, NoAnswer
 from services.holmesgpt_api.engine.messages import ContextAccess
 
-pytestmark = pytest.mark.requirement("HAPI-012", "HAPI-029")
+pytestmark = pytest.mark.requirement("HAPI-011", "HAPI-167", "HAPI-170")
 
 QUESTION = Question("/api/v1/context/causes/shop/Pod/a", {"cluster": "local"})
 Handler = Callable[[httpx.Request], httpx.Response]

@@ -17,12 +17,17 @@ NOW = datetime(2026, 11, 18, 9, 0, tzinfo=UTC)
 
 
 def raised(
-    name: str, text: str = "no", *, status: Any = None, cause: Exception | None = None, **headers: str
+    name: str,
+    text: str = "no",
+    *,
+    status: Any = None,
+    cause: Exception | None = None,
+    retry_after: str | None = None,
 ) -> Exception:
     """An exception as litellm raises it: known by its class's name, its status and its cause."""
     error: Exception = type(name, (Exception,), {})(text)
     error.status_code = status  # type: ignore[attr-defined]
-    error.headers = headers  # type: ignore[attr-defined]
+    error.headers = {"retry-after": retry_after} if retry_after else {}  # type: ignore[attr-defined]
     error.__cause__ = cause
     return error
 
@@ -102,7 +107,7 @@ def test_a_circle_of_causes_ends():
     ],
 )
 def test_a_retry_after_is_read_as_seconds_or_as_a_date(text: str, seconds: float | None):
-    error = raised("RateLimitError", status=429, **{"retry-after": text})
+    error = raised("RateLimitError", status=429, retry_after=text)
 
     assert fault(error, now=NOW).pause == seconds
 

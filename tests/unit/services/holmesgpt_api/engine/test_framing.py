@@ -27,7 +27,7 @@ from services.holmesgpt_api.engine.framing import (
 )
 from services.holmesgpt_api.engine.messages import FROM_CHILD, TO_ZYGOTE, Failed, Kill, Start, Step
 
-pytestmark = pytest.mark.requirement("HAPI-104", "HAPI-105")
+pytestmark = pytest.mark.requirement("HAPI-073")
 
 Pair = tuple[socket.socket, socket.socket]
 

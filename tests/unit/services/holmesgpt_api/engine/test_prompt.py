@@ -14,7 +14,7 @@ from services.holmesgpt_api.engine import prompt
 from services.holmesgpt_api.engine.messages import Alert, HeadStart
 from tests.support.investigations import CHECKOUT, cause, evidence
 
-pytestmark = pytest.mark.requirement("HAPI-004", "HAPI-105")
+pytestmark = pytest.mark.requirement("HAPI-004", "HAPI-073")
 
 WINDOW = 28_000
 
