@@ -112,7 +112,7 @@ def processes(
     workers: list[Process] = []
     for service in SERVICES:
         metrics_port = _port(f"{service.prefix}_METRICS_PORT", service.metrics_port, environment)
-        own = dict(shared)
+        own = _told(shared, service)
         if service.has_database:
             own["DATABASE_URL"] = database_urls[service.name]
         if service.name == "context_api":
@@ -138,6 +138,16 @@ def processes(
             (apis if is_api else workers).append(process)
     return apis + workers
 
+
+def _told(shared: Mapping[str, str], service: Service) -> dict[str, str]:
+    """A model's key is for the service that asks the model."""
+    own = dict(shared)
+    if service.name != "holmesgpt_api":
+        own.pop(MODEL_KEY, None)
+    return own
+
+
+MODEL_KEY = "HOLMESGPT_LLM_API_KEY"
 
 LOOPBACK = json.dumps(
     {

@@ -66,3 +66,14 @@ def test_an_operators_own_recording_and_trusted_networks_win():
 
     assert told["RECORDED_CLUSTER"] == "/must-gather"
     assert json.loads(told["TRUSTED_NETWORKS"]) == {}
+
+
+@pytest.mark.requirement("HAPI-109")
+def test_a_models_key_is_told_to_the_service_that_asks_it_and_to_no_other():
+    made = stack({"HOLMESGPT_LLM_API_KEY": "sk-x", "MODEL": "m"})
+
+    told = {
+        process.service.name for process in made.values() if "HOLMESGPT_LLM_API_KEY" in process.environment
+    }
+
+    assert told == {"holmesgpt_api"}
