@@ -31,11 +31,27 @@ $(UV):
 	@$(PY) -m compileall -q libs services cli
 	@touch $@ .venv/.run
 
+# HolmesGPT pins other versions than everything else of ours, so it has an environment of its own.
+.venv-holmes/.done: pyproject.toml uv.lock | $(UV)
+	@echo "Installing HolmesGPT in an environment of its own (about 200 packages, 0.5 GB; once) …"
+	@UV_PROJECT_ENVIRONMENT=.venv-holmes $(UV) sync --quiet --frozen --only-group holmes-engine
+	@touch $@
+
+.PHONY: engine
+engine: .venv-holmes/.done ## install HolmesGPT beside the services; needed only where a model is configured
+
+# A missing engine is no missing test run: what needs it is skipped by name, and fails when CI=true.
+.PHONY: test-engine
+test-engine:
+	@$(MAKE) engine || echo "HolmesGPT could not be installed. Tests that need it are skipped by name." >&2
+
 .PHONY: install
 install: .venv/.run ## install what the services need, nothing else
 
+ENGINE = $(if $(strip $(MODEL)$(HOLMESGPT_LLM_MODEL)),.venv-holmes/.done)
+
 .PHONY: run
-run: .venv/.run ## start everything, post the bundled incident, print the report, keep serving (ARGS="--once" to stop then)
+run: .venv/.run $(ENGINE) ## start everything, post the bundled incident, print the report, keep serving (ARGS="--once" to stop then)
 	@exec ./kubernaut run $(ARGS)
 
 .PHONY: test-programs
@@ -52,7 +68,7 @@ testbed-or-say: .venv/.dev
 	@UV="$(UV)" $(PY) -m tests.testbed build --optional
 
 .PHONY: test
-test: .venv/.dev test-programs testbed-or-say ## every test, on real PostgreSQL, Redis, Prometheus, SMTP and Kubernetes (ARGS="-k name" to choose)
+test: .venv/.dev test-programs test-engine testbed-or-say ## every test, on real PostgreSQL, Redis, Prometheus, SMTP, HolmesGPT and Kubernetes (ARGS="-k name" to choose)
 	@$(PY) -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
 .PHONY: e2e-current
@@ -120,4 +136,4 @@ hooks: .venv/.dev ## install the pre-commit hooks
 
 .PHONY: clean
 clean: ## remove the environments and caches (not the data in .kubernaut)
-	@rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@rm -rf .venv .venv-holmes .tools .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

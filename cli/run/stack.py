@@ -112,7 +112,7 @@ def processes(
     workers: list[Process] = []
     for service in SERVICES:
         metrics_port = _port(f"{service.prefix}_METRICS_PORT", service.metrics_port, environment)
-        own = dict(shared)
+        own = _told(shared, service)
         if service.has_database:
             own["DATABASE_URL"] = database_urls[service.name]
         if service.name == "context_api" and not _is_live(environment):
@@ -144,6 +144,16 @@ def _is_live(environment: Mapping[str, str]) -> bool:
     in_cluster = environment.get("EVIDENCE_IN_CLUSTER", "").lower() in ("1", "true", "yes", "on", "t", "y")
     return in_cluster or bool(environment.get("EVIDENCE_KUBECONFIG"))
 
+
+def _told(shared: Mapping[str, str], service: Service) -> dict[str, str]:
+    """A model's key is for the service that asks the model."""
+    own = dict(shared)
+    if service.name != "holmesgpt_api":
+        own.pop(MODEL_KEY, None)
+    return own
+
+
+MODEL_KEY = "HOLMESGPT_LLM_API_KEY"
 
 LOOPBACK = json.dumps(
     {

@@ -6,9 +6,12 @@ CORS origins and hosts, listening on every address, a token secret in the enviro
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
+from pathlib import Path
+from typing import Literal, Self
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, HttpUrl, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from libs.auth.settings import AuthSettings
@@ -17,7 +20,7 @@ from libs.clients.settings import ContextPeerSettings
 from libs.contracts.base import Duration
 from libs.jobs.settings import JobsSettings
 from libs.storage.settings import StorageSettings
-from libs.web.settings import Port, WebSettings
+from libs.web.settings import Port, WebSettings, WordList
 
 
 class HolmesSettings(BaseSettings):
@@ -49,8 +52,146 @@ class HolmesSettings(BaseSettings):
     """How long ended investigations are kept (ISO 8601, or seconds). A month covers a review of an incident."""
 
 
+Provider = Literal["openai", "anthropic", "local_llm", "azure_openai", "ollama"]
+
+
+class ModelSettings(BaseSettings):
+    """The model and the engine that asks it. Without a model's name there is no engine."""
+
+    model_config = SettingsConfigDict(
+        use_attribute_docstrings=True, extra="ignore", populate_by_name=True, protected_namespaces=()
+    )
+
+    llm_model: str | None = Field(
+        default=None,
+        max_length=200,
+        validation_alias=AliasChoices("HOLMESGPT_LLM_MODEL", "MODEL"),
+    )
+    """Name of the model that investigates, e.g. `gpt-4.1`, or with its provider as litellm names it:
+    `anthropic/claude-sonnet-4`. Unset: no model is asked, and triage answers."""
+
+    llm_provider: Provider = Field(default="openai", validation_alias="HOLMESGPT_LLM_PROVIDER")
+    """Who serves the model, where its name does not say so. `local_llm`: any server that speaks OpenAI's
+    protocol (vLLM, llama.cpp, LocalAI) at `HOLMESGPT_LLM_BASE_URL`."""
+
+    llm_api_key: SecretStr | None = Field(default=None, validation_alias="HOLMESGPT_LLM_API_KEY")
+    """The provider's key. Unset: none is sent, which local servers accept."""
+
+    llm_api_key_file: Path | None = Field(default=None, validation_alias="HOLMESGPT_LLM_API_KEY_FILE")
+    """File that holds the key instead (a mounted secret); read at start. It counts before the variable."""
+
+    llm_base_url: HttpUrl | None = Field(default=None, validation_alias="HOLMESGPT_LLM_BASE_URL")
+    """Base URL of the provider's API, e.g. `http://llm:8080/v1`. Unset: the provider's own. Needed for
+    `local_llm`, `ollama` and `azure_openai`."""
+
+    llm_api_version: str | None = Field(
+        default=None, max_length=40, validation_alias="HOLMESGPT_LLM_API_VERSION"
+    )
+    """Version of Azure OpenAI's API; only there."""
+
+    llm_timeout: Duration = Field(
+        default=timedelta(seconds=60), validation_alias="HOLMESGPT_LLM_TIMEOUT", gt=timedelta(0)
+    )
+    """Longest wait for one answer of the model, in seconds, and never beyond the investigation's deadline. The
+    architecture document's value; the SDK's own is ten minutes, three times over."""
+
+    llm_attempts: int = Field(default=3, ge=1, le=10, validation_alias="HOLMESGPT_LLM_ATTEMPTS")
+    """Requests for one answer, the first included, when the model is unreachable, overloaded or too slow. A
+    `Retry-After` is honoured where the deadline allows it."""
+
+    llm_temperature: float | None = Field(
+        default=0.0, ge=0, le=2, validation_alias="HOLMESGPT_LLM_TEMPERATURE"
+    )
+    """Randomness of the answers. 0, because the same evidence should give the same cause. JSON `null` leaves it
+    out, for models that refuse it."""
+
+    llm_max_tokens: int = Field(default=4000, ge=256, le=200_000, validation_alias="HOLMESGPT_LLM_MAX_TOKENS")
+    """Longest answer, in tokens (the architecture document's value). The SDK would reserve 64,000."""
+
+    llm_context_tokens: int = Field(
+        default=32_000, ge=4_000, le=4_000_000, validation_alias="HOLMESGPT_LLM_CONTEXT_TOKENS"
+    )
+    """Size of the model's window, in tokens, its answer included. 32,000 fits every model worth asking; a larger
+    value lets it read more, at its price."""
+
+    llm_input_price: float | None = Field(default=None, ge=0, validation_alias="HOLMESGPT_LLM_INPUT_PRICE")
+    """US dollars per million tokens read. Unset: the price list that comes with the SDK, 0 for unknown models."""
+
+    llm_output_price: float | None = Field(default=None, ge=0, validation_alias="HOLMESGPT_LLM_OUTPUT_PRICE")
+    """US dollars per million tokens written; counts only together with the one above."""
+
+    max_steps: int = Field(default=12, ge=2, le=100, validation_alias="HOLMESGPT_MAX_STEPS")
+    """Answers of the model in one investigation; the last one must conclude. Eight have sufficed in trials; the
+    SDK's 100 would spend a budget on a loop."""
+
+    max_running: int | None = Field(default=None, ge=1, le=100, validation_alias="HOLMESGPT_MAX_RUNNING")
+    """Investigations at the model at once, per worker process; more are held, and say their place in the queue.
+    Unset: as many as memory allows, (limit - 400 MB) / 80 MB, and 50 at most."""
+
+    engine_python: Path = Field(
+        default=Path(".venv-holmes/bin/python"), validation_alias="HOLMESGPT_ENGINE_PYTHON"
+    )
+    """Interpreter of the engine's environment; relative to the installation's directory."""
+
+    engine_start_timeout: Duration = Field(
+        default=timedelta(seconds=120), validation_alias="HOLMESGPT_ENGINE_START_TIMEOUT", gt=timedelta(0)
+    )
+    """Longest time the engine may take to be ready, in seconds. It takes 4 to 20, the first time longer."""
+
+    engine_environment: WordList = Field(
+        default_factory=list, validation_alias="HOLMESGPT_ENGINE_ENVIRONMENT"
+    )
+    """Names of further environment variables that the engine gets to see, e.g. `AWS_PROFILE` for Bedrock. It
+    sees the path, the locale, proxies and certificate files, and nothing else of ours."""
+
+    @model_validator(mode="after")
+    def _a_model_can_be_reached(self) -> Self:
+        if self.llm_model is None:
+            return self
+        if self.llm_provider in ("local_llm", "azure_openai", "ollama") and self.llm_base_url is None:
+            raise ValueError(
+                f"HOLMESGPT_LLM_BASE_URL is needed with HOLMESGPT_LLM_PROVIDER={self.llm_provider}"
+            )
+        if self.llm_context_tokens < 2 * self.llm_max_tokens:
+            raise ValueError(
+                "HOLMESGPT_LLM_CONTEXT_TOKENS must be at least twice HOLMESGPT_LLM_MAX_TOKENS, or there is no room "
+                "for a question"
+            )
+        self._check_key()
+        return self
+
+    def _check_key(self) -> None:
+        try:
+            self.llm_key()
+        except OSError as error:
+            raise ValueError(f"HOLMESGPT_LLM_API_KEY_FILE cannot be read: {error.strerror}") from None
+
+    def llm_key(self) -> str | None:
+        """The provider's key. Raises OSError: its file cannot be read."""
+        if self.llm_api_key_file is not None:
+            return self.llm_api_key_file.read_text("utf-8").strip()
+        return self.llm_api_key.get_secret_value() if self.llm_api_key else None
+
+    def engine_sees(self) -> dict[str, str]:
+        """The part of this process's environment that the engine gets to see."""
+        names = {
+            *ENGINE_SEES,
+            *(name.lower() for name in ENGINE_SEES if "PROXY" in name),
+            *self.engine_environment,
+        }
+        return {name: os.environ[name] for name in sorted(names) if name in os.environ}
+
+
+ENGINE_SEES = (
+    *("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
+)
+
+
 class Settings(
     HolmesSettings,
+    ModelSettings,
     WebSettings,
     StorageSettings,
     RedisSettings,

@@ -18,6 +18,7 @@ CAUGHT_INSIDE: dict[str, str] = {
     "holmesgpt_api: NotNow": "steps/conduct.py: the run is tried again while its time lasts",
     "notifications: DeliveryFailed": "steps/deliver.py: becomes the attempt's reason and the next try's time",
     "notifications: IllegalStep": "adapters/dispatch.py: another worker was first, so this one's word is only kept",
+    "holmesgpt_api: ModelFailed": "steps/deepen.py: triage's verdict stands in, and says so by the error's word",
     "holmesgpt_api: Impossible": "steps/conduct.py: becomes the reason in the investigation's row",
 }
 """`service: ErrorClass` to where it is caught, and what becomes of it."""

@@ -48,6 +48,34 @@ SEEN_ELSEWHERE: dict[str, tuple[str, str]] = {
         "its promises are kept by SQL; one suite holds it beside the tests' in-memory one",
         "tests/integration/holmesgpt_api/test_ledger.py",
     ),
+    "services/holmesgpt_api/adapters/engine_reports.py": (
+        "a report is a row, and whether it is fresh the database's clock decides",
+        "tests/integration/holmesgpt_api/test_engine_reports.py",
+    ),
+    "services/holmesgpt_api/adapters/holmes.py": (
+        "it follows a process; what it makes of that process's death only a process shows",
+        "tests/integration/holmesgpt_api/test_zygote.py",
+    ),
+    "services/holmesgpt_api/adapters/zygote.py": (
+        "starting, forking, killing and reaping are only real with processes",
+        "tests/integration/holmesgpt_api/test_zygote.py",
+    ),
+    "services/holmesgpt_api/engine/zygote.py": (
+        "starting, forking, killing and reaping are only real with processes",
+        "tests/integration/holmesgpt_api/test_zygote.py",
+    ),
+    "services/holmesgpt_api/engine/child.py": (
+        "it drives HolmesGPT, which is installed in the engine's environment alone",
+        "tests/integration/holmesgpt_api/test_model.py",
+    ),
+    "services/holmesgpt_api/engine/llm.py": (
+        "it bounds HolmesGPT's client, which is installed in the engine's environment alone",
+        "tests/integration/holmesgpt_api/test_model.py",
+    ),
+    "services/holmesgpt_api/engine/tools.py": (
+        "it is HolmesGPT's form of the desk, which has its own tests",
+        "tests/integration/holmesgpt_api/test_model.py",
+    ),
     "services/holmesgpt_api/routes/investigate.py": (
         "each route is one call; what callers get is seen with a worker and a database behind it",
         "tests/integration/holmesgpt_api/test_service.py",

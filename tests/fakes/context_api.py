@@ -6,7 +6,7 @@ In a thread of its own, so that a worker process under test can be killed while 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from libs.contracts.causes import CausesAnswer
 from libs.contracts.context import ContextHealth, Resolution
+from libs.contracts.evidence import EvidencePage, LogAnswer
 from tests.support.investigations import CHECKOUT, NOW, found
 
 Mood = Literal["answers", "hangs", "garbage", "unavailable", "refuses"]
@@ -29,6 +30,10 @@ class FakeContextApi:
     resolution: Resolution = field(
         default_factory=lambda: Resolution(target=CHECKOUT, owner=CHECKOUT, exists=True, reason="label:pod")
     )
+    about: Callable[[str], CausesAnswer] | None = None
+    """Causes by the path asked, where one answer does not do for all."""
+    page: EvidencePage | None = None
+    logs: LogAnswer | None = None
     calls: list[str] = field(default_factory=list)
     """`METHOD /path?query`, in order of arrival."""
     credentials: list[str | None] = field(default_factory=list)
@@ -68,7 +73,17 @@ class FakeContextApi:
                 self._free.wait()
         if path.endswith("/resolve"):
             return 200, self.resolution.model_dump_json()
-        return 200, self.causes.model_dump_json()
+        if path.startswith("/api/v1/context/logs/"):
+            return _or_unknown(self.logs)
+        if path.startswith("/api/v1/context/evidence/"):
+            return _or_unknown(self.page)
+        return 200, (self.about(path) if self.about else self.causes).model_dump_json()
+
+
+def _or_unknown(answer: EvidencePage | LogAnswer | None) -> tuple[int, str]:
+    if answer is None:
+        return 404, '{"title": "No", "status": 404, "code": "no-log", "detail": "nothing recorded there"}'
+    return 200, answer.model_dump_json()
 
 
 _HEALTH = ContextHealth(

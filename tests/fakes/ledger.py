@@ -14,7 +14,8 @@ from libs.contracts.investigations import InvestigationStatus
 from libs.storage.errors import StorageUnavailable
 from services.holmesgpt_api.domain.commission import Commission
 from services.holmesgpt_api.domain.errors import KeyReused
-from services.holmesgpt_api.domain.ports import Opened
+from services.holmesgpt_api.domain.opinion import fall_back
+from services.holmesgpt_api.domain.ports import Held, Opened
 from services.holmesgpt_api.domain.record import Claimed, Failure, Position, Record
 from services.holmesgpt_api.domain.verdict import Verdict
 
@@ -25,6 +26,8 @@ class MemoryLedger:
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     calls: list[tuple[str, Any]] = field(default_factory=list)
     jobs: list[str] = field(default_factory=list)
+    held: list[str] = field(default_factory=list)
+    """Ids in the queue for a model, the first one first."""
     away: bool = False
     """True: the database does not answer."""
     rows: dict[str, Record] = field(default_factory=dict)
@@ -65,7 +68,8 @@ class MemoryLedger:
         return Opened(self.rows[id_], new=True)
 
     def _read(self, id_: str, now: datetime) -> Record:
-        return replace(self.rows[id_], read_at=now)
+        place = self.held.index(id_) + 1 if id_ in self.held else None
+        return replace(self.rows[id_], read_at=now, queue_position=place)
 
     async def get(self, investigation_id: str, *, tenant: str) -> Record | None:
         now = self._now()
@@ -89,15 +93,19 @@ class MemoryLedger:
     async def claim(self, investigation_id: str) -> Claimed | None:
         now = self._now()
         row = self.rows.get(investigation_id)
-        if row is None or row.ended:
+        if row is None or row.ended or row.interim is not None:
             return None
         row = replace(row, status=InvestigationStatus.running, runs=row.runs + 1, stage=row.stage or "begun")
         self.rows[row.id] = row
+        return self._claimed(row, now)
+
+    def _claimed(self, row: Record, now: datetime) -> Claimed:
         commission = self._commissions[row.id]
         return Claimed(
             id=row.id,
             fence=row.runs,
             tenant=row.tenant,
+            asker=row.asker,
             reads=commission.reads,
             request=row.request,
             priority=row.priority,
@@ -106,11 +114,38 @@ class MemoryLedger:
             age=now - row.created_at,
         )
 
+    async def hold(self, run: Claimed, interim: Verdict, seen: Collection[str]) -> bool:
+        row = self.rows[run.id]
+        if row.interim is not None:
+            return False
+        stage, progress = "held: waiting for a place at the model", max(row.progress, 40)
+        known = {"interim": interim, "seen": tuple(sorted(seen)), "stage": stage, "progress": progress}
+        if not self._change(run, "hold", **known):
+            return False
+        self.held.append(run.id)
+        return True
+
+    async def take_up(self, investigation_id: str) -> Held | None:
+        now = self._now()
+        row = self.rows.get(investigation_id)
+        if row is None or row.ended or row.interim is None:
+            return None
+        self._out(row.id)
+        row = replace(row, runs=row.runs + 1, stage="asking the model")
+        self.rows[row.id] = row
+        return Held(self._claimed(row, now), row.interim) if row.interim else None
+
+    def _out(self, id_: str) -> None:
+        self.held = [one for one in self.held if one != id_]
+
     def _change(self, run: Claimed, word: str, **values: Any) -> bool:
         self._now()
         row = self.rows[run.id]
         if row.ended or row.runs != run.fence:
             return False
+        if values.get("ended_at") is not None:
+            values["interim"] = None
+            self._out(run.id)
         self.rows[run.id] = replace(row, **values)
         self.calls.append((word, run.id))
         return True
@@ -144,6 +179,23 @@ class MemoryLedger:
         row = self.rows.get(investigation_id)
         if row is None or row.ended or row.created_at + self.life > now:
             return None
+        if row.interim is not None:
+            said = (
+                "no place at the model was free by the deadline"
+                if row.id in self.held
+                else f"no conclusion by the deadline; last stage: {row.stage}"
+            )
+            self._out(row.id)
+            self.rows[row.id] = replace(
+                row,
+                status=InvestigationStatus.completed,
+                progress=100,
+                verdict=fall_back(row.interim, "model-timeout", said),
+                interim=None,
+                ended_at=now,
+            )
+            self.calls.append(("expire", row.id))
+            return self.rows[row.id]
         code, trouble = self._troubles.get(row.id, ("deadline-passed", ""))
         failure = Failure(
             code, f"No result within {self.life.total_seconds():.0f} s. Last trouble: {trouble}."

@@ -108,6 +108,7 @@ def claimed(**fields: Any) -> Claimed:
         "id": "inv-1",
         "fence": 1,
         "tenant": "default",
+        "asker": "ana",
         "reads": ("*",),
         "request": request(target=CHECKOUT.model_dump()),
         "priority": Priority.p1,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -19,9 +20,15 @@ _SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 # Another build of a program than the one on PATH, for a second run of the same tests (`make e2e-current`).
 _CHOSEN = {"prometheus": "KUBERNAUT_PROMETHEUS", "prometheus-alertmanager": "KUBERNAUT_ALERTMANAGER"}
 
+ENVIRONMENTS = {"holmes-engine": Path(__file__).resolve().parents[2] / ".venv-holmes"}
+"""Environments of our own beside the tests' one; made by `make engine`, whole when its mark is there."""
+
 
 def program(name: str) -> str | None:
     """Where the program is; None: nowhere, or not where an operator says it is."""
+    if name in ENVIRONMENTS:
+        python = ENVIRONMENTS[name] / "bin" / "python"
+        return str(python) if (ENVIRONMENTS[name] / ".done").is_file() else None
     if chosen := os.environ.get(_CHOSEN.get(name, "")):
         return shutil.which(chosen)
     return shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:{_SBIN}")

@@ -18,13 +18,13 @@ from libs.storage import Database, StorageUnavailable
 from services.holmesgpt_api.adapters import ledger_sql as sql
 from services.holmesgpt_api.domain.commission import Commission
 from services.holmesgpt_api.domain.errors import KeyReused
-from services.holmesgpt_api.domain.ports import Opened
+from services.holmesgpt_api.domain.ports import Held, Opened
 from services.holmesgpt_api.domain.record import Claimed, Failure, Position, Record
 from services.holmesgpt_api.domain.verdict import Verdict
 
-CONDUCT, EXPIRE = "conduct", "expire"
-QUEUE = "runs"
-"""Names of the jobs and of their queue; `worker.py` says what they do."""
+CONDUCT, EXPIRE, DEEPEN = "conduct", "expire", "deepen"
+QUEUE, MODEL_QUEUE = "runs", "model"
+"""Names of the jobs and of their queues: a stuck model holds up nobody who only wants triage; `worker.py` says what they do."""
 
 # jsonb stores no NUL, and a log line may contain one. An escaped backslash before "u0000" is none.
 _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
@@ -86,17 +86,20 @@ class PostgresLedger:
             row = (await conn.execute(sql.CLAIM, {"id": investigation_id})).mappings().first()
         if row is None:
             return None
-        return Claimed(
-            id=row["id"],
-            fence=row["fence"],
-            tenant=row["tenant"],
-            reads=tuple(row["reads"]),
-            request=InvestigationRequest.model_validate_json(row["request"]),
-            priority=Priority(row["priority"]),
-            seen=tuple(row["seen"]),
-            time_left=row["time_left"],
-            age=row["age"],
-        )
+        return _claimed(row)
+
+    async def hold(self, run: Claimed, interim: Verdict, seen: Collection[str]) -> bool:
+        values = {"id": run.id, "fence": run.fence, "interim": _document(interim), "seen": sorted(seen)}
+        async with self._database.begin() as conn:
+            if not (await conn.execute(sql.HOLD, values)).rowcount:
+                return False
+            await self._jobs.defer(conn, DEEPEN, {"investigation_id": run.id})
+        return True
+
+    async def take_up(self, investigation_id: str) -> Held | None:
+        async with self._database.begin() as conn:
+            row = (await conn.execute(sql.TAKE_UP, {"id": investigation_id})).mappings().first()
+        return None if row is None else Held(_claimed(row), Verdict.model_validate_json(row["interim"]))
 
     async def note(self, run: Claimed, *, progress: int, stage: str) -> bool:
         return await self._of_run(sql.NOTE, run, progress=progress, stage=stage)
@@ -105,8 +108,7 @@ class PostgresLedger:
         return await self._of_run(sql.TROUBLE, run, code=code, trouble=_storable(detail))
 
     async def conclude(self, run: Claimed, verdict: Verdict, seen: Collection[str]) -> bool:
-        document = _NUL.sub("\\1\\\\ufffd", verdict.model_dump_json())
-        return await self._of_run(sql.CONCLUDE, run, verdict=document, seen=sorted(seen))
+        return await self._of_run(sql.CONCLUDE, run, verdict=_document(verdict), seen=sorted(seen))
 
     async def give_up(self, run: Claimed, *, code: str, error: str) -> bool:
         return await self._of_run(sql.GIVE_UP, run, code=code, error=_storable(error))
@@ -139,8 +141,23 @@ async def _known(conn: AsyncConnection, commission: Commission) -> Record:
     return _record(row)
 
 
+def _claimed(row: RowMapping) -> Claimed:
+    return Claimed(
+        id=row["id"],
+        fence=row["fence"],
+        tenant=row["tenant"],
+        asker=row["asker"],
+        reads=tuple(row["reads"]),
+        request=InvestigationRequest.model_validate_json(row["request"]),
+        priority=Priority(row["priority"]),
+        seen=tuple(row["seen"]),
+        time_left=row["time_left"],
+        age=row["age"],
+    )
+
+
 def _record(row: RowMapping) -> Record:
-    verdict, error = row["verdict"], row["error"]
+    verdict, interim, error = row["verdict"], row["interim"], row["error"]
     return Record(
         id=row["id"],
         tenant=row["tenant"],
@@ -157,8 +174,14 @@ def _record(row: RowMapping) -> Record:
         ended_at=row["ended_at"],
         read_at=row["read_at"],
         verdict=None if verdict is None else Verdict.model_validate_json(verdict),
+        interim=None if interim is None else Verdict.model_validate_json(interim),
+        queue_position=row["queue_position"],
         failure=None if error is None else Failure(row["error_code"], error),
     )
+
+
+def _document(verdict: Verdict) -> str:
+    return _NUL.sub("\\1\\\\ufffd", verdict.model_dump_json())
 
 
 def _storable(text_: str) -> str:

@@ -9,10 +9,15 @@ from sqlalchemy import text
 
 _COLUMNS = """
     id, tenant, asker, request::text AS request, namespace, priority, status, progress, stage, runs, seen,
-    created_at, ended_at, clock_timestamp() AS read_at, error_code, error
+    created_at, ended_at, clock_timestamp() AS read_at, error_code, error,
+    CASE WHEN held_at IS NOT NULL THEN
+        (SELECT count(*) FROM investigation AS ahead WHERE ahead.held_at < investigation.held_at) + 1
+    END AS queue_position
 """
-_ALL = f"{_COLUMNS}, verdict::text AS verdict"
-_LINE = f"{_COLUMNS}, jsonb_set(verdict, '{{results,evidence}}', '[]')::text AS verdict"
+_INTERIM = "CASE WHEN ended_at IS NULL THEN interim END"
+_ALL = f"{_COLUMNS}, verdict::text AS verdict, ({_INTERIM})::text AS interim"
+_LINE = f"""{_COLUMNS}, jsonb_set(verdict, '{{results,evidence}}', '[]')::text AS verdict,
+    jsonb_set({_INTERIM}, '{{results,evidence}}', '[]')::text AS interim"""
 """A list needs no evidence, which is nearly all of a verdict's size."""
 
 OPEN = text(f"""
@@ -38,12 +43,27 @@ FIRST_PAGE = text(f"""
      ORDER BY created_at DESC, id DESC LIMIT :limit
 """)
 ENDED = text(f"SELECT {_ALL} FROM investigation WHERE id = ANY(:ids) AND ended_at IS NOT NULL")
-CLAIM = text("""
+_CLAIMED = """
+    id, fence, tenant, asker, reads, request::text AS request, priority, seen,
+    deadline_at - now() AS time_left, now() - created_at AS age
+"""
+CLAIM = text(f"""
     UPDATE investigation
        SET status = 'running', runs = runs + 1, fence = fence + 1, stage = coalesce(nullif(stage, ''), 'begun')
-     WHERE id = :id AND ended_at IS NULL
-    RETURNING id, fence, tenant, reads, request::text AS request, priority, seen,
-              deadline_at - now() AS time_left, now() - created_at AS age
+     WHERE id = :id AND ended_at IS NULL AND interim IS NULL
+    RETURNING {_CLAIMED}
+""")
+HOLD = text("""
+    UPDATE investigation
+       SET interim = CAST(:interim AS jsonb), held_at = clock_timestamp(), seen = :seen,
+           progress = greatest(progress, 40), stage = 'held: waiting for a place at the model'
+     WHERE id = :id AND fence = :fence AND ended_at IS NULL AND interim IS NULL
+""")
+TAKE_UP = text(f"""
+    UPDATE investigation
+       SET runs = runs + 1, fence = fence + 1, held_at = NULL, stage = 'asking the model'
+     WHERE id = :id AND ended_at IS NULL AND interim IS NOT NULL
+    RETURNING {_CLAIMED}, interim::text AS interim
 """)
 NOTE = text("""
     UPDATE investigation SET progress = greatest(progress, :progress), stage = :stage
@@ -56,19 +76,29 @@ TROUBLE = text("""
 CONCLUDE = text("""
     UPDATE investigation
        SET status = 'completed', progress = 100, stage = 'ended', verdict = CAST(:verdict AS jsonb),
-           seen = :seen, ended_at = now()
+           seen = :seen, held_at = NULL, ended_at = now()
      WHERE id = :id AND fence = :fence AND ended_at IS NULL
 """)
 GIVE_UP = text("""
-    UPDATE investigation SET status = 'failed', error_code = :code, error = :error, ended_at = now()
+    UPDATE investigation
+       SET status = 'failed', error_code = :code, error = :error, held_at = NULL, ended_at = now()
      WHERE id = :id AND fence = :fence AND ended_at IS NULL
 """)
 EXPIRE = text(f"""
     UPDATE investigation
-       SET status = 'failed', ended_at = now(), error_code = coalesce(trouble_code, 'deadline-passed'),
-           error = concat('No result within ', round(extract(epoch FROM deadline_at - created_at))::bigint,
-                          ' s. ', coalesce('Last trouble: ' || trouble, 'Last stage: ' || nullif(stage, ''),
-                                           'No worker took it up'), '.')
+       SET status = CASE WHEN interim IS NULL THEN 'failed' ELSE 'completed' END,
+           progress = CASE WHEN interim IS NULL THEN progress ELSE 100 END,
+           verdict = interim || jsonb_build_object(
+               'degraded_reason', 'model-timeout',
+               'degraded_detail', CASE WHEN held_at IS NULL
+                   THEN 'no conclusion by the deadline; last stage: ' || stage
+                   ELSE 'no place at the model was free by the deadline' END),
+           held_at = NULL, ended_at = now(),
+           error_code = CASE WHEN interim IS NULL THEN coalesce(trouble_code, 'deadline-passed') END,
+           error = CASE WHEN interim IS NULL THEN
+               concat('No result within ', round(extract(epoch FROM deadline_at - created_at))::bigint,
+                      ' s. ', coalesce('Last trouble: ' || trouble, 'Last stage: ' || nullif(stage, ''),
+                                       'No worker took it up'), '.') END
      WHERE id = :id AND ended_at IS NULL AND deadline_at <= now()
     RETURNING {_ALL}
 """)
@@ -77,3 +107,18 @@ FORGET = text("""
         SELECT id FROM investigation WHERE ended_at < now() - CAST(:older_than AS interval)
          ORDER BY ended_at LIMIT :at_most FOR UPDATE SKIP LOCKED)
 """)
+
+REPORT = text("""
+    INSERT INTO engine (worker, model, state, detail, running, max_running, last_outcome, last_at, reported_at)
+    VALUES (:worker, :model, :state, :detail, :running, :max_running, :last_outcome, :last_at, now())
+    ON CONFLICT (worker) DO UPDATE
+       SET model = excluded.model, state = excluded.state, detail = excluded.detail,
+           running = excluded.running, max_running = excluded.max_running,
+           last_outcome = excluded.last_outcome, last_at = excluded.last_at, reported_at = now()
+""")
+REPORTS = text("""
+    SELECT model, state, detail, running, max_running, last_outcome, now() - last_at AS last_age
+      FROM engine WHERE reported_at > now() - CAST(:fresh AS interval) ORDER BY worker LIMIT 100
+""")
+WITHDRAW = text("DELETE FROM engine WHERE worker = :worker OR reported_at < now() - interval '10 minutes'")
+HELD = text("SELECT count(*) FROM investigation WHERE held_at IS NOT NULL")

@@ -21,7 +21,7 @@ PATH = "/api/v1/investigate"
 
 def investigation(record: Record) -> Investigation:
     """The record as a body. What has not ended says so, and claims nothing."""
-    verdict = record.verdict
+    verdict = record.known
     summary = summary_of(record)
     recommended = verdict.recommendations if verdict else []
     context = verdict.context_used if verdict else {}
@@ -62,7 +62,7 @@ def line(record: Record) -> InvestigationSummary:
         alert_name=record.request.alert_name,
         namespace=record.namespace,
         priority=record.priority,
-        engine=record.verdict.engine if record.verdict else None,
+        engine=record.known.engine if record.known else None,
         summary=summary_of(record),
         timestamp=record.created_at,
         duration_seconds=_seconds(record),
@@ -75,6 +75,8 @@ def summary_of(record: Record) -> str:
         return record.verdict.summary
     if record.failure is not None:
         return f"No result: the investigation failed. {record.failure.error}"
+    if record.interim is not None:
+        return f"{record.interim.summary} A model is still being asked; its answer: GET {PATH}/{record.id}"
     at = "not begun yet" if record.status is InvestigationStatus.started else record.stage
     return f"No result yet: still being investigated ({at}). Ask for it at {PATH}/{record.id}"
 
@@ -92,14 +94,21 @@ def _strategy(one: Recommendation) -> dict[str, Any]:
 
 def _metadata(record: Record) -> dict[str, Any]:
     """The seed's keys (`duration`, `toolsets_used`, `llm_provider`, `tokens_used`) and how it went."""
+    verdict = record.known
+    use = verdict.model if verdict else None
     return {
         "duration": _seconds(record),
-        "toolsets_used": ["context-api"] if record.verdict else [],
-        "llm_provider": None,
-        "tokens_used": 0,
+        "toolsets_used": ["context-api"] if verdict else [],
+        "llm_provider": use.model.partition("/")[0] if use else None,
+        "tokens_used": use.tokens if use else 0,
         "request_id": record.request.request_id,
         "stage": record.stage,
         "runs": record.runs,
+        "queue_position": record.queue_position,
+        "degraded_detail": verdict.degraded_detail if verdict else None,
+        "triage_agrees": verdict.triage_agrees if verdict else None,
+        "disagreement": verdict.disagreement if verdict else None,
+        "model": use.model_dump(mode="json") if use else None,
     }
 
 

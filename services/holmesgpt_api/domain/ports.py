@@ -11,6 +11,7 @@ from libs.contracts.causes import CausesAnswer
 from libs.contracts.context import Resolution
 from libs.contracts.target import Target
 from services.holmesgpt_api.domain.commission import Commission
+from services.holmesgpt_api.domain.model import Told
 from services.holmesgpt_api.domain.record import Claimed, Position, Record
 from services.holmesgpt_api.domain.verdict import Verdict
 
@@ -29,6 +30,20 @@ class Engine(Protocol):
         Raises:
             NotNow: something it needs does not answer; the run is tried again while time remains.
             Impossible: trying again is pointless.
+        """
+        ...
+
+
+class Model(Protocol):
+    """Where a model's conclusion comes from. May be cancelled at any time; then nothing of it goes on."""
+
+    async def ask(
+        self, run: Claimed, interim: Verdict, *, within: timedelta, report_progress: ReportProgress
+    ) -> Told:
+        """The model's conclusion within that time, triage's verdict being its head start.
+
+        Raises:
+            ModelFailed: there is none, or none in time.
         """
         ...
 
@@ -55,6 +70,14 @@ class Opened:
     record: Record
     new: bool
     """False: the same key and request gave this investigation before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An investigation whose turn at the model has come."""
+
+    run: Claimed
+    interim: Verdict
 
 
 class Ledger(Protocol):
@@ -93,6 +116,21 @@ class Ledger(Protocol):
         """Record what keeps the run from a verdict for now. False as above."""
         ...
 
+    async def hold(self, run: Claimed, interim: Verdict, seen: Collection[str]) -> bool:
+        """Keep triage's verdict and put the investigation in the queue for a model, both or none.
+
+        Until it ends, readers see this verdict; if no other comes by the deadline, it is the one it ends with.
+        False: it has ended, is held already, or a later run has taken over.
+        """
+        ...
+
+    async def take_up(self, investigation_id: str) -> Held | None:
+        """Begin to ask a model: out of the queue, and runs begun before lose their say.
+
+        None: it has ended, or there is no interim verdict to begin with.
+        """
+        ...
+
     async def conclude(self, run: Claimed, verdict: Verdict, seen: Collection[str]) -> bool:
         """End with a verdict. False: it ended before, or a later run has taken over."""
         ...
@@ -102,7 +140,10 @@ class Ledger(Protocol):
         ...
 
     async def expire(self, investigation_id: str) -> Record | None:
-        """End what is past its deadline, whoever runs it. None: nothing to end."""
+        """End what is past its deadline, whoever runs it: with the interim verdict where there is one.
+
+        None: nothing to end.
+        """
         ...
 
     async def forget(self, *, older_than: timedelta, at_most: int) -> int:

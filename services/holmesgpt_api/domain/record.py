@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from libs.contracts.alerts import Priority
 from libs.contracts.investigations import InvestigationRequest, InvestigationStatus
 from services.holmesgpt_api.domain.errors import BadCursor
-from services.holmesgpt_api.domain.verdict import Verdict
+from services.holmesgpt_api.domain.verdict import ModelUse, Verdict
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _ID = re.compile(r"[A-Za-z0-9-]*")
@@ -44,11 +44,20 @@ class Record:
     ended_at: datetime | None
     read_at: datetime
     verdict: Verdict | None = None
+    interim: Verdict | None = None
+    """Triage's verdict, while a model is still being asked."""
+    queue_position: int | None = None
+    """Place in the queue for a model, from 1; None: not in it."""
     failure: Failure | None = None
 
     @property
     def ended(self) -> bool:
         return self.ended_at is not None
+
+    @property
+    def known(self) -> Verdict | None:
+        """What can be told now: the verdict, or until there is one the interim one."""
+        return self.verdict or self.interim
 
     @property
     def duration(self) -> timedelta:
@@ -63,6 +72,7 @@ class Claimed:
     id: str
     fence: int
     tenant: str
+    asker: str
     reads: tuple[str, ...]
     request: InvestigationRequest
     priority: Priority
@@ -80,6 +90,14 @@ class End:
     engine: str
     outcome: str
     took: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """How a model was asked, for metrics. `outcome`: `concluded`, or the word for why it did not."""
+
+    outcome: str
+    use: ModelUse | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,8 @@
 """Conduct an investigation: what a job does with it. Called again after every crash and every pause.
 
+Where a model is configured, this is the first half: triage's verdict is kept as the interim one and the
+investigation is put in the queue for a place at the model (`deepen.py`).
+
 An investigation ends once. That is the ledger's promise (an ended row never changes, and a later run
 takes the say from an earlier one); here it is only asked for.
 """
@@ -13,6 +16,8 @@ from datetime import timedelta
 
 from libs.storage.errors import StorageUnavailable
 from services.holmesgpt_api.domain.errors import Impossible, NotNow
+from services.holmesgpt_api.domain.model import NOT_ASKED
+from services.holmesgpt_api.domain.opinion import fall_back
 from services.holmesgpt_api.domain.ports import Engine, Ledger, ReportProgress
 from services.holmesgpt_api.domain.record import Claimed, End
 from services.holmesgpt_api.domain.triage import namespaces_in
@@ -25,7 +30,7 @@ CLEANED_AT_ONCE = 100
 
 
 class Conductor:
-    """Runs investigations with one engine."""
+    """Runs investigations with triage."""
 
     def __init__(
         self,
@@ -33,9 +38,10 @@ class Conductor:
         engine: Engine,
         *,
         retention: timedelta,
+        then_ask_a_model: bool = False,
         observe: Callable[[End], None] = lambda _: None,
     ) -> None:
-        self._ledger, self._engine = ledger, engine
+        self._ledger, self._engine, self._then_ask_a_model = ledger, engine, then_ask_a_model
         self._retention, self._observe = retention, observe
 
     async def conduct(self, investigation_id: str) -> None:
@@ -74,9 +80,14 @@ class Conductor:
     async def expire(self, investigation_id: str) -> None:
         """End what has not ended by its deadline. Does nothing before it, or after the end."""
         record = await self._ledger.expire(investigation_id)
-        if record is not None and record.failure is not None:
+        if record is None:
+            return
+        if record.failure is not None:
             _log.warning("investigation %s: %s", record.id, record.failure.error)
             self._observe(End(self._engine.name, record.failure.code, record.duration))
+        elif record.verdict is not None:
+            _log.warning("investigation %s: %s", record.id, record.verdict.degraded_detail)
+            self._observe(End(record.verdict.engine, outcome(record.verdict), record.duration))
 
     async def clean(self) -> None:
         """Delete what is older than it is kept."""
@@ -90,13 +101,22 @@ class Conductor:
 
     async def _conclude(self, run: Claimed, verdict: Verdict) -> None:
         seen = namespaces_in(verdict) | set(run.seen)
+        if self._then_ask_a_model and verdict.results.target is not None:
+            await self._ledger.hold(run, verdict, seen)
+            return
+        if self._then_ask_a_model:
+            verdict = fall_back(verdict, NOT_ASKED, "the alert names no object to begin with")
         if not await self._ledger.conclude(run, verdict, seen):
             _log.info("investigation %s: a later run has the say", run.id)
             return
-        outcome = "cause" if verdict.results.cause is not None else "no-cause"
-        self._observe(End(verdict.engine, outcome, run.age))
+        self._observe(End(verdict.engine, outcome(verdict), run.age))
 
     async def _give_up(self, run: Claimed, code: str, error: str) -> None:
         if await self._ledger.give_up(run, code=code, error=error):
             _log.warning("investigation %s failed: %s: %s", run.id, code, error)
             self._observe(End(self._engine.name, code, run.age))
+
+
+def outcome(verdict: Verdict) -> str:
+    """As it is counted."""
+    return "cause" if verdict.results.cause is not None else "no-cause"

@@ -326,3 +326,100 @@ async def test_the_database_itself_refuses_to_change_an_ended_row(database: Fres
                 await conn.execute(text("UPDATE investigation SET progress = 1"))
     finally:
         await one.close()
+
+
+async def held(ledger: Ledger, **fields: Any) -> tuple[Record, Claimed]:
+    record = await taken(ledger, **fields)
+    run = await claim(ledger, record)
+    assert await ledger.hold(run, verdict(), ["data", "shop"])
+    return record, run
+
+
+@pytest.mark.requirement("HAPI-026")
+async def test_what_is_held_shows_triages_verdict_and_its_place_in_the_queue(make: Makers):
+    async with make.ledger() as ledger:
+        records = [(await held(ledger))[0] for _ in range(3)]
+
+        seen = [await ledger.get(record.id, tenant="default") for record in records]
+
+    assert [one.queue_position if one else None for one in seen] == [1, 2, 3]
+    for one in seen:
+        assert one is not None
+        assert (one.status, one.verdict, one.interim) == (InvestigationStatus.running, None, verdict())
+        assert one.seen == ("data", "shop")
+
+
+async def test_it_is_held_once_and_only_by_the_run_that_has_the_say(make: Makers):
+    async with make.ledger() as ledger:
+        record = await taken(ledger)
+        first = await claim(ledger, record)
+        second = await claim(ledger, record)
+
+        assert not await ledger.hold(first, verdict(), [])
+        assert await ledger.hold(second, verdict(), [])
+        assert not await ledger.hold(second, verdict(), [])
+        assert await ledger.claim(record.id) is None
+
+
+async def test_taken_up_it_leaves_the_queue_and_earlier_runs_lose_their_say(make: Makers):
+    async with make.ledger() as ledger:
+        record, triage = await held(ledger)
+        behind, _ = await held(ledger)
+
+        taken_up = await ledger.take_up(record.id)
+        again = await ledger.take_up(record.id)
+
+        assert taken_up is not None
+        assert again is not None
+        assert (taken_up.interim, taken_up.run.asker) == (verdict(), "ana")
+        assert not await ledger.conclude(triage, verdict(), [])
+        assert not await ledger.conclude(taken_up.run, verdict(), [])
+        assert await ledger.conclude(again.run, verdict(), ["data", "shop"])
+        ended = await ledger.get(record.id, tenant="default")
+        left = await ledger.get(behind.id, tenant="default")
+    assert ended is not None
+    assert left is not None
+    assert (ended.status, ended.interim, ended.queue_position) == (InvestigationStatus.completed, None, None)
+    assert left.queue_position == 1
+
+
+async def test_nothing_is_taken_up_that_has_no_interim_verdict(make: Makers):
+    async with make.ledger() as ledger:
+        record = await taken(ledger)
+
+        assert await ledger.take_up(record.id) is None
+        assert await ledger.take_up("inv-unknown") is None
+
+
+@pytest.mark.parametrize("at_the_model", [False, True])
+async def test_what_is_held_at_its_deadline_ends_with_triages_verdict(make: Makers, at_the_model: bool):
+    async with make.ledger(OVER) as ledger:
+        record, _ = await held(ledger)
+        if at_the_model:
+            await ledger.take_up(record.id)
+
+        ended = await ledger.expire(record.id)
+
+    assert ended is not None
+    assert (ended.status, ended.progress, ended.failure) == (InvestigationStatus.completed, 100, None)
+    assert ended.verdict is not None
+    assert ended.verdict.results == verdict().results
+    assert ended.verdict.degraded_reason == "model-timeout"
+    said = "no conclusion by the deadline" if at_the_model else "no place at the model was free"
+    assert said in (ended.verdict.degraded_detail or "")
+
+
+async def test_holding_it_and_the_job_that_takes_it_up_are_one(database: FreshDatabase):
+    async with Makers("postgres", database).ledger() as ledger:
+        record, _ = await held(ledger)
+        connection = Database(database.settings(SERVICE), application=SERVICE)
+        async with connection.begin() as conn:
+            queued = await conn.execute(
+                text(
+                    "SELECT queue_name, args->>'investigation_id' FROM procrastinate_jobs WHERE task_name = 'deepen'"
+                )
+            )
+            jobs = [tuple(row) for row in queued.all()]
+        await connection.close()
+
+    assert jobs == [("holmesgpt_api.model", record.id)]

@@ -76,3 +76,14 @@ def test_a_live_cluster_keeps_the_bundled_recording_away(live: dict[str, str]):
 @pytest.mark.parametrize("unset", [{"EVIDENCE_KUBECONFIG": ""}, {"EVIDENCE_IN_CLUSTER": "false"}])
 def test_a_live_cluster_that_is_not_wanted_does_not(unset: dict[str, str]):
     assert "RECORDED_CLUSTER" in stack(unset)["context-api api"].environment
+
+
+@pytest.mark.requirement("HAPI-109")
+def test_a_models_key_is_told_to_the_service_that_asks_it_and_to_no_other():
+    made = stack({"HOLMESGPT_LLM_API_KEY": "sk-x", "MODEL": "m"})
+
+    told = {
+        process.service.name for process in made.values() if "HOLMESGPT_LLM_API_KEY" in process.environment
+    }
+
+    assert told == {"holmesgpt_api"}

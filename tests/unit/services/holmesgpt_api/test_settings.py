@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -65,3 +66,73 @@ def test_a_synchronous_answer_comes_before_the_go_application_gives_up(monkeypat
 
     assert read.sync_answer_timeout < timedelta(seconds=30)
     assert 2 * read.context_api_timeout < read.sync_answer_timeout < read.investigation_timeout
+
+
+@pytest.mark.requirement("HAPI-026", "HAPI-164")
+def test_a_model_is_configured_by_the_documents_names(monkeypatch: pytest.MonkeyPatch):
+    read = settings(
+        monkeypatch,
+        HOLMESGPT_LLM_PROVIDER="local_llm",
+        HOLMESGPT_LLM_MODEL="gpt-oss:20b",
+        HOLMESGPT_LLM_API_KEY="sk-x",
+        HOLMESGPT_LLM_BASE_URL="http://llm:8080/v1",
+        HOLMESGPT_LLM_TIMEOUT="30",
+    )
+
+    assert (read.llm_provider, read.llm_model, read.llm_key()) == ("local_llm", "gpt-oss:20b", "sk-x")
+    assert (str(read.llm_base_url), read.llm_timeout) == ("http://llm:8080/v1", timedelta(seconds=30))
+    assert "sk-x" not in repr(read)
+
+
+def test_the_short_name_of_make_run_is_read_too_and_without_either_there_is_no_model(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    assert settings(monkeypatch).llm_model is None
+    assert settings(monkeypatch, MODEL="openai/gpt-4.1").llm_model == "openai/gpt-4.1"
+
+
+@pytest.mark.requirement("HAPI-109")
+def test_a_mounted_key_counts_before_the_variable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    mounted = tmp_path / "key"
+    mounted.write_text("sk-mounted\n")
+
+    read = settings(
+        monkeypatch, MODEL="m", HOLMESGPT_LLM_API_KEY="sk-x", HOLMESGPT_LLM_API_KEY_FILE=str(mounted)
+    )
+
+    assert read.llm_key() == "sk-mounted"
+
+
+@pytest.mark.parametrize(
+    ("environment", "named"),
+    [
+        ({"HOLMESGPT_LLM_PROVIDER": "local_llm"}, "HOLMESGPT_LLM_BASE_URL"),
+        ({"HOLMESGPT_LLM_PROVIDER": "ollama"}, "HOLMESGPT_LLM_BASE_URL"),
+        ({"HOLMESGPT_LLM_PROVIDER": "clippy"}, "HOLMESGPT_LLM_PROVIDER"),
+        ({"HOLMESGPT_LLM_API_KEY_FILE": "/nowhere/key"}, "HOLMESGPT_LLM_API_KEY_FILE"),
+        ({"HOLMESGPT_LLM_MAX_TOKENS": "4000", "HOLMESGPT_LLM_CONTEXT_TOKENS": "5000"}, "CONTEXT_TOKENS"),
+        ({"HOLMESGPT_MAX_STEPS": "1"}, "HOLMESGPT_MAX_STEPS"),
+    ],
+)
+@pytest.mark.requirement("HAPI-147")
+def test_a_model_that_cannot_be_asked_is_refused_by_naming_the_setting(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], named: str
+):
+    with pytest.raises(ValidationError, match=named):
+        settings(monkeypatch, MODEL="m", **environment)
+
+
+@pytest.mark.requirement("HAPI-109")
+def test_the_engine_sees_what_it_needs_to_reach_a_model_and_what_it_is_told_to_see(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
+    monkeypatch.setenv("no_proxy", "localhost")
+    monkeypatch.setenv("AWS_PROFILE", "bedrock")
+
+    seen = settings(
+        monkeypatch, HOLMESGPT_ENGINE_ENVIRONMENT="AWS_PROFILE", HOLMESGPT_LLM_API_KEY="sk-x"
+    ).engine_sees()
+
+    assert {"PATH", "HTTPS_PROXY", "no_proxy", "AWS_PROFILE"} <= set(seen)
+    assert not {name for name in seen if name.startswith(("DATABASE", "HOLMESGPT", "AUTH"))}

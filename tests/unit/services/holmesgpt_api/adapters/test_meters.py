@@ -9,7 +9,8 @@ import pytest
 from libs.jobs import JobEnd
 from libs.metrics import Metrics
 from services.holmesgpt_api.adapters.meters import Meters
-from services.holmesgpt_api.domain.record import End
+from services.holmesgpt_api.domain.record import Asked, End
+from services.holmesgpt_api.domain.verdict import ModelUse
 
 pytestmark = pytest.mark.requirement("HAPI-018", "HAPI-172")
 
@@ -40,3 +41,22 @@ def test_runs_of_jobs_are_counted():
     Meters(metrics).job(JobEnd("conduct", "rescued", 0.0))
 
     assert 'holmesgpt_api_jobs_total{outcome="rescued",task="conduct"} 1.0' in metrics.exposition().decode()
+
+
+@pytest.mark.requirement("HAPI-163")
+def test_what_a_model_took_is_counted_whether_its_answer_stood_or_not():
+    metrics = Metrics("holmesgpt-api")
+    meters = Meters(metrics)
+    use = ModelUse(model="m", sdk="1", prompt="1", prompt_tokens=7, completion_tokens=3, cost_usd=0.25)
+
+    meters.asked(Asked("concluded", use))
+    meters.asked(Asked("model-garbage", use))
+    meters.asked(Asked("engine-unavailable", None))
+    meters.load(2, 5)
+
+    text = metrics.exposition().decode()
+    assert 'holmesgpt_api_llm_runs_total{outcome="model-garbage"} 1.0' in text
+    assert 'holmesgpt_api_llm_runs_total{outcome="engine-unavailable"} 1.0' in text
+    assert 'holmesgpt_api_llm_tokens_used_total{type="prompt"} 14.0' in text
+    assert "holmesgpt_api_llm_cost_usd_total 0.5" in text
+    assert 'holmesgpt_api_llm_places{state="running"} 2.0' in text

@@ -11,6 +11,7 @@ from libs.contracts.investigations import InvestigationStatus
 from services.holmesgpt_api.domain.answer import investigation, line
 from services.holmesgpt_api.domain.record import Failure, Record
 from services.holmesgpt_api.domain.triage import conclude
+from services.holmesgpt_api.domain.verdict import ModelUse
 from tests.support.investigations import CHECKOUT, NOW, claimed, found, nothing, record, request
 
 pytestmark = pytest.mark.requirement("HAPI-004", "HAPI-045")
@@ -66,6 +67,11 @@ def test_the_python_servers_and_the_seeds_keys_are_all_there():
         "request_id": "inv-1731921850",
         "stage": "",
         "runs": 0,
+        "queue_position": None,
+        "degraded_detail": None,
+        "triage_agrees": None,
+        "disagreement": None,
+        "model": None,
     }
 
 
@@ -121,3 +127,33 @@ def test_a_line_of_a_list_is_the_same_in_short():
 
     assert (short.investigation_id, short.engine, short.timestamp) == ("inv-1", "triage", NOW)
     assert short.summary == investigation(completed()).summary
+
+
+@pytest.mark.requirement("HAPI-130")
+def test_while_a_model_is_asked_triages_result_is_told_and_what_it_is():
+    verdict = conclude(found(), CHECKOUT, claimed(), "model-still-running")
+    held = record(status=InvestigationStatus.running, interim=verdict, queue_position=3, progress=40)
+
+    body = investigation(held)
+
+    assert (body.status, body.engine, body.degraded_reason) == ("running", "triage", "model-still-running")
+    assert body.results == verdict.results
+    assert body.summary.startswith(verdict.summary)
+    assert f"/api/v1/investigate/{held.id}" in body.summary
+    assert body.metadata["queue_position"] == 3
+    assert line(held).engine == "triage"
+
+
+@pytest.mark.requirement("HAPI-163")
+def test_a_models_name_tokens_and_disagreement_are_told():
+    use = ModelUse(
+        model="openai/m", sdk="0.45.0", prompt="1", prompt_tokens=7, completion_tokens=3, cost_usd=0.5
+    )
+    verdict = conclude(found(), CHECKOUT, claimed(), "x").model_copy(
+        update={"engine": "holmesgpt", "degraded_reason": None, "model": use, "disagreement": "Not so."}
+    )
+
+    told = investigation(record(status=InvestigationStatus.completed, verdict=verdict)).metadata
+
+    assert (told["llm_provider"], told["tokens_used"], told["disagreement"]) == ("openai", 10, "Not so.")
+    assert (told["model"]["model"], told["model"]["cost_usd"]) == ("openai/m", 0.5)

@@ -16,7 +16,7 @@ from services.holmesgpt_api.domain.commission import commission
 from services.holmesgpt_api.domain.errors import Impossible, NotNow
 from services.holmesgpt_api.domain.ports import ReportProgress
 from services.holmesgpt_api.domain.record import Claimed, End, Record
-from services.holmesgpt_api.domain.triage import conclude
+from services.holmesgpt_api.domain.triage import conclude, no_target
 from services.holmesgpt_api.domain.verdict import Verdict
 from services.holmesgpt_api.steps.conduct import Conductor
 from tests.fakes.ledger import MemoryLedger
@@ -243,3 +243,70 @@ async def test_old_investigations_are_removed():
     await scene.conductor.clean()
 
     assert scene.ledger.rows == {}
+
+
+class WithModel(Scene):
+    """The same where a model is configured."""
+
+    def __init__(self, behaviour: Behaviour, *, life: float = 300) -> None:
+        super().__init__(behaviour, life=life)
+        self.conductor = Conductor(
+            self.ledger,
+            self.engine,
+            retention=timedelta(days=30),
+            then_ask_a_model=True,
+            observe=self.ends.append,
+        )
+
+
+async def triages(run: Claimed, report: ReportProgress) -> Verdict:
+    return found_cause(run)
+
+
+async def finds_no_target(run: Claimed, report: ReportProgress) -> Verdict:
+    return no_target(None, "model-still-running")
+
+
+@pytest.mark.requirement("HAPI-026")
+async def test_where_a_model_is_configured_triages_verdict_is_kept_and_the_investigation_held():
+    scene = WithModel(triages)
+
+    await scene.conductor.conduct(await scene.taken())
+
+    assert (scene.row.status, scene.row.verdict) == (InvestigationStatus.running, None)
+    assert scene.row.interim == scene.row.known is not None
+    assert scene.ledger.held == ["inv-1"]
+    assert scene.ends == []
+
+
+async def test_what_is_held_is_not_triaged_again():
+    scene = WithModel(triages)
+    id_ = await scene.taken()
+    await scene.conductor.conduct(id_)
+
+    await scene.conductor.conduct(id_)
+
+    assert (len(scene.engine.runs), scene.ledger.held) == (1, ["inv-1"])
+
+
+async def test_an_alert_that_names_nothing_is_not_taken_to_a_model():
+    scene = WithModel(finds_no_target)
+
+    await scene.conductor.conduct(await scene.taken())
+
+    assert scene.row.verdict is not None
+    assert scene.row.verdict.degraded_reason == "model-not-asked"
+    assert scene.ledger.held == []
+
+
+async def test_what_is_held_past_its_deadline_ends_with_triages_verdict():
+    scene = WithModel(triages)
+    await scene.conductor.conduct(await scene.taken())
+    scene.later(301)
+
+    await scene.conductor.expire("inv-1")
+
+    assert scene.row.verdict is not None
+    assert (scene.row.status, scene.row.verdict.engine) == (InvestigationStatus.completed, "triage")
+    assert scene.row.verdict.degraded_reason == "model-timeout"
+    assert [(end.engine, end.outcome) for end in scene.ends] == [("triage", "cause")]

@@ -1,0 +1,412 @@
+"""Owns the engine's zygote: starts it, shakes hands, starts it again when it dies, and has it fork children.
+
+One task reads what the zygote says; each run talks to its own child over a socket pair of its own, whose other
+end was handed to the zygote with the order to fork.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, TypeAdapter
+
+from services.holmesgpt_api.engine.framing import BadFrame, Closed, encode, read
+from services.holmesgpt_api.engine.messages import (
+    FROM_CHILD,
+    FROM_ZYGOTE,
+    PROTOCOL,
+    SDK,
+    Broken,
+    Concluded,
+    Ended,
+    Failed,
+    Hello,
+    Kill,
+    Ready,
+    RunRequest,
+    Start,
+    Started,
+    Step,
+    ToolCalled,
+    Usage,
+)
+
+_log = logging.getLogger(__name__)
+
+MODULE = "services.holmesgpt_api.engine"
+REMEDY = "install it with `make engine`"
+
+HELLO_WITHIN = 30.0
+"""Seconds. Nothing large is imported before the first word; a busy machine takes two."""
+
+PAUSES = (0.5, 1.0, 2.0, 5.0, 15.0, 60.0)
+"""Seconds before it is started again after so many failures in a row; the last one repeats."""
+
+HEALTHY_AFTER = 60.0
+"""Seconds a zygote must have lived for its death not to count as one of a row."""
+
+DEATH_WITHIN = 5.0
+"""Seconds. A child that was killed is reaped by then, or the zygote itself is stuck and is ended."""
+
+LAST_WORDS = 1.0
+"""Seconds to wait for what a process has written before it ended."""
+
+STDERR = 2_000
+"""Characters of its last words that are kept for the log."""
+
+Word = Literal["starting", "ready", "missing", "refused", "broken", "lost", "stopped"]
+M = TypeVar("M", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    word: Word
+    detail: str = ""
+
+
+class Away(Exception):
+    """No child can be had. The text says why, and the remedy where there is one."""
+
+
+class _Fault(Exception):
+    """A start came to nothing, or a zygote died."""
+
+    def __init__(self, word: Word, detail: str) -> None:
+        super().__init__(detail)
+        self.state = State(word, detail)
+
+
+class Child:
+    """One run's other end. Raises Closed and BadFrame where the child has died or talks nonsense."""
+
+    def __init__(self, sock: socket.socket, end: asyncio.Future[Ended]) -> None:
+        self._sock, self.end = sock, end
+
+    async def send(self, request: RunRequest) -> None:
+        frame = encode(request)
+        try:
+            await asyncio.get_running_loop().sock_sendall(self._sock, frame)
+        except OSError as error:
+            raise Closed(str(error)) from error
+
+    async def receive(self) -> Step | ToolCalled | Usage | Concluded | Failed:
+        arriving = asyncio.create_task(_receive(self._sock, FROM_CHILD))
+        try:
+            first: set[asyncio.Future[Any]] = {arriving, self.end}
+            await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+            # Its last words may still be on their way when its end is known already.
+            await asyncio.wait({arriving}, timeout=LAST_WORDS)
+            if not arriving.done():
+                raise Closed("its process has ended")
+            return await arriving
+        finally:
+            arriving.cancel()
+
+
+class Zygote:
+    """Run `run` as a task beside the worker; `child` may be entered at any time."""
+
+    def __init__(
+        self,
+        python: Path,
+        *,
+        environment: Mapping[str, str],
+        directory: Path,
+        start_within: timedelta,
+        on_change: Callable[[State], None] = lambda _: None,
+    ) -> None:
+        """Args:
+        python: the interpreter of the engine's environment.
+        environment: all that the engine gets to see of ours.
+        directory: where `services` can be imported from.
+        """
+        self._python, self._environment, self._directory = python, dict(environment), directory
+        self._start_within = start_within.total_seconds()
+        self._on_change = on_change
+        self._state = State("starting")
+        self._changed = asyncio.Condition()
+        self._control: socket.socket | None = None
+        self._process: asyncio.subprocess.Process | None = None
+        self._children: dict[str, asyncio.Future[Ended]] = {}
+
+    @property
+    def state(self) -> State:
+        return self._state
+
+    @property
+    def running(self) -> int:
+        return len(self._children)
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process and self._process.returncode is None else None
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Keep a zygote running until `stop`."""
+        failures = 0
+        while not stop.is_set():
+            began = time.monotonic()
+            try:
+                await self._one(stop)
+            except _Fault as fault:
+                failures = 1 if time.monotonic() - began > HEALTHY_AFTER else failures + 1
+                _log.warning("engine %s: %s", fault.state.word, fault.state.detail)
+                await self._become(fault.state)
+                with suppress(TimeoutError):
+                    pause = PAUSES[min(failures, len(PAUSES)) - 1]
+                    await asyncio.wait_for(stop.wait(), pause)
+        await self._become(State("stopped"))
+
+    @asynccontextmanager
+    async def child(self, run: str, *, patience: float) -> AsyncIterator[Child]:
+        """A child for this run; it is dead and reaped when the block is left, however it is left.
+
+        Args:
+            run: unique among all that run now.
+            patience: seconds to wait for a zygote that is still starting.
+
+        Raises:
+            Away: there is none to be had.
+        """
+        control = await self._ready(patience)
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        end: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
+        self._children[run] = end
+        try:
+            with theirs:
+                _order(control, Start(run=run), theirs)
+            yield Child(ours, end)
+        finally:
+            ours.close()
+            try:
+                await self._put_away(run, end)
+            finally:
+                self._children.pop(run, None)
+
+    async def _put_away(self, run: str, end: asyncio.Future[Ended]) -> None:
+        if end.done():
+            return
+        if self._control is not None:
+            with suppress(Away):
+                _order(self._control, Kill(run=run))
+        done, _ = await asyncio.wait({end}, timeout=DEATH_WITHIN)
+        if not done and self._process is not None and self._process.returncode is None:
+            _log.error(
+                "engine: child of %s was not reaped within %.0f s; ending the zygote", run, DEATH_WITHIN
+            )
+            self._process.kill()
+
+    async def _ready(self, patience: float) -> socket.socket:
+        """The control socket of a zygote that is ready."""
+        try:
+            async with asyncio.timeout(patience), self._changed:
+                while self._control is None:
+                    if self._state.word in ("missing", "refused", "broken", "stopped"):
+                        raise Away(f"{self._state.word}: {self._state.detail}")
+                    await self._changed.wait()
+                return self._control
+        except TimeoutError:
+            raise Away(f"{self._state.word}: not ready within {patience:.0f} s") from None
+
+    async def _become(self, state: State, control: socket.socket | None = None) -> None:
+        async with self._changed:
+            self._state, self._control = state, control
+            self._changed.notify_all()
+        self._on_change(state)
+
+    async def _one(self, stop: asyncio.Event) -> None:
+        """One zygote's life. Returns after `stop`; raises _Fault when it ends by itself."""
+        if not await asyncio.to_thread(self._python.is_file):
+            raise _Fault("missing", f"no HolmesGPT at {self._python}: {REMEDY}")
+        if self._state.word not in ("missing", "refused", "broken"):
+            await self._become(State("starting"))
+        control, theirs = socket.socketpair()
+        control.setblocking(False)
+        try:
+            with theirs:
+                self._process = process = await self._start(theirs)
+            last_words = asyncio.create_task(_tail(process))
+            try:
+                await self._live(control, stop)
+            finally:
+                control.close()
+                await self._bury(process)
+                # A child that outlives its zygote for a moment holds the pipe open.
+                await asyncio.wait({last_words}, timeout=LAST_WORDS)
+                if last_words.done() and last_words.result() and not stop.is_set():
+                    _log.warning("engine's last words: %s", last_words.result())
+                last_words.cancel()
+        finally:
+            control.close()
+
+    async def _start(self, theirs: socket.socket) -> asyncio.subprocess.Process:
+        try:
+            return await asyncio.create_subprocess_exec(
+                str(self._python),
+                "-m",
+                MODULE,
+                str(theirs.fileno()),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.PIPE,
+                env=self._environment,
+                cwd=self._directory,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,  # a terminal's Ctrl-C is for the service, which ends its runs itself
+            )
+        except OSError as error:
+            raise _Fault(
+                "missing", f"{self._python} cannot be started: {error.strerror}: {REMEDY}"
+            ) from error
+
+    async def _live(self, control: socket.socket, stop: asyncio.Event) -> None:
+        """From its first word to its death or to `stop`, whichever comes first."""
+        living = asyncio.create_task(self._serve(control))
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({living, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not stopping.done():
+                await living
+        finally:
+            for task in (living, stopping):
+                task.cancel()
+            await asyncio.wait({living, stopping})
+            if not living.cancelled():
+                living.exception()  # raised above, or of no interest after a stop
+
+    async def _serve(self, control: socket.socket) -> None:
+        """Shake hands and listen. Raises _Fault; returns never."""
+        try:
+            await self._shake_hands(control)
+        except (Closed, BadFrame) as error:
+            raise _Fault("broken", f"it ended before it was ready ({error}): {REMEDY}") from error
+        except TimeoutError:
+            raise _Fault("broken", f"not ready within {self._start_within:.0f} s") from None
+        try:
+            await self._listen(control)
+        except (Closed, BadFrame) as error:
+            raise _Fault("lost", f"it died with {self.running} runs: {error}") from error
+
+    async def _shake_hands(self, control: socket.socket) -> None:
+        async with asyncio.timeout(HELLO_WITHIN):
+            hello = await _receive(control, FROM_ZYGOTE)
+        if not isinstance(hello, Hello) or hello.protocol != PROTOCOL:
+            raise _Fault(
+                "refused", "it speaks another protocol: it comes from another checkout than the service"
+            )
+        if hello.sdk != SDK:
+            found = f"HolmesGPT {hello.sdk}" if hello.sdk else "no HolmesGPT"
+            raise _Fault("refused", f"{found} is installed and this release speaks {SDK}: {REMEDY}")
+        async with asyncio.timeout(self._start_within):
+            ready = await _receive(control, FROM_ZYGOTE)
+        if isinstance(ready, Broken):
+            raise _Fault("broken", f"{ready.detail}: {REMEDY}")
+        if not isinstance(ready, Ready):
+            raise _Fault("broken", "it did not say that it is ready")
+        _log.info("engine ready after %.1f s, %d MB, HolmesGPT %s", ready.took_s, ready.rss_kb // 1024, SDK)
+        await self._become(State("ready", f"HolmesGPT {SDK}, {ready.rss_kb // 1024} MB"), control)
+
+    async def _listen(self, control: socket.socket) -> None:
+        """Raises Closed or BadFrame when the zygote has ended or cannot be understood."""
+        while True:
+            match await _receive(control, FROM_ZYGOTE):
+                case Ended(run=run) as ended:
+                    self._ended(run, ended)
+                case Started(run=run, pid=pid):
+                    _log.debug("engine: run %s is process %d", run, pid)
+
+    def _ended(self, run: str, ended: Ended) -> None:
+        future = self._children.get(run)
+        if future is not None and not future.done():
+            future.set_result(ended)
+
+    async def _bury(self, process: asyncio.subprocess.Process) -> None:
+        """Its control socket is closed: it kills its children and ends. If not, it is killed, and they with it."""
+        if self._control is not None:
+            await self._become(State("lost", "it has ended"))
+        try:
+            await asyncio.wait_for(process.wait(), DEATH_WITHIN)
+        except TimeoutError:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+        for run in list(self._children):
+            self._ended(run, Ended(run=run, code=-9))
+
+
+def _order(control: socket.socket, message: Start | Kill, carried: socket.socket | None = None) -> None:
+    """Orders are small and few: one that does not fit into the socket at once finds a zygote that is stuck."""
+    frame = encode(message)
+    try:
+        if carried is None:
+            sent = control.send(frame)
+        else:
+            sent = socket.send_fds(control, [frame], [carried.fileno()])
+    except OSError as error:
+        raise Away(f"the engine takes no orders: {type(error).__name__}") from error
+    if sent != len(frame):
+        raise Away("the engine takes no orders: it is stuck")
+
+
+async def _receive(sock: socket.socket, kind: TypeAdapter[M]) -> M:
+    loop = asyncio.get_running_loop()
+
+    async def exactly(wanted: int) -> bytes:
+        pieces: list[bytes] = []
+        while wanted:
+            piece = await loop.sock_recv(sock, min(wanted, 1 << 18))
+            if not piece:
+                raise EOFError
+            pieces.append(piece)
+            wanted -= len(piece)
+        return b"".join(pieces)
+
+    try:
+        return await read(exactly, kind)
+    except OSError as error:
+        raise Closed(str(error)) from error
+
+
+async def _tail(process: asyncio.subprocess.Process) -> str:
+    """The end of what it wrote to standard error; all of it is read, so that it never waits for us."""
+    stream, kept = process.stderr, b""
+    if stream is None:
+        return ""
+    while piece := await stream.read(4096):
+        kept = (kept + piece)[-STDERR:]
+    return " | ".join(kept.decode(errors="replace").split("\n")[-8:]).strip(" |")
+
+
+def environment(passed_on: Mapping[str, str], *, home: Path, base_url: str | None) -> dict[str, str]:
+    """All that the engine gets to see: what it needs to run and to reach a model, and how the SDK must behave.
+
+    No credential of ours and no address of a database: the model's key travels with each run's request.
+    """
+    return {
+        **passed_on,
+        "HOME": str(home),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONNOUSERSITE": "1",
+        # Without this it fetches a price list from the internet at import.
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+        "LITELLM_MODE": "PRODUCTION",  # or a stray .env file is read
+        # Some model names would be looked up at huggingface.co: 23 s offline (measured).
+        "HF_HUB_OFFLINE": "1",
+        "ROBUSTA_AI": "false",
+        "ENABLE_TELEMETRY": "false",
+        # Ours ends such a run instead: compaction would cost another call and forget what can be cited.
+        "ENABLE_CONVERSATION_HISTORY_COMPACTION": "false",
+        "HOLMES_TOOL_RESULT_STORAGE_ENABLED": "false",
+        "TEMPERATURE": "",
+        **({"OLLAMA_API_BASE": base_url} if base_url else {}),
+    }

@@ -1,0 +1,167 @@
+"""One run: HolmesGPT asks a model, the model asks the desk, and a last question makes it a document.
+
+Private to the run: no other run's text has ever been in this process, and the service kills it at its deadline.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import select
+import socket
+import threading
+import time
+from typing import Any
+
+from holmes.config import Config
+from holmes.core.conversations import build_chat_messages
+from holmes.core.prompt import PromptComponent
+from holmes.core.tool_calling_llm import ToolCallingLLM
+from holmes.core.tools_utils.tool_executor import ToolExecutor
+from holmes.utils.stream import StreamEvents
+from pydantic import BaseModel
+
+from services.holmesgpt_api.engine import prompt
+from services.holmesgpt_api.engine.context import Context
+from services.holmesgpt_api.engine.desk import Desk
+from services.holmesgpt_api.engine.failures import NoModel
+from services.holmesgpt_api.engine.framing import BadFrame, Closed, receive, send
+from services.holmesgpt_api.engine.llm import BoundedLLM
+from services.holmesgpt_api.engine.messages import SAID, TO_CHILD, Concluded, Failed, Opinion, RunRequest
+from services.holmesgpt_api.engine.tools import DESK
+from services.holmesgpt_api.engine.writing import NoDocument, opinion
+
+FIRST_FRAME = 10.0
+"""Seconds until the request must be there."""
+
+OURS_ALONE = {one: one is PromptComponent.SYSTEM_PROMPT_ADDITIONS for one in PromptComponent}
+"""HolmesGPT's own prompt is for its own tools; of its parts only the place for ours is kept."""
+
+
+def live(sock: socket.socket, executor: ToolExecutor, config: Config) -> int:
+    """A child's whole life; returns its exit code."""
+    gc.enable()
+    logging.disable(logging.CRITICAL)  # what is to be known goes over the socket; logs might repeat telemetry
+    try:
+        request = receive(sock, TO_CHILD, within=FIRST_FRAME)
+    except (Closed, BadFrame, TimeoutError):
+        return os.EX_DATAERR
+    threading.Thread(target=_leave_with, args=(sock,), daemon=True).start()
+    tell = _Telling(sock)
+    try:
+        tell(_investigate(request, tell, executor, config))
+    except Closed:
+        return os.EX_IOERR
+    return os.EX_OK
+
+
+class _Telling:
+    """Tools answer in threads of their own; frames must not mix."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock, self._lock = sock, threading.Lock()
+
+    def __call__(self, message: BaseModel) -> None:
+        with self._lock:
+            send(self._sock, message)
+
+
+def _leave_with(sock: socket.socket) -> None:
+    """End this process when the service has closed its end, whatever the model's client is waiting for."""
+    parent = os.getppid()
+    while os.getppid() == parent:
+        readable, _, _ = select.select([sock], [], [], 1.0)
+        if readable and not sock.recv(1):
+            break
+    os._exit(os.EX_NOINPUT)
+
+
+def _investigate(
+    request: RunRequest, tell: _Telling, executor: ToolExecutor, config: Config
+) -> Concluded | Failed:
+    until = time.monotonic() + request.seconds
+    try:
+        llm = BoundedLLM(request.model, until=until, tell=tell)
+        with Context(request.context, until=until) as context:
+            desk = Desk(
+                context,
+                cluster=request.context.cluster,
+                room=llm.room,
+                known=request.head_start.evidence,
+                tell=tell,
+            )
+            answer = _converse(request, llm, desk, executor, config)
+        said, repaired = _document(answer, request, llm, desk)
+        return Concluded(opinion=said, repaired=repaired)
+    except NoModel as error:
+        return Failed(word=error.word, detail=error.detail)
+    except Closed:
+        raise
+    except Exception as error:
+        # HolmesGPT raises bare exceptions for many reasons; the run ends here either way, and its cause is told.
+        return Failed(word="engine-failed", detail=f"{type(error).__name__}: {error}"[:SAID])
+
+
+def _converse(
+    request: RunRequest, llm: BoundedLLM, desk: Desk, executor: ToolExecutor, config: Config
+) -> str:
+    """HolmesGPT's loop: questions and tools until the model has concluded."""
+    ai = ToolCallingLLM(executor, request.max_steps, llm, None)
+    asked = prompt.question(request.alert, request.head_start, window=llm.window, steps=request.max_steps)
+    messages = build_chat_messages(
+        asked,
+        None,
+        ai=ai,
+        config=config,
+        additional_system_prompt=prompt.system(),
+        prompt_component_overrides=OURS_ALONE,
+    )
+    messages[0]["content"] = messages[0]["content"].strip()  # the parts switched off leave their empty lines
+    for event in ai.call_stream(msgs=messages, request_context={DESK: desk}):
+        if event.event == StreamEvents.ANSWER_END:
+            return _text(event.data.get("content"))
+    raise NoModel("engine-failed", "HolmesGPT ended without an answer")
+
+
+def _text(content: Any) -> str:
+    if isinstance(content, str) and content.strip():
+        return content
+    raise NoModel("model-garbage", "the model's last answer was empty")
+
+
+def _document(answer: str, request: RunRequest, llm: BoundedLLM, desk: Desk) -> tuple[Opinion, bool]:
+    """The conclusion as a document, asked for on its own: beside tools some models stop using those.
+
+    Raises:
+        NoModel: it was none twice.
+    """
+    asked = prompt.last(answer, desk.seen, request.head_start, window=llm.window)
+    messages: list[dict[str, Any]] = [
+        {"role": "system", "content": prompt.formatting()},
+        {"role": "user", "content": asked},
+    ]
+    written = _written(llm, messages)
+    try:
+        return opinion(written), False
+    except NoDocument as fault:
+        messages += [
+            {"role": "assistant", "content": (written or "(empty)")[: llm.room]},
+            {"role": "user", "content": prompt.repair(str(fault))},
+        ]
+    try:
+        return opinion(_written(llm, messages)), True
+    except NoDocument as fault:
+        raise NoModel("model-garbage", f"its conclusion was no valid document, twice: {fault}") from None
+
+
+def _written(llm: BoundedLLM, messages: list[dict[str, Any]]) -> str | None:
+    try:
+        answer = llm.completion(messages, response_format={"type": "json_object"}, drop_params=True)
+    except NoModel as error:
+        if error.word != "model-refused":
+            raise
+        # Some servers refuse a response format they do not know; the words alone ask for the same.
+        answer = llm.completion(messages)
+    content = answer.choices[0].message.content
+    return content if isinstance(content, str) else None

@@ -1,0 +1,261 @@
+"""What service and engine say to each other. Contracts only: importable in both environments.
+
+Two conversations: the service and the zygote (start and end of children), the service and one child (one run).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from libs.contracts.causes import Cause
+from libs.contracts.evidence import EvidenceItem
+from libs.contracts.target import Target
+
+PROTOCOL = 1
+"""Raised with every change here: the two sides may come from different checkouts for a moment."""
+
+SDK = "0.45.0"
+"""The HolmesGPT this release was tested with; the lock file pins the same one. Another one is refused."""
+
+PROMPT_VERSION = "2026-11-1"
+"""Of `prompts/`; kept with every verdict, so that a change in quality can be traced to a change of words."""
+
+TEXT = 4_000
+"""Characters of one text a model writes. Longer ones are no summary."""
+
+SAID = 500
+"""Characters of a detail about what went wrong."""
+
+EVIDENCE_AT_MOST = 200
+
+
+class Message(BaseModel):
+    """Ours on both sides, so nothing unknown is accepted."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+# ── service and zygote ──────────────────────────────────────────────────────────────────────────────────────
+
+
+class Hello(Message):
+    """The zygote's first word, before it imports anything large."""
+
+    type: Literal["hello"] = "hello"
+    protocol: int
+    sdk: str = Field(description="version of HolmesGPT found; empty: none")
+    pid: int
+
+
+class Ready(Message):
+    """HolmesGPT is imported and its tools are built; runs can be started."""
+
+    type: Literal["ready"] = "ready"
+    took_s: float
+    rss_kb: int
+
+
+class Broken(Message):
+    """HolmesGPT could not be imported."""
+
+    type: Literal["broken"] = "broken"
+    detail: str
+
+
+class Start(Message):
+    """Fork a child for this run. Its end of the run's socket pair travels with the frame."""
+
+    type: Literal["start"] = "start"
+    run: str
+
+
+class Kill(Message):
+    """End the child of this run now (SIGKILL). No child: nothing happens."""
+
+    type: Literal["kill"] = "kill"
+    run: str
+
+
+class Started(Message):
+    type: Literal["started"] = "started"
+    run: str
+    pid: int
+
+
+class Ended(Message):
+    """The child is gone and has been reaped; or none could be forked (71, EX_OSERR)."""
+
+    type: Literal["ended"] = "ended"
+    run: str
+    code: int = Field(description="exit code; minus the signal's number when a signal ended it")
+    max_rss_kb: int = 0
+
+
+# ── service and child: the request ──────────────────────────────────────────────────────────────────────────
+
+
+class ModelAccess(Message):
+    """Which model, and how it may be asked."""
+
+    model: str = Field(description="as litellm names it: `provider/model`")
+    api_base: str | None = None
+    api_version: str | None = None
+    api_key: str = Field(repr=False)
+    context_tokens: int = Field(gt=0)
+    output_tokens: int = Field(gt=0)
+    request_timeout_s: float = Field(gt=0)
+    attempts: int = Field(ge=1, description="HTTP requests for one answer, the first one included")
+    temperature: float | None = 0.0
+    input_price: float | None = Field(default=None, ge=0, description="USD per million tokens")
+    output_price: float | None = Field(default=None, ge=0, description="USD per million tokens")
+
+
+class ContextAccess(Message):
+    """Where the tools ask, and as whom: the token carries caller, tenant, namespaces and run."""
+
+    url: str
+    token: str | None = Field(default=None, repr=False)
+    timeout_s: float = Field(gt=0)
+    cluster: str = "local"
+
+
+class Alert(Message):
+    """What somebody else wrote about the incident. Data, never instructions."""
+
+    name: str
+    priority: str
+    namespace: str | None = None
+    starts_at: str | None = None
+    labels: dict[str, str] = Field(default_factory=dict)
+    annotations: dict[str, str] = Field(default_factory=dict)
+
+
+class HeadStart(Message):
+    """What triage has found: the model begins with it, and may come to another conclusion."""
+
+    target: Target | None
+    summary: str
+    causes: list[Cause]
+    evidence: list[EvidenceItem]
+    not_looked_at: list[str]
+
+
+class RunRequest(Message):
+    type: Literal["request"] = "request"
+    run: str
+    seconds: float = Field(gt=0, description="until the run's end; past it the child is killed")
+    max_steps: int = Field(ge=2)
+    alert: Alert
+    head_start: HeadStart
+    model: ModelAccess
+    context: ContextAccess
+
+
+# ── service and child: what comes back ──────────────────────────────────────────────────────────────────────
+
+
+class Written(BaseModel):
+    """A part of what a model writes: it may add fields of its own, which count for nothing."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class WrittenCause(Written):
+    target: str = Field(max_length=400, description="the object at fault, as Kind/namespace/name")
+    reason: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9]{2,79}$", description="CamelCase code of the fault")
+    text: str = Field(min_length=1, max_length=TEXT, description="what is wrong, and why it makes the alert")
+    confidence: float = Field(ge=0, le=1)
+    evidence_ids: list[str] = Field(max_length=50)
+
+
+class WrittenClaim(Written):
+    text: str = Field(min_length=1, max_length=TEXT)
+    evidence_ids: list[str] = Field(default_factory=list, max_length=50)
+
+
+class WrittenAdvice(Written):
+    title: str = Field(min_length=1, max_length=300)
+    description: str = Field(default="", max_length=TEXT)
+    command: str | None = Field(default=None, max_length=1000)
+    risk: str = Field(default="", max_length=1000)
+
+
+class Opinion(Written):
+    """The model's conclusion. Whether its claims stand is checked by the service."""
+
+    summary: str = Field(min_length=1, max_length=TEXT, description="two or three sentences for an engineer")
+    cause: WrittenCause | None = Field(description="null when the evidence does not tell")
+    claims: list[WrittenClaim] = Field(default_factory=list, max_length=20)
+    recommendations: list[WrittenAdvice] = Field(default_factory=list, max_length=5)
+    agrees_with_triage: bool
+    disagreement: str = Field(default="", max_length=TEXT, description="where triage is wrong, and why")
+
+
+class Usage(Message):
+    """What the run has cost so far; sent after every answer of the model, so that none of it is lost."""
+
+    type: Literal["usage"] = "usage"
+    requests: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float = 0.0
+
+
+class Step(Message):
+    """The model is asked for its next move."""
+
+    type: Literal["step"] = "step"
+    number: int
+
+
+class ToolCalled(Message):
+    """A tool has answered. `evidence`: what it let the model see, in full."""
+
+    type: Literal["tool"] = "tool"
+    tool: str
+    arguments: dict[str, Any]
+    ok: bool
+    detail: str = ""
+    seconds: float = 0.0
+    evidence: list[EvidenceItem] = Field(default_factory=list)
+
+
+class Concluded(Message):
+    type: Literal["concluded"] = "concluded"
+    opinion: Opinion
+    repaired: bool = Field(default=False, description="its first answer was no valid document")
+
+
+Word = Literal[
+    "model-unauthorized",
+    "model-rate-limited",
+    "model-error",
+    "model-refused",
+    "model-unreachable",
+    "model-timeout",
+    "model-garbage",
+    "model-context-exceeded",
+    "model-max-steps",
+    "model-misconfigured",
+    "engine-failed",
+]
+
+
+class Failed(Message):
+    """The child came to no conclusion, and says why."""
+
+    type: Literal["failed"] = "failed"
+    word: Word
+    detail: str = Field(max_length=SAID)
+
+
+ToZygote = Annotated[Start | Kill, Field(discriminator="type")]
+FromZygote = Annotated[Hello | Ready | Broken | Started | Ended, Field(discriminator="type")]
+FromChild = Annotated[Step | ToolCalled | Usage | Concluded | Failed, Field(discriminator="type")]
+
+TO_ZYGOTE: TypeAdapter[Start | Kill] = TypeAdapter(ToZygote)
+FROM_ZYGOTE: TypeAdapter[Hello | Ready | Broken | Started | Ended] = TypeAdapter(FromZygote)
+TO_CHILD: TypeAdapter[RunRequest] = TypeAdapter(RunRequest)
+FROM_CHILD: TypeAdapter[Step | ToolCalled | Usage | Concluded | Failed] = TypeAdapter(FromChild)

@@ -1,0 +1,64 @@
+"""The model's tools in HolmesGPT's terms: exactly these three, all of them reading through the run's desk."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from holmes.core.tools import (
+    StructuredToolResult,
+    StructuredToolResultStatus,
+    Tool,
+    ToolInvokeContext,
+    ToolParameter,
+    Toolset,
+    ToolsetStatusEnum,
+)
+from holmes.core.tools_utils.tool_executor import ToolExecutor
+
+from services.holmesgpt_api.engine.asking import QUESTIONS, description, parameters
+
+DESK = "desk"
+"""Under this key the run's desk stands in HolmesGPT's request context."""
+
+
+class ContextTool(Tool):
+    def _invoke(self, params: Any, context: ToolInvokeContext) -> StructuredToolResult:
+        answered = (context.request_context or {})[DESK].answer(self.name, params)
+        kept = params if isinstance(params, dict) else None
+        if not answered.ok:
+            return StructuredToolResult(
+                status=StructuredToolResultStatus.ERROR, error=answered.text, params=kept
+            )
+        return StructuredToolResult(
+            status=StructuredToolResultStatus.SUCCESS, data=answered.text, params=kept
+        )
+
+    def get_parameterized_one_liner(self, params: Any) -> str:
+        # An exception here would end the whole run, and arguments may be anything.
+        name: str = self.name
+        return name
+
+
+def executor() -> ToolExecutor:
+    """What runs tools, with none of HolmesGPT's own: they are not loaded, so none can be switched on."""
+    tools = [
+        ContextTool(
+            name=name,
+            description=description(kind),
+            parameters={
+                argument: ToolParameter(
+                    type=told.type, description=told.description, required=told.required, enum=told.enum
+                )
+                for argument, told in parameters(kind).items()
+            },
+        )
+        for name, kind in QUESTIONS.items()
+    ]
+    toolset = Toolset(
+        name="kubernaut-context",
+        description="Evidence about the incident, from the Context API",
+        enabled=True,
+        tools=tools,
+    )
+    toolset.status = ToolsetStatusEnum.ENABLED
+    return ToolExecutor([toolset])

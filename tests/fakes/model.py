@@ -1,0 +1,242 @@
+"""A model server that speaks OpenAI's protocol, answers by a script, and logs every request it gets.
+
+In a thread of its own. What it says is made from what it was sent, so that a mix-up between runs would show.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Literal
+
+Mood = Literal[
+    "concludes",  # asks for causes, concludes, and cites what it was shown
+    "invents",  # concludes, and cites what does not exist
+    "prose",  # concludes, and never writes the document
+    "mends",  # writes the document at the second try
+    "loops",  # asks for tools for ever
+    "unknown-tool",  # asks for a tool there is none of, then concludes with nothing
+    "bad-arguments",  # its arguments are no JSON, then as "concludes"
+    "obeys",  # does what the telemetry says, as a model that is lost would
+    "unauthorized",
+    "rate-limited",
+    "broken",
+    "recovers",  # 503 once, then as "concludes"
+    "hangs",
+    "garbage",  # an HTML page with status 200
+]
+
+Document = Callable[[dict[str, Any]], dict[str, Any]]
+"""The conclusion from what the last question says is known (`evidence`, `triage`, `investigation`)."""
+
+
+def agreeing(known: dict[str, Any]) -> dict[str, Any]:
+    """What a sound model writes: triage's object, and the first fact as evidence."""
+    ids = [line.partition(":")[0] for line in known["evidence"]]
+    return {
+        "summary": f"The model says: {known['investigation']}",
+        "cause": {
+            "target": known["triage"]["target"],
+            "reason": "ConfigChangedBeforeOnset",
+            "text": "It was edited, and the database did not start again.",
+            "confidence": 0.9,
+            "evidence_ids": ids[:1],
+        },
+        "claims": [
+            {"text": "It was edited before the onset.", "evidence_ids": ids[:1]},
+            {"text": "Nobody else did it.", "evidence_ids": ["ev-ffffffffffffffff"]},
+        ],
+        "recommendations": [
+            {
+                "title": "Put it back",
+                "description": "Undo the edit.",
+                "command": "kubectl edit configmap x -n data",
+            },
+            {"title": "Wipe it", "description": "Start anew.", "command": "kubectl delete namespace data"},
+        ],
+        "agrees_with_triage": True,
+    }
+
+
+@dataclass
+class FakeModel:
+    """Set `mood` at any time; `let_go` ends the waits of those who hang."""
+
+    mood: Mood = "concludes"
+    document: Document = agreeing
+    target: str = "Deployment.apps/shop/checkout"
+    """What it asks the tools about, where the question does not say."""
+    asks: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    """What it asks the tools at once, instead of the causes of what the question is about."""
+    requests: list[dict[str, Any]] = field(default_factory=list)
+    keys: list[str | None] = field(default_factory=list)
+    url: str = ""
+    _free: threading.Event = field(default_factory=threading.Event)
+    _arrived: threading.Condition = field(default_factory=threading.Condition)
+
+    def reset(self) -> None:
+        """As new, for the next test: whoever hangs is let go."""
+        self.let_go()
+        self._free = threading.Event()
+        self.mood, self.document = "concludes", agreeing
+        self.requests.clear()
+        self.keys.clear()
+
+    def let_go(self) -> None:
+        self._free.set()
+
+    def wait_for(self, number: int, *, within: float = 60) -> None:
+        """Block until so many requests have arrived."""
+        with self._arrived:
+            if not self._arrived.wait_for(lambda: len(self.requests) >= number, within):
+                raise AssertionError(f"only {len(self.requests)} requests arrived within {within} s")
+
+    def _log(self, body: dict[str, Any], key: str | None) -> int:
+        with self._arrived:
+            self.requests.append(body)
+            self.keys.append(key)
+            self._arrived.notify_all()
+            return len(self.requests)
+
+    def _answer(self, body: dict[str, Any], number: int) -> tuple[int, dict[str, str], str]:
+        match self.mood:
+            case "unauthorized":
+                return 401, {}, _error("Incorrect API key provided: sk-secret123.", "invalid_request_error")
+            case "rate-limited":
+                return 429, {"Retry-After": "1"}, _error("Rate limit reached", "requests")
+            case "broken":
+                return 500, {}, _error("boom", "server_error")
+            case "recovers" if number == 1:
+                return 503, {}, _error("starting", "server_error")
+            case "garbage":
+                return 200, {"Content-Type": "text/html"}, "<html>a proxy's page</html>"
+            case "hangs":
+                self._free.wait()
+        return 200, {}, json.dumps(_completion(self._message(body)))
+
+    def _message(self, body: dict[str, Any]) -> dict[str, Any]:
+        messages = body["messages"]
+        if "JSON Schema" in str(messages[1]["content"]):
+            return self._writes(messages)
+        answered = [one for one in messages if one["role"] == "tool"]
+        if self.mood == "loops":
+            return _calls("get_evidence", {"of": f"Pod/shop/loop-{len(answered)}"})
+        if not answered:
+            match self.mood:
+                case "unknown-tool":
+                    return _calls("kubectl_exec", {"command": "id"})
+                case "bad-arguments":
+                    return _calls("get_causes", "{not json")
+                case "obeys":
+                    return _calls("get_logs", {"namespace": "kube-system", "pod": "secret-keeper"})
+            if self.asks:
+                return _many(self.asks)
+            known = telemetry(messages[1]["content"])
+            return _calls("get_causes", {"target": known.get("target") or self.target})
+        if self.mood == "bad-arguments" and len(answered) == 1:
+            return _calls("get_causes", {"target": self.target})
+        return {"role": "assistant", "content": f"It was edited. {canaries(json.dumps(messages))}"}
+
+    def _writes(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
+        known = telemetry(messages[1]["content"])
+        if self.mood == "prose" or (self.mood == "mends" and len(messages) == 2):
+            return {"role": "assistant", "content": "I think it was the config map."}
+        document = self.document(known)
+        if self.mood in ("invents", "unknown-tool"):
+            document["cause"]["evidence_ids"] = ["ev-0000000000000000"]
+        return {"role": "assistant", "content": json.dumps(document)}
+
+
+def telemetry(content: str) -> dict[str, Any]:
+    found = re.search(r"<telemetry>\n(.*)\n</telemetry>", content, re.DOTALL)
+    assert found is not None
+    known: dict[str, Any] = json.loads(found.group(1))
+    return known
+
+
+def canaries(text: str) -> list[str]:
+    return sorted(set(re.findall(r"canary-\d+", text)))
+
+
+def _error(message: str, kind: str) -> str:
+    return json.dumps({"error": {"message": message, "type": kind, "code": None, "param": None}})
+
+
+def _calls(tool: str, arguments: object) -> dict[str, Any]:
+    return _many([(tool, arguments)])
+
+
+def _many(calls: Sequence[tuple[str, object]]) -> dict[str, Any]:
+    texts = [one if isinstance(one, str) else json.dumps(one) for _, one in calls]
+    return {
+        "role": "assistant",
+        "content": None,
+        "tool_calls": [
+            {
+                "id": f"call_{abs(hash(text)) % 10**9}",
+                "type": "function",
+                "function": {"name": tool, "arguments": text},
+            }
+            for (tool, _), text in zip(calls, texts, strict=True)
+        ],
+    }
+
+
+def _completion(message: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "scripted",
+        "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
+        "usage": {"prompt_tokens": 1000, "completion_tokens": 50, "total_tokens": 1050},
+    }
+
+
+@contextmanager
+def model() -> Iterator[FakeModel]:
+    fake = FakeModel()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
+            number = fake._log(body, self.headers.get("Authorization"))
+            status, headers, text = fake._answer(body, number)
+            try:
+                self.send_response(status)
+                for name, value in ({"Content-Type": "application/json"} | headers).items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(text.encode())))
+                self.end_headers()
+                self.wfile.write(text.encode())
+            except (BrokenPipeError, ConnectionResetError):
+                self.close_connection = True  # whoever asked has been killed
+
+        def log_message(self, format: str, *args: object) -> None:
+            """`requests` is the log."""
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        request_queue_size = 128
+
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            """A client that was killed in the middle of a request is what these tests are about."""
+
+    server = Server(("127.0.0.1", 0), Handler)
+    fake.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield fake
+    finally:
+        fake.let_go()
+        server.shutdown()
+        server.server_close()
+        thread.join()

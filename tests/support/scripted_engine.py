@@ -1,0 +1,96 @@
+"""An engine without HolmesGPT: the real zygote, forking children that do what the alert's name says.
+
+Run as `python -m tests.support.scripted_engine MOOD FD` it is that engine; `interpreter` makes what the service
+takes for the engine's interpreter. For starts that go wrong the mood says how.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+from services.holmesgpt_api.engine.framing import receive, send
+from services.holmesgpt_api.engine.messages import (
+    PROTOCOL,
+    SDK,
+    TO_CHILD,
+    Broken,
+    Concluded,
+    Failed,
+    Hello,
+    Opinion,
+    Ready,
+    Step,
+    ToolCalled,
+    Usage,
+)
+from services.holmesgpt_api.engine.zygote import Zygote
+from tests.support.children import REPOSITORY
+from tests.support.investigations import evidence
+
+
+def interpreter(folder: Path, mood: str) -> Path:
+    """A program that is called as the engine's interpreter is: `-m MODULE FD`."""
+    path = folder / f"python-{mood}"
+    path.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m tests.support.scripted_engine {mood} "$3"\n')
+    path.chmod(0o755)
+    return path
+
+
+def live(sock: socket.socket) -> int:
+    request = receive(sock, TO_CHILD, within=10)
+    send(sock, Step(number=1))
+    match request.alert.name:
+        case "concludes":
+            send(sock, Usage(requests=1, prompt_tokens=10, completion_tokens=5, cost_usd=0.25))
+            send(
+                sock,
+                ToolCalled(tool="get_logs", arguments={"pod": "a"}, ok=True, evidence=[evidence("ev-1")]),
+            )
+            opinion = Opinion(summary=request.context.token or "", cause=None, agrees_with_triage=False)
+            send(sock, Concluded(opinion=opinion, repaired=True))
+        case "fails":
+            send(sock, Usage(requests=2))
+            send(sock, Failed(word="model-unauthorized", detail="HTTP 401"))
+        case "dies":
+            return 3
+        case "is-killed":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        case "floods":
+            sock.sendall((2**31).to_bytes(4, "big") + b"x" * 1000)
+            sock.recv(1)
+        case "lies":
+            send(sock, Hello(protocol=1, sdk="", pid=1))
+            sock.recv(1)
+        case "hangs":
+            signal.pause()
+    return 0
+
+
+def main(mood: str, descriptor: int) -> None:
+    control = socket.socket(fileno=descriptor)
+    match mood:
+        case "dies":
+            sys.exit("no module named holmes")
+        case "nonsense":
+            control.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            control.recv(1)
+        case "mute":
+            control.recv(1)
+    sdk = {"old": "0.44.0", "none": ""}.get(mood, SDK)
+    send(control, Hello(protocol=99 if mood == "foreign" else PROTOCOL, sdk=sdk, pid=os.getpid()))
+    if mood == "broken":
+        send(control, Broken(detail="ImportError: no litellm"))
+    if mood != "ready":
+        control.recv(1)
+        return
+    send(control, Ready(took_s=0.1, rss_kb=1000))
+    Zygote(control, live).serve()
+
+
+if __name__ == "__main__":
+    assert Path.cwd() == REPOSITORY
+    main(sys.argv[1], int(sys.argv[2]))
