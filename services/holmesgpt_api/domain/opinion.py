@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from libs.contracts.alerts import PRIORITY_WORDS, Priority
-from libs.contracts.causes import Cause, Confidence, FindingSeverity, NoCause
+from libs.contracts.causes import Cause, Confidence, FindingSeverity, MayRead, NoCause
 from libs.contracts.evidence import EvidenceItem
 from libs.contracts.investigations import Claim, InvestigationResults, Recommendation
 from libs.contracts.target import Target
@@ -23,7 +23,7 @@ from services.holmesgpt_api.domain.recommend import action_type
 from services.holmesgpt_api.domain.record import Claimed
 from services.holmesgpt_api.domain.triage import EVIDENCE_AT_MOST
 from services.holmesgpt_api.domain.verdict import HYPOTHESIS, ModelUse, Verdict, check_claims
-from services.holmesgpt_api.domain.visibility import MayRead, reader
+from services.holmesgpt_api.domain.visibility import reader
 from services.holmesgpt_api.domain.wording import about, first_sentence
 from services.holmesgpt_api.engine.messages import WrittenAdvice, WrittenCause
 
