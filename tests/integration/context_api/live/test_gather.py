@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
+import threading
 import time
 from base64 import b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -23,6 +23,8 @@ from services.context_api.adapters.live import (
     NotAnswering,
     Prometheus,
     Scope,
+    gather,
+    lists,
 )
 from services.context_api.adapters.live.connect import connect
 from services.context_api.adapters.recording import load_recording, write_recording
@@ -300,28 +302,25 @@ async def test_a_recording_of_a_cluster_reads_as_the_cluster_did(api: KubeApi, t
     )
 
 
-async def test_the_event_loop_is_not_held_by_large_lists(api: KubeApi, fake: FakeKubeApi):
-    wide = {f"k{n}": "x" * 100 for n in range(300)}
-    fake.documents += [kube.thing("ConfigMap", f"c-{n}", data=wide) for n in range(400)]
-    page = json.dumps({"items": [kube.thing("ConfigMap", f"c-{n}", data=wide) for n in range(400)]}).encode()
-    fake.faults["/api/v1/configmaps"] = [Fault(body=page)]
-    longest, done = 0.0, asyncio.Event()
+async def test_the_event_loop_is_not_held_by_large_lists(api: KubeApi, monkeypatch: pytest.MonkeyPatch):
+    threads: dict[str, set[int]] = {}
+    for module, name in ((lists, "read_page"), (gather, "_sorted"), (gather, "_wanted"), (gather, "_made")):
+        monkeypatch.setattr(module, name, _watched(getattr(module, name), threads.setdefault(name, set())))
 
-    async def watch() -> None:
-        nonlocal longest
-        while not done.is_set():
-            began = time.monotonic()
-            await asyncio.sleep(0.001)
-            longest = max(longest, time.monotonic() - began)
+    await read(api)
 
-    watching = asyncio.create_task(watch())
-    snapshot = await read(api)
-    done.set()
-    await watching
+    assert set(threads) == {"read_page", "_sorted", "_wanted", "_made"}
+    for name, used in threads.items():
+        assert used, name
+        assert threading.get_ident() not in used, name
 
-    assert len(names(snapshot, "ConfigMap")) == 400
-    # The page takes several times as long to parse and to hash; half a second allows for a busy machine.
-    assert longest < 0.5
+
+def _watched(work: Callable[..., Any], used: set[int]) -> Callable[..., Any]:
+    def watched(*arguments: Any) -> Any:
+        used.add(threading.get_ident())
+        return work(*arguments)
+
+    return watched
 
 
 class FakePrometheus:
