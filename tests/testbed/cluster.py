@@ -56,6 +56,9 @@ KWOK_NODE = "kwok.x-k8s.io/node"
 DEFAULT_CLASS = "kwok-volume"
 """The StorageClass whose claims KWOK provisions at once."""
 
+ADVERTISED = "192.0.2.1"
+"""Of the range for documentation: otherwise it is an address of this machine's, and ends in recordings."""
+
 SERVICES = "10.96.0.0/16"
 PREFIX = "kubernaut-testbed-"
 _TAKEN = "address already in use"
@@ -99,12 +102,14 @@ class Cluster:
         *,
         directory: Path | None = None,
         controllers: Sequence[str] = ("*",),
+        advertise: str = ADVERTISED,
     ) -> None:
         """Args:
         directory: where its files go, kept afterwards; by default a temporary one that is removed.
         controllers: of kube-controller-manager; `-cronjob-controller` leaves that one out.
+        advertise: the address under which the Service `kubernetes` says that the API server is.
         """
-        self._controllers = controllers
+        self._controllers, self._advertise = controllers, advertise
         self._programs = (programs or find()).required()
         self._given = directory
         self._directory: Path | None = None
@@ -325,7 +330,7 @@ class Cluster:
         self.url, self.etcd_url = f"https://127.0.0.1:{api}", f"http://127.0.0.1:{etcd}"
         deadline = time.monotonic() + READY_WITHIN_S
         self._launch("etcd", *_etcd(self.directory, self.etcd_url, f"http://127.0.0.1:{peer}"))
-        self._launch("kube-apiserver", *_apiserver(self.directory, self.etcd_url, api))
+        self._launch("kube-apiserver", *_apiserver(self.directory, self.etcd_url, api, self._advertise))
         self._wait(deadline, "kube-apiserver", self._answers)
         for user in ("admin", "controller-manager", "scheduler", "kwok"):
             self._write_kubeconfig(self.directory / f"{user}.kubeconfig", user, self._tokens[user])
@@ -493,11 +498,12 @@ def _etcd(directory: Path, client: str, peer: str) -> Sequence[str]:
     ]
 
 
-def _apiserver(directory: Path, etcd: str, port: int) -> Sequence[str]:
+def _apiserver(directory: Path, etcd: str, port: int, advertised: str) -> Sequence[str]:
     return [
         f"--etcd-servers={etcd}",
         "--bind-address=127.0.0.1",
         f"--secure-port={port}",
+        f"--advertise-address={advertised}",
         f"--cert-dir={directory / 'certificates'}",
         f"--token-auth-file={directory / 'tokens.csv'}",
         "--authorization-mode=RBAC",

@@ -5,15 +5,20 @@ A script stands for Go here, so that no minutes pass; `make testbed` is where th
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import stat
 import subprocess
+import sys
 import threading
+import time
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from tests.support.source import ROOT
 from tests.testbed import build as building
 from tests.testbed.build import STAGE_FILES, BuildFailed, build, new_enough, remove, toolchain
 from tests.testbed.programs import PACKAGES, STAGES, NotBuilt, find, fingerprint
@@ -28,6 +33,7 @@ env) echo "${FAKE_GO_VERSION:-go1.26.8}" ;;
 build)
     shift; while [ "$1" != -o ]; do shift; done
     echo "$3" >>"$FAKE_GO_COUNT"
+    [ "$3" != "${FAKE_GO_HANGS:-}" ] || exec sleep 60
     [ "$3" != "${FAKE_GO_BREAKS:-}" ] || { echo "undefined: widget" >&2; exit 1; }
     printf '#!/bin/sh\\necho %s\\n' "$3" >"$2"; chmod 755 "$2" ;;
 list)
@@ -202,6 +208,36 @@ def test_uv_lends_a_go_to_a_machine_without_one(machine: Machine):
 )
 def test_versions_are_compared_as_numbers(version: str, enough: bool):
     assert new_enough(version) is enough
+
+
+def test_an_interrupted_build_leaves_nothing(machine: Machine):
+    environment = {
+        **os.environ,
+        **machine.environment,
+        "FAKE_GO_HANGS": PACKAGES["kubectl"],
+        "KUBEBUILDER_ASSETS": "",
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.testbed", "build"],
+        cwd=ROOT,
+        env={**environment, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    while PACKAGES["kubectl"] not in machine.compiled:
+        assert process.poll() is None
+        time.sleep(0.05)
+
+    process.send_signal(signal.SIGTERM)
+    said, _ = process.communicate(timeout=30)
+
+    assert (process.returncode, said.splitlines()[-1]) == (
+        130,
+        "testbed: interrupted; nothing is left behind.",
+    )
+    assert machine.left() == ["testbed.lock"]
 
 
 # --- where they lie ---------------------------------------------------------------------------------------------

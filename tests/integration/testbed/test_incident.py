@@ -37,8 +37,8 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def objects(recording: Path) -> Iterator[dict[str, Any]]:
-    for file in sorted(recording.glob("objects/*/*.yaml")):
-        yield from yaml.load(file.read_text("utf-8"), yaml.CSafeLoader)["items"]
+    for file in sorted(recording.glob("objects/*/*.json")):
+        yield from json.loads(file.read_text("utf-8"))["items"]
 
 
 def triage(recording: Path, *arguments: str | Path) -> dict[str, Any]:
