@@ -110,7 +110,7 @@ settings: .venv/.dev ## docs/settings.md from the settings classes
 	@$(PY) -m tools.settings_docs
 
 .PHONY: bench
-bench: .venv/.dev ## measure the ratios and write docs/benchmarks.md
+bench: .venv/.dev engine ## measure the ratios and write docs/benchmarks.md
 	@sh tools/test-programs.sh wrk=wrk
 	@$(PY) -m tests.bench $(ARGS)
 

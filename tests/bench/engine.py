@@ -41,6 +41,9 @@ class EngineRun:
 
 
 def measure(base: Path) -> EngineRun:
+    """Below `base`, which other users must be able to enter: as root PostgreSQL is one of them."""
+    for name in ("triage", "model"):
+        (base / name).mkdir()
     with model() as fake:
         return asyncio.run(_measure(base, fake))
 
