@@ -58,7 +58,7 @@ def test_the_edited_configmap_is_named_with_its_key_before_and_after(recorded: S
     for words in (
         "shared_buffers = 512MB",
         "shared_buffers = 2G",
-        "kubectl-patch",
+        "kubectl-edit",
         edited_at(INCIDENT)[11:19],
         "StatefulSet data/orders-db",
     ):

@@ -180,35 +180,6 @@ def test_each_namespace_is_its_own_and_goes_afterwards(cluster: Cluster):
     cluster.kubectl("wait", "--for=delete", f"namespace/{first}", f"namespace/{second}", WAIT)
 
 
-def test_an_edit_overwrites_what_was_applied_and_a_patch_does_not(
-    cluster: Cluster, namespace: str, tmp_path: Path
-):
-    """So after `kubectl edit` a recording cannot tell what was there before; an incident must be played accordingly."""
-    editor = tmp_path / "editor"
-    editor.write_text("#!/bin/sh\nexec sed -i 's/size: small/size: large/' \"$1\"\n")
-    editor.chmod(0o755)
-    for name in ("edited", "patched"):
-        config = {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": name},
-            "data": {"size": "small"},
-        }
-        cluster.apply(config, namespace=namespace)
-
-    cluster.kubectl("edit", "configmap/edited", "-n", namespace, KUBE_EDITOR=str(editor))
-    cluster.kubectl("patch", "configmap/patched", "-n", namespace, "-p", '{"data": {"size": "large"}}')
-
-    now = {one["metadata"]["name"]: one for one in cluster.get("configmaps", "-n", namespace)["items"]}
-    applied = "kubectl.kubernetes.io/last-applied-configuration"
-    assert {name: now[name]["data"]["size"] for name in ("edited", "patched")} == {
-        "edited": "large",
-        "patched": "large",
-    }
-    assert '"size":"large"' in now["edited"]["metadata"]["annotations"][applied]
-    assert '"size":"small"' in now["patched"]["metadata"]["annotations"][applied]
-
-
 # --- what a test plays ------------------------------------------------------------------------------------------
 
 

@@ -114,7 +114,7 @@ def test_controllers_and_kubectl_did_the_work_themselves(played: Path):
     }
 
     assert {
-        ("ConfigMap", "kubectl-patch"),
+        ("ConfigMap", "kubectl-edit"),
         ("Deployment", "kubectl-client-side-apply"),
         ("Deployment", "kubectl-set"),
         ("ReplicaSet", "kube-controller-manager"),

@@ -5,7 +5,6 @@ People's acts are kubectl's, controllers' are their own. Times are the story's, 
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -214,18 +213,18 @@ class Play:
         yield today("09:24:01"), partial(self._probe_fails, "order-history-1", count=108)
 
     def _edit(self) -> None:
-        """By `kubectl patch`: it leaves the annotation of `kubectl apply` alone, so the text before stays readable.
+        """By `kubectl edit`, as a person would; the editor is a script.
 
-        `kubectl edit` would not: it writes the new text there too (seen with 1.36.3).
+        It changes whole lines: the text that was applied stands in an annotation of the same document, and stays.
         """
-        data = self._cluster.get("configmap/orders-db-config", "-n", "data")["data"]
-        text = data["postgresql.conf"]
-        for before, after in CHANGED:
-            if before not in text:
-                raise ClusterFailed(f"orders-db-config: no line {before!r} to change")
-            text = text.replace(before, after)
-        patch = json.dumps({"data": {"postgresql.conf": text}})
-        self._kubectl("patch", "configmap", "orders-db-config", "-n", "data", "--type=merge", "-p", patch)
+        lines = " ".join(f"-e 's/^\\( *\\){before}$/\\1{after}/'" for before, after in CHANGED)
+        editor = self._cluster.directory / "editor"
+        editor.write_text(f'#!/bin/sh\nexec sed -i {lines} "$1"\n')
+        editor.chmod(0o700)
+        self._cluster.kubectl("edit", "configmap", "orders-db-config", "-n", "data", KUBE_EDITOR=str(editor))
+        text = self._cluster.get("configmap/orders-db-config", "-n", "data")["data"]["postgresql.conf"]
+        if missed := [after for _, after in CHANGED if after not in text]:
+            raise ClusterFailed(f"orders-db-config was edited, but has no line {', '.join(missed)}")
 
     def _database_goes(self) -> None:
         """The old pod ends; the StatefulSet makes a new one, of which `_crash_loop` reports."""

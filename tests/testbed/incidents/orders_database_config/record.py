@@ -102,9 +102,7 @@ def edited_at(recording: Path) -> str:
     """When the API server saw the edit, as it wrote it down. kubectl takes a moment."""
     items = json.loads((recording / "objects" / "data" / "configmap.json").read_text("utf-8"))["items"]
     (config,) = (item for item in items if item["metadata"]["name"] == "orders-db-config")
-    return next(
-        str(f["time"]) for f in config["metadata"]["managedFields"] if f["manager"] == "kubectl-patch"
-    )
+    return next(str(f["time"]) for f in config["metadata"]["managedFields"] if f["manager"] == "kubectl-edit")
 
 
 def _leave_out_the_machine(recording: Path) -> None:
