@@ -346,7 +346,12 @@ async def test_a_model_that_cannot_be_reached_is_told_by_health_and_stood_in_for
                 body = await investigated(there)
                 async with serving(there.settings(), here.api_key) as api:
                     health = (await api.get("/health")).json()
+                engines = there.processes()
 
+    assert engines
+    async with asyncio.timeout(10):  # the worker was killed: it could clear nothing away itself
+        while any(is_alive(pid) for pid in engines):
+            await asyncio.sleep(0.05)
     assert (body["engine"], body["degraded_reason"]) == ("triage", "model-unreachable")
     assert body["metadata"]["model"]["requests"] == 3
     assert (health["status"], health["checks"]["llm"]["status"]) == ("degraded", "degraded")
