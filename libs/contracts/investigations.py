@@ -123,7 +123,9 @@ class Investigation(Contract):
         default=None, description="`triage` or `holmesgpt`; null until one has answered"
     )
     degraded_reason: str | None = Field(
-        default=None, description="why no model answered, e.g. `no-model-configured`"
+        default=None,
+        description="why no model's answer stands, as a stable word: `no-model-configured`, `model-still-running`, "
+        "`model-timeout`, `model-unauthorized`, …; `metadata.degraded_detail` says more",
     )
     summary: str = ""
     root_cause: str | None = None

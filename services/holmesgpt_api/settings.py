@@ -31,8 +31,8 @@ class HolmesSettings(BaseSettings):
     sync_answer_timeout: Duration = Field(
         default=timedelta(seconds=25), validation_alias="SYNC_ANSWER_TIMEOUT", gt=timedelta(0)
     )
-    """Longest wait of a synchronous caller, in seconds; then it is told how far the investigation is. The Go
-    application gives up after 30 s and makes a result up, so it must have ours before that."""
+    """Longest wait of a synchronous caller, in seconds; then it is told triage's result while a model is still
+    being asked, or how far the investigation is. The Go application gives up after 30 s and makes a result up, so it must have ours before that."""
 
     investigation_timeout: Duration = Field(
         default=timedelta(seconds=300), validation_alias="HOLMESGPT_INVESTIGATION_TIMEOUT", gt=timedelta(0)

@@ -161,6 +161,9 @@ async def _asking(
         # The engine ends after the jobs that use it, which may finish their runs when a stop is asked for.
         over = asyncio.Event()
         engine = asyncio.create_task(_together(over, zygote.run(over), reporter.run(over)))
+        engine.add_done_callback(
+            lambda _: stop.set()
+        )  # a mistake of ours ended it: this process is begun anew
         try:
             await jobs.run_worker(stop)
         finally:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from libs.auth.keys import KeyRing
+from libs.auth.minter import TokenMinter
+from libs.auth.permissions import Role
 from tests.fakes.model import agreeing, model
 from tests.support.engine import KEY
 from tests.support.holmesgpt import ended
-from tests.support.stack import running
+from tests.support.stack import Stack, running
 
 pytestmark = [
     pytest.mark.needs("holmes-engine"),
@@ -20,6 +24,7 @@ pytestmark = [
 ]
 
 CRASHING = {"namespace": "data", "pod": "orders-db-0"}
+OF_SHOP = {"alert_name": "HighErrorRate", "labels": {"namespace": "shop", "deployment": "checkout"}}
 ALERT = {"alert_name": "KubePodCrashLooping", "labels": CRASHING}
 
 
@@ -31,9 +36,20 @@ def citing_the_log(known: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
-async def test_a_model_reads_the_recorded_cluster_through_its_tools_and_cites_a_log_it_asked_for(
-    tmp_path: Path,
-):
+def token_for(stack: Stack, namespaces: list[str]) -> str:
+    """A person's token that reaches these namespaces alone."""
+    ring = KeyRing.parse(stack.keys.document.encode())
+    minter = TokenMinter(lambda: ring, service="test")
+    return minter.mint("ana", tenant="default", roles=[Role.operator], namespaces=namespaces)
+
+
+async def investigated(api: httpx.AsyncClient, alert: dict[str, Any]) -> dict[str, Any]:
+    taken = (await api.post("/api/v1/investigate/async", json=alert)).json()
+    return await ended(api, taken["investigation_id"], within=120)
+
+
+@pytest.mark.requirement("HAPI-075", "HAPI-096")
+async def test_a_model_cites_what_its_tools_read_and_reads_nothing_its_asker_may_not(tmp_path: Path):
     with model() as fake:
         fake.document = citing_the_log
         fake.asks = [
@@ -54,8 +70,12 @@ async def test_a_model_reads_the_recorded_cluster_through_its_tools_and_cites_a_
                 base_url=stack.urls["holmesgpt_api"], headers=stack.headers(), trust_env=False, timeout=60
             ) as api,
         ):
-            taken = (await api.post("/api/v1/investigate/async", json=ALERT)).json()
-            body = await ended(api, taken["investigation_id"], within=120)
+            body = await investigated(api, ALERT)
+            fake.reset()
+            fake.asks = [("get_logs", CRASHING), ("get_evidence", {"of": "ConfigMap/data/orders-db-config"})]
+            api.headers["Authorization"] = f"Bearer {token_for(stack, ['shop'])}"
+            limited = await investigated(api, OF_SHOP)
+            sent = json.dumps(fake.requests)
 
     assert (body["engine"], body["degraded_reason"]) == ("holmesgpt", None), body["metadata"]
     assert body["results"]["cause"]["target"]["name"] == "orders-db-config"
@@ -69,3 +89,9 @@ async def test_a_model_reads_the_recorded_cluster_through_its_tools_and_cites_a_
         ("get_logs", False),
         ("get_logs", True),
     ]
+
+    refused = limited["metadata"]["model"]["tools"]
+    assert [one["ok"] for one in refused] == [False, False]
+    assert {one["detail"].partition(":")[0] for one in refused} == {"HTTP 403 namespace-not-readable"}
+    assert "orders-db-config" not in json.dumps(limited["results"])
+    assert "PostgreSQL Database directory" not in sent  # a line of the log that the model was told to fetch

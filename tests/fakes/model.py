@@ -22,7 +22,6 @@ Mood = Literal[
     "loops",  # asks for tools for ever
     "unknown-tool",  # asks for a tool there is none of, then concludes with nothing
     "bad-arguments",  # its arguments are no JSON, then as "concludes"
-    "obeys",  # does what the telemetry says, as a model that is lost would
     "unauthorized",
     "rate-limited",
     "broken",
@@ -83,7 +82,7 @@ class FakeModel:
         """As new, for the next test: whoever hangs is let go."""
         self.let_go()
         self._free = threading.Event()
-        self.mood, self.document = "concludes", agreeing
+        self.mood, self.document, self.asks = "concludes", agreeing, []
         self.requests.clear()
         self.keys.clear()
 
@@ -132,8 +131,6 @@ class FakeModel:
                     return _calls("kubectl_exec", {"command": "id"})
                 case "bad-arguments":
                     return _calls("get_causes", "{not json")
-                case "obeys":
-                    return _calls("get_logs", {"namespace": "kube-system", "pod": "secret-keeper"})
             if self.asks:
                 return _many(self.asks)
             known = telemetry(messages[1]["content"])

@@ -72,7 +72,10 @@ def _leave_with(sock: socket.socket) -> None:
     parent = os.getppid()
     while os.getppid() == parent:
         readable, _, _ = select.select([sock], [], [], 1.0)
-        if readable and not sock.recv(1):
+        try:
+            if readable and not sock.recv(1):
+                break
+        except OSError:
             break
     os._exit(os.EX_NOINPUT)
 

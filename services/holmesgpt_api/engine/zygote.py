@@ -150,6 +150,7 @@ class Zygote:
                         os.kill(pid, signal.SIGKILL)
 
     def _fork(self, run: str, sock: socket.socket) -> None:
+        zygote = os.getpid()
         try:
             pid = os.fork()
         except OSError as error:
@@ -157,13 +158,13 @@ class Zygote:
             send(self._control, Ended(run=run, code=os.EX_OSERR))
             return
         if pid == 0:
-            os._exit(self._child(sock))
+            os._exit(self._child(sock, zygote))
         self._pids[pid] = run
         send(self._control, Started(run=run, pid=pid))
 
-    def _child(self, sock: socket.socket) -> int:
+    def _child(self, sock: socket.socket, zygote: int) -> int:
         try:
-            _die_with_the_zygote()
+            _die_with(zygote)
             signal.set_wakeup_fd(-1)
             for one in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM):
                 signal.signal(one, signal.SIG_DFL)
@@ -191,10 +192,12 @@ class Zygote:
             send(self._control, Ended(run=run, code=code, max_rss_kb=usage.ru_maxrss))
 
 
-def _die_with_the_zygote() -> None:
+def _die_with(zygote: int) -> None:
     """Where the system can: at once. Elsewhere a child notices that it has another parent within a second."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != zygote:  # it died before that was asked for
+        os._exit(os.EX_NOINPUT)
 
 
 def _spend_me_first() -> None:

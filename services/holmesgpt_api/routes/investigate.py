@@ -77,7 +77,8 @@ async def investigate(
     """Investigate an alert and answer with the result.
 
     When there is none within 25 s (`SYNC_ANSWER_TIMEOUT`, or the caller's deadline) the answer says how far it
-    is, with `status: running`; it goes on under its id.
+    is, with `status: running`; it goes on under its id. While a model is still being asked, the answer has
+    triage's result (`engine: triage`, `degraded_reason: model-still-running`).
     """
     if request.async_processing or "respond-async" in prefer.lower():
         return _accepted(await desk.take(request, caller, key))

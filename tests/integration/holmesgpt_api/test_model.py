@@ -278,7 +278,7 @@ async def test_sixty_runs_at_a_stuck_model_leave_health_prompt_and_free_their_pl
     there: Engine,
 ):
     there.model.mood = "hangs"
-    async with serving(there.settings(investigation_timeout=25), there.place.api_key) as api:
+    async with serving(there.settings(investigation_timeout=45), there.place.api_key) as api:
         few = asyncio.Semaphore(4)  # as many as this API has connections to the database
 
         async def take() -> httpx.Response:
@@ -289,24 +289,33 @@ async def test_sixty_runs_at_a_stuck_model_leave_health_prompt_and_free_their_pl
         assert {one.status_code for one in bodies} == {202}, bodies[-1].text
         ids = [one.json()["investigation_id"] for one in bodies]
         await asyncio.to_thread(there.model.wait_for, 20)
-        asked = [(await api.get(f"{INVESTIGATE}/{one}")).json() for one in ids]
+        asked = await places_taken(api, ids, [0] * 20 + list(range(1, 41)))
         began = time.monotonic()
         health = (await api.get("/health")).json()
         took = time.monotonic() - began
         ends = await asyncio.gather(*(ended(api, one, within=60) for one in ids))
 
-    places = sorted(one["metadata"]["queue_position"] or 0 for one in asked)
-    assert places == [0] * 20 + list(range(1, 41))
     assert {one["engine"] for one in asked} == {"triage"}
     assert took < 0.5
     assert health["checks"]["llm"]["status"] in ("healthy", "degraded")
     assert {(one["status"], one["engine"], one["degraded_reason"]) for one in ends} == {
         ("completed", "triage", "model-timeout")
     }
-    assert max(one["duration_seconds"] for one in ends) < 35
+    assert max(one["duration_seconds"] for one in ends) < 55
     there.wait_for_children(0)
     there.model.reset()
     assert (await investigated(there))["engine"] == "holmesgpt"
+
+
+async def places_taken(api: httpx.AsyncClient, ids: list[str], expected: list[int]) -> list[dict[str, Any]]:
+    """What each says of itself once the places in the queue are these; 0 is one that is at the model."""
+    async with asyncio.timeout(30):
+        while True:
+            asked = [(await api.get(f"{INVESTIGATE}/{one}")).json() for one in ids]
+            places = [one["metadata"]["queue_position"] or 0 for one in asked if one["engine"]]
+            if sorted(places) == expected:
+                return asked
+            await asyncio.sleep(0.2)
 
 
 @pytest.mark.requirement("HAPI-109")
@@ -337,7 +346,12 @@ async def test_a_model_that_cannot_be_reached_is_told_by_health_and_stood_in_for
                 body = await investigated(there)
                 async with serving(there.settings(), here.api_key) as api:
                     health = (await api.get("/health")).json()
+                engines = there.processes()
 
+    assert engines
+    async with asyncio.timeout(10):  # the worker was killed: it could clear nothing away itself
+        while any(is_alive(pid) for pid in engines):
+            await asyncio.sleep(0.05)
     assert (body["engine"], body["degraded_reason"]) == ("triage", "model-unreachable")
     assert body["metadata"]["model"]["requests"] == 3
     assert (health["status"], health["checks"]["llm"]["status"]) == ("degraded", "degraded")
