@@ -32,7 +32,7 @@ SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 SYSTEM_BASE = Path("/var/lib/kubernaut")
 SYSTEM_USERS = ("postgres", "nobody")
 
-MODEL_SETTINGS = ("MODEL", "MODEL_LIST_FILE_LOCATION", "OPENAI_API_KEY", "ANTHROPIC_API_KEY", "AZURE_API_KEY")
+MODEL_SETTINGS = ("MODEL", "HOLMESGPT_LLM_MODEL")
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
 PATIENCE_S = 10
@@ -225,7 +225,7 @@ def _memory() -> int | None:
 
 def _model_settings(environ: Mapping[str, str]) -> Iterator[str]:
     for name, value in environ.items():
-        if value and (name in MODEL_SETTINGS or name.startswith("LLM_")):
+        if value.strip() and name in MODEL_SETTINGS:
             yield name
 
 

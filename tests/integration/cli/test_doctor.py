@@ -102,9 +102,11 @@ def test_a_taken_port_stops_it_and_its_holder_is_named(clone: Path):
 
 
 def test_a_models_key_is_named_and_never_shown(clone: Path):
-    done = doctor(clone, "--json", LLM_API_KEY="sk-canary-8c1d", MODEL="")
+    done = doctor(
+        clone, "--json", HOLMESGPT_LLM_API_KEY="sk-canary-8c1d", HOLMESGPT_LLM_MODEL="qwen3", MODEL=""
+    )
 
-    assert checks(done)["model"]["detail"] == "set: LLM_API_KEY"
+    assert checks(done)["model"]["detail"] == "set: HOLMESGPT_LLM_MODEL"
     assert "canary" not in done.stdout
 
 
