@@ -107,7 +107,7 @@ class FakeModel:
             case "unauthorized":
                 return 401, {}, _error("Incorrect API key provided: sk-secret123.", "invalid_request_error")
             case "rate-limited":
-                return 429, {"Retry-After": "1"}, _error("Rate limit reached", "requests")
+                return 429, {"Retry-After": "2"}, _error("Rate limit reached", "requests")
             case "broken":
                 return 500, {}, _error("boom", "server_error")
             case "recovers" if number == 1:

@@ -177,14 +177,14 @@ class Zygote:
         Raises:
             Away: there is none to be had.
         """
-        control = await self._ready(patience)
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)
         end: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
         self._children[run] = end
         try:
-            with theirs:
-                _order(control, Start(run=run), theirs)
+            ours = await self._forked(run, time.monotonic() + patience)
+        except BaseException:
+            self._children.pop(run, None)
+            raise
+        try:
             yield Child(ours, end)
         finally:
             ours.close()
@@ -192,6 +192,28 @@ class Zygote:
                 await self._put_away(run, end)
             finally:
                 self._children.pop(run, None)
+
+    async def _forked(self, run: str, until: float) -> socket.socket:
+        """Our end of the new child's socket pair. A zygote that has died unnoticed is not its last chance."""
+        while True:
+            control = await self._ready(max(until - time.monotonic(), 0.0))
+            ours, theirs = socket.socketpair()
+            ours.setblocking(False)
+            try:
+                with theirs:
+                    _order(control, Start(run=run), theirs)
+            except Away:
+                ours.close()
+                await self._give_up(control)
+            else:
+                return ours
+
+    async def _give_up(self, control: socket.socket) -> None:
+        """A zygote that takes no orders is ended, so that another one is started."""
+        if self._control is control:
+            await self._become(State("lost", "it takes no orders"))
+            if self._process is not None and self._process.returncode is None:
+                self._process.kill()
 
     async def _put_away(self, run: str, end: asyncio.Future[Ended]) -> None:
         if end.done():

@@ -117,6 +117,8 @@ async def test_whatever_the_model_does_wrong_triage_stands_in_and_says_why(
     assert body["results"]["cause"]["target"]["name"] == CONFIG.name
     assert body["metadata"]["degraded_detail"]
     assert len(there.model.requests) == body["metadata"]["model"]["requests"] == requests
+    if mood == "rate-limited":  # two pauses as long as the model asks for; ours alone would be shorter
+        assert body["metadata"]["model"]["seconds"] > 4
     assert "sk-secret123" not in json.dumps(body)
     assert KEY not in json.dumps(body)
 
