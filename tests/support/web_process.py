@@ -110,9 +110,11 @@ class Connection:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
 
-    async def send(self, data: bytes) -> None:
+    async def send(self, data: bytes) -> int:
+        """How many bytes it was."""
         self.writer.write(data)
         await self.writer.drain()
+        return len(data)
 
     async def rest(self, within: float = PATIENCE_S) -> bytes:
         """Everything until the server closes.
