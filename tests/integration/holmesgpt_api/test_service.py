@@ -130,7 +130,7 @@ async def test_who_cannot_wait_is_told_the_state_and_the_result_comes_later(
     here: Place, context: FakeContextApi, mood: Mood
 ):
     context.mood = mood
-    settings = here.settings(sync_answer_timeout=0.7, context_api_timeout=0.3)
+    settings = here.settings(sync_answer_timeout=2.5, context_api_timeout=0.3)
     async with working(settings), serving(settings, here.api_key) as api:
         answer = await api.post(INVESTIGATE, json=ALERT)
         body = answer.json()
