@@ -15,6 +15,8 @@ from tests.support.children import start
 
 
 def main(root: Path, base: Path) -> int:
+    # A shell starts what runs in its background with SIGINT ignored, and children inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     server = EmbeddedPostgres(root, base=base)
     try:
         server.start()
