@@ -142,16 +142,19 @@ def changes_of(scene: Scene, config: KubeObject, edit: Edit) -> list[FieldChange
     """Before and after of a ConfigMap's data: an older version, last-applied, at last the edited keys' values."""
     if config.kind == "Secret":
         return [FieldChange(key, "", "") for key in sorted(_touched(edit)) if key]
+    if known := _recorded_changes(scene, config):
+        return known
     data = mapping(config.body.get("data"))
-    older = scene.graph.earlier(config)
-    before = mapping(older[-1].body.get("data")) if older else mapping(last_applied(config).get("data"))
-    if before:
-        changes = data_changes(before, data)
-        if changes:
-            return changes
     keys = [k for k in sorted(_touched(edit)) if k in data]
     short = [k for k in keys if "\n" not in text(data.get(k)).strip()]
     return [FieldChange(k, "", cut(value_of(k, text(data.get(k))), 160) if k in short else "") for k in keys]
+
+
+def _recorded_changes(scene: Scene, config: KubeObject) -> list[FieldChange]:
+    """What differs from the text before; nothing where none is recorded, or where it says what it says now."""
+    older = scene.graph.earlier(config)
+    before = mapping(older[-1].body.get("data")) if older else mapping(last_applied(config).get("data"))
+    return data_changes(before, mapping(config.body.get("data"))) if before else []
 
 
 def _config_observation(
@@ -171,7 +174,7 @@ def _config_observation(
         f"{name_of(config)} was edited at {clock(at)} by {by}, {trouble.how_long_before(at)} the first failure of "
         f"{name_of(trouble.top)}, which uses it ({use.where}): {shown}. Since then: {trouble.told}"
     )
-    older = scene.graph.earlier(config) or last_applied(config)
+    before_known = bool(_recorded_changes(scene, config))
     restart = None if use.live else scene.graph.workloads_of(trouble.top)[0]
     return Observation(
         about=config,
@@ -197,7 +200,9 @@ def _config_observation(
         basis=(
             f"edited {trouble.how_long_before(at)} the first failure",
             why,
-            "before and after are recorded" if older else "against it: the value before is not recorded",
+            "before and after are recorded"
+            if before_known
+            else "against it: the value before is not recorded",
         ),
         onset=at,
         remediation=remedies.edit(config, _advice(changes, config), restart=restart),

@@ -63,6 +63,16 @@ def test_an_edited_configmap_is_the_cause_with_editor_time_before_and_after():
     assert "StatefulSet/shop-data/db: CrashLoopBackOff" in answer.ranked[0].explains
 
 
+def test_a_last_applied_text_that_equals_the_current_one_does_not_tell_what_was_before():
+    same = edited_config(data={"db.conf": "max_connections = 100\nport = 5432\n"})
+
+    answer = causes(crashing_db(), same, target="StatefulSet/shop-data/db")
+
+    basis = answer.ranked[0].confidence.basis
+    assert "against it: the value before is not recorded" in basis
+    assert "before and after are recorded" not in basis
+
+
 def test_an_older_version_in_the_recording_shows_what_changed():
     old, new = (
         config_map("db-conf", "shop-data", size="10"),
