@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import json
 import os
 import secrets
@@ -23,7 +22,6 @@ import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -33,7 +31,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.support.ports import free_ports
-from tests.testbed import launch
+from tests.testbed import flags, launch, nodes
 from tests.testbed.programs import Programs, find
 
 Body = dict[str, Any]
@@ -50,27 +48,14 @@ STOP_WITHIN_S = 10.0
 START_TRIES = 3
 """A port that was free may be taken before the server has it."""
 
-KWOK_NODE = "kwok.x-k8s.io/node"
-"""Annotation of the nodes that KWOK plays."""
-
 DEFAULT_CLASS = "kwok-volume"
 """The StorageClass whose claims KWOK provisions at once."""
 
 ADVERTISED = "192.0.2.1"
 """Of the range for documentation: otherwise it is an address of this machine's, and ends in recordings."""
 
-SERVICES = "10.96.0.0/16"
 PREFIX = "kubernaut-testbed-"
 _TAKEN = "address already in use"
-_MACHINE = {
-    "architecture": "amd64",
-    "operatingSystem": "linux",
-    "osImage": "Debian GNU/Linux 12 (bookworm)",
-    "kernelVersion": "6.1.0-41-amd64",
-    "containerRuntimeVersion": "containerd://2.1.5",
-    "kubeletVersion": "v1.36.3",
-    "kubeProxyVersion": "",
-}
 _ENDING = (signal.SIGTERM, signal.SIGKILL)
 
 
@@ -268,22 +253,24 @@ class Cluster:
             address: its InternalIP.
         """
         size = {"cpu": cpu, "memory": memory, "pods": "110", "ephemeral-storage": "100Gi"}
-        metadata: Body = {"name": name, "labels": {**_machine_labels(name), **(labels or {})}}
+        metadata: Body = {"name": name, "labels": {**nodes.labels_of(name), **(labels or {})}}
         if managed_by_kwok:
-            metadata["annotations"] = {KWOK_NODE: "fake"}
-        self.ask("POST", f"/api/v1/nodes?fieldManager={_manager(managed_by_kwok)}", {"metadata": metadata})
+            metadata["annotations"] = {flags.KWOK_NODE: "fake"}
+        self.ask(
+            "POST", f"/api/v1/nodes?fieldManager={nodes.manager(managed_by_kwok)}", {"metadata": metadata}
+        )
         status = {"capacity": size, "allocatable": size}
         if not managed_by_kwok:
-            status = {**status, **_healthy(name, address)}
+            status = {**status, **nodes.healthy(name, address)}
         self.ask(
             "PATCH",
-            f"/api/v1/nodes/{name}/status?fieldManager={_manager(managed_by_kwok)}",
+            f"/api/v1/nodes/{name}/status?fieldManager={nodes.manager(managed_by_kwok)}",
             {"status": status},
             kind="application/strategic-merge-patch+json",
         )
         self.kubectl("wait", "--for=condition=Ready", f"node/{name}", "--timeout=60s")
         self.until(
-            f"node {name} open for pods", lambda: not _closed(self.ask("GET", f"/api/v1/nodes/{name}"))
+            f"node {name} open for pods", lambda: not nodes.closed(self.ask("GET", f"/api/v1/nodes/{name}"))
         )
 
     def remove_node(self, name: str) -> None:
@@ -329,14 +316,14 @@ class Cluster:
         etcd, peer, api, kwok = free_ports(4)
         self.url, self.etcd_url = f"https://127.0.0.1:{api}", f"http://127.0.0.1:{etcd}"
         deadline = time.monotonic() + READY_WITHIN_S
-        self._launch("etcd", *_etcd(self.directory, self.etcd_url, f"http://127.0.0.1:{peer}"))
-        self._launch("kube-apiserver", *_apiserver(self.directory, self.etcd_url, api, self._advertise))
+        self._launch("etcd", *flags.etcd(self.directory, self.etcd_url, f"http://127.0.0.1:{peer}"))
+        self._launch("kube-apiserver", *flags.apiserver(self.directory, self.etcd_url, api, self._advertise))
         self._wait(deadline, "kube-apiserver", self._answers)
         for user in ("admin", "controller-manager", "scheduler", "kwok"):
             self._write_kubeconfig(self.directory / f"{user}.kubeconfig", user, self._tokens[user])
-        self._launch("kube-controller-manager", *_controller_manager(self.directory, self._controllers))
-        self._launch("kube-scheduler", *_scheduler(self.directory))
-        self._launch("kwok", *self._kwok(kwok))
+        self._launch("kube-controller-manager", *flags.controller_manager(self.directory, self._controllers))
+        self._launch("kube-scheduler", *flags.scheduler(self.directory))
+        self._launch("kwok", *flags.kwok(self.directory, kwok, self._programs.stages))
         self._wait(deadline, "kube-controller-manager", lambda: self._has_account("default"))
         self.add_storage_class(
             DEFAULT_CLASS, provisioner="kwok.x-k8s.io/volume", reclaimPolicy="Delete", volumeBindingMode="Immediate"
@@ -377,7 +364,7 @@ class Cluster:
         _write_secret(self.directory / "accounts.key", _private_key())
 
     def _write_kubeconfig(self, place: Path, user: str, token: str) -> None:
-        authority = b64encode(_certificate(self.directory).read_bytes()).decode()
+        authority = b64encode(flags.certificate(self.directory).read_bytes()).decode()
         name = "kubernaut-testbed"
         document = {
             "apiVersion": "v1",
@@ -390,16 +377,6 @@ class Cluster:
             "current-context": name,
         }
         _write_secret(place, json.dumps(document, indent=2))
-
-    def _kwok(self, port: int) -> Sequence[str]:
-        stages = [f"--config={stage}" for stage in self._programs.stages]
-        return [
-            f"--kubeconfig={self.directory / 'kwok.kubeconfig'}",
-            "--manage-all-nodes=false",
-            f"--manage-nodes-with-annotation-selector={KWOK_NODE}=fake",
-            f"--server-address=127.0.0.1:{port}",
-            *stages,
-        ]
 
     def _launch(self, name: str, *arguments: str) -> None:
         log = self.directory / "logs" / f"{name}.log"
@@ -435,7 +412,7 @@ class Cluster:
             time.sleep(0.05)
 
     def _answers(self) -> bool:
-        certificate = _certificate(self.directory)
+        certificate = flags.certificate(self.directory)
         if not certificate.is_file():
             return False
         if self._http is None:
@@ -482,74 +459,7 @@ class Cluster:
         return done.stdout
 
 
-# --- command lines ------------------------------------------------------------------------------------------------
-
-
-def _etcd(directory: Path, client: str, peer: str) -> Sequence[str]:
-    return [
-        f"--data-dir={directory / 'etcd'}",
-        "--unsafe-no-fsync",
-        f"--listen-client-urls={client}",
-        f"--advertise-client-urls={client}",
-        f"--listen-peer-urls={peer}",
-        f"--initial-advertise-peer-urls={peer}",
-        f"--initial-cluster=default={peer}",
-        "--log-level=warn",
-    ]
-
-
-def _apiserver(directory: Path, etcd: str, port: int, advertised: str) -> Sequence[str]:
-    return [
-        f"--etcd-servers={etcd}",
-        "--bind-address=127.0.0.1",
-        f"--secure-port={port}",
-        f"--advertise-address={advertised}",
-        f"--cert-dir={directory / 'certificates'}",
-        f"--token-auth-file={directory / 'tokens.csv'}",
-        "--authorization-mode=RBAC",
-        "--service-account-issuer=https://kubernetes.default.svc",
-        f"--service-account-signing-key-file={directory / 'accounts.key'}",
-        f"--service-account-key-file={directory / 'accounts.key'}",
-        f"--service-cluster-ip-range={SERVICES}",
-        "--allow-privileged=true",
-        "--profiling=false",
-        # Readable in etcd, so that `clock.py` can let time pass.
-        "--storage-media-type=application/json",
-    ]
-
-
-def _controller_manager(directory: Path, controllers: Sequence[str]) -> Sequence[str]:
-    return [
-        f"--controllers={','.join(controllers)}",
-        f"--kubeconfig={directory / 'controller-manager.kubeconfig'}",
-        # Without it StatefulSets stay without pods: the manager's own user may not make them.
-        "--use-service-account-credentials=true",
-        f"--service-account-private-key-file={directory / 'accounts.key'}",
-        f"--root-ca-file={_certificate(directory)}",
-        "--leader-elect=false",
-        "--secure-port=0",
-        "--profiling=false",
-        "--pvclaimbinder-sync-period=1s",  # a volume that a test makes is otherwise seen after up to 15 s
-        # Nodes that no program plays send no heartbeat; a test that wants a lost node says so in its conditions.
-        "--node-monitor-grace-period=24h",
-    ]
-
-
-def _scheduler(directory: Path) -> Sequence[str]:
-    return [
-        f"--kubeconfig={directory / 'scheduler.kubeconfig'}",
-        "--leader-elect=false",
-        "--secure-port=0",
-        "--profiling=false",
-    ]
-
-
 # --- small parts --------------------------------------------------------------------------------------------------
-
-
-def _certificate(directory: Path) -> Path:
-    """The server's, which it signs itself: also the authority that clients trust."""
-    return directory / "certificates" / "apiserver.crt"
 
 
 def _client(url: str, authority: Path, token: str) -> httpx.Client:
@@ -573,54 +483,6 @@ def _write_secret(place: Path, text: str) -> None:
     place.unlink(missing_ok=True)
     with os.fdopen(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text)
-
-
-def _manager(managed_by_kwok: bool) -> str:
-    return "kwok" if managed_by_kwok else "kubelet"
-
-
-def _machine_labels(name: str) -> Mapping[str, str]:
-    return {
-        "kubernetes.io/hostname": name,
-        "kubernetes.io/os": "linux",
-        "kubernetes.io/arch": "amd64",
-        "node.kubernetes.io/instance-type": "standard",
-    }
-
-
-def _healthy(name: str, address: str) -> Body:
-    """What a kubelet reports of its node when all is well."""
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    facts = (
-        ("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
-        ("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
-        ("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
-        ("Ready", "True", "KubeletReady", "kubelet is posting ready status"),
-    )
-    conditions = [
-        {
-            "type": kind,
-            "status": status,
-            "reason": reason,
-            "message": message,
-            "lastHeartbeatTime": now,
-            "lastTransitionTime": now,
-        }
-        for kind, status, reason, message in facts
-    ]
-    addresses = [{"type": "Hostname", "address": name}]
-    if address:
-        addresses.insert(0, {"type": "InternalIP", "address": address})
-    machine = {"machineID": _digits(name, 1), "systemUUID": _digits(name, 2), "bootID": _digits(name, 3)}
-    return {"conditions": conditions, "addresses": addresses, "nodeInfo": {**_MACHINE, **machine}}
-
-
-def _digits(name: str, which: int) -> str:
-    return hashlib.sha256(f"{name}/{which}".encode()).hexdigest()[:32]
-
-
-def _closed(node: Body) -> bool:
-    return any(taint["effect"] != "PreferNoSchedule" for taint in node["spec"].get("taints", []))
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
