@@ -1,9 +1,10 @@
 """Tries the two commands as a new user would: a fresh clone, an empty HOME, as root and as an ordinary user.
 
-    python3 tools/fresh_clone.py [--tests] [--user NAME]
+    python3 tools/fresh_clone.py [--tests] [--user NAME] [--output FOLDER]
 
 Prints how long each took and fails when a command failed, a process was left running, or the mode of HOME or of
-one of its parents changed. Needs nothing but Python, git and make; `--tests` runs `make test` as well.
+one of its parents changed. Needs nothing but Python, git and make; `--tests` runs `make test` as well, and
+`--output` keeps what the commands said (which tests were skipped, and why).
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ def left_running(clone: Path) -> list[str]:
     return found
 
 
-def attempt(visitor: Visitor, commands: list[list[str]]) -> list[str]:
+def attempt(visitor: Visitor, commands: list[list[str]], output: Path | None) -> list[str]:
     """Run the commands in a clone of their own; returns what went wrong."""
     faults = []
     with tempfile.TemporaryDirectory(prefix="kubernaut-fresh-") as place:
@@ -94,7 +95,7 @@ def attempt(visitor: Visitor, commands: list[list[str]]) -> list[str]:
         for path in (base, home, clone, *clone.rglob("*")):
             os.chown(path, visitor.uid, visitor.gid, follow_symlinks=False)
         before = modes(home)
-        for command in commands:
+        for number, command in enumerate(commands, 1):
             began = time.monotonic()
             done = subprocess.run(
                 command,
@@ -114,6 +115,9 @@ def attempt(visitor: Visitor, commands: list[list[str]]) -> list[str]:
             print(
                 f"{visitor.name:8} {' '.join(command):40} exit {done.returncode}  {took:7.1f} s", flush=True
             )
+            if output is not None:
+                output.mkdir(parents=True, exist_ok=True)
+                (output / f"{visitor.name}-{number}-{command[1]}.txt").write_text(done.stdout)
             if done.returncode:
                 faults.append(
                     f"{visitor.name}: {' '.join(command)} exited {done.returncode}:\n{done.stdout[-6000:]}"
@@ -131,6 +135,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--tests", action="store_true", help="run `make test` in the clone as well")
     parser.add_argument("--user", help="try as this one of the users only")
+    parser.add_argument("--output", type=Path, help="keep what each command said in this folder")
     chosen = parser.parse_args()
     commands = [["make", "run", "ARGS=--once"], ["make", "run", "ARGS=--once"]]
     if chosen.tests:
@@ -139,7 +144,7 @@ def main() -> int:
         fault
         for visitor in visitors()
         if chosen.user in (None, visitor.name)
-        for fault in attempt(visitor, commands)
+        for fault in attempt(visitor, commands, chosen.output)
     ]
     for fault in faults:
         print(fault, file=sys.stderr)
