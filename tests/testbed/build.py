@@ -120,8 +120,10 @@ def new_enough(version: str) -> bool:
 
 
 def _uv(environment: Mapping[str, str]) -> list[str]:
+    """Absolute: `make` names the project's own from the root, and Go runs in the modules' folder."""
     beside = HERE.parents[1] / ".tools" / "uv" / "bin" / "uv"
-    return [environment.get("UV") or shutil.which("uv", path=environment.get("PATH")) or str(beside)]
+    given = environment.get("UV") or shutil.which("uv", path=environment.get("PATH")) or str(beside)
+    return [os.path.abspath(given) if os.sep in given else given]
 
 
 def _build_all(
@@ -178,6 +180,8 @@ def _go(go: Toolchain, arguments: Sequence[str], surroundings: Mapping[str, str]
             )
         except subprocess.TimeoutExpired:
             raise BuildFailed(f"{' '.join(command)}: no end after {PROGRAM_WITHIN_S:.0f} s") from None
+        except OSError as error:
+            raise BuildFailed(f"{' '.join(command)} could not be started: {error}") from error
         if done.returncode:
             raise BuildFailed(f"{' '.join(command)} failed:\n{done.stderr.strip()[-3000:]}")
         return done.stdout.strip()

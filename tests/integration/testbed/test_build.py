@@ -194,6 +194,32 @@ def test_uv_lends_a_go_to_a_machine_without_one(machine: Machine):
     assert (found.version, list(found.command)[:2]) == ("go1.26.6", [str(uv), "run"])
 
 
+def test_uv_named_from_the_root_of_the_project_builds_from_the_folder_of_the_modules(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.chdir(tmp_path)
+    lending = tmp_path / "tools" / "uv"
+    lending.parent.mkdir()
+    go = Path(machine.environment["PATH"].split(":")[0]) / "go"
+    real = go.rename(tmp_path / "lent-go")
+    lending.write_text(f'#!/bin/sh\nshift 6\nexec {real} "$@"\n')
+    lending.chmod(0o755)
+    machine.environment["UV"] = "tools/uv"
+    machine.environment["PATH"] = str(_without_go(tmp_path))
+
+    assert machine.build().is_dir()
+
+
+def _without_go(tmp_path: Path) -> Path:
+    """A folder with what the stand-in for Go calls, and no Go."""
+    folder = tmp_path / "few"
+    folder.mkdir()
+    for name in ("sh", "cat", "mkdir", "touch", "dirname", "chmod", "printf"):
+        if found := shutil.which(name):
+            (folder / name).symlink_to(found)
+    return folder
+
+
 @pytest.mark.parametrize(
     ("version", "enough"),
     [
