@@ -1,0 +1,1 @@
+"""Whole incidents with their answers, and how well triage answers them."""
