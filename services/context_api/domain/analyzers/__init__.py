@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from services.context_api.domain.analyzers import (
     access_denied,
+    admission_webhook,
     autoscaler,
     certificate_expired,
     closed_node,
@@ -94,4 +95,5 @@ EXPLAINERS: Sequence[Explainer] = (
     certificate_expired.explain,
     limit_default.explain,
     preemption.explain,
+    admission_webhook.explain,
 )
