@@ -14,6 +14,7 @@ from services.context_api.domain.analyzers import (
     autoscaler,
     certificate_expired,
     closed_node,
+    cluster_dns,
     config_missing,
     config_value,
     cron_job,
@@ -96,4 +97,5 @@ EXPLAINERS: Sequence[Explainer] = (
     limit_default.explain,
     preemption.explain,
     admission_webhook.explain,
+    cluster_dns.explain,
 )
