@@ -10,12 +10,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-PLUGINS = frozenset(
+_BUILT_IN = (
     "acl any auto autopath azure bind bufsize cache cancel chaos clouddns debug dns64 dnssec dnstap erratic errors etcd file "
     "forward geoip grpc header health hosts import k8s_external kubernetes loadbalance local log loop metadata minimal "
     "multisocket nomad nsid on pprof prometheus quic ready reload rewrite root route53 secondary sign template timeouts tls "
-    "trace transfer tsig view whoami proxy federation".split()
+    "trace transfer tsig view whoami proxy federation"
 )
+PLUGINS = frozenset(_BUILT_IN.split())
 """Those built in, two of the past among them; a build of one's own may know more."""
 
 
