@@ -9,6 +9,7 @@ teeth reached the limit does, from its last tooth on.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -72,7 +73,7 @@ def line(points: Points) -> tuple[float, float]:
 
 def increase(points: Points) -> float:
     """How much a counter has grown, its resets to zero left out."""
-    return sum(max(b - a, 0.0) if b >= a else b for (_, a), (_, b) in zip(points, points[1:], strict=False))
+    return sum(max(b - a, 0.0) if b >= a else b for (_, a), (_, b) in itertools.pairwise(points))
 
 
 def _after_resets(points: Points, limit: float) -> Points:

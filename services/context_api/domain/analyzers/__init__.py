@@ -38,6 +38,7 @@ from services.context_api.domain.analyzers import (
     pvc_pending,
     recent_edit,
     recent_rollout,
+    restart_rate,
     rollout_stuck,
     saturation,
     scaled_to_zero,
@@ -60,6 +61,7 @@ Explainer = Callable[[Scene, Sequence[Observation]], Iterable[Observation]]
 SYMPTOMS: Sequence[Symptom] = (
     pod_crash_loop.observe,
     oom_kill.observe,
+    restart_rate.observe,
     image_pull.observe,
     init_waiting.observe,
     config_missing.observe,

@@ -110,8 +110,10 @@ def _rising(container: Container, series: Series) -> Iterator[tuple[str, str, Se
     if coming is not None and coming.left <= SOON:
         yield (
             "MemoryTrendingToLimit",
-            f"{container} uses {size(series.last)} of its memory limit {limit} and {size(coming.slope * 3600)} more every hour: "
-            f"it reaches the limit in {span(coming.left)}, at {clock(moment_of(coming.at))}",
+            (
+                f"{container} uses {size(series.last)} of its memory limit {limit} and {size(coming.slope * 3600)} more every hour: "
+                f"it reaches the limit in {span(coming.left)}, at {clock(moment_of(coming.at))}"
+            ),
             series,
         )
 

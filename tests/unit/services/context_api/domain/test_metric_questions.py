@@ -63,6 +63,6 @@ def test_braces_and_brackets_are_balanced():
 
 def test_no_more_is_asked_than_is_judged():
     assert THROTTLED == saturation.THROTTLED
-    assert saturation.SOON == AHEAD.total_seconds()
+    assert AHEAD.total_seconds() == saturation.SOON
     assert saturation.FULL > 0.9
     assert volume_full.FULL > 0.5
