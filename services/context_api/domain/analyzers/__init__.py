@@ -28,6 +28,7 @@ from services.context_api.domain.analyzers import (
     log_errors,
     network_policy,
     node_filesystem,
+    node_filled,
     node_trouble,
     oom_kill,
     pod_crash_loop,
@@ -104,4 +105,5 @@ EXPLAINERS: Sequence[Explainer] = (
     preemption.explain,
     admission_webhook.explain,
     cluster_dns.explain,
+    node_filled.explain,
 )
