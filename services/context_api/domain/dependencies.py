@@ -127,8 +127,14 @@ class Dependencies:
     @cached_property
     def resolvers(self) -> list[KubeObject]:
         """The Services of cluster DNS."""
-        found = [self._graph.get("Service", namespace, name) for namespace, name in _DNS_SERVICES]
-        return [s for s in found if s is not None]
+        named = [self._graph.get("Service", namespace, name) for namespace, name in _DNS_SERVICES]
+        # Distributions name it as they like (`rke2-coredns-rke2-coredns`), and keep the label.
+        labelled = [
+            s
+            for s in self._graph.services_in("kube-system")
+            if s.labels.get("k8s-app") == "kube-dns" and s.spec.get("selector")
+        ]
+        return list({id(s): s for s in (*named, *labelled) if s is not None}.values())
 
     # -- settings --------------------------------------------------------------------------------
 

@@ -39,7 +39,15 @@ EXIT_CODES = {
     255: "application error",
 }
 CANNOT_START = frozenset(
-    {"RunContainerError", "StartError", "ContainerCannotRun", "CreateContainerError", "PostStartHookError"}
+    {
+        "RunContainerError",
+        "StartError",
+        "ContainerCannotRun",
+        "CreateContainerError",
+        "PreCreateHookError",
+        "PreStartHookError",
+        "PostStartHookError",
+    }
 )
 
 

@@ -1,7 +1,9 @@
 """Which Prometheus queries are asked on a live cluster: those whose answers the analyzers can read.
 
 Pure. Each query asks only for what is near a limit or has happened, so that a healthy cluster of any size
-answers with little. Readers: `analyzers.saturation`, `analyzers.volume_full`, and every finding's evidence.
+answers with little. Readers: `analyzers.saturation`, `analyzers.volume_full`, `analyzers.node_filesystem`,
+`analyzers.node_filled`, `analyzers.error_budget`, and every finding's evidence. What nodes have belongs to no namespace
+and is asked only when all namespaces are.
 """
 
 from __future__ import annotations
@@ -16,6 +18,21 @@ STEP = timedelta(seconds=30)
 
 NEAR = 0.9
 """Share of a limit from which a series is asked for; the analyzers judge from 0.95."""
+
+AHEAD = timedelta(hours=6)
+"""How far memory is foretold, as `analyzers.saturation` judges it again with the series itself."""
+
+KNOWN_POOLS = (
+    ("pg_stat_database_numbackends", "pg_settings_max_connections"),
+    ("pg_stat_activity_count", "pg_settings_max_connections"),
+    ("mysql_global_status_threads_connected", "mysql_global_variables_max_connections"),
+    ("redis_connected_clients", "redis_config_maxclients"),
+    ("pgbouncer_pools_server_active_connections", "pgbouncer_databases_pool_size"),
+)
+"""What exporters call connections and their maximum; the first may be split (by database), so it is summed."""
+
+SLOW = 6.0
+"""Burn rate from which `analyzers.error_budget` speaks."""
 
 THROTTLED = 0.25
 """As `analyzers.saturation` judges, and Kubernetes' own alert."""
@@ -43,7 +60,11 @@ def metric_questions(namespaces: Sequence[str] = ()) -> Sequence[MetricQuestion]
     periods = f"{by} (increase(container_cpu_cfs_periods_total{{{real}}}[5m]))"
     restarts = f"kube_pod_container_status_restarts_total{{{own}}}"
     pools = "|".join(("active", "used", "in_use", "current", "busy", "open", "max", "limit", "size"))
-    return (
+    databases = "|".join(sorted({name for pair in KNOWN_POOLS for name in pair}))
+    inodes = f"kubelet_volume_stats_inodes_used{{{own}}} / kubelet_volume_stats_inodes{{{own}}}"
+    mounts = 'mountpoint=~"/|/var|/var/lib|/var/lib/(kubelet|containerd|docker|containers|rancher).*"'
+    rising = f"predict_linear({memory}{{{real}}}[30m], {AHEAD.total_seconds():.0f})"
+    questions = (
         MetricQuestion(
             "volumes-used",
             f"kubelet_volume_stats_used_bytes{{{own}}} / kubelet_volume_stats_capacity_bytes{{{own}}} > 0.5",
@@ -60,4 +81,16 @@ def metric_questions(namespaces: Sequence[str] = ()) -> Sequence[MetricQuestion]
         MetricQuestion(
             "pools", f'{{__name__=~".+_(connections?|pool)_.*({pools})",{own},pod!=""}}', "instant"
         ),
+        MetricQuestion("database-pools", f'{{__name__=~"{databases}",{own},pod!=""}}', "instant"),
+        MetricQuestion("volumes-inodes", f"{inodes} > 0.5", "range"),
+        MetricQuestion(
+            "memory-rising",
+            f"{memory}{{{real}}} and ({rising} > ({memory_limit}{{{real}}} > 0))",
+            "range",
+        ),
+        MetricQuestion("burn-rates", f'{{__name__=~".*burn_?rate.*",{own}}} >= {SLOW:g}', "instant"),
     )
+    if namespaces:
+        return questions
+    free = f"node_filesystem_avail_bytes{{{mounts}}} / node_filesystem_size_bytes{{{mounts}}}"
+    return (*questions, MetricQuestion("node-filesystems", f"{free} < 0.5", "range"))

@@ -38,10 +38,7 @@ class Series:
 
     @property
     def at(self) -> datetime | None:
-        try:
-            return datetime.fromtimestamp(self.points[-1][0], UTC)
-        except (ValueError, OverflowError, OSError):
-            return None
+        return moment_of(self.points[-1][0])
 
     def __str__(self) -> str:
         first, last = self.points[0][1], self.last
@@ -52,6 +49,14 @@ class Series:
             if k in ("namespace", "pod", "container", "persistentvolumeclaim", "node")
         )
         return f"{self.query}: {shown}" + (f" ({which})" if which else "")
+
+
+def moment_of(seconds: float) -> datetime | None:
+    """A time in seconds since 1970; None for one no calendar holds."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def read(answer: MetricAnswer) -> Iterator[Series]:

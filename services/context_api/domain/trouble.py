@@ -29,6 +29,7 @@ _FAILING = frozenset(
         "probe_failure",
         "rollout_stuck",
         "oom_kill",
+        "restart_rate",
         "image_pull",
         "init_waiting",
         "log_errors",

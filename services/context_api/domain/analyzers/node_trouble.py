@@ -1,9 +1,14 @@
 """Nodes that are not ready or under pressure, and pods evicted from them.
 
-Sees node conditions, the kubelet's silence, eviction messages with the resource and who used too much.
-A cordoned node that is ready is healthy. Cannot see the machine under the node.
+Sees node conditions (those of node-problem-detector too), the kubelet's silence, eviction messages with the resource.
+The kubelet takes a pressure condition back minutes after the evictions: a node that pods were evicted from within the
+hour was under pressure (latent, it counts by what it explains). Who fills a node is told by `node_filled`.
+A cordoned node that is ready is healthy. Cannot see the machine under the node, nor what a condition of an unknown
+type means.
 
-Rests on: kubernetes.io/docs, "Node Status", "Node-pressure Eviction".
+Rests on: https://kubernetes.io/docs/reference/node/node-status/#condition,
+https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction/,
+https://github.com/kubernetes/node-problem-detector (condition names).
 """
 
 from __future__ import annotations
@@ -36,6 +41,9 @@ _PRESSURES = frozenset(
         "ReadonlyFilesystem",
     }
 )
+_PROBLEM = re.compile(r"^(?:Frequent\w+|Corrupt\w+|\w+(?:Problem|Deadlock|Unhealthy)|ReadonlyFilesystem)$")
+"""How node-problem-detector and its kin name what is wrong while True. Others (`EtcdIsVoter`) are good news."""
+
 _LOW_ON = re.compile(r"low on resource: ([\w-]+)")
 
 
@@ -47,9 +55,70 @@ def observe(scene: Scene) -> Iterator[Observation]:
         for state in conditions(node):
             if state.type == "Ready" and state.status != "True":
                 yield _observation(scene, node, state, "NodeNotReady")
-            elif state.type in _PRESSURES and state.status == "True":
+            elif state.status == "True" and (state.type in _PRESSURES or _PROBLEM.match(state.type)):
                 yield _observation(scene, node, state, f"Node{state.type.removeprefix('Node')}")
+        yield from _was_under_pressure(scene, node)
     yield from _evictions(scene)
+
+
+def evicted(scene: Scene) -> list[KubeObject]:
+    """Pods the kubelet evicted within the hour."""
+    return [
+        p
+        for p in scene.snapshot.of_kind("Pod")
+        if text(p.status.get("reason")) == "Evicted"
+        and (moment := _when(p)) is not None
+        and scene.now - moment <= RECENT
+    ]
+
+
+def low_on(message: str) -> str:
+    """`memory` or `ephemeral-storage`: what the node was short of; other disk signals count as the latter."""
+    found = _LOW_ON.search(message)
+    if found is None:
+        return ""
+    return "ephemeral-storage" if found[1] in ("nodefs", "imagefs", "inodes", "containerfs") else found[1]
+
+
+def _was_under_pressure(scene: Scene, node: KubeObject) -> Iterator[Observation]:
+    """Pods were evicted from it, and its condition is well again."""
+    resources: dict[str, list[KubeObject]] = {}
+    for pod in evicted(scene):
+        resource = low_on(text(pod.status.get("message")))
+        if resource and pod.spec.get("nodeName") == node.name:
+            resources.setdefault(resource, []).append(pod)
+    for resource, pods in resources.items():
+        kind = (
+            "MemoryPressure"
+            if resource == "memory"
+            else "PIDPressure"
+            if resource == "pids"
+            else "DiskPressure"
+        )
+        if any(c.type == kind and c.status == "True" for c in conditions(node)):
+            continue
+        first = min(pods, key=lambda p: (_when(p) or scene.now, p.name))
+        message = cut(redact(text(first.status.get("message"))), 240)
+        yield Observation(
+            about=node,
+            reason="NodeWasUnderPressure",
+            text=f"{name_of(node)} was low on resource: {resource} at {clock(_when(first))} and evicted {len(pods)} pods "
+            f"({listing([p.name for p in pods], 2)}): `{message}`",
+            severity=FindingSeverity.warning,
+            analyzer=NAME,
+            depth=Depth.mechanism,
+            certainty=0.75,
+            facts=(
+                evidence.field(
+                    first, "status", {"reason": "Evicted", "message": message},
+                    f"pod {first.name} was evicted from node {node.name}: {message}", _when(first),
+                ),
+            ),
+            basis=("the kubelet's word in the evicted pods' status", "its condition has been taken back since"),
+            onset=_when(first),
+            remediation=remedies.look(node, f"Look what used {resource} on node {node.name}."),
+            latent=True,
+        )  # fmt: skip
 
 
 def _observation(scene: Scene, node: KubeObject, state: Condition, reason: str) -> Observation:
@@ -103,14 +172,7 @@ def _observation(scene: Scene, node: KubeObject, state: Condition, reason: str) 
 
 
 def _evictions(scene: Scene) -> Iterator[Observation]:
-    evicted = [
-        p
-        for p in scene.snapshot.of_kind("Pod")
-        if text(p.status.get("reason")) == "Evicted"
-        and (moment := _when(p)) is not None
-        and scene.now - moment <= RECENT
-    ]
-    for top, pods in pods_by_top(scene, evicted):
+    for top, pods in pods_by_top(scene, evicted(scene)):
         message = cut(redact(text(pods[0].status.get("message"))), 300)
         low = _LOW_ON.search(message)
         node = scene.graph.get("Node", None, text(pods[0].spec.get("nodeName")))

@@ -35,6 +35,7 @@ _QUOTA_FAILED = re.compile(r"failed quota: ([^:\s]+): (must specify [^;]+)")
 _LIMIT_RANGE = re.compile(r"(?:maximum|minimum) [\w./-]+ usage per \w+ is [^,]+, but \w+ is [^,.\s]+")
 _POD_SECURITY = re.compile(r"violates PodSecurity \"([^\"]+)\": (.+)", re.DOTALL)
 _WEBHOOK_DOWN = re.compile(r"failed calling webhook \"([^\"]+)\"")
+_CALLS = frozenset({"WebhookUnreachable", "WebhookUntrusted"})
 _WEBHOOK_NO = re.compile(r"admission webhook \"([^\"]+)\" denied the request:? ?(.*)", re.DOTALL)
 _SERVICE_URL = re.compile(r"https://([a-z0-9-]+)\.([a-z0-9-]+)\.svc")
 _ACCOUNT = re.compile(r"serviceaccount \"?([^\"\s]+)\"? not found", re.IGNORECASE)
@@ -133,9 +134,8 @@ def read(scene: Scene, maker: KubeObject, message: str) -> Reading:
             "no security context constraint (SCC) its service account may use allows what it asks for",
         )
     if down := _WEBHOOK_DOWN.search(message):
-        return Reading(
-            "WebhookUnreachable", f"admission webhook {down[1]} does not answer", _webhook(scene, down[1])
-        )
+        reason, words = _unanswered(message)
+        return Reading(reason, f"admission webhook {down[1]} {words}", _webhook(scene, down[1]))
     if refused := _WEBHOOK_NO.search(message):
         return Reading(
             "WebhookDenied", f"admission webhook {refused[1]} refuses it: {cut(redact(refused[2]), 240)}"
@@ -145,6 +145,15 @@ def read(scene: Scene, maker: KubeObject, message: str) -> Reading:
             "ServiceAccountNotFound", f"its ServiceAccount {account[1].rpartition('/')[2]} does not exist"
         )
     return Reading("FailedCreate", "the API server refuses its pods")
+
+
+def _unanswered(message: str) -> tuple[str, str]:
+    """Reason and words for a call that failed: the API server reached nobody, or does not trust whom it reached."""
+    if "x509" in message or "tls:" in message:
+        return "WebhookUntrusted", "has a certificate that its configuration's caBundle does not vouch for"
+    if "deadline exceeded" in message or "timeout" in message.lower().replace("?timeout=", ""):
+        return "WebhookUnreachable", "does not answer in time"
+    return "WebhookUnreachable", "does not answer"
 
 
 def _webhook(scene: Scene, name: str) -> KubeObject | None:
@@ -186,7 +195,7 @@ def _observations(
 
 def _blamed(reading: Reading, asked: str) -> KubeObject | None:
     """What refuses, unless it always stood like this and the workload is what changed."""
-    if reading.refuser is None or reading.reason == "WebhookUnreachable":
+    if reading.refuser is None or reading.reason in _CALLS:
         return reading.refuser
     edit = last_edit(reading.refuser)
     if reading.reason == "PodSecurityViolated":
@@ -228,6 +237,11 @@ def _about_refuser(
 
 
 def _remedy(culprit: KubeObject, reason: str) -> Remediation:
+    if reason == "WebhookUntrusted":
+        return remedies.edit(
+            culprit,
+            f"Put the authority that signed the webhook's certificate into caBundle of {culprit.name}.",
+        )
     if reason == "WebhookUnreachable":
         return remedies.edit(
             culprit,

@@ -1,10 +1,12 @@
 """Probes that fail: readiness that takes a pod out of service, liveness and startup that kill it.
 
 Sees which probe, what it asks (path, port), what the kubelet got, the time it allows against the time the
-container lived, the ports the container declares and the port its log says it listens on.
+container lived and against how long starting takes (by its log, or by replicas that became ready), the ports the
+container declares and the port its log says it listens on.
 Cannot see a probe that fails now and then between events, nor tell a slow program from a starved one.
 
-Rests on: kubernetes.io/docs, "Configure Liveness, Readiness and Startup Probes".
+Rests on: https://kubernetes.io/docs/tasks/configure-pod-container/configure-liveness-readiness-startup-probes/
+(initialDelaySeconds + failureThreshold × periodSeconds; startup probes hold the others back).
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from datetime import timedelta
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
-from services.context_api.domain.containers import Container, ends_again_and_again
+from services.context_api.domain.containers import Container, containers_of, ends_again_and_again
 from services.context_api.domain.dependencies import blames
 from services.context_api.domain.endings import (
     began,
@@ -26,8 +28,17 @@ from services.context_api.domain.endings import (
     quoted,
 )
 from services.context_api.domain.events import Event
-from services.context_api.domain.kube import at, containers, entries, mapping, number, strings, text
-from services.context_api.domain.logs import cut, last_lines
+from services.context_api.domain.kube import (
+    at,
+    condition,
+    containers,
+    entries,
+    mapping,
+    number,
+    strings,
+    text,
+)
+from services.context_api.domain.logs import cut, is_narrative, last_lines
 from services.context_api.domain.observation import Depth, Observation
 from services.context_api.domain.redact import redact
 from services.context_api.domain.scene import Scene
@@ -39,6 +50,17 @@ PATIENCE = timedelta(minutes=1)
 """A pod may be unready this long beyond its probe's own delay before that is a finding."""
 
 _KINDS = {"Readiness": "readinessProbe", "Liveness": "livenessProbe", "Startup": "startupProbe"}
+_STARTED = re.compile(
+    r"\b(?:started|startup|booted|initiali[sz]ed|ready|loaded)\b[^\n]{0,80}?\b(?:in|after|took):? (\d{1,6}(?:\.\d{1,6})?) ?"
+    r"(milliseconds|ms|seconds|secs?|s|minutes|min|m)\b",
+    re.IGNORECASE,
+)
+_UNITS = {
+    "milliseconds": 0.001, "ms": 0.001, "seconds": 1.0, "secs": 1.0, "sec": 1.0, "s": 1.0, "minutes": 60.0, "min": 60.0, "m": 60.0,
+}  # fmt: skip
+_LONGEST_START = 1800.0
+"""Seconds. Ready later than this after the start is a recovery, not a start."""
+
 _LISTENS = re.compile(
     r"(?:listen(?:ing|s)?|serving|started|running|bound|ready)\b[^\n]{0,60}?(?:port[ =:(]{1,3}|:)(\d{2,5})\b",
     re.IGNORECASE,
@@ -104,7 +126,7 @@ def _observation(scene: Scene, top: KubeObject, group: list[Container], kind: st
         h
         for h in (
             _port_hint(scene, group, probe),
-            _time_hint(first, probe, kind),
+            _time_hint(scene, group, probe, kind),
             _change_hint(scene, first, kind),
         )
         if h
@@ -191,29 +213,60 @@ def _listening(scene: Scene, container: Container) -> set[int]:
     return {p for p in found if 0 < p < 65536}
 
 
-def _time_hint(container: Container, probe: Body, kind: str) -> str:
-    """A liveness probe that kills before the program can have started."""
+def _time_hint(scene: Scene, group: list[Container], probe: Body, kind: str) -> str:
+    """A liveness or startup probe that kills before the program can have started."""
+    container = group[0]
     if kind == "Readiness" or not container.last_end:
         return ""
-    started, ended = (parse_time(container.last_end.get(f)) for f in ("startedAt", "finishedAt"))
+    if container.spec.get("startupProbe") and kind == "Liveness":
+        return ""
     allowed = number(probe.get("initialDelaySeconds")) + number(probe.get("periodSeconds"), 10) * number(
         probe.get("failureThreshold"), 3
     )
-    if started is None or ended is None:
+    allows = (
+        f"it allows {span(allowed)} after the start (initialDelaySeconds {number(probe.get('initialDelaySeconds'))}, "
+        f"{number(probe.get('failureThreshold'), 3)} × {number(probe.get('periodSeconds'), 10)} s)"
+    )
+    takes = starting(scene, group)
+    if takes is not None and takes[0] > allowed:
+        return f"{allows}, while starting takes {span(takes[0])} ({takes[1]})"
+    started, ended = (parse_time(container.last_end.get(f)) for f in ("startedAt", "finishedAt"))
+    if started is None or ended is None or container.restarts < 2:
         return ""
     lived = (ended - started).total_seconds()
     grace = number(container.pod.spec.get("terminationGracePeriodSeconds"), 30)
-    if (
-        lived > allowed + grace + 15
-        or container.restarts < 2
-        or (container.spec.get("startupProbe") and kind == "Liveness")
-    ):
+    if lived > allowed + grace + 15:
         return ""
     return (
-        f"it allows {span(allowed)} after the start (initialDelaySeconds {number(probe.get('initialDelaySeconds'))}, "
-        f"{number(probe.get('failureThreshold'), 3)} × {number(probe.get('periodSeconds'), 10)} s) and killed the last instance after {span(lived)}: "
+        f"{allows} and killed the last instance after {span(lived)}: "
         "the program had not started by then, or never answered"
     )
+
+
+def starting(scene: Scene, group: list[Container]) -> tuple[float, str] | None:
+    """How long starting took where it was seen, in seconds, and who says so; the longest of all."""
+    found: list[tuple[float, str]] = []
+    for container in group:
+        for log in scene.snapshot.logs_of(container.pod.namespace, container.pod.name):
+            for line in last_lines(log.text) if log.container == container.name else ():
+                told = _STARTED.search(line[:500])
+                if told is not None and not is_narrative(line):
+                    seconds = float(told[1]) * _UNITS[told[2].lower()]
+                    found.append((seconds, f"its log: `{cut(redact(line), 160)}`"))
+    name = group[0].name
+    for pod in scene.graph.pods_of(scene.graph.top(group[0].pod)):
+        ready = condition(pod, "Ready")
+        for other in containers_of(pod) if ready is not None and ready.status == "True" else ():
+            if (
+                other.name == name
+                and other.started_at is not None
+                and ready is not None
+                and ready.since is not None
+            ):
+                took = (ready.since - other.started_at).total_seconds()
+                if 0 < took <= _LONGEST_START:
+                    found.append((took, f"pod {pod.name} was ready so long after its start"))
+    return max(found, default=None)
 
 
 def _change_hint(scene: Scene, container: Container, kind: str) -> str:

@@ -1,35 +1,51 @@
 """Resources at their limit though every object looks well: throttled processors, memory, pools of connections.
 
-Sees recorded metrics of the workloads an alert leads to: throttled periods, usage against the container's own limit,
-and pairs of metrics that differ only by "active" and "max". Latent: being busy is no fault until an alert is about it.
-Cannot see what nobody queried, nor which load was expected.
+Sees recorded metrics of the workloads an alert leads to: throttled periods (as a ratio, or the two counters), usage
+against the container's own limit, memory that rises steadily towards it with the time it gets there, and pairs of
+metrics that differ only by "active" and "max" (or that a database's exporter names so).
+Latent: being busy is no fault until an alert is about it.
+Cannot see what nobody queried, which load was expected, nor who holds a pool's connections.
 
-Rests on: kubernetes.io/docs, "Resource Management for Pods and Containers"; cAdvisor's metrics; Google SRE Book,
-"Monitoring Distributed Systems" (saturation).
+Rests on: https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/,
+https://github.com/google/cadvisor/blob/master/docs/storage/prometheus.md (container_cpu_cfs_*, working set),
+https://runbooks.prometheus-operator.dev/runbooks/kubernetes/cputhrottlinghigh/,
+https://sre.google/sre-book/monitoring-distributed-systems/ (saturation).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.containers import Container, containers_of
 from services.context_api.domain.focus import alerted
-from services.context_api.domain.kube import at, quantity, text
-from services.context_api.domain.metrics import Series
+from services.context_api.domain.kube import at, listing, quantity, text
+from services.context_api.domain.metric_questions import KNOWN_POOLS
+from services.context_api.domain.metrics import Series, moment_of
 from services.context_api.domain.observation import Depth, Observation
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
-from services.context_api.domain.wording import name_of, size
+from services.context_api.domain.trend import forecast, increase
+from services.context_api.domain.wording import clock, name_of, size, span
 
 NAME = "saturation"
 THROTTLED = 0.25
 """Share of periods throttled from which latency suffers; Kubernetes' own alert (CPUThrottlingHigh) fires there."""
 
 FULL = 0.95
+SOON = 6 * 3600.0
+"""Seconds. Memory that reaches its limit within six hours at its present rate is worth saying."""
+
+HALF = 0.5
+"""Share of the limit below which a rise is a start-up, not a leak."""
+
 _USED = re.compile(r"_(?:active|used|in_use|current|busy|open)(?=_|$)")
+_THROTTLED = "container_cpu_cfs_throttled_periods_total"
+_PERIODS = "container_cpu_cfs_periods_total"
+_CERTAIN = re.compile(r"_(?:max|limit|capacity)(?=_|$)")
+_THINGS = re.compile(r"connections?|pool|clients?|sessions?|threads?|workers?|slots?|queue")
 _MOST = re.compile(r"_(?:max|limit|capacity|total|size)(?=_|$)")
 
 
@@ -53,7 +69,10 @@ def _findings(scene: Scene, pod: KubeObject) -> Iterator[tuple[str, str, Series]
         container = containers.get(one.labels.get("container", ""))
         if container is not None:
             yield from _of_container(container, one)
+            yield from _rising(container, one)
+    yield from _throttled(series, containers)
     yield from _pools(series)
+    yield from _known_pools(series)
 
 
 def _of_container(container: Container, series: Series) -> Iterator[tuple[str, str, Series]]:
@@ -79,6 +98,67 @@ def _of_container(container: Container, series: Series) -> Iterator[tuple[str, s
             yield "CpuAtLimit", f"{container} uses {series.last:.3g} of its cpu limit {limits['cpu']}", series
 
 
+def _rising(container: Container, series: Series) -> Iterator[tuple[str, str, Series]]:
+    """Memory on its way to the limit."""
+    limit = text(at(container.spec, "resources", "limits", "memory"))
+    allowed = quantity(limit)
+    if not allowed or "memory_working_set" not in f"{series.name} {series.query}":
+        return
+    if "/" in series.query.partition(" and ")[0]:
+        return  # a share, not bytes
+    coming = forecast(series.points, allowed) if HALF * allowed <= series.last < FULL * allowed else None
+    if coming is not None and coming.left <= SOON:
+        yield (
+            "MemoryTrendingToLimit",
+            (
+                f"{container} uses {size(series.last)} of its memory limit {limit} and {size(coming.slope * 3600)} more every hour: "
+                f"it reaches the limit in {span(coming.left)}, at {clock(moment_of(coming.at))}"
+            ),
+            series,
+        )
+
+
+def _throttled(
+    series: list[Series], containers: Mapping[str, Container]
+) -> Iterator[tuple[str, str, Series]]:
+    """The two counters as they are scraped: what share of the periods between first and last sample was throttled."""
+    counters: dict[tuple[str, str], Series] = {}
+    for one in series:
+        for name in (_THROTTLED, _PERIODS):
+            if name == one.name or (name == one.query.partition("{")[0] and "/" not in one.query):
+                counters[name, one.labels.get("container", "")] = one
+    for (name, called), one in counters.items():
+        periods = counters.get((_PERIODS, called))
+        if name != _THROTTLED or called not in containers or periods is None:
+            continue
+        passed = increase(periods.points)
+        share = increase(one.points) / passed if passed else 0.0
+        if THROTTLED <= share <= 1:
+            limit = text(at(containers[called].spec, "resources", "limits", "cpu"))
+            words = f"{containers[called]} was throttled in {share:.0%} of its periods; its cpu limit is {limit or 'unset'}"
+            yield "CpuThrottled", words, one
+
+
+def _known_pools(series: list[Series]) -> Iterator[tuple[str, str, Series]]:
+    """Connections of a database, summed, at the maximum its exporter reports."""
+    for used, most in KNOWN_POOLS:
+        limit = next((s for s in series if s.name == most and s.last > 0), None)
+        parts = [s for s in series if s.name == used]
+        total = sum(s.last for s in parts)
+        if limit is not None and parts and FULL * limit.last <= total <= 1.1 * limit.last:
+            largest = max(parts, key=lambda s: s.last)
+            whose = listing([f"{k}={v}" for k, v in sorted(_own(largest).items())], 4)
+            told = f", most of them {whose}" if len(parts) > 1 and whose else ""
+            yield "PoolExhausted", f"{used} is at {total:.6g} of {most} {limit.last:.6g}{told}", largest
+
+
+def _own(series: Series) -> dict[str, str]:
+    """Labels that tell one part of a sum from another."""
+    return {
+        k: v for k, v in series.labels.items() if k in ("datname", "usename", "state", "database", "user")
+    }
+
+
 def _pools(series: list[Series]) -> Iterator[tuple[str, str, Series]]:
     """`pool_connections_active` at `pool_connections_max`, with otherwise equal labels."""
     most: dict[tuple[str, frozenset[tuple[str, str]]], Series] = {}
@@ -86,9 +166,16 @@ def _pools(series: list[Series]) -> Iterator[tuple[str, str, Series]]:
         if one.name and _MOST.search(one.name):
             most[_MOST.sub("", one.name), _rest(one)] = one
     for one in series:
-        limit = most.get((_USED.sub("", one.name), _rest(one))) if _USED.search(one.name) else None
+        limit = most.get((_USED.sub("", one.name), _rest(one)))
+        if limit is not None and not _USED.search(one.name) and not _plain(one.name, limit.name):
+            continue
         if limit is not None and limit.last > 0 and limit.last >= one.last >= FULL * limit.last:
             yield "PoolExhausted", f"{one.name} is at {one.last:.6g} of {limit.name} {limit.last:.6g}", one
+
+
+def _plain(used: str, most: str) -> bool:
+    """`db_connections` beside `db_max_connections`: no word for "used", so the limit's must leave no doubt."""
+    return used != most and bool(_CERTAIN.search(most)) and bool(_THINGS.search(used))
 
 
 def _rest(series: Series) -> frozenset[tuple[str, str]]:

@@ -1,10 +1,12 @@
 """Volumes without room: programs that cannot write, and volumes whose metrics say that they are or will be full.
 
 Sees "no space left" in the logs of failing workloads beside the claims they mount, and kubelet volume metrics
-(used, available, capacity, or ratios of them), with the time a volume fills at its present rate.
-Cannot see inodes unless a query asks for them, nor who writes.
+(bytes or inodes; used, available, capacity, or ratios of them), with the time a volume fills by the line fitted to them.
+A volume that is emptied again and again before it is full gets no forecast (`trend`).
+Cannot see who writes, nor a volume whose driver reports no statistics.
 
-Rests on: kubernetes.io/docs, "Volume Health Monitoring", "Expanding Persistent Volumes Claims"; kubelet metrics.
+Rests on: https://kubernetes.io/docs/reference/instrumentation/metrics/ (kubelet_volume_stats_*),
+https://kubernetes.io/docs/concepts/storage/persistent-volumes/#expanding-persistent-volumes-claims.
 """
 
 from __future__ import annotations
@@ -18,13 +20,14 @@ from services.context_api.domain.evidence import Fact
 from services.context_api.domain.focus import concerned
 from services.context_api.domain.kube import at, quantity, text
 from services.context_api.domain.logs import cut, last_lines
-from services.context_api.domain.metrics import Series
+from services.context_api.domain.metrics import Series, moment_of
 from services.context_api.domain.observation import Depth, Explains, Observation
 from services.context_api.domain.redact import redact
 from services.context_api.domain.references import Reference, references
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
-from services.context_api.domain.wording import name_of, span
+from services.context_api.domain.trend import forecast
+from services.context_api.domain.wording import clock, name_of, span
 
 NAME = "volume_full"
 _NO_SPACE = re.compile(
@@ -78,55 +81,68 @@ def _mounted(scene: Scene, pod: KubeObject, claims: list[Reference], line: str) 
 
 def _by_metrics(scene: Scene, told: set[int]) -> Iterator[Observation]:
     for series in scene.metrics.all:
-        name = series.labels.get("persistentvolumeclaim", "")
-        claim = (
-            scene.graph.get("PersistentVolumeClaim", series.labels.get("namespace"), name) if name else None
-        )
-        shares = _shares(series, claim) if claim is not None else []
+        claim = _claim_of(scene, series)
+        shares = _shares(scene, series, claim) if claim is not None else []
         if claim is None or not shares or id(claim) in told:
             continue
-        used, rate = shares[-1][1], _rate(shares)
-        left = (1.0 - used) / rate if rate > 0 else None
+        used, coming = shares[-1][1], forecast(shares, 1.0)
+        inodes = "inodes" in f"{series.name} {series.query}"
+        full = "has no inodes left for new files" if inodes else "is full"
+        of = " of its inodes used" if inodes else " full"
         if used >= FULL:
             told.add(id(claim))
+            words = f"{_sized(claim)} is {used:.0%}{of}"
             yield _observation(
-                scene,
-                claim,
-                "VolumeFull",
-                f"{_sized(claim)} is {used:.0%} full",
-                0.85,
-                [evidence.metric(series, claim)],
-                None,
+                scene, claim, "VolumeFull", words, 0.85, [evidence.metric(series, claim)], None
             )
-        elif left is not None and left <= SOON and used > 0.5:
+        elif coming is not None and coming.left <= SOON and used > 0.5:
             told.add(id(claim))
-            words = f"{_sized(claim)} is {used:.0%} full and will be full in {span(left)} at its present rate"
+            words = (
+                f"{_sized(claim)} is {used:.0%}{of} and rises by {coming.slope * 3600:.1%} an hour: "
+                f"it {full} in {span(coming.left)}, at {clock(moment_of(coming.at))}"
+            )
             yield _observation(
                 scene, claim, "VolumeFilling", words, 0.7, [evidence.metric(series, claim)], None
             )
 
 
-def _shares(series: Series, claim: KubeObject) -> list[tuple[float, float]]:
+def _claim_of(scene: Scene, series: Series) -> KubeObject | None:
+    name = series.labels.get("persistentvolumeclaim", "")
+    namespace = series.labels.get("exported_namespace") or series.labels.get("namespace")
+    return scene.graph.get("PersistentVolumeClaim", namespace, name) if name else None
+
+
+def _shares(scene: Scene, series: Series, claim: KubeObject) -> list[tuple[float, float]]:
     """(time, share used) by what the query asks for; nothing when it asks for something else."""
     said = f"{series.name} {series.query}"
-    if "kubelet_volume_stats" not in said or "inodes" in said:
+    if "kubelet_volume_stats" not in said:
         return []
-    whole = quantity(at(claim.status, "capacity", "storage")) or quantity(
-        at(claim.spec, "resources", "requests", "storage")
-    )
-    ratio = "/" in series.query and all(0 <= v <= 1 for _, v in series.points)
-    free = "available" in said and "used" not in said
-    if ratio:
-        return [(t, 1 - v if free else v) for t, v in series.points]
-    if not whole or "capacity" in said or "/" in series.query:
+    free = ("available" in said or "inodes_free" in said) and "used" not in said
+    if "/" in series.query:
+        ratio = all(0 <= v <= 1 for _, v in series.points)
+        return [(t, 1 - v if free else v) for t, v in series.points] if ratio else []
+    if "inodes" in said:
+        if not re.search(r"inodes_(?:used|free)", said):
+            return []
+        whole = _largest(scene, claim, r"kubelet_volume_stats_inodes(?!_)")
+    elif "capacity" in said:
         return []
-    return [(t, 1 - v / whole if free else v / whole) for t, v in series.points]
+    else:
+        whole = (
+            _largest(scene, claim, r"kubelet_volume_stats_capacity_bytes")
+            or quantity(at(claim.status, "capacity", "storage"))
+            or quantity(at(claim.spec, "resources", "requests", "storage"))
+        )
+    return [(t, 1 - v / whole if free else v / whole) for t, v in series.points] if whole else []
 
 
-def _rate(shares: list[tuple[float, float]]) -> float:
-    """Share per second between the first and the last sample."""
-    (began, first), (ended, last) = shares[0], shares[-1]
-    return (last - first) / (ended - began) if ended > began else 0.0
+def _largest(scene: Scene, claim: KubeObject, named: str) -> float | None:
+    """The size of the claim's volume, where a series of that name was recorded."""
+    for series in scene.metrics.all:
+        said = series.name or series.query
+        if "/" not in series.query and re.search(named, said) and _claim_of(scene, series) is claim:
+            return series.last
+    return None
 
 
 def _metrics(scene: Scene, claim: KubeObject) -> list[Fact]:
@@ -154,7 +170,8 @@ def _observation(
     facts: list[Fact],
     top: KubeObject | None,
 ) -> Observation:
-    users = [top] if top is not None else []
+    users = [top] if top is not None else _users(scene, claim) if reason == "VolumeFull" else []
+    strength, deepest = (0.93, Depth.mechanism) if top is not None else (0.8, Depth.process)
     return Observation(
         about=claim,
         reason=reason,
@@ -177,5 +194,15 @@ def _observation(
             ),
             risk="A volume can grow and never shrink.",
         ),
-        explains=tuple(Explains(u, 0.93, "it cannot write to its volume") for u in users),
+        explains=tuple(Explains(u, strength, "it cannot write to its volume", deepest) for u in users),
     )
+
+
+def _users(scene: Scene, claim: KubeObject) -> list[KubeObject]:
+    """The workloads whose pods mount the claim."""
+    found = [
+        scene.graph.top(pod)
+        for pod in scene.graph.pods_in(claim.namespace)
+        if any(r.kind == "PersistentVolumeClaim" and r.name == claim.name for r in references(pod.spec))
+    ]
+    return list({id(t): t for t in found}.values())

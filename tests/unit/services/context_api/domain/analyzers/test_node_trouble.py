@@ -61,3 +61,22 @@ def test_recent_evictions_are_told_with_the_resource_and_old_ones_are_not():
 
     assert said([found]) == [("Pod/shop/web-0", "Evicted")]
     assert "low on ephemeral-storage" in found.text
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "told"),
+    [
+        ("KernelDeadlock", "True", True),
+        ("FrequentKubeletRestart", "True", True),
+        ("CorruptDockerOverlay2", "True", True),
+        ("KubeletProblem", "True", True),
+        ("KubeletProblem", "False", False),
+        ("EtcdIsVoter", "True", False),
+    ],
+)
+def test_conditions_of_a_problem_detector_are_told_and_good_news_is_not(kind: str, status: str, told: bool):
+    machine = node(
+        conditions=[{"type": kind, "status": status, "reason": "R", "lastTransitionTime": ago(30)}]
+    )
+
+    assert bool(seen(node_trouble, machine)) is told

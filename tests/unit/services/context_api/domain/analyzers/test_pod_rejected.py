@@ -62,6 +62,9 @@ def test_a_workload_that_was_just_rolled_out_with_more_is_blamed_rather_than_the
         ("pods \"x\" is forbidden: violates PodSecurity \"restricted:latest\": allowPrivilegeEscalation != false (container \"app\" must set it)", "PodSecurityViolated", "allowPrivilegeEscalation"),
         ("pods \"x\" is forbidden: unable to validate against any security context constraint: [provider anyuid: Forbidden]", "SecurityContextConstraint", "SCC"),
         ("admission webhook \"images.policy.example\" denied the request: image tag latest is not allowed", "WebhookDenied", "tag latest"),
+        ('Internal error occurred: failed calling webhook "h.example.com": failed to call webhook: Post "https://h.p.svc:443/c?timeout=10s": tls: failed to verify certificate: x509: certificate signed by unknown authority', "WebhookUntrusted", "caBundle"),
+        ('Internal error occurred: failed calling webhook "h.example.com": failed to call webhook: Post "https://h.p.svc:443/c?timeout=10s": context deadline exceeded', "WebhookUnreachable", "does not answer in time"),
+        ('Internal error occurred: failed calling webhook "h.example.com": failed to call webhook: Post "https://h.p.svc:443/c?timeout=10s": connect: connection refused', "WebhookUnreachable", "does not answer ("),
         ("pods \"x\" is forbidden: error looking up service account shop/builder: serviceaccount \"builder\" not found", "ServiceAccountNotFound", "builder"),
     ],
 )  # fmt: skip

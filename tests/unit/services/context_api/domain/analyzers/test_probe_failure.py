@@ -6,7 +6,7 @@ import pytest
 
 from services.context_api.domain.analyzers import probe_failure
 from services.context_api.domain.observation import Depth
-from tests.support.kube import container, crashing, deployment, ended, event, log, pod, pods_in, running
+from tests.support.kube import ago, container, crashing, deployment, ended, event, log, pod, pods_in, running
 from tests.support.triage import said, seen
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-001", "API-BR-CAPI-006")
@@ -91,6 +91,65 @@ def test_a_liveness_probe_that_kills_before_the_program_can_have_started_is_told
     assert found.reason == "LivenessProbeFailed"
     assert "allows 15 s" in found.text
     assert "after 18 s" in found.text
+
+
+def killed(lived: float = 0.3, restarts: int = 6, **spec):
+    """A Deployment whose container a liveness probe kills, and the kubelet's word for it."""
+    status = crashing(code=137, restarts=restarts)
+    status["lastState"]["terminated"] = ended(137, minutes=2, lived=lived)
+    objects = deployment("api", containers=[app(livenessProbe=ALIVE, **spec)], statuses=[status])
+    told = event(
+        pods_in(objects)[0], "Killing", "Container app failed liveness probe, will be restarted",
+        field="spec.containers{app}", type_="Normal",
+    )  # fmt: skip
+    return objects, told
+
+
+@pytest.mark.parametrize(
+    ("line", "takes"),
+    [
+        (
+            "2026-11-18 09:20:01 INFO Started OrdersApplication in 74.35 seconds (process running for 75.1)",
+            "74 s",
+        ),
+        ("ready, startup took 21000 ms", "21 s"),
+        ("Server initialized after 2 minutes", "120 s"),
+    ],
+)
+def test_how_long_starting_takes_is_said_beside_what_the_probe_allows(line: str, takes: str):
+    objects, told = killed(lived=3)
+
+    (found,) = seen(probe_failure, objects, told, logs=[log(pods_in(objects)[0], line)])
+
+    assert found.depth is Depth.mechanism
+    assert (
+        f"allows 15 s after the start (initialDelaySeconds 5, 2 × 5 s), while starting takes {takes.replace('120 s', '2 min')}"
+        in found.text
+    )
+
+
+def test_a_replica_that_became_ready_tells_how_long_starting_takes():
+    objects, told = killed(lived=3)
+    other = pod("api-7c9d5b6f8-q1w2e", containers=objects[0]["spec"]["template"]["spec"]["containers"], owner=objects[1],
+                statuses=[running(minutes=30)], conditions=[{"type": "Ready", "status": "True", "lastTransitionTime": ago(29)}])  # fmt: skip
+
+    (found,) = seen(probe_failure, objects, other, told)
+
+    assert "while starting takes 60 s (pod api-7c9d5b6f8-q1w2e" in found.text
+
+
+@pytest.mark.parametrize(
+    ("spec", "line"),
+    [({}, "Started in 4.2 seconds"), ({"startupProbe": ALIVE}, "Started in 74 seconds"), ({}, "order 7 handled in 74 seconds")],
+    ids=["starts in time", "a startup probe holds it back", "another duration"],
+)  # fmt: skip
+def test_a_program_that_starts_in_time_and_dies_later_is_not_told_to_start_slowly(spec, line: str):
+    objects, told = killed(lived=9, **spec)
+
+    (found,) = seen(probe_failure, objects, told, logs=[log(pods_in(objects)[0], line)])
+
+    assert "starting takes" not in found.text
+    assert found.depth is Depth.process
 
 
 def test_a_rollout_that_changed_the_probe_is_told():

@@ -68,7 +68,9 @@ RATIO = "kubelet_volume_stats_available_bytes / kubelet_volume_stats_capacity_by
         (RATIO, (0.05, 0.02), "VolumeFull"),
         ("kubelet_volume_stats_used_bytes", (9 * GI, 9.9 * GI), "VolumeFull"),
         ("kubelet_volume_stats_available_bytes", (1 * GI, 0.1 * GI), "VolumeFull"),
-        ("kubelet_volume_stats_used_bytes", (6 * GI, 6.5 * GI), "VolumeFilling"),
+        ("kubelet_volume_stats_used_bytes", [(6 + i / 12) * GI for i in range(7)], "VolumeFilling"),
+        ("kubelet_volume_stats_inodes_used / kubelet_volume_stats_inodes", (0.97, 0.98), "VolumeFull"),
+        ("kubelet_volume_stats_available_bytes", [(4 - i / 12) * GI for i in range(7)], "VolumeFilling"),
     ],
 )
 def test_metrics_alone_tell_a_full_volume_and_one_that_will_be(query: str, values, reason: str):
@@ -83,11 +85,51 @@ def test_metrics_alone_tell_a_full_volume_and_one_that_will_be(query: str, value
         ("kubelet_volume_stats_inodes_used", (9e9, 9e9)),
         ("up", (0, 0)),
         ("kubelet_volume_stats_capacity_bytes", (10 * GI, 10 * GI)),
+        ("kubelet_volume_stats_used_bytes", (6 * GI, 6.5 * GI)),
+        ("kubelet_volume_stats_used_bytes", [v * GI for v in (6, 7, 8, 6, 7, 8, 6, 7, 8)]),
+        ("kubelet_volume_stats_used_bytes", [v * GI for v in (6, 7, 8, 8.5, 8.6, 8.6, 8.6, 8.6, 8.6)]),
+        ("kubelet_volume_stats_used_bytes", [(2 + i / 100) * GI for i in range(9)]),
     ],
-    ids=["half empty", "large and steady", "inodes", "another metric", "capacity alone"],
+    ids=[
+        "half empty",
+        "large and steady",
+        "inodes",
+        "another metric",
+        "capacity alone",
+        "two samples",
+        "rotated in time",
+        "levelled off",
+        "far from full",
+    ],
 )
 def test_volumes_with_room_are_no_findings(query: str, values):
     assert measured(query, *values).no_cause
+
+
+def test_the_time_it_will_be_full_is_said():
+    answer = measured("kubelet_volume_stats_used_bytes", *[(6 + i / 12) * GI for i in range(7)])
+
+    # Half a GiB an hour, three and a half to go.
+    assert "rises by 5.0% an hour: it is full in 7 h, at 2026-11-18 16:30:00 UTC" in answer.ranked[0].text
+
+
+def test_a_full_volume_explains_the_workload_that_mounts_it():
+    db = stateful_set("db", containers=[USES], statuses=[crashing("db")], spec=SPEC)
+    labels = {"namespace": "shop-data", "persistentvolumeclaim": "data"}
+    sample = {"metric": labels, "value": [NOW.timestamp(), "0.99"]}
+    full = MetricAnswer(
+        "kubelet_volume_stats_used_bytes / kubelet_volume_stats_capacity_bytes",
+        "instant",
+        NOW,
+        {"resultType": "vector", "result": [sample]},
+    )
+
+    answer = find_causes(
+        replace(snapshot(db, CLAIM), metrics=[full]), target=Target.parse("StatefulSet/shop-data/db")
+    )
+
+    assert first(answer) == ("PersistentVolumeClaim/shop-data/data", "VolumeFull")
+    assert "StatefulSet/shop-data/db: CrashLoopBackOff" in answer.ranked[0].explains
 
 
 def test_a_log_line_about_space_without_a_claim_blames_none():

@@ -1,0 +1,86 @@
+"""When a measured value will reach a limit, if it goes on as it has.
+
+Decides whether a series rises steadily enough to say so: a straight line fitted to it, judged by how much of the
+movement the line accounts for, and whether the last part still rises. What the value means is the analyzers' business.
+
+A saw (a log that is rotated, memory that is collected) resets itself before the limit and gets no forecast; one whose
+teeth reached the limit does, from its last tooth on.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+Points = Sequence[tuple[float, float]]
+
+FEWEST = 5
+SHORTEST = 600.0
+"""Seconds. Less than ten minutes is a moment, not a trend; Kubernetes' own volume alerts look at six hours."""
+
+STEADY = 0.8
+"""Share of the movement that the line must account for (R²). A guess: a noisy but real leak has 0.9."""
+
+ONGOING = 0.25
+"""The last third must rise at least this fast, as a share of the whole: else it has levelled off."""
+
+TOOTH = 0.3
+"""A drop of this share of the range is a reset: a restart, a rotation, a collection."""
+
+REACHED = 0.9
+"""A tooth counts as ended by the limit from this share of it on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """A steady rise, and when it ends."""
+
+    slope: float
+    """Per second."""
+    left: float
+    """Seconds from the last sample until the limit; 0 when it is reached."""
+    at: float
+    """That moment, in seconds since 1970."""
+    fit: float
+    samples: int
+
+
+def forecast(points: Points, limit: float) -> Forecast | None:
+    """When the series reaches `limit` from below; None when it does not rise steadily, or falls."""
+    tail = _after_resets(points, limit)
+    if len(tail) < FEWEST or tail[-1][0] - tail[0][0] < SHORTEST:
+        return None
+    slope, fit = line(tail)
+    third = tail[-max(len(tail) // 3, 2) :]
+    if slope <= 0 or fit < STEADY or line(third)[0] < ONGOING * slope:
+        return None
+    left = max(limit - tail[-1][1], 0.0) / slope
+    return Forecast(slope, left, tail[-1][0] + left, fit, len(tail))
+
+
+def line(points: Points) -> tuple[float, float]:
+    """(slope per second, R²) of the least-squares line; (0, 0) for points that do not move."""
+    middle = sum(t for t, _ in points) / len(points)
+    mean = sum(v for _, v in points) / len(points)
+    spread = sum((t - middle) ** 2 for t, _ in points)
+    moved = sum((v - mean) ** 2 for _, v in points)
+    together = sum((t - middle) * (v - mean) for t, v in points)
+    if not spread or not moved:
+        return 0.0, 0.0
+    return together / spread, together**2 / (spread * moved)
+
+
+def increase(points: Points) -> float:
+    """How much a counter has grown, its resets to zero left out."""
+    return sum(max(b - a, 0.0) if b >= a else b for (_, a), (_, b) in itertools.pairwise(points))
+
+
+def _after_resets(points: Points, limit: float) -> Points:
+    """What follows the last reset; nothing when a reset came long before the limit."""
+    values = [v for _, v in points]
+    span = max(values, default=0.0) - min(values, default=0.0)
+    drops = [i for i in range(1, len(values)) if values[i - 1] - values[i] > TOOTH * span > 0]
+    if any(values[i - 1] < REACHED * limit for i in drops):
+        return []
+    return points[drops[-1] :] if drops else points

@@ -1,0 +1,76 @@
+"""Burn rates and error ratios: the alert is true, though every object looks well."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from libs.contracts.target import Target
+from services.context_api.domain.snapshot import MetricAnswer
+from services.context_api.domain.triage import find_causes
+from tests.support.kube import NOW, container, crashing, deployment, env, log, pods_in, service, snapshot
+from tests.support.triage import first
+
+pytestmark = pytest.mark.requirement("API-BR-CAPI-006", "API-BR-CAPI-009")
+
+RATIO = 'sum(rate(http_requests_total{code=~"5.."}[5m])) / sum(rate(http_requests_total[5m]))'
+
+
+def measured(query: str, value: float, **labels: str) -> MetricAnswer:
+    named = {"namespace": "shop", "service": "api", **labels}
+    return MetricAnswer(
+        query,
+        "instant",
+        NOW,
+        {"resultType": "vector", "result": [{"metric": named, "value": [NOW.timestamp(), str(value)]}]},
+    )
+
+
+def asked(*metrics: MetricAnswer, objects=(), logs=(), target: str | None = "Service/shop/api"):
+    whole = snapshot(deployment("api"), service("api", ready=2), *objects, logs=logs)
+    return find_causes(replace(whole, metrics=list(metrics)), target=Target.parse(target) if target else None)
+
+
+@pytest.mark.parametrize(
+    ("metric", "words"),
+    [
+        (measured("slo:current_burn_rate:ratio", 20), "burns fast: at 20 times"),
+        (measured("slo:current_burn_rate:ratio", 7), "burns slowly"),
+        (measured(RATIO, 0.31), "31.0% of its requests fail"),
+    ],
+)
+def test_a_service_that_fails_its_callers_is_told_though_its_objects_are_well(metric, words: str):
+    answer = asked(metric)
+
+    assert first(answer) == ("Service/shop/api", "ErrorBudgetBurning")
+    assert words in answer.ranked[0].text
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        measured("slo:current_burn_rate:ratio", 0.8),
+        measured(RATIO, 0.001),
+        measured("rate(http_requests_total[5m])", 20),
+        measured("slo:current_burn_rate:ratio", 20, service="other"),
+    ],
+    ids=["within budget", "few errors", "requests", "another service"],
+)
+def test_budgets_that_last_are_no_finding(metric):
+    assert asked(metric).no_cause
+
+
+def test_why_it_fails_is_the_cause_rather_than_that_it_does():
+    web = deployment("web", containers=[container(env=env(API="http://pay:80"))])
+    pay = deployment("pay", statuses=[crashing(code=137, reason="OOMKilled")])
+    logs = [log(pods_in(web)[0], "GET http://pay:80/charge failed: connection refused")]
+    objects = [web, service("web", ready=2), pay, service("pay", not_ready=2)]
+
+    answer = asked(measured(RATIO, 0.4, service="web"), objects=objects, logs=logs, target="Service/shop/web")
+
+    assert first(answer) == ("Deployment/shop/pay", "OOMKilled")
+
+
+def test_nobody_asked_so_it_is_no_cause():
+    assert asked(measured(RATIO, 0.31), target=None).no_cause

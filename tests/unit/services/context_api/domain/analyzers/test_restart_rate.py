@@ -1,0 +1,95 @@
+"""Containers that run and end again and again."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.context_api.domain.analyzers import restart_rate
+from tests.support.kube import (
+    container,
+    deployment,
+    ended,
+    env,
+    event,
+    log,
+    pods_in,
+    running,
+    service,
+    stateful_set,
+)
+from tests.support.triage import causes, first, said, seen
+
+pytestmark = pytest.mark.requirement("API-BR-CAPI-001", "API-BR-CAPI-006")
+
+
+def restarted(restarts: int, since: float, code: int = 1, reason: str = "Error"):
+    """Ready again, `since` minutes after its last end."""
+    return running(minutes=since - 0.5, restarts=restarts, last=ended(code, reason, minutes=since, lived=15))
+
+
+def test_a_container_that_ends_every_half_hour_is_told_though_it_is_ready():
+    objects = deployment("api", statuses=[restarted(48, 14)])
+    logs = [log(pods_in(objects)[0], "FATAL: heap exhausted in cache eviction", previous=True)]
+
+    answer = causes(objects, target="Deployment/shop/api", logs=logs)
+
+    assert first(answer) == ("Deployment/shop/api", "RestartsOften")
+    for words in ("ends about every 30 min", "48 restarts", "exit code 1", "heap exhausted"):
+        assert words in answer.ranked[0].text
+
+
+def test_a_dependency_its_last_words_name_is_blamed():
+    api = deployment(
+        "api",
+        containers=[container(env=env(DB="postgres://db.shop-data:5432"))],
+        statuses=[restarted(48, 14)],
+    )
+    db = stateful_set(
+        "db", statuses=[running("db", restarts=40, ready=False, last=ended(137, "OOMKilled", minutes=5))]
+    )
+    logs = [log(pods_in(api)[0], "FATAL: dial tcp db.shop-data:5432: connection refused", previous=True)]
+    front = service("db", "shop-data", port=5432, not_ready=1)
+
+    assert first(causes(api, db, front, target="Deployment/shop/api", logs=logs)) == (
+        "StatefulSet/shop-data/db",
+        "OOMKilled",
+    )
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        restarted(1, 20),
+        restarted(48, 60 * 24 * 0.9),
+        restarted(2, 20),
+        restarted(48, 14, 137, "OOMKilled"),
+        restarted(48, 5),
+    ],
+    ids=["one restart", "quiet since", "two", "killed for memory", "in its crash loop"],
+)
+def test_single_restarts_old_ones_and_those_of_other_kinds_are_left_alone(status):
+    assert said(seen(restart_rate, deployment("api", statuses=[status]))) == []
+
+
+def test_restarts_of_its_first_minutes_are_history():
+    waited = running(minutes=40, restarts=5, last=ended(1, minutes=41))
+
+    assert said(seen(restart_rate, deployment("api", age=45, statuses=[waited]))) == []
+
+
+def test_one_restart_a_day_on_average_is_not_often():
+    objects = deployment("api", age=60 * 24 * 30, statuses=[restarted(30, 30)])
+
+    assert said(seen(restart_rate, objects)) == []
+
+
+def test_kills_by_a_probe_are_told_by_the_probe():
+    objects = deployment("api", statuses=[restarted(48, 14, 137)])
+    told = event(
+        pods_in(objects)[0], "Killing", "Container app failed liveness probe, will be restarted",
+        field="spec.containers{app}", type_="Normal",
+    )  # fmt: skip
+
+    found = seen(restart_rate, objects[:3], told)
+
+    assert said(found) == []

@@ -1,0 +1,74 @@
+"""When a measured value reaches a limit, and when nobody can say."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.context_api.domain.trend import forecast, increase, line
+
+pytestmark = pytest.mark.requirement("API-BR-CAPI-006")
+
+
+def points(*values: float, step: float = 300.0):
+    return [(step * i, float(v)) for i, v in enumerate(values)]
+
+
+def test_a_steady_rise_reaches_the_limit_by_its_own_line():
+    found = forecast(points(10, 20, 30, 40, 50), 100)
+
+    assert found is not None
+    assert found.slope == pytest.approx(10 / 300)
+    assert found.left == pytest.approx(1500)
+    assert found.at == pytest.approx(1200 + 1500)
+    assert found.fit == pytest.approx(1.0)
+
+
+def test_noise_around_a_rise_is_borne():
+    found = forecast(points(10, 22, 29, 41, 48, 62, 69, 81), 100)
+
+    assert found is not None
+    assert 500 < found.left < 620
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        (10, 10, 10, 10, 10),
+        (50, 40, 30, 20, 10),
+        (10, 90, 10, 90, 10, 90),
+        (10, 20, 30),
+        (10, 40, 60, 70, 70, 70, 70, 70, 70),
+        (10, 20, 30, 40, 10, 20, 30, 40, 50),
+    ],
+    ids=["flat", "falling", "to and fro", "too few", "levelled off", "reset long before the limit"],
+)
+def test_what_does_not_rise_steadily_has_no_forecast(values):
+    assert forecast(points(*values), 100) is None
+
+
+def test_a_reset_at_the_limit_starts_the_forecast_anew():
+    found = forecast(points(70, 80, 95, 10, 20, 30, 40, 50), 100)
+
+    assert found is not None
+    assert found.samples == 5
+
+
+def test_minutes_are_no_trend():
+    assert forecast(points(10, 20, 30, 40, 50, step=30), 100) is None
+
+
+def test_what_is_over_the_limit_is_there_now():
+    found = forecast(points(60, 70, 80, 90, 105), 100)
+
+    assert found is not None
+    assert found.left == 0
+
+
+def test_a_line_through_points_that_do_not_move_is_flat():
+    assert line(points(5, 5, 5)) == (0.0, 0.0)
+    assert line([(0.0, 1.0), (0.0, 2.0)]) == (0.0, 0.0)
+
+
+def test_a_counter_that_began_anew_counts_from_zero():
+    assert increase(points(10, 15, 2, 4)) == 9
+    assert increase(points(10)) == 0
