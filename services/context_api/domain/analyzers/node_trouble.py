@@ -45,7 +45,7 @@ def observe(scene: Scene) -> Iterator[Observation]:
         if node.metadata.get("deletionTimestamp"):
             continue
         for state in conditions(node):
-            if state.type == "Ready" and state.status != "True":
+            if state.type == "Ready" and state.status in ("False", "Unknown"):
                 yield _observation(scene, node, state, "NodeNotReady")
             elif state.type in _PRESSURES and state.status == "True":
                 yield _observation(scene, node, state, f"Node{state.type.removeprefix('Node')}")

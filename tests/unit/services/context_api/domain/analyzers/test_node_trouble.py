@@ -61,3 +61,8 @@ def test_recent_evictions_are_told_with_the_resource_and_old_ones_are_not():
 
     assert said([found]) == [("Pod/shop/web-0", "Evicted")]
     assert "low on ephemeral-storage" in found.text
+
+
+@pytest.mark.parametrize("odd", ["", "?"])
+def test_a_condition_nobody_can_read_is_no_failing_node(odd: str):
+    assert seen(node_trouble, node(ready=odd)) == []
