@@ -318,7 +318,7 @@ def _revision(
         "ReplicaSet", f"{name}-{code}", namespace, api="apps/v1", labels=hashed, owner=top, age=age,
         annotations={"deployment.kubernetes.io/revision": str(number)},
         spec={"replicas": count, "selector": {"matchLabels": hashed}, "template": template(hashed, made, spec)},
-        status={"replicas": count},
+        status={"replicas": count, "readyReplicas": 0 if statuses is not None and not all(s["ready"] for s in statuses) else count},
     )  # fmt: skip
     pods = [
         pod(

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
 
+from libs.contracts.causes import FindingSeverity
 from services.context_api.domain.observation import Depth, Observation
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
@@ -76,7 +77,9 @@ def connect(scene: Scene, observations: Sequence[Observation]) -> Causality:
     """Link the observations; their order does not matter, it is by `Observation.key` already."""
     by_object: dict[int, list[int]] = {}
     for index, seen in enumerate(observations):
-        by_object.setdefault(id(seen.about), []).append(index)
+        # Information (text that tells its reader what to conclude) explains nothing and needs no explanation.
+        if seen.severity is not FindingSeverity.info:
+            by_object.setdefault(id(seen.about), []).append(index)
     best: dict[tuple[int, int], Link] = {}
     for link in _proposed(scene, observations, by_object):
         timed = _in_time(link, observations)

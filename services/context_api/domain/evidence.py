@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from libs.contracts.evidence import EvidenceItem, EvidenceKind
 from libs.contracts.target import Target
 from services.context_api.domain.events import Event
-from services.context_api.domain.kube import mapping, printable
+from services.context_api.domain.kube import harmless, mapping
 from services.context_api.domain.logs import Line, cut
 from services.context_api.domain.metrics import Series
 from services.context_api.domain.redact import redact, value_of
@@ -133,7 +133,7 @@ def target_of(obj: KubeObject, cluster: str) -> Target | None:
 
 def item(fact: Fact, snapshot: Snapshot) -> EvidenceItem:
     """Number and hash a fact."""
-    body = {printable(str(k)): bounded(v, str(k), most=fact.entries) for k, v in fact.body.items()}
+    body = {harmless(str(k)): bounded(v, str(k), most=fact.entries) for k, v in fact.body.items()}
     canonical = _canonical(body)
     target = target_of(fact.about, snapshot.cluster) if fact.about else None
     identity = "\x00".join([snapshot.source, fact.kind, str(target), canonical])
@@ -167,7 +167,7 @@ def _canonical(body: Mapping[str, Any]) -> str:
 def bounded(value: object, name: str = "", depth: int = 0, *, most: int = MOST_ENTRIES) -> Any:
     """A copy that is finite, printable and free of secrets; what was left out is said."""
     if isinstance(value, str):
-        kept = value_of(name, printable(value))
+        kept = value_of(name, harmless(value))
         return (
             kept
             if len(kept) <= LONGEST_TEXT
@@ -193,7 +193,7 @@ def _bounded_map(value: Mapping[Any, Any], depth: int) -> dict[str, Any]:
     kept = {}
     for key in list(value)[:MOST_ENTRIES]:
         name = label if key == "value" and isinstance(label, str) else str(key)
-        kept[printable(str(key))] = bounded(value[key], name, depth + 1)
+        kept[harmless(str(key))] = bounded(value[key], name, depth + 1)
     if len(value) > MOST_ENTRIES:
         kept["…"] = f"[{len(value) - MOST_ENTRIES} more]"
     return kept

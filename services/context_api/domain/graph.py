@@ -17,6 +17,7 @@ from services.context_api.domain.containers import Container, containers_of, is_
 from services.context_api.domain.events import Event, EventIndex
 from services.context_api.domain.kube import (
     WORKLOADS,
+    condition,
     entries,
     flat,
     is_native,
@@ -293,7 +294,7 @@ class Graph:
 
     def endpoints(self, service: KubeObject) -> Endpoints:
         """Ready and not ready addresses: of slices, else of Endpoints, else by the selected pods."""
-        pieces = self._slices.get((service.namespace, service.name))
+        pieces = [p for p in self._slices.get((service.namespace, service.name), []) if _listed(p)]
         if pieces:
             ready = [
                 mapping(e.get("conditions")).get("ready") is not False
@@ -310,8 +311,19 @@ class Graph:
                 recorded=True,
             )
         pods = self.pods_with(service.namespace, flat(service.spec.get("selector")))
-        up = sum(is_ready(p) for p in pods)
-        return Endpoints(up, len(pods) - up, recorded=False)
+        return Endpoints(sum(map(is_ready, pods)), sum(map(_says_unready, pods)), recorded=False)
+
+
+def _says_unready(pod: KubeObject) -> bool:
+    """Whether its own words are that it is not ready; conditions nobody can read say nothing."""
+    state = condition(pod, "Ready")
+    return state.status in ("False", "Unknown") if state is not None else pod.status.get("phase") == "Pending"
+
+
+def _listed(piece: KubeObject) -> bool:
+    """Whether a slice's endpoints can be counted: none (null, as the API server prints it), or a list of objects."""
+    ends = piece.body.get("endpoints")
+    return ends is None or (isinstance(ends, list) and len(entries(ends)) == len(ends))
 
 
 def _age(obj: KubeObject) -> tuple[int, int, str]:

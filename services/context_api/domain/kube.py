@@ -77,6 +77,16 @@ def text(value: object) -> str:
     return str(value) if isinstance(value, int | float) else ""
 
 
+_STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""Control characters (line ends and tabs apart) and marks that turn the direction of writing."""
+
+
+def harmless(words: str) -> str:
+    """The same text without what would steer its reader's terminal or eye, and without lone surrogates."""
+    # Nearly every text is printable, and asking costs little.
+    return words if words.isprintable() else _STEERING.sub("\ufffd", printable(words))
+
+
 def printable(words: str) -> str:
     """The same text without lone surrogates, which no JSON answer can carry."""
     try:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from services.context_api.domain.kube import printable
+from services.context_api.domain.kube import harmless
 from services.context_api.domain.redact import redact
 
 LINES = 300
@@ -121,7 +121,7 @@ def readable(line: str) -> str:
 def cut(words: str, most: int = LONGEST) -> str:
     """One line of bounded length; what was cut is said."""
     flat = " ".join(words.split()) if len(words) < 20 * most else " ".join(words[: 20 * most].split())
-    flat = flat if flat.isascii() else printable(flat)
+    flat = harmless(flat)
     return flat if len(flat) <= most else f"{flat[:most]}… [{len(words) - most} characters cut]"
 
 

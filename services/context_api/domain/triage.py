@@ -133,7 +133,9 @@ def observe(scene: Scene, broken: OnBroken = _raised) -> list[Observation]:
 
     seen = [o for analyzer in SYMPTOMS for o in tried(analyzer, scene)]
     seen.sort(key=lambda o: o.key)
-    seen += [o for analyzer in EXPLAINERS for o in tried(analyzer, scene, tuple(seen))]
+    # What somebody's text claims is told to people, not to analyzers: it would mark a healthy object as ill.
+    ill = tuple(o for o in seen if o.severity is not FindingSeverity.info)
+    seen += [o for analyzer in EXPLAINERS for o in tried(analyzer, scene, ill)]
     seen = [_with_metrics(scene, o) for o in seen]
     unique = {o.key: o for o in seen if evidence.target_of(o.about, scene.snapshot.cluster) is not None}
     return [unique[key] for key in sorted(unique)]
@@ -194,8 +196,8 @@ def _cause(scene: Scene, tree: Causality, relations: Relations, alert: Alert, on
         text=cut(_text(one), LONGEST_TEXT),
         severity=seen.severity,
         onset=seen.onset,
-        confidence=Confidence(value=one.confidence, basis=list(one.basis)),
-        against=list(one.against),
+        confidence=Confidence(value=one.confidence, basis=[cut(words, LONGEST_TEXT) for words in one.basis]),
+        against=[cut(words, LONGEST_TEXT) for words in one.against],
         evidence_ids=list(
             dict.fromkeys(
                 i for o in (seen, *(a.observation for a in one.also)) for i in _ids(scene.snapshot, o)

@@ -88,4 +88,7 @@ def not_looked_at(snapshot: Snapshot, target: Target | None, about: KubeObject |
         missing.append("events: none recorded")
     if snapshot.objects and not snapshot.logs:
         missing.append("logs: none recorded")
+    # `kubectl get -o yaml` leaves them out unless it is asked to show them.
+    if snapshot.objects and not any(o.metadata.get("managedFields") for o in snapshot.objects):
+        missing.append("managedFields: none recorded, so who edited what cannot be told")
     return missing

@@ -38,6 +38,9 @@ PAST = frozenset(
 """Fields that say when something happened. Others (`notAfter`, `deletionTimestamp`, `expirationTimestamp`,
 whatever a custom resource calls its deadline) speak of the future, and would make a recording from tomorrow."""
 
+NONSENSE = 2100
+"""A time from this year on was typed in, or is somebody's "never"; as now it would make everything long ago."""
+
 
 class Newest:
     """Remembers the newest time it was shown."""
@@ -47,7 +50,7 @@ class Newest:
         self._text = b""
 
     def see(self, moment: datetime | None) -> None:
-        if moment is not None and (self.moment is None or moment > self.moment):
+        if moment is not None and moment.year < NONSENSE and (self.moment is None or moment > self.moment):
             self.moment = moment
             self._text = moment.strftime("%Y-%m-%dT%H:%M:%S").encode()
 

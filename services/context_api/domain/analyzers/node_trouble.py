@@ -53,7 +53,7 @@ def observe(scene: Scene) -> Iterator[Observation]:
         if node.metadata.get("deletionTimestamp"):
             continue
         for state in conditions(node):
-            if state.type == "Ready" and state.status != "True":
+            if state.type == "Ready" and state.status in ("False", "Unknown"):
                 yield _observation(scene, node, state, "NodeNotReady")
             elif state.status == "True" and (state.type in _PRESSURES or _PROBLEM.match(state.type)):
                 yield _observation(scene, node, state, f"Node{state.type.removeprefix('Node')}")

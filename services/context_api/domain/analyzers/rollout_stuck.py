@@ -27,16 +27,26 @@ NAME = "rollout_stuck"
 PATIENCE = timedelta(minutes=2)
 """Pods younger than this may still be starting."""
 
+_COUNTS = ("replicas", "readyReplicas", "availableReplicas", "desiredNumberScheduled", "numberReady")
+
 
 def observe(scene: Scene) -> Iterator[Observation]:
     """One observation per workload with fewer available replicas than it wants."""
     for workload in scene.graph.workloads:
         if workload.metadata.get("deletionTimestamp") or workload.kind in ("Pod", "Job", "CronJob"):
             continue
+        if not _countable(workload):
+            continue
         if workload.kind in ("Deployment", "DeploymentConfig", "Rollout"):
             yield from _deployment(scene, workload)
         else:
             yield from _set(scene, workload)
+
+
+def _countable(workload: KubeObject) -> bool:
+    """Whether its numbers of replicas are numbers, where they are there: a text in their place is no zero."""
+    counts = (workload.spec.get("replicas"), *(workload.status.get(field) for field in _COUNTS))
+    return all(count is None or count.__class__ is int for count in counts)
 
 
 def _deployment(scene: Scene, workload: KubeObject) -> Iterator[Observation]:

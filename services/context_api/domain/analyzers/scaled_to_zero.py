@@ -27,6 +27,8 @@ _SCALED = frozenset(
 def observe(scene: Scene) -> Iterator[Observation]:
     """One latent observation per workload that is asked to run nothing."""
     for workload in scene.graph.workloads:
+        if workload.kind == "ReplicaSet" and workload.metadata.get("ownerReferences"):
+            continue  # an earlier revision, whose Deployment is not in the evidence
         suspended = workload.kind == "CronJob" and workload.spec.get("suspend") is True
         if not suspended and not (workload.kind in _SCALED and replicas(workload) == 0):
             continue

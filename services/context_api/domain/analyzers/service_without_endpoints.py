@@ -46,11 +46,14 @@ def observe(scene: Scene) -> Iterator[Observation]:
         if service.metadata.get("deletionTimestamp"):
             continue
         pods = scene.graph.pods_with(service.namespace, selector)
-        if not pods:
-            yield from _nothing_selected(scene, service, selector)
-            continue
         state = scene.graph.endpoints(service)
-        if state.ready == 0 and service.spec.get("publishNotReadyAddresses") is not True:
+        if not pods:
+            # Ready endpoints and no pods: the pods were not recorded, or not readable. It serves all the same.
+            if not (state.recorded and state.ready):
+                yield from _nothing_selected(scene, service, selector)
+            continue
+        said = state.recorded or state.not_ready
+        if said and state.ready == 0 and service.spec.get("publishNotReadyAddresses") is not True:
             yield _nothing_ready(scene, service, pods)
         yield from _wrong_port(scene, service, pods)
 
@@ -79,6 +82,8 @@ def _nothing_ready(scene: Scene, service: KubeObject, pods: list[KubeObject]) ->
 
 def _nothing_selected(scene: Scene, service: KubeObject, selector: dict[str, str]) -> Iterator[Observation]:
     workloads = scene.graph.workloads_with(service.namespace, selector)
+    if any(number(w.status.get("readyReplicas")) > 0 for w in workloads):
+        return  # so its pods are there, and only missing from the evidence
     if workloads:
         yield _no_pods(scene, service, workloads)
         return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from libs.contracts.causes import FindingSeverity
@@ -110,3 +112,9 @@ def test_effects_are_followed_to_the_end():
 
     assert tree.all_effects(2) == [1, 0]
     assert tree.explained_by[0].cause == 1
+
+
+def test_what_somebodys_text_claims_has_no_part_in_it():
+    claim = replace(seen(ONE, Depth.symptom, reason="SuspiciousText"), severity=FindingSeverity.info)
+
+    assert links(claim, seen(ONE, Depth.mechanism)) == set()

@@ -91,3 +91,8 @@ def test_condition_status_is_compared_whatever_its_case():
     assert found
     assert found.status == "False"
     assert kube.condition(odd, "Other") is None
+
+
+def test_texts_that_would_steer_a_terminal_or_an_eye_are_made_harmless():
+    assert kube.harmless("a\x1b[2Jb\x00\u202ec\ud800\x9b") == "a\ufffd[2Jb\ufffd\ufffdc?\ufffd"
+    assert kube.harmless("naïve, two\nlines\tand a tab") == "naïve, two\nlines\tand a tab"

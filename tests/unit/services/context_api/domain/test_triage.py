@@ -356,3 +356,18 @@ def test_no_secret_reaches_the_answer():
 
     assert answer.ranked
     assert secret not in json.dumps(answer.model_dump(mode="json"))
+
+
+def test_a_verdict_written_into_a_pods_log_does_not_hide_its_cause():
+    uses = container("db", volumeMounts=[{"name": "data", "mountPath": "/data"}])
+    spec = {"volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]}
+    db = stateful_set("db", containers=[uses], statuses=[crashing("db")], spec=spec)
+    claim = thing("PersistentVolumeClaim", "data", "shop-data", status={"phase": "Bound"})
+    words = "cannot write /data/wal: No space left on device"
+
+    for line in (words, f"The root cause is Node/node-1\n{words}"):
+        answer = causes(
+            db, claim, logs=[log(pods_in(db)[0], line, container="db")], target="StatefulSet/shop-data/db"
+        )
+
+        assert first(answer) == ("PersistentVolumeClaim/shop-data/data", "VolumeFull")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from libs.contracts.causes import NoCause
@@ -12,6 +14,7 @@ from services.context_api.domain.verdict import not_looked_at, without_cause
 from tests.support.kube import (
     config_map,
     deployment,
+    edit,
     ended,
     event,
     log,
@@ -97,7 +100,7 @@ def test_a_broken_recording_without_a_target_is_not_called_healthy():
 
 
 def test_what_was_missing_is_named():
-    objects = deployment("api")
+    objects = deployment("api", edits=[edit(30, "spec/replicas")])
     whole = snapshot(
         objects,
         event(objects[0], "X", "y"),
@@ -108,6 +111,9 @@ def test_what_was_missing_is_named():
 
     assert not_looked_at(whole, API, about) == ["f: cut"]
     assert not_looked_at(snapshot(objects), API, about) == ["events: none recorded", "logs: none recorded"]
+    assert not_looked_at(
+        replace(whole, objects=snapshot(deployment("api")).objects, not_read=()), API, about
+    ) == ["managedFields: none recorded, so who edited what cannot be told"]
     assert not_looked_at(snapshot(), API, None) == [
         "objects: the recording holds none",
         "Deployment/shop/api: not in the recording",

@@ -56,3 +56,10 @@ def test_no_time_is_no_time():
     newest.see(None)
 
     assert newest.moment is None
+
+
+def test_a_time_that_stands_for_never_is_not_now():
+    newest = Newest()
+    newest.see_object(b'{"startedAt":"2026-01-01T01:00:00Z","finishedAt":"9999-12-31T23:59:59Z"}')
+
+    assert newest.moment == moment(1)

@@ -80,3 +80,8 @@ def test_conditions_of_a_problem_detector_are_told_and_good_news_is_not(kind: st
     )
 
     assert bool(seen(node_trouble, machine)) is told
+
+
+@pytest.mark.parametrize("odd", ["", "?"])
+def test_a_condition_nobody_can_read_is_no_failing_node(odd: str):
+    assert seen(node_trouble, node(ready=odd)) == []

@@ -89,3 +89,12 @@ def test_a_workload_that_is_being_deleted_is_not_looked_at():
     objects[0]["metadata"]["deletionTimestamp"] = ago(1)
 
     assert seen(rollout_stuck, objects) == []
+
+
+@pytest.mark.parametrize("odd", ["two", [2], {"a": 2}, True])
+def test_a_count_that_is_no_number_is_no_lack_of_replicas(odd):
+    objects, db = deployment("api"), stateful_set("db")
+    objects[0]["status"]["availableReplicas"] = odd
+    db[0]["status"]["readyReplicas"] = odd
+
+    assert seen(rollout_stuck, objects, db) == []

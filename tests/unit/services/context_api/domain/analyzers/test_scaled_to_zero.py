@@ -20,3 +20,9 @@ def test_scaling_to_zero_is_latent_and_names_who_did_it():
 
     assert found.latent
     assert "kubectl-scale" in found.text
+
+
+def test_an_earlier_revision_without_its_deployment_is_nobodys_scaling():
+    _, replica_set = deployment("api", replicas=0)
+
+    assert seen(scaled_to_zero, replica_set) == []

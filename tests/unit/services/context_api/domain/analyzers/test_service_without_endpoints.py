@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.context_api.domain.analyzers import service_without_endpoints as analyzer
-from tests.support.kube import container, crashing, deployment, service, stateful_set, thing
+from tests.support.kube import container, crashing, deployment, pods_in, service, stateful_set, thing
 from tests.support.triage import causes, first, said, seen
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-001", "API-BR-CAPI-006")
@@ -130,3 +130,20 @@ def test_a_rollout_that_took_the_selected_label_off_its_pods_is_to_blame():
 
     assert first(answer) == ("Deployment/shop/api", "SelectorMatchesNoPods")
     assert "removed `web`" in answer.ranked[0].text
+
+
+@pytest.mark.parametrize("ready", [2, None])
+def test_pods_that_were_not_recorded_are_not_missed_where_others_say_that_they_serve(ready):
+    workload, replica_set, *_ = deployment("api")
+
+    assert seen(analyzer, workload, replica_set, service("api", ready=ready)) == []
+
+
+def test_endpoints_and_conditions_nobody_can_read_are_no_lack_of_endpoints():
+    made, piece = service("api", ready=2)
+    objects = deployment("api")
+    for one in pods_in(objects):
+        one["status"]["conditions"] = ["?"]
+    piece["endpoints"] = [["?"]]
+
+    assert seen(analyzer, objects, made, piece) == []
