@@ -16,6 +16,7 @@ from libs.contracts.target import Target
 from services.context_api.domain import evidence, verdict
 from services.context_api.domain.analyzers import EXPLAINERS, SYMPTOMS
 from services.context_api.domain.causality import Causality, connect
+from services.context_api.domain.changes import SETTLING, Edit, applied_changes
 from services.context_api.domain.graph import Graph
 from services.context_api.domain.kube import listing
 from services.context_api.domain.logs import cut
@@ -185,7 +186,7 @@ def _cause(scene: Scene, tree: Causality, relations: Relations, alert: Alert, on
     return Cause(
         target=seen.about.target(cluster),
         reason=seen.reason,
-        text=cut(_text(one), LONGEST_TEXT),
+        text=cut(_text(scene, one), LONGEST_TEXT),
         severity=seen.severity,
         onset=seen.onset,
         confidence=Confidence(value=one.confidence, basis=list(one.basis)),
@@ -200,7 +201,16 @@ def _cause(scene: Scene, tree: Causality, relations: Relations, alert: Alert, on
     )
 
 
-def _text(one: Ranked) -> str:
+def _told(scene: Scene, about: KubeObject, edit: Edit) -> list[str]:
+    """What an edit changed, before → after where that is recorded; else the fields its author owns."""
+    for workload in scene.graph.workloads_of(about):
+        rollout = scene.rollouts.of(workload)
+        if rollout is not None and abs(rollout.at - edit.at) <= SETTLING and rollout.changes:
+            return [str(change) for change in rollout.changes]
+    return [str(change) for change in applied_changes(about, edit)] or list(edit.paths)
+
+
+def _text(scene: Scene, one: Ranked) -> str:
     """The cause in words, with what else is wrong with the same object on its own account."""
     extra = [
         a.observation.text
@@ -214,7 +224,7 @@ def _text(one: Ranked) -> str:
     words = one.observation.text
     edit = one.edited
     if edit is not None and f"{edit.at:%H:%M:%S}" not in words:
-        words += f"; {one.observation.about.kind} {one.observation.about.name} was edited at {clock(edit.at)} by {edit.by} ({listing(list(edit.paths), 4)})"
+        words += f"; {one.observation.about.kind} {one.observation.about.name} was edited at {clock(edit.at)} by {edit.by} ({listing(_told(scene, one.observation.about, edit), 4)})"
     return ". Also: ".join([words, *extra[:2]])
 
 

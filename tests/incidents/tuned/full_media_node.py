@@ -52,10 +52,15 @@ def play(stage: Stage) -> None:
         why = f"{LOW}Container {name} was using 96Mi, request is 0, has larger consumption of ephemeral-storage. "
         meta = pod["metadata"]
         stage.kubelets["node-c"].tell(pod, "Evicted", why, at=stage.clock.real(stage.now), type_="Warning")
-        stage.cluster.ask(
-            "PATCH", f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}/status?fieldManager=kubelet",
-            {"status": {"phase": "Failed", "reason": "Evicted", "message": why, "containerStatuses": []}}, kind=MERGE,
-        )  # fmt: skip
+        now = stage.stamp()
+        ended = {"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet", "message": why, "lastTransitionTime": now}
+        kept = [c for c in pod["status"]["conditions"] if c["type"] not in ("Ready", "ContainersReady")]
+        status = {
+            "phase": "Failed", "reason": "Evicted", "message": why,
+            "conditions": [*kept, ended, {"type": "Ready", "status": "False", "reason": "PodFailed", "lastTransitionTime": now}],
+        }  # fmt: skip
+        path = f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}/status?fieldManager=kubelet"
+        stage.cluster.ask("PATCH", path, {"status": status}, kind=MERGE)
     stage.calm(unfinished=["video/transcoder"])
     stage.wait(minutes=18)
     stage.fire(minutes_ago=2)

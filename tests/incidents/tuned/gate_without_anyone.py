@@ -67,7 +67,7 @@ def play(stage: Stage) -> None:
     stage.kubectl("scale", "deployment/images", "--replicas=0", "-n", "policy")
     stage.calm()
     stage.wait(hours=3)
-    stage.kubectl("rollout", "restart", "deployment/invoices", "-n", "billing")
+    stage.restart("deployments/billing/invoices")
     stage.cluster.until(
         "pods refused",
         lambda: any(

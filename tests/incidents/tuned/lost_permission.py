@@ -64,7 +64,7 @@ def play(stage: Stage) -> None:
     stage.wait(days=14, hours=6)
     stage.delete("rolebindings/batch-work/dispatcher")
     stage.wait(minutes=4)
-    stage.kubectl("rollout", "restart", "deployment/dispatcher", "-n", "batch-work")
+    stage.restart("deployments/batch-work/dispatcher")
     stage.calm()
     stage.crash("batch-work/dispatcher", code=255, log=LOG, restarts=5, lives_s=30)
     stage.wait(minutes=9)

@@ -25,7 +25,7 @@ INCIDENT = Incident(
         "severity": "warning",
     },
     causes=["StatefulSet/series/tsdb"],
-    says=[["0 replicas", "scaled to 0"], ["kubectl"]],
+    says=[["0 replicas", "scaled to 0"], ["2 → 0", "from 2"], ["2026-11-12 05:1"]],
     innocent=["Deployment/insight/dashboards", "Deployment/query/query-api"],
     traits=frozenset({Trait.innocent, Trait.false_narrative}),
 )

@@ -61,7 +61,7 @@ def play(stage: Stage) -> None:
     stage.wait(days=12)
     stage.edit("secrets/identity/issuer-keys", _rotate, manager="rotate-keys")
     stage.hold("identity/issuer-")
-    stage.kubectl("rollout", "restart", "deployment/issuer", "-n", "identity", "--field-manager=rotate-keys")
+    stage.restart("deployments/identity/issuer", manager="rotate-keys")
     stage.calm()
     why = "couldn't find key SIGNING_KEY in Secret identity/issuer-keys"
     stage.stuck("identity/issuer-", "CreateContainerConfigError", why, event=("Failed", f"Error: {why}"), count=2)

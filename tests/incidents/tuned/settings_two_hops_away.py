@@ -88,7 +88,7 @@ def play(stage: Stage) -> None:
     stage.wait(minutes=14)
     stage.edit("configmaps/pricing/pricing-settings", lambda body: body["data"].update(DB_PORT="6432"))
     stage.wait(minutes=2)
-    stage.kubectl("rollout", "restart", "deployment/pricing", "-n", "pricing")
+    stage.restart("deployments/pricing/pricing")
     stage.hold("pricing/pricing-")
     stage.calm()  # Recreate starts new pods once the old ones have gone
     stage.crash("pricing/pricing-", log=PRICING_LOG, count=2, restarts=4, lives_s=3)
