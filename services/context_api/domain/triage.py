@@ -206,7 +206,7 @@ def _told(scene: Scene, about: KubeObject, edit: Edit) -> list[str]:
     for workload in scene.graph.workloads_of(about):
         rollout = scene.rollouts.of(workload)
         if rollout is not None and abs(rollout.at - edit.at) <= SETTLING and rollout.changes:
-            return [str(change) for change in rollout.changes]
+            return rollout.told
     return [str(change) for change in applied_changes(about, edit)] or list(edit.paths)
 
 

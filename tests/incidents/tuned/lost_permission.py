@@ -16,7 +16,7 @@ INCIDENT = Incident(
         "KubePodCrashLooping", namespace="batch-work", pod="{pod:batch-work/dispatcher}", container="dispatcher",
         reason="CrashLoopBackOff", uid="0f0f6f0e-5b0c-4f5e-9a39-7d2d3f0a5c11",
     ),
-    causes=["ServiceAccount/batch-work/dispatcher", "Role/batch-work/dispatcher"],
+    causes=["Role/batch-work/dispatcher", "ServiceAccount/batch-work/dispatcher"],
     says=[["jobs"], ["list"], ["binding", "bound", "binds"]],
     innocent=["Deployment/batch-work/archive"],
 )  # fmt: skip
