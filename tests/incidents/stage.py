@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -104,15 +105,31 @@ class Stage:
         return self.cluster.kubectl(*words)
 
     def edit(self, what: str, change: Callable[[Body], object], *, manager: str = "kubectl-edit") -> None:
-        """Change an object as `kubectl edit` does; `what` is RESOURCE/NAMESPACE/NAME, `_cluster` for none."""
+        """Change an object as `kubectl edit` does; `what` is RESOURCE/NAMESPACE/NAME, `_cluster` for none.
+
+        As a patch: `kubectl replace` would write the last-applied annotation anew, which `kubectl edit` leaves alone.
+        """
         resource, namespace, name = what.split("/")
         place = [] if namespace == "_cluster" else ["-n", namespace]
-        body = json.loads(
-            self.cluster.kubectl("get", resource, name, *place, "-o", "json", "--show-managed-fields")
+        before = json.loads(self.cluster.kubectl("get", resource, name, *place, "-o", "json"))
+        after = deepcopy(before)
+        change(after)
+        patch = json.dumps(_difference(before, after))
+        self.cluster.kubectl(
+            "patch", resource, name, *place, "--type=merge", f"--field-manager={manager}", "-p", patch
         )
-        change(body)
-        body["metadata"].pop("managedFields", None)
-        self.cluster.kubectl("replace", f"--field-manager={manager}", "-f", "-", input=json.dumps(body))
+
+    def restart(self, what: str, *, manager: str = "kubectl-rollout") -> None:
+        """`kubectl rollout restart` of RESOURCE/NAMESPACE/NAME, at the story's time.
+
+        kubectl would write the machine's time into the pod template, and templates keep what they say (`clock.py`).
+        """
+        resource, namespace, name = what.split("/")
+        mark = {"kubectl.kubernetes.io/restartedAt": stamp(self.now)}
+        self.cluster.kubectl(
+            "patch", resource, name, "-n", namespace, f"--field-manager={manager}",
+            "-p", json.dumps({"spec": {"template": {"metadata": {"annotations": mark}}}}),
+        )  # fmt: skip
 
     def delete(self, what: str) -> None:
         """RESOURCE/NAMESPACE/NAME, without waiting for its end."""
@@ -496,6 +513,19 @@ class Stage:
             if not seen or (not wanted == ready == updated == total and not excused):
                 found.append(f"{thing['kind']} {name}")
         return found
+
+
+def _difference(before: Body, after: Body) -> Body:
+    """The JSON merge patch (RFC 7386) that makes `after` of `before`."""
+    patch: Body = {key: None for key in before if key not in after}
+    for key, value in after.items():
+        old = before.get(key)
+        if isinstance(old, dict) and isinstance(value, dict):
+            if inner := _difference(old, value):
+                patch[key] = inner
+        elif key not in before or old != value:
+            patch[key] = value
+    return patch
 
 
 def write_extras(stage: Stage, recording: Path) -> None:

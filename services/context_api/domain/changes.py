@@ -80,6 +80,29 @@ def last_edit(obj: KubeObject) -> Edit | None:
     return newest
 
 
+def writer_of(obj: KubeObject, path: str) -> Edit | None:
+    """Who wrote a field last, and when; None when nobody owns it.
+
+    Nobody owns `spec.replicas` after a scaling to zero through the scale subresource: there, zero is no value.
+    """
+    found: Edit | None = None
+    for entry in entries(obj.metadata.get("managedFields")):
+        at, paths = parse_time(entry.get("time")), tuple(field_paths(mapping(entry.get("fieldsV1"))))
+        if at is not None and path in paths and (found is None or found.at < at):
+            found = Edit(at, text(entry.get("manager")), (path,))
+    return found
+
+
+def status_written(obj: KubeObject) -> datetime | None:
+    """When a controller last wrote the status: soon after it had done what the spec asks for."""
+    moments = [
+        moment
+        for entry in entries(obj.metadata.get("managedFields"))
+        if entry.get("subresource") == "status" and (moment := parse_time(entry.get("time")))
+    ]
+    return max(moments, default=None)
+
+
 def first_seen_change(obj: KubeObject) -> datetime | None:
     """When the object last became what it is: its newest edit, else its creation."""
     edit = last_edit(obj)
@@ -134,6 +157,17 @@ def last_applied(obj: KubeObject) -> Body:
         return mapping(json.loads(raw))
     except (ValueError, RecursionError):
         return EMPTY
+
+
+def applied_changes(obj: KubeObject, edit: Edit) -> list[FieldChange]:
+    """Fields of an edit that the last `kubectl apply` had set to something else."""
+    before = mapping(last_applied(obj).get("spec"))
+    changes = spec_changes(before, obj.spec, "spec") if before else []
+    return [
+        c
+        for c in changes
+        if c.before and c.after and any(p.startswith(c.path) or c.path.startswith(p) for p in edit.paths)
+    ]
 
 
 def data_changes(before: Body, after: Body, only: frozenset[str] | None = None) -> list[FieldChange]:

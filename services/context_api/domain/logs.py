@@ -45,7 +45,7 @@ _CAUSED = re.compile(r"^\s*caused by:?\s", re.IGNORECASE)
 _EXCEPTION = re.compile(r"^(?:[\w.]+\.)?\w*(?:Error|Exception)\b.*:", re.ASCII)
 NARRATIVE = re.compile(
     r"ignore (?:all |any |the )*(?:previous|prior|above|other)|disregard (?:all |any |the )*(?:previous|prior|above)|"
-    r"\broot[- ]?cause (?:is|was|of this|has been)|\breal cause\b|actual cause\b|system prompt|you are (?:now |an? )?(?:an? )?(?:ai|assistant|llm|agent)\b|"
+    r"\broot[- ]?cause (?:is|was|of this|has been)|\broot[- ]?cause(?: \w+)?:|\breal cause\b|actual cause\b|system prompt|you are (?:now |an? )?(?:an? )?(?:ai|assistant|llm|agent)\b|"
     r"(?:do not|don't|never) (?:report|investigate|mention|alert|blame)|"
     r"\breport (?:that|this as|it as)\b|<\|im_start\|>|\[/?inst\]|</?system>|\bassistant:|new instructions|"
     r"mark (?:this|it)? ?(?:alert|incident)? ?as (?:resolved|healthy|false positive)|kubectl delete (?:ns|namespace)",
@@ -97,12 +97,16 @@ _UNSAID = frozenset(
 
 
 def readable(line: str) -> str:
-    """A structured (JSON) log line as a sentence: level, message, then its fields; other lines as they are."""
+    """A structured (JSON) log line as a sentence: level, message, then its fields; other lines as they are.
+
+    With `kubectl logs --timestamps` a time stands before the JSON; it goes, as times within do.
+    """
     line = line.strip()
-    if not (line.startswith("{") and line.endswith("}")) or len(line) > 20 * LONGEST:
+    bare = _STAMP.sub("", line, count=1) if line[:1].isdigit() else line
+    if not (bare.startswith("{") and bare.endswith("}")) or len(line) > 20 * LONGEST:
         return line
     try:
-        fields = json.loads(line)
+        fields = json.loads(bare)
     except (ValueError, RecursionError):
         return line
     if not isinstance(fields, dict):
@@ -114,7 +118,9 @@ def readable(line: str) -> str:
     skipped = _UNSAID | {"level", "severity", "lvl", "levelname", "msg", "message", "event", "log"}
     errors = sorted(k for k in fields if k in ("error", "err", "exception", "reason", "cause"))
     rest = [k for k in fields if k not in skipped and k not in errors]
-    parts = [f"{k}={fields[k]}" for k in (*errors, *rest) if isinstance(fields[k], str | int | float | bool)]
+    # pino and others nest an error: {"err": {"type": …, "message": …, "stack": …}}.
+    told = {k: v.get("message") if k in errors and isinstance(v, dict) else v for k, v in fields.items()}
+    parts = [f"{k}={told[k]}" for k in (*errors, *rest) if isinstance(told[k], str | int | float | bool)]
     return " ".join(part for part in (level, said, *parts) if part) or line
 
 

@@ -98,3 +98,17 @@ def scale(workload: KubeObject, count: int) -> Remediation:
         risk="Its pods start; whoever scaled it down may have had a reason.",
         undo=kubectl(workload, "scale", resource(workload), "--replicas=0"),
     )
+
+
+def bind(role: KubeObject, namespace: str, account: str, within: str | None) -> Remediation:
+    """Bind a role to a ServiceAccount, in one namespace or (None) everywhere."""
+    what = "rolebinding" if within else "clusterrolebinding"
+    place = ["-n", within] if within else []
+    flag = "clusterrole" if role.namespace is None else "role"
+    words = [what, role.name, f"--{flag}={role.name}", f"--serviceaccount={namespace}:{account}"]
+    return Remediation(
+        text=f"Bind {role.kind} {role.name} to ServiceAccount {namespace}/{account} (again).",
+        command=" ".join(shlex.quote(word) for word in ["kubectl", *place, "create", *words]),
+        risk="Grants everything the role allows; whoever removed the binding may have meant it.",
+        undo=" ".join(shlex.quote(word) for word in ["kubectl", *place, "delete", what, role.name]),
+    )

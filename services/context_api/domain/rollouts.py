@@ -24,6 +24,8 @@ from services.context_api.domain.snapshot import Body, KubeObject
 
 _REVISION = ("deployment.kubernetes.io/revision", "openshift.io/deployment-config.latest-version")
 
+RESTARTED = "kubectl.kubernetes.io/restartedAt"
+
 FEW = 6
 """Fields a manager may own for its last write to be read as a change of just these."""
 
@@ -43,6 +45,13 @@ class Rollout:
     def changed(self, *words: str) -> list[FieldChange]:
         """Changes whose path speaks of one of these."""
         return [c for c in self.changes if any(w in c.path for w in words)]
+
+    @property
+    def told(self) -> list[str]:
+        """Its changes in words; `kubectl rollout restart` leaves a date in an annotation and changes nothing else."""
+        rest = [c for c in self.changes if RESTARTED not in f"{c.path} {c.before} {c.after}"]
+        restarted = ["its pods were restarted"] if len(rest) < len(self.changes) else []
+        return [*(str(c) for c in rest), *restarted]
 
 
 class Rollouts:

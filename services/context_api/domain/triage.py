@@ -16,6 +16,7 @@ from libs.contracts.target import Target
 from services.context_api.domain import evidence, verdict
 from services.context_api.domain.analyzers import EXPLAINERS, SYMPTOMS
 from services.context_api.domain.causality import Causality, connect
+from services.context_api.domain.changes import SETTLING, Edit, applied_changes
 from services.context_api.domain.graph import Graph
 from services.context_api.domain.kube import listing
 from services.context_api.domain.logs import cut
@@ -193,7 +194,7 @@ def _cause(scene: Scene, tree: Causality, relations: Relations, alert: Alert, on
     return Cause(
         target=seen.about.target(cluster),
         reason=seen.reason,
-        text=cut(_text(one), LONGEST_TEXT),
+        text=cut(_text(scene, one), LONGEST_TEXT),
         severity=seen.severity,
         onset=seen.onset,
         confidence=Confidence(value=one.confidence, basis=[cut(words, LONGEST_TEXT) for words in one.basis]),
@@ -209,7 +210,16 @@ def _cause(scene: Scene, tree: Causality, relations: Relations, alert: Alert, on
     )
 
 
-def _text(one: Ranked) -> str:
+def _told(scene: Scene, about: KubeObject, edit: Edit) -> list[str]:
+    """What an edit changed, before → after where that is recorded; else the fields its author owns."""
+    for workload in scene.graph.workloads_of(about):
+        rollout = scene.rollouts.of(workload)
+        if rollout is not None and abs(rollout.at - edit.at) <= SETTLING and rollout.changes:
+            return rollout.told
+    return [str(change) for change in applied_changes(about, edit)] or list(edit.paths)
+
+
+def _text(scene: Scene, one: Ranked) -> str:
     """The cause in words, with what else is wrong with the same object on its own account."""
     extra = [
         a.observation.text
@@ -223,7 +233,7 @@ def _text(one: Ranked) -> str:
     words = one.observation.text
     edit = one.edited
     if edit is not None and f"{edit.at:%H:%M:%S}" not in words:
-        words += f"; {one.observation.about.kind} {one.observation.about.name} was edited at {clock(edit.at)} by {edit.by} ({listing(list(edit.paths), 4)})"
+        words += f"; {one.observation.about.kind} {one.observation.about.name} was edited at {clock(edit.at)} by {edit.by} ({listing(_told(scene, one.observation.about, edit), 4)})"
     return ". Also: ".join([words, *extra[:2]])
 
 

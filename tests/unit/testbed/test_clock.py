@@ -30,8 +30,9 @@ def test_fractions_of_a_second_stay_as_they_are():
         b'{"applied":"{\\"until\\":\\"2026-03-01T00:00:05Z\\"}"}',
         b'{"eventTime":null}',
         b'{"day":"2026-03-01"}',
+        b'{"annotations":{"kubectl.kubernetes.io/restartedAt":"2026-03-01T00:00:05Z"}}',
     ],
-    ids=["a sentence", "an annotation's JSON", "nothing", "a day"],
+    ids=["a sentence", "an annotation's JSON", "nothing", "a day", "a template's restart"],
 )
 def test_what_somebody_wrote_is_left_alone(words: bytes):
     assert older(words, DAY) == words

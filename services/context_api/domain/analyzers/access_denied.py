@@ -2,7 +2,7 @@
 
 Sees "cannot list resource …" in logs and events of failing workloads and evaluates the recorded roles and bindings
 for that very request. Blames the role that lacks the rule, the binding that names a role or subject that is not
-there, else the workload's account. Says nothing when the recorded roles allow the request.
+there, the role that grants it and that no binding names (any more), else the workload. Says nothing when the recorded roles allow the request.
 Cannot see other authorizers (webhooks, nodes).
 
 Rests on: kubernetes.io/docs, "Using RBAC Authorization".
@@ -164,7 +164,28 @@ def _culprit(scene: Scene, request: Request, top: KubeObject) -> tuple[KubeObjec
             "BindingLacksSubject",
             f"{name_of(granting[0])} grants it, but to {', '.join(subjects) or 'nobody'}",
         )
+    loose = _unbound(scene, request)
+    if loose is not None:
+        return loose, "RoleNotBound", f"{name_of(loose)} grants it, but no binding names that role"
     return top, "NoRoleBound", "no role is bound to it that grants this"
+
+
+def _unbound(scene: Scene, request: Request) -> KubeObject | None:
+    """A role of the place that grants it and that nobody is bound to: what is left when its binding was deleted.
+
+    Cluster roles wait by the dozen for somebody to bind them; of those only one named like the account counts.
+    """
+    bound = {id(r) for b in _every_binding(scene) if (r := _role_of(scene, b)) is not None}
+    roles = [r for r in scene.graph.of_kind("Role") if request.within and r.namespace == request.within]
+    roles += [r for r in scene.graph.of_kind("ClusterRole") if request.account in r.name]
+    loose = [r for r in roles if id(r) not in bound and allows(r, request) and not _is_default(r)]
+    return min(
+        loose, key=lambda r: (r.namespace is None, request.account not in r.name, r.name), default=None
+    )
+
+
+def _every_binding(scene: Scene) -> list[KubeObject]:
+    return scene.graph.of_kind("ClusterRoleBinding", "RoleBinding")
 
 
 def _is_default(binding: KubeObject) -> bool:
@@ -216,7 +237,9 @@ def _observation(
             "the recorded roles and bindings do not allow the request",
         ),
         onset=edit.at if edit is not None else None,
-        remediation=remedies.edit(
+        remediation=remedies.bind(culprit, request.namespace, request.account, request.within)
+        if reason == "RoleNotBound"
+        else remedies.edit(
             culprit,
             f"Let ServiceAccount {request.namespace}/{request.account} {request}.",
             risk="Grant no more than what is refused.",

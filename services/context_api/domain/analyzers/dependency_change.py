@@ -1,7 +1,8 @@
 """A dependency that runs and was changed just before its client began to complain about it.
 
 Sees, behind a Service a failing client's log complains about, rollouts of the workload, edits of the ConfigMaps and
-Secrets it uses (a rotated password, another port, fewer connections) and edits of the Service itself.
+Secrets it uses (a rotated password, another port, fewer connections) and edits of the Service itself. Behind a
+complaint that a name is not found stands cluster DNS. Surer where the dependency's own log names what was changed.
 Only for dependencies that have nothing else wrong: then the change is the best lead there is. Latent.
 Cannot know that the change did harm; the log's complaint and the times are all it has.
 
@@ -11,13 +12,16 @@ Rests on: kubernetes.io/docs, "Server-Side Apply" (managedFields), "Service".
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
-from services.context_api.domain.changes import Edit, last_edit
-from services.context_api.domain.dependencies import Spoken
+from services.context_api.domain.analyzers.recent_edit import changes_of
+from services.context_api.domain.changes import Edit, FieldChange, last_edit
+from services.context_api.domain.config_match import speaks_of
+from services.context_api.domain.dependencies import PODS_READ, Spoken
 from services.context_api.domain.kube import listing, pod_spec
-from services.context_api.domain.logs import cut
+from services.context_api.domain.logs import clusters, cut
 from services.context_api.domain.observation import Depth, Explains, Observation
 from services.context_api.domain.references import references
 from services.context_api.domain.scene import Scene
@@ -28,23 +32,40 @@ from services.context_api.domain.wording import clock, name_of
 NAME = "dependency_change"
 
 
+@dataclass(frozen=True, slots=True)
+class _Lead:
+    """A change behind one client's complaint."""
+
+    trouble: Trouble
+    said: Spoken
+    edit: Edit
+    use: str
+
+
 def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
-    """One observation per changed object behind a complaint."""
+    """One observation per changed object behind complaints."""
     broken = {id(o.about) for o in seen if not o.latent}
     explained = {
         id(o.about) for o in seen if o.depth is Depth.mechanism
     }  # what is wrong with it is known better
-    told: set[tuple[int, int]] = set()
+    found: dict[int, tuple[KubeObject, dict[int, _Lead]]] = {}
     for trouble in troubles(scene, seen):
         if trouble.points_elsewhere:
             continue
         for said in scene.deps.spoken(trouble.top):
-            if said.found is None or said.found.kind != "Service":
-                continue
-            for changed, edit, use in _changed(scene, trouble, said.found, broken):
-                if (id(changed), id(trouble.top)) not in told and id(changed) not in explained:
-                    told.add((id(changed), id(trouble.top)))
-                    yield _observation(trouble, said, changed, edit, use)
+            for service in _asked(scene, said):
+                for changed, edit, use in _changed(scene, trouble, service, broken):
+                    if id(changed) not in explained:
+                        leads = found.setdefault(id(changed), (changed, {}))[1]
+                        leads.setdefault(id(trouble.top), _Lead(trouble, said, edit, use))
+    for changed, leads in found.values():
+        yield _observation(scene, changed, list(leads.values()))
+
+
+def _asked(scene: Scene, said: Spoken) -> list[KubeObject]:
+    """The Services that were asked in vain: the one a line names, and cluster DNS where a name was not found."""
+    named = [said.found] if said.found is not None and said.found.kind == "Service" else []
+    return named + (scene.deps.resolvers if said.trouble == "dns" else [])
 
 
 def _changed(
@@ -78,13 +99,21 @@ def _changed(
                     yield config, edit, f"{name_of(workload)} uses it ({use.where})"
 
 
-def _observation(trouble: Trouble, said: Spoken, changed: KubeObject, edit: Edit, use: str) -> Observation:
+def _observation(scene: Scene, changed: KubeObject, leads: list[_Lead]) -> Observation:
+    lead = leads[0]
+    trouble, said, edit = lead.trouble, lead.said, lead.edit
     fitting = said.trouble == "auth" and changed.kind == "Secret"
-    strength = 0.85 if fitting else 0.65
+    changes = changes_of(scene, changed, edit) if changed.kind in ("ConfigMap", "Secret") else []
+    shown = listing([str(c) for c in changes] or list(edit.paths), 5)
+    own = _own_words(scene, changed, changes)
+    strength = 0.85 if fitting or own else 0.65
+    others = [name_of(one.trouble.top) for one in leads[1:]]
     words = (
         f"{name_of(changed)} was changed at {clock(edit.at)} by {edit.by}, {trouble.how_long_before(edit.at)} {name_of(trouble.top)} began to complain "
-        f"about {said.host.name if said.host else 'it'} ({use}): {listing(list(edit.paths), 5)}; its log: `{cut(said.line, 200)}`"
+        f"about {_complained_about(said)} ({lead.use}): {shown}; its log: `{cut(said.line, 200)}`"
     )
+    words += f"; what it serves says: `{cut(own, 200)}`" if own else ""
+    words += f"; so do {listing(others, 4)}" if others else ""
     return Observation(
         about=changed,
         reason="DependencyChangedBeforeOnset",
@@ -92,19 +121,23 @@ def _observation(trouble: Trouble, said: Spoken, changed: KubeObject, edit: Edit
         severity=FindingSeverity.warning,
         analyzer=NAME,
         depth=Depth.change,
-        certainty=strength,
+        certainty=min(strength + 0.05 * len(others), 0.9),
         facts=(
             evidence.change(
                 changed,
-                f"{name_of(changed)} changed by {edit.by}: {listing(list(edit.paths), 5)}",
-                {"by": edit.by, "fields": list(edit.paths)},
+                f"{name_of(changed)} changed by {edit.by}: {shown}",
+                {"by": edit.by, "fields": list(edit.paths), "changes": [str(c) for c in changes[:20]]},
                 edit.at,
             ),
-            evidence.log_line(said.pod, said.container, said.line, said.count),
+            *(evidence.log_line(k.said.pod, k.said.container, k.said.line, k.said.count) for k in leads[:4]),
         ),
         basis=(
             "changed shortly before the first complaint",
-            "the client's log names the Service behind which it stands",
+            *(["the log of what uses it names what was changed"] if own else []),
+            *([f"{len(others) + 1} clients complain alike"] if others else []),
+            "a client's log names the Service behind which it stands"
+            if said.found is not None
+            else "a client's log says that names are not found, which cluster DNS answers",
             "against it: what depends on it runs",
         ),
         onset=edit.at,
@@ -112,6 +145,27 @@ def _observation(trouble: Trouble, said: Spoken, changed: KubeObject, edit: Edit
             changed,
             f"Check whether the change of {name_of(changed)} was meant, and whether its clients know of it.",
         ),
-        explains=(Explains(trouble.top, strength, "its clients began to fail after it"),),
+        explains=tuple(
+            Explains(one.trouble.top, strength, "its clients began to fail after it") for one in leads
+        ),
         latent=True,
     )
+
+
+def _complained_about(said: Spoken) -> str:
+    if said.host is None:
+        return "names that are not found" if said.trouble == "dns" else "it"
+    return f"looking up {said.host.name}" if said.trouble == "dns" and said.found is None else said.host.name
+
+
+def _own_words(scene: Scene, changed: KubeObject, changes: Sequence[FieldChange]) -> str:
+    """The line with which a user of the changed object names what was changed."""
+    if not changes:
+        return ""
+    for workload in scene.graph.workloads_in(changed.namespace):
+        if any(r.kind == changed.kind and r.name == changed.name for r in references(pod_spec(workload))):
+            pods = scene.graph.pods_of(workload)[:PODS_READ]
+            logs = [g.text for p in pods for g in scene.snapshot.logs_of(p.namespace, p.name)]
+            if line := speaks_of(changes, clusters(logs), file_too=False):
+                return line
+    return ""

@@ -130,8 +130,8 @@ def _revision_words(scene: Scene, workload: KubeObject, rollout: Rollout | None)
     words = f"; {len(new)} unready pods are of revision {rollout.revision or '(newest)'} ({rollout.newest.name}, {clock(rollout.at)})"
     if old_ready:
         words += f", {old_ready} pods of the revision before are ready"
-    changes = [str(c) for c in rollout.changes[:4]]
-    return words + (f"; that revision changed {'; '.join(changes)}" if changes else "")
+    changes = rollout.told[:4]
+    return words + (f"; what came with that revision: {'; '.join(changes)}" if changes else "")
 
 
 def _observation(

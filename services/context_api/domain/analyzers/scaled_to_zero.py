@@ -1,7 +1,8 @@
 """Workloads scaled to zero replicas and suspended cron jobs: healthy by themselves, a cause when somebody needs them.
 
-Sees the wanted replicas, who set them and when. Latent: it counts only when something that depends on the
-workload fails, or the alert is about it. Cannot know whether the scaling was meant.
+Sees the wanted replicas, how many the last `kubectl apply` had asked for, who set them and when: by managedFields,
+and after `kubectl scale`, which leaves no name, by the controller's last report. Latent: it counts only when something
+that depends on the workload fails, or the alert is about it. Cannot know whether the scaling was meant.
 
 Rests on: kubernetes.io/docs, "Deployments" (scaling), "CronJob" (suspend).
 """
@@ -12,10 +13,11 @@ from collections.abc import Iterator
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
-from services.context_api.domain.changes import last_edit
-from services.context_api.domain.kube import replicas
+from services.context_api.domain.changes import SETTLING, Edit, last_applied, status_written, writer_of
+from services.context_api.domain.kube import at, number, replicas
 from services.context_api.domain.observation import Depth, Observation
 from services.context_api.domain.scene import Scene
+from services.context_api.domain.snapshot import KubeObject
 from services.context_api.domain.wording import clock, name_of
 
 NAME = "scaled_to_zero"
@@ -32,13 +34,13 @@ def observe(scene: Scene) -> Iterator[Observation]:
         suspended = workload.kind == "CronJob" and workload.spec.get("suspend") is True
         if not suspended and not (workload.kind in _SCALED and replicas(workload) == 0):
             continue
-        edit = last_edit(workload)
-        touched = edit is not None and any(
-            p.startswith(("spec.replicas", "spec.suspend")) for p in edit.paths
-        )
-        when = f" since {clock(edit.at)} (by {edit.by})" if edit is not None and touched else ""
+        field = "spec.suspend" if suspended else "spec.replicas"
+        edit = _edit(workload, field)
+        when = f" since {clock(edit.at)}{f' (by {edit.by})' if edit.by else ''}" if edit is not None else ""
+        asked = number(at(last_applied(workload), "spec", "replicas"))
+        if asked and not suspended:
+            when += f", where the last `kubectl apply` asked for {asked} ({asked} → 0)"
         state = "suspended" if suspended else "scaled to 0 replicas"
-        field, value = ("spec.suspend", True) if suspended else ("spec.replicas", 0)
         fix = (
             remedies.edit(workload, f"Resume {name_of(workload)}.")
             if suspended
@@ -52,9 +54,22 @@ def observe(scene: Scene) -> Iterator[Observation]:
             analyzer=NAME,
             depth=Depth.mechanism,
             certainty=0.85,
-            facts=(evidence.field(workload, field, value, f"{name_of(workload)} is {state}"),),
+            facts=(
+                evidence.field(workload, field, True if suspended else 0, f"{name_of(workload)} is {state}"),
+            ),
             basis=("the workload's own spec",),
-            onset=edit.at if edit is not None and touched else None,
+            onset=edit.at if edit is not None else None,
             remediation=fix,
             latent=True,
         )
+
+
+def _edit(workload: KubeObject, field: str) -> Edit | None:
+    """When it was scaled or suspended, and by whom if that is written; None when it always was so."""
+    written = writer_of(workload, field)
+    if written is None and field == "spec.replicas":
+        reported = status_written(workload)
+        written = Edit(reported, "", (field,)) if reported is not None else None
+    if written is None or (workload.created_at and written.at - workload.created_at <= SETTLING):
+        return None
+    return written

@@ -29,6 +29,7 @@ from services.context_api.domain.kube import (
 )
 from services.context_api.domain.logs import cut
 from services.context_api.domain.observation import Blame, Depth, Observation
+from services.context_api.domain.placement import may_go_to, untolerated
 from services.context_api.domain.redact import redact
 from services.context_api.domain.references import references
 from services.context_api.domain.scene import Scene
@@ -93,7 +94,7 @@ def _judge(scene: Scene, top: KubeObject, pods: list[KubeObject], said: Verdict)
         for d in (
             _resources(scene, pod, said),
             _placement(scene, pod, said),
-            _taints(scene, said),
+            _taints(scene, pod, said),
             _changed(scene, workload),
         )
         if d
@@ -103,7 +104,7 @@ def _judge(scene: Scene, top: KubeObject, pods: list[KubeObject], said: Verdict)
     )
     onset = _since(pods)
     claims = _claims(scene, pod, said)
-    nodes = _nodes(scene, said)
+    nodes = _nodes(scene, pod, said)
     yield Observation(
         about=top,
         reason=_reason(said),
@@ -232,19 +233,24 @@ def _placement(scene: Scene, pod: KubeObject, said: Verdict) -> str:
     return f"its node affinity requires {listing(terms)}" if terms else ""
 
 
-def _taints(scene: Scene, said: Verdict) -> str:
-    found = [m for _, reason in said.parts if (m := _TAINT.search(reason))]
+def _taints(scene: Scene, pod: KubeObject, said: Verdict) -> str:
+    """The taints in the way and the nodes that bear them: those of the message, else those of the nodes it may use."""
+    named = {m[1]: m[2].strip() for _, reason in said.parts if (m := _TAINT.search(reason))}
+    nodes = scene.graph.of_kind("Node")
+    if not named and said.has("taint"):
+        named = {
+            text(t.get("key")): text(t.get("value"))
+            for n in nodes
+            if may_go_to(pod.spec, n)
+            for t in untolerated(pod.spec, n)
+        }
     told = []
-    for match in found[:3]:
-        key, value = match[1], match[2].strip()
-        nodes = [
-            n.name
-            for n in scene.graph.of_kind("Node")
-            if any(text(t.get("key")) == key for t in entries(n.spec.get("taints")))
+    for key, value in list(named.items())[:3]:
+        bearing = [
+            n.name for n in nodes if any(text(t.get("key")) == key for t in entries(n.spec.get("taints")))
         ]
-        told.append(
-            f"taint `{key}{'=' + value if value else ''}` on {listing(nodes) if nodes else 'the nodes'} is not tolerated"
-        )
+        where = listing(bearing, 4) if bearing else "the nodes"
+        told.append(f"taint `{key}{'=' + value if value else ''}` on {where} is not tolerated")
     return "; ".join(told)
 
 
@@ -278,13 +284,16 @@ def _claims(scene: Scene, pod: KubeObject, said: Verdict) -> list[KubeObject]:
     return [c for c in found if c is not None and c.status.get("phase") != "Bound"]
 
 
-def _nodes(scene: Scene, said: Verdict) -> list[KubeObject]:
-    """Nodes the scheduler passes over for a state of theirs (not ready, pressure, cordon)."""
-    if not (said.has(_SYSTEM_TAINT) or said.has("unschedulable") or said.has("not ready")):
+def _nodes(scene: Scene, pod: KubeObject, said: Verdict) -> list[KubeObject]:
+    """Nodes it might use that the scheduler passes over for a state of theirs (not ready, pressure, cordon)."""
+    if not (said.has("taint") or said.has("unschedulable") or said.has("not ready")):
         return []
     return [
         n
         for n in scene.graph.of_kind("Node")
-        if n.spec.get("unschedulable") is True
-        or any(text(t.get("key")).startswith(_SYSTEM_TAINT) for t in entries(n.spec.get("taints")))
+        if may_go_to(pod.spec, n)
+        and (
+            n.spec.get("unschedulable") is True
+            or any(text(t.get("key")).startswith(_SYSTEM_TAINT) for t in untolerated(pod.spec, n))
+        )
     ][:10]

@@ -8,12 +8,15 @@ import pytest
 
 from services.context_api.domain.changes import (
     FieldChange,
+    applied_changes,
     data_changes,
     field_paths,
     first_seen_change,
     last_applied,
     last_edit,
     spec_changes,
+    status_written,
+    writer_of,
 )
 from services.context_api.domain.redact import GONE
 from tests.support.kube import applied, config_map, edit, kube, moment, thing
@@ -110,3 +113,37 @@ def test_endless_nesting_ends():
 
     assert list(field_paths(deep)) == []
     assert isinstance(spec_changes({"a": deep}, {"a": {}}), list)
+
+
+def test_who_wrote_a_field_last_is_known_by_its_owner_alone():
+    scaled = thing("X", "x", edits=[edit(50, "spec/replicas", by="a"), edit(20, "spec/other", by="b")])
+
+    found = writer_of(kube(scaled), "spec.replicas")
+
+    assert found
+    assert (found.at, found.by) == (moment(50), "a")
+    assert writer_of(kube(scaled), "spec.gone") is None
+
+
+def test_the_newest_status_report_dates_what_a_controller_did():
+    reports = [{**edit(m, "status/x"), "subresource": "status"} for m in (40, 12)]
+
+    assert status_written(kube(thing("X", "x", edits=[*reports, edit(5, "spec/x")]))) == moment(12)
+    assert status_written(kube(thing("X", "x"))) is None
+
+
+def test_an_edit_is_told_beside_what_was_applied_before_and_the_rest_is_not():
+    obj = kube(
+        thing(
+            "NetworkPolicy",
+            "p",
+            api="networking.k8s.io/v1",
+            annotations=applied({"spec": {"a": {"x": "1"}, "b": "1"}}),
+            spec={"a": {"x": "2"}, "b": "2", "c": "new"},
+            edits=[edit(9, "spec/a")],
+        )  # fmt: skip
+    )
+    found = last_edit(obj)
+    assert found
+
+    assert applied_changes(obj, found) == [FieldChange("spec.a.x", "1", "2")]

@@ -85,3 +85,33 @@ def test_long_lines_and_long_logs_are_cut_and_say_so():
 
 def test_secrets_in_lines_are_redacted():
     assert "hunter2" not in clusters(["ERROR login with password=hunter2 failed"])[0].text
+
+
+@pytest.mark.parametrize("stamp", ["", "2026-11-18T09:21:00Z ", "2026-11-18T09:21:00.123456789Z "])
+def test_a_structured_line_is_read_with_and_without_the_time_that_kubectl_puts_before_it(stamp: str):
+    line = f'{stamp}{{"level":"error","msg":"no store","addr":"db:5432"}}'
+
+    assert readable(line) == "ERROR no store addr=db:5432"
+
+
+def test_the_message_of_a_nested_error_is_told():
+    line = '{"level":50,"err":{"type":"Error","message":"connect ECONNREFUSED db:5432","stack":"…"},"msg":"failed"}'
+
+    assert readable(line) == "50 failed err=connect ECONNREFUSED db:5432"
+
+
+def test_a_plain_line_that_begins_with_a_time_stays_as_it_is():
+    assert readable("2026-11-18T09:21:00Z {not json}") == "2026-11-18T09:21:00Z {not json}"
+
+
+@pytest.mark.parametrize(
+    ("words", "narrative"),
+    [
+        ("Root cause: node-2, drain it", True),
+        ("root cause confirmed: the image", True),
+        ("threw exception [Request processing failed] with root cause", False),
+        ("RootCauseInterceptor: registered", False),
+    ],
+)
+def test_a_verdict_with_a_colon_is_a_verdict_and_a_stack_traces_words_are_none(words: str, narrative: bool):
+    assert is_narrative(words) is narrative

@@ -56,3 +56,15 @@ def test_an_edit_can_restart_what_reads_it_at_its_start():
     assert (remedies.edit(kube(config_map("c")), "x", restart=API).command or "").endswith(
         "&& kubectl -n shop rollout restart deployment/api"
     )
+
+
+def test_a_cluster_role_is_bound_where_the_request_was_made():
+    role = kube(thing("ClusterRole", "reader", None, api="rbac.authorization.k8s.io/v1"))
+
+    inside, everywhere = (remedies.bind(role, "shop", "runner", place) for place in ("shop", None))
+
+    assert (
+        inside.command
+        == "kubectl -n shop create rolebinding reader --clusterrole=reader --serviceaccount=shop:runner"
+    )
+    assert everywhere.undo == "kubectl delete clusterrolebinding reader"

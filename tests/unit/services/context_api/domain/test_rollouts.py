@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from services.context_api.domain.rollouts import Rollout, of_revision, revision_of
+from services.context_api.domain.changes import spec_changes
+from services.context_api.domain.rollouts import RESTARTED, Rollout, of_revision, revision_of
 from services.context_api.domain.scene import Scene
 from tests.support.kube import (
     applied,
@@ -124,3 +125,22 @@ def test_pods_are_told_apart_by_revision():
 
     assert [of_revision(kube(p), kube(newest)) for p in pods_in(objects)] == [False, True]
     assert revision_of(kube(newest)) == 2
+
+
+def test_a_restart_is_told_as_one_and_not_as_a_changed_annotation():
+    def revision(*, image: str, restarted: str = ""):
+        return {
+            "metadata": {"annotations": {RESTARTED: restarted} if restarted else {}},
+            "spec": {"containers": [container(image=image)]},
+        }
+
+    before, after = revision(image="a:1"), revision(image="a:1", restarted="2026-11-18T09:00:00Z")
+    both = revision(image="a:2", restarted="2026-11-18T09:00:00Z")
+    workload = kube(deployment("api")[0])
+
+    def told(old, new):
+        return Rollout(workload, moment(5), "2", "", tuple(spec_changes(old, new)), workload).told
+
+    assert told(before, after) == ["its pods were restarted"]
+    assert told(before, both) == ["spec.containers[app].image: `a:1` → `a:2`", "its pods were restarted"]
+    assert told(before, before) == []

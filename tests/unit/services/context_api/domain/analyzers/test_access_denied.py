@@ -87,3 +87,32 @@ def test_a_group_binding_and_a_cluster_role_count():
     )
 
     assert said(seen(access_denied, api, wide, bound, logs=logs)) == []
+
+
+def test_a_role_that_grants_it_and_that_no_binding_names_is_what_a_deleted_binding_leaves():
+    api, logs = workload()
+
+    answer = causes(api, role("list"), target="Deployment/shop/api", logs=logs)
+
+    assert first(answer) == ("Role/shop/reader", "RoleNotBound")
+    assert "no binding names that role" in answer.ranked[0].text
+    fix = answer.ranked[0].remediation
+    assert fix
+    assert fix.command == (
+        "kubectl -n shop create rolebinding reader --role=reader --serviceaccount=shop:runner"
+    )
+
+
+def test_a_cluster_role_that_waits_for_anybody_is_not_the_missing_one():
+    api, logs = workload()
+    rules = [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["list"]}]
+    waiting = [
+        thing("ClusterRole", name, None, api="rbac.authorization.k8s.io/v1", rules=rules)
+        for name in ("some-operator-view", "runner-config")
+    ]
+
+    found = said(seen(access_denied, api, waiting[0], logs=logs))
+    named = said(seen(access_denied, api, waiting, logs=logs))
+
+    assert found == [("Deployment/shop/api", "NoRoleBound")]
+    assert named == [("ClusterRole/_cluster/runner-config", "RoleNotBound")]

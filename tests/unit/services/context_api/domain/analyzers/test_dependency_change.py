@@ -6,6 +6,8 @@ import pytest
 
 from services.context_api.domain.analyzers import dependency_change
 from tests.support.kube import (
+    applied,
+    config_map,
     container,
     crashing,
     deployment,
@@ -78,3 +80,65 @@ def test_other_times_and_other_complaints_lead_nowhere(line: str, minutes: float
     api, logs = client(line)
 
     assert seen(dependency_change, api, database(minutes), logs=logs) == []
+
+
+COREFILE = ".:53 {{\n    forward . {}\n    reload\n}}\n"
+LOOKUP = "dial tcp: lookup feed.example.net on 10.96.0.10:53: server misbehaving"
+
+
+def resolver(minutes: float = 25, ready: bool = True):
+    """Cluster DNS that runs and whose forward address was edited."""
+    volume = {"name": "c", "configMap": {"name": "coredns"}}
+    dns = deployment(
+        "coredns", "kube-system", labels={"k8s-app": "kube-dns"}, containers=[container("coredns")],
+        spec={"volumes": [volume]}, statuses=None if ready else [crashing("coredns")],
+    )  # fmt: skip
+    config = config_map(
+        "coredns", "kube-system", data={"Corefile": COREFILE.format("10.9.0.35")}, edits=[edit(minutes, "data/Corefile")],
+        annotations=applied({"data": {"Corefile": COREFILE.format("10.9.0.53")}}),
+    )  # fmt: skip
+    kube_dns = service("kube-dns", "kube-system", selector={"k8s-app": "kube-dns"}, port=53, ready=1)
+    return [dns, config, kube_dns]
+
+
+def asking(name: str, line: str = LOOKUP):
+    objects = deployment(name, containers=[container()], statuses=[crashing()])
+    return objects, [log(pods_in(objects)[0], line)]
+
+
+def test_an_edit_of_cluster_dns_is_the_lead_for_clients_whose_names_are_not_found():
+    (web, web_logs), (jobs, job_logs) = asking("web"), asking("jobs")
+
+    answer = causes(web, jobs, resolver(), target="Deployment/shop/web", logs=[*web_logs, *job_logs])
+
+    assert first(answer) == ("ConfigMap/kube-system/coredns", "DependencyChangedBeforeOnset")
+    assert "`forward . 10.9.0.53` → `forward . 10.9.0.35`" in answer.ranked[0].text
+    assert "Deployment shop/jobs" in answer.ranked[0].text
+    assert any("2 clients complain alike" in basis for basis in answer.ranked[0].confidence.basis)
+
+
+def test_a_dependency_whose_own_log_names_what_was_changed_makes_it_surer():
+    web, logs = asking("web")
+    dns = resolver()
+    own = log(
+        pods_in(dns[0])[0],
+        "[ERROR] plugin/errors: read udp 10.244.0.3:4->10.9.0.35:53: i/o timeout",
+        container="coredns",
+    )
+
+    (alone,) = seen(dependency_change, web, dns, logs=logs)
+    (confirmed,) = seen(dependency_change, web, dns, logs=[*logs, own])
+
+    assert confirmed.certainty > alone.certainty
+    assert "10.9.0.35:53: i/o timeout" in confirmed.text
+
+
+@pytest.mark.parametrize(
+    ("line", "minutes"),
+    [("dial tcp 10.0.0.7:443: connect: connection refused", 25), (LOOKUP, 300)],
+    ids=["the name was found", "edited long ago"],
+)
+def test_cluster_dns_is_no_lead_for_other_trouble_or_after_a_long_time(line: str, minutes: float):
+    web, logs = asking("web", line)
+
+    assert seen(dependency_change, web, resolver(minutes), logs=logs) == []

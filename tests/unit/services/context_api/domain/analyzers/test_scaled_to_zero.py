@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.context_api.domain.analyzers import scaled_to_zero
-from tests.support.kube import deployment, edit
+from tests.support.kube import applied, deployment, edit, moment
 from tests.support.triage import seen
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-001", "API-BR-CAPI-006")
@@ -26,3 +26,34 @@ def test_an_earlier_revision_without_its_deployment_is_nobodys_scaling():
     _, replica_set = deployment("api", replicas=0)
 
     assert seen(scaled_to_zero, replica_set) == []
+
+
+def parked(minutes: float = 30, *, asked: int | None = 2):
+    """As `kubectl scale --replicas=0` leaves it: zero has no owner, the controller reported soon after."""
+    report = {**edit(minutes, "status/replicas", by="kube-controller-manager"), "subresource": "status"}
+    first = edit(60 * 24, "spec/selector", by="kubectl-client-side-apply")
+    objects = deployment("api", replicas=0, edits=[first, report])
+    if asked is not None:
+        objects[0]["metadata"]["annotations"] |= applied({"spec": {"replicas": asked}})
+    return objects
+
+
+def test_a_scaling_that_left_no_name_is_dated_by_the_controllers_report_and_says_what_was_asked_for():
+    (found,) = seen(scaled_to_zero, parked())
+
+    assert found.onset == moment(30)
+    assert "2 → 0" in found.text
+    assert "(by" not in found.text
+
+
+def test_without_apply_nothing_is_said_of_before():
+    (found,) = seen(scaled_to_zero, parked(asked=None))
+
+    assert "→" not in found.text
+
+
+def test_what_was_made_with_zero_replicas_was_never_scaled():
+    (found,) = seen(scaled_to_zero, parked(60 * 24, asked=0))
+
+    assert found.onset is None
+    assert "since" not in found.text

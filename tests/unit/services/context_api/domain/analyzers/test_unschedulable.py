@@ -148,3 +148,52 @@ def test_a_pod_that_was_just_made_and_not_yet_judged_is_no_finding():
         )
         == []
     )
+
+
+UNNAMED = "0/3 nodes are available: 1 node(s) had untolerated taint(s), 2 node(s) didn't match Pod's node affinity/selector."
+PRESSURE = [
+    {
+        "type": "DiskPressure",
+        "status": "True",
+        "reason": "KubeletHasDiskPressure",
+        "message": "",
+        "lastTransitionTime": ago(20),
+    }
+]
+
+
+def three(*taints, labels=None):
+    """Three nodes of which the pod may use the first one."""
+    mine = node("n1", labels={"pool": "media"}, taints=list(taints), conditions=PRESSURE)
+    return [mine, node("n2", taints=[{"key": "elsewhere", "effect": "NoSchedule"}]), node("n3")]
+
+
+def test_taints_that_the_scheduler_counts_without_names_are_found_on_the_nodes_the_pod_may_use():
+    objects = refused(UNNAMED, spec={"nodeSelector": {"pool": "media"}})
+
+    (found,) = seen(unschedulable, objects, three({"key": "ops", "value": "x", "effect": "NoSchedule"}))
+
+    assert "taint `ops=x` on n1 is not tolerated" in found.text
+    assert "elsewhere" not in found.text
+    assert found.blames == ()
+
+
+def test_a_node_closed_for_its_state_is_blamed_though_the_scheduler_names_no_taint():
+    objects = refused(UNNAMED, spec={"nodeSelector": {"pool": "media"}})
+    pressure = {"key": "node.kubernetes.io/disk-pressure", "effect": "NoSchedule"}
+
+    answer = causes(objects, three(pressure), target="Deployment/shop/api")
+
+    assert first(answer) == ("Node/_cluster/n1", "NodeDiskPressure")
+
+
+def test_a_closed_node_that_the_pod_could_not_use_anyway_is_not_blamed():
+    objects = refused(
+        "0/1 nodes are available: 1 node(s) had untolerated taint {node.kubernetes.io/disk-pressure: }.",
+        spec={"nodeSelector": {"pool": "other"}},
+    )
+    pressure = {"key": "node.kubernetes.io/disk-pressure", "effect": "NoSchedule"}
+
+    (found,) = seen(unschedulable, objects, three(pressure))
+
+    assert found.blames == ()
