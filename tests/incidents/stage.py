@@ -367,6 +367,69 @@ class Stage:
         if taint:
             self.cluster.kubectl("taint", "node", node, taint, "--overwrite")
 
+    def failed(
+        self,
+        place: str,
+        *,
+        code: int = 1,
+        reason: str = "",
+        message: str = "",
+        log: str = "",
+        lives_s: float = 3,
+    ) -> None:
+        """Pods that have ended badly and are not started again (`restartPolicy: Never`): what a Job counts.
+
+        Args:
+            reason, message: of the container's end; StartError with the runtime's words when it could not be started.
+        """
+        for pod in [p for p in self.placed(place) if p["status"]["phase"] in ("Pending", "Running")]:
+            meta, kubelet = pod["metadata"], self.kubelets[pod["spec"]["nodeName"]]
+            began = self.ago(seconds=lives_s)
+            end = terminated(code, self._real(began), self._real(), reason=reason)
+            if message:
+                end["terminated"]["message"] = message
+            name = pod["spec"]["containers"][0]["name"]
+            kubelet.tell(pod, "Created", "Container created", at=self._real(began), container=name)
+            if reason == "StartError":
+                kubelet.tell(
+                    pod, "Failed", f"Error: {message}", at=self._real(), type_="Warning", container=name
+                )
+            else:
+                kubelet.tell(pod, "Started", "Container started", at=self._real(began), container=name)
+            kubelet.report(pod, {name: Container(end)}, at=self._real(), phase="Failed")
+            if log:
+                self.log(f"{meta['namespace']}/{meta['name']}", log, container=name, at=began)
+
+    def told(
+        self, pod: Body, reason: str, message: str, *, kind: str = "Normal", count: int = 1, container: str = "",
+        minutes_ago: float = 0,
+    ) -> None:  # fmt: skip
+        """A further event of the kubelet of this pod's node, e.g. `Killing`."""
+        self.kubelets[pod["spec"]["nodeName"]].tell(
+            pod, reason, message, at=self._real(self.ago(minutes=minutes_ago)), count=count, type_=kind,
+            container=container,
+        )  # fmt: skip
+
+    def evict(self, place: str) -> None:
+        """Ask for the eviction of pods as `kubectl drain` does; budgets are asked."""
+        for pod in self.placed(place):
+            namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
+            self.cluster.ask("POST", f"/api/v1/namespaces/{namespace}/pods/{name}/eviction", {
+                "apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": namespace},
+            })  # fmt: skip
+
+    def heartbeat(self, *but: str) -> None:
+        """Let kubelets say that their nodes are as they were: conditions seen at this moment, changed when they did."""
+        for name in self.kubelets.keys() - set(but):
+            conditions = self.cluster.ask("GET", f"/api/v1/nodes/{name}")["status"]["conditions"]
+            now = stamp(self._real())
+            self.cluster.ask(
+                "PATCH",
+                f"/api/v1/nodes/{name}/status?fieldManager=kubelet",
+                {"status": {"conditions": [{**c, "lastHeartbeatTime": now} for c in conditions]}},
+                kind=MERGE,
+            )
+
     # --- controllers that do not run here ---------------------------------------------------------------------
 
     def crd(self, group: str, version: str, kind: str, plural: str, *, namespaced: bool = True) -> None:

@@ -152,6 +152,12 @@ class Cluster:
             shutil.rmtree(self._directory, ignore_errors=True)
         self._directory = None
 
+    def end(self, *names: str) -> None:
+        """End some of the programs; what is stored stays as it is."""
+        for running in [r for r in reversed(self._running) if r.name in names]:
+            _end(running.process)
+            self._running.remove(running)
+
     @property
     def pids(self) -> Mapping[str, int]:
         """Program -> process id."""

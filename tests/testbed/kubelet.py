@@ -275,9 +275,10 @@ def _conditions(
         "reason": "ContainersNotReady",
         "message": f"containers with unready status: [{' '.join(unready)}]",
     }
-    not_ready = {"reason": "PodCompleted"} if done else why
+    ended = done or phase == "Failed"
+    not_ready = {"reason": "PodCompleted" if done else "PodFailed"} if ended else why
     wanted: Sequence[tuple[str, bool, Mapping[str, str]]] = (
-        ("PodReadyToStartContainers", not done, {}),
+        ("PodReadyToStartContainers", not ended, {}),
         ("Initialized", True, {"reason": "PodCompleted"} if done else {}),
         ("Ready", ready, {} if ready else not_ready),
         ("ContainersReady", ready, {} if ready else not_ready),
