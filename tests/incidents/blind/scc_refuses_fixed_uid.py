@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from tests.incidents.incident import Half, Incident, Trait
 from tests.incidents.stage import Body, Stage
 
@@ -380,12 +382,16 @@ def _say_why(stage: Stage) -> tuple[str, str]:
     for what in (f"replicaset/{name}", "deployment/ledger"):
         resource, _, which = what.partition("/")
         place = f"{resource}s/accounting/{which}"
-        stage.cluster.until(f"{what} tells of a failure", lambda p=place: _failure(stage.get(p)))
+        stage.cluster.until(f"{what} tells of a failure", partial(_fails, stage, place))
         found = stage.get(place)["status"]["conditions"]
         # Both controllers leave the message alone for as long as the reason is the same.
         body = [{**one, "message": said} if one["type"] == "ReplicaFailure" else one for one in found]
         stage.status(place, {"conditions": body}, manager="kube-controller-manager")
     return name, said
+
+
+def _fails(stage: Stage, place: str) -> bool:
+    return _failure(stage.get(place))
 
 
 def _failure(thing: Body) -> bool:
