@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tests.incidents.incident import Half, Incident, Trait
 from tests.incidents.logs import chatter
-from tests.incidents.workloads import container, deployment, service, stateful_set, system
 from tests.incidents.stage import Stage
+from tests.incidents.workloads import container, deployment, service, stateful_set, system
 
 INCIDENT = Incident(
     title="No pod can be made because the admission webhook that has to be asked has no server",

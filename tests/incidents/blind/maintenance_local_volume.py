@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tests.incidents.incident import Half, Incident, Trait
 from tests.incidents.logs import chatter, printed
-from tests.incidents.workloads import container, daemon_set, deployment, service, stateful_set, system
 from tests.incidents.stage import Body, Stage
+from tests.incidents.workloads import container, daemon_set, deployment, service, stateful_set, system
 
 INCIDENT = Incident(
     title="A broker cannot return to the node that holds its local volume, because the node is cordoned",

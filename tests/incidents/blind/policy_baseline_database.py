@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.incidents.incident import Half, Incident, Trait
 from tests.incidents.logs import chatter
+from tests.incidents.stage import Stage
 from tests.incidents.workloads import (
     container,
     deployment,
@@ -13,7 +14,6 @@ from tests.incidents.workloads import (
     stateful_set,
     system,
 )
-from tests.incidents.stage import Stage
 
 INCIDENT = Incident(
     title="A new NetworkPolicy keeps the claims application from its database",

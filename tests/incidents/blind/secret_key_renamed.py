@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.incidents.incident import Half, Incident, Trait
 from tests.incidents.logs import chatter
+from tests.incidents.stage import Body, Stage
 from tests.incidents.workloads import (
     config_map,
     container,
@@ -14,7 +15,6 @@ from tests.incidents.workloads import (
     stateful_set,
     system,
 )
-from tests.incidents.stage import Body, Stage
 
 INCIDENT = Incident(
     title="The key that a StatefulSet reads from a Secret was renamed",
