@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterable, Sequence
 from services.context_api.domain.analyzers import (
     access_denied,
     admission_webhook,
+    api_service,
     autoscaler,
     certificate_expired,
     closed_node,
     cluster_dns,
     config_missing,
+    config_size,
     config_value,
     cron_job,
     dependency_change,
@@ -44,6 +46,8 @@ from services.context_api.domain.analyzers import (
     saturation,
     scaled_to_zero,
     service_without_endpoints,
+    stateful_set,
+    storage,
     stuck_deletion,
     suspicious_text,
     traffic_route,
@@ -87,6 +91,8 @@ SYMPTOMS: Sequence[Symptom] = (
     job_failed.observe,
     scaled_to_zero.observe,
     unhealthy_condition.observe,
+    storage.observe,
+    config_size.observe,
     suspicious_text.observe,
 )
 
@@ -106,4 +112,6 @@ EXPLAINERS: Sequence[Explainer] = (
     admission_webhook.explain,
     cluster_dns.explain,
     node_filled.explain,
+    api_service.explain,
+    stateful_set.explain,
 )

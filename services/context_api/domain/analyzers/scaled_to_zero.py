@@ -1,9 +1,10 @@
-"""Workloads scaled to zero replicas and suspended cron jobs: healthy by themselves, a cause when somebody needs them.
+"""Workloads scaled to zero replicas and suspended jobs and cron jobs: healthy by themselves, a cause when somebody needs them.
 
 Sees the wanted replicas, who set them and when. Latent: it counts only when something that depends on the
 workload fails, or the alert is about it. Cannot know whether the scaling was meant.
 
-Rests on: kubernetes.io/docs, "Deployments" (scaling), "CronJob" (suspend).
+Rests on: https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#scaling-a-deployment,
+https://kubernetes.io/docs/concepts/workloads/controllers/job/#suspending-a-job (and a CronJob's `suspend`).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _SCALED = frozenset(
 def observe(scene: Scene) -> Iterator[Observation]:
     """One latent observation per workload that is asked to run nothing."""
     for workload in scene.graph.workloads:
-        suspended = workload.kind == "CronJob" and workload.spec.get("suspend") is True
+        suspended = workload.kind in ("CronJob", "Job") and workload.spec.get("suspend") is True
         if not suspended and not (workload.kind in _SCALED and replicas(workload) == 0):
             continue
         edit = last_edit(workload)
