@@ -81,7 +81,7 @@ def _observation(scene: Scene, top: KubeObject, image: str, group: list[Containe
         sentence += f" (`{cut(message, 300)}`)"
     before, told = _before(scene, workload, group[0].name)
     sentence += told
-    blames, secrets, absent = _pull_secrets(scene, group[0].pod, reason)
+    blames, secrets, absent = _pull_secrets(scene, pods, reason)
     sentence += secrets
     if absent:
         reason = "ImagePullSecretMissing"
@@ -145,10 +145,13 @@ def _before(scene: Scene, workload: KubeObject, container: str) -> tuple[str, st
     return "", ""
 
 
-def _pull_secrets(scene: Scene, pod: KubeObject, reason: str) -> tuple[tuple[Blame, ...], str, list[str]]:
+def _pull_secrets(
+    scene: Scene, pods: list[KubeObject], reason: str
+) -> tuple[tuple[Blame, ...], str, list[str]]:
     """Which pull secrets apply, and those named that do not exist: none of them recorded, or the kubelet says so."""
     if reason != "ImagePullUnauthorized":
         return (), "", []
+    pod = pods[0]
     names = [text(s.get("name")) for s in entries(pod.spec.get("imagePullSecrets"))]
     account = scene.graph.get(
         "ServiceAccount", pod.namespace, text(pod.spec.get("serviceAccountName")) or "default"
@@ -159,7 +162,10 @@ def _pull_secrets(scene: Scene, pod: KubeObject, reason: str) -> tuple[tuple[Bla
     found = [scene.graph.get("Secret", pod.namespace, n) for n in names]
     absent = [n for n, s in zip(names, found, strict=True) if s is None]
     told = " ".join(
-        e.message for e in scene.graph.events_about(pod) if e.reason == "FailedToRetrieveImagePullSecret"
+        e.message
+        for one in pods
+        for e in scene.graph.events_about(one)
+        if e.reason == "FailedToRetrieveImagePullSecret"
     )
     recorded = any(True for _ in scene.snapshot.of_kind("Secret", pod.namespace))
     absent = [n for n in absent if recorded or n in told]
