@@ -50,6 +50,7 @@ def write(report: Report, stream: IO[str]) -> None:
         page.blank()
         page.line("No cause found.", style="bold")
         page.line(_NO_CAUSE.get(NoCause(report.no_cause_reason), "") if report.no_cause_reason else "")
+        page.line(report.no_cause_text)
     _gaps(page, report.not_looked_at)
 
 

@@ -95,7 +95,7 @@ def test_a_controller_that_runs_is_not_blamed_for_taking_its_time():
 def test_nobody_is_named_who_did_not_set_it(manager: str):
     keeper = deployment("mq-operator", "platform", replicas=0, containers=[container("manager")])
 
-    (found,) = [o for o in seen(stuck_deletion, kept(manager), keeper)]
+    (found,) = seen(stuck_deletion, kept(manager), keeper)
 
     assert found.blames == ()
 
