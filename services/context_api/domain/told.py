@@ -32,7 +32,7 @@ def told(scene: Scene, target: Target | None, about: KubeObject | None, reason: 
         return (
             f"{name_of(about)} should have {replicas(about)} pods, and no pod of its namespace was recorded."
         )
-    return " ".join([*_gone(target, about), *_well(scene, about), *_healed(scene, about, reason)])
+    return " ".join([*_gone(scene, target, about), *_well(scene, about), *_healed(scene, about, reason)])
 
 
 def _not_recorded(scene: Scene, target: Target) -> Iterator[str]:
@@ -55,10 +55,10 @@ def _not_recorded(scene: Scene, target: Target) -> Iterator[str]:
     yield "Nothing that was recorded leads from it to a fault; what else is wrong in its namespace stands in the findings, unranked."
 
 
-def _gone(target: Target, about: KubeObject) -> Iterator[str]:
+def _gone(scene: Scene, target: Target, about: KubeObject) -> Iterator[str]:
     if not replaced(target, about):
         return
-    edit = scaled_down(about)
+    about, edit = scene.graph.top(about), scaled_down(scene, about)
     how = (
         f", which was scaled to {replicas(about)} at {clock(edit.at)} by {edit.by}"
         if edit is not None
@@ -73,6 +73,7 @@ def _well(scene: Scene, about: KubeObject) -> Iterator[str]:
         if (ready := _ready_since(about)) is not None:
             yield f"{name_of(about)} is ready since {clock(ready)}, and reports no pressure."
         return
+    about = scene.graph.top(about) if about.kind == "ReplicaSet" else about
     tops = scene.graph.behind(about) if about.kind == "Service" else [scene.graph.top(about)]
     pods = [about] if about.kind == "Pod" else [p for top in tops for p in scene.graph.pods_of(top)]
     if not pods:

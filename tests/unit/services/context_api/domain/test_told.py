@@ -100,6 +100,15 @@ def test_a_node_is_told_by_its_own_condition():
     )
 
 
+def test_an_older_scaling_does_not_excuse_a_pod_that_went_away_now():
+    fewer = deployment("api", edits=[edit(60 * 9, "spec/replicas", by="kubectl-scale")])
+
+    assert (
+        causes(fewer, target="Pod/shop/api-7c9d5b6f8-zzzzz", onset=moment(15)).no_cause_reason
+        is NoCause.recovered
+    )
+
+
 # -- not recorded ------------------------------------------------------------------------------------
 
 
@@ -118,14 +127,14 @@ def test_a_target_nothing_was_recorded_of_gets_no_cause_from_its_namespace():
 @pytest.mark.parametrize(
     ("objects", "words"),
     [
-        ([deployment("apii")], "spelled alike: apii"),
+        ([deployment("order")], "spelled alike: order"),
         ([config_map("c")], "nor was any other of its kind in namespace shop"),
         ([config_map("c", "elsewhere")], "nor was anything else of namespace shop"),
     ],
     ids=["a namesake", "others of the namespace", "nothing of the namespace"],
 )
 def test_what_is_missing_is_named(objects, words: str):
-    answer = causes(objects, target="Deployment/shop/apis")
+    answer = causes(objects, target="Deployment/shop/orders")
 
     assert answer.no_cause_reason is NoCause.insufficient
     assert words in answer.no_cause_text
