@@ -89,6 +89,11 @@ class Report:
     def no_cause_reason(self) -> str | None:
         return next((a.no_cause_reason.value for a in self.answers if a.no_cause_reason), None)
 
+    @property
+    def no_cause_text(self) -> str:
+        """Why none, in a sentence."""
+        return next((a.no_cause_text for a in self.answers if a.no_cause_reason), "")
+
 
 def main(
     source: Path | Wanted, *, alert: Path | None, target: str | None, mutes: Path | None = None, as_json: bool
@@ -154,6 +159,7 @@ def document(report: Report) -> dict[str, Any]:
         "ranked": [_cause(cause, report.evidence) for cause in report.causes],
         "no_cause": not report.causes,
         "no_cause_reason": None if report.causes else report.no_cause_reason,
+        "no_cause_text": "" if report.causes else report.no_cause_text,
         "not_looked_at": list(report.not_looked_at),
         "muted": list(report.muted),
         "target": str(first.target) if first.target else None,

@@ -119,6 +119,10 @@ class CausesAnswer(Contract):
     ranked: list[Cause]
     no_cause: bool
     no_cause_reason: NoCause | None = None
+    no_cause_text: str = Field(
+        default="",
+        description="why none, in a sentence: since when the target is well, that it is gone, or what is missing",
+    )
     findings: list[Finding] = Field(default_factory=list)
     evidence: list[EvidenceItem] = Field(default_factory=list)
     not_looked_at: list[str] = Field(default_factory=list, description="what could not be read, and why")

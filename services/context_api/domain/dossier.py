@@ -132,7 +132,7 @@ def _fit(items: Sequence[EvidenceItem]) -> list[EvidenceItem]:
 def _explaining(
     scene: Scene, seen: Sequence[Observation], relations: Relations, target: Target, about: KubeObject | None
 ) -> Iterator[Fact]:
-    alert = Alert(about, target.namespace, scene.onset, named=True)
+    alert = Alert(about, target.namespace, scene.onset, named=True, missing=target if about is None else None)
     for one in rank(scene, connect(scene, seen), relations, alert)[:MOST_CAUSES]:
         for observation in (one.observation, *(also.observation for also in one.also)):
             yield from observation.facts

@@ -6,15 +6,17 @@ Which observation explains which was decided in `causality.py`.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from libs.contracts.causes import FindingSeverity
+from libs.contracts.target import Target
 from services.context_api.domain.causality import Causality, Link
 from services.context_api.domain.changes import Edit, last_edit
-from services.context_api.domain.observation import AGAINST, Observation
+from services.context_api.domain.observation import AGAINST, Depth, Observation
 from services.context_api.domain.relation import Relations
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
@@ -40,6 +42,9 @@ ITSELF = 0.99
 
 COINCIDENCE = 0.25
 """Nearness given to a fault that only shares the alert's namespace and time."""
+
+MISSED = 0.7
+"""Nearness of a fault that says it lacks the very object an alert is about, and which was not recorded."""
 
 FAINTEST = 0.1
 """Confidence below which a candidate is left to the findings."""
@@ -77,6 +82,8 @@ class Alert:
     onset: datetime | None
     named: bool
     """Whether a target was named at all (it may be missing from the evidence)."""
+    missing: Target | None = None
+    """What was named, where nothing of it was recorded."""
 
 
 def rank(scene: Scene, tree: Causality, relations: Relations, alert: Alert) -> list[Ranked]:
@@ -110,17 +117,37 @@ def _plausible(candidates: list[Ranked]) -> list[Ranked]:
 def _nearness(seen: Observation, relations: Relations, alert: Alert) -> float:
     if not alert.named:
         return 1.0
+    if alert.target is None:
+        return _nearness_to_nobody(seen, alert.missing)
     near = relations.nearness(seen.about)
     if near or seen.latent:
         return near
     if seen.about.namespace is None or seen.about.namespace != alert.namespace:
         return 0.0
-    # The alert's object may be gone from the evidence, or depend on this in a way nobody wrote down.
-    if alert.target is None:
-        return COINCIDENCE
+    # The alert's object may depend on this in a way nobody wrote down.
     if alert.onset and seen.onset and alert.onset - AROUND_BEFORE <= seen.onset <= alert.onset + AROUND_AFTER:
         return COINCIDENCE
     return 0.0
+
+
+def _nearness_to_nobody(seen: Observation, missing: Target | None) -> float:
+    """Of an alert about what was not recorded: only what says that very object is missing has to do with it.
+
+    Whatever else is wrong in the namespace is a finding; as a cause it would be a guess that sounds like an answer.
+    """
+    if missing is None or seen.latent:
+        return 0.0
+    if (seen.about.kind, seen.about.namespace, seen.about.name) == (
+        missing.kind,
+        missing.namespace,
+        missing.name,
+    ):
+        return 1.0
+    same_place = missing.namespace is None or seen.about.namespace == missing.namespace
+    named = re.search(
+        rf"\b{re.escape(missing.kind)} `?(?:[\w.-]+/)?{re.escape(missing.name)}(?![\w.-]*\w)", seen.text
+    )
+    return MISSED if same_place and named and seen.depth is Depth.mechanism else 0.0
 
 
 def _counts(tree: Causality, index: int, relations: Relations) -> bool:

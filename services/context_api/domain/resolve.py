@@ -16,8 +16,9 @@ from pydantic import ValidationError
 
 from libs.contracts.context import Resolution
 from libs.contracts.target import Target
+from services.context_api.domain.events import about, read_event
 from services.context_api.domain.graph import HASHED, Graph
-from services.context_api.domain.kube import flat
+from services.context_api.domain.kube import flat, text
 from services.context_api.domain.snapshot import KubeObject, Snapshot
 
 LABELS: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
@@ -51,6 +52,9 @@ FURTHER: tuple[tuple[str, str, str], ...] = (
 
 LONGEST_VALUE = 1024
 """Characters of a label or annotation that is passed on; `last-applied-configuration` is longer."""
+
+_MADE = re.compile(r"(?:created|deleted|create|delete) (?:pod|job):? (\S+)", re.IGNORECASE)
+"""`Created pod: x`, `Deleted job x`, `delete Pod x in StatefulSet y successful`."""
 
 CLUSTER_SCOPED = frozenset({"Node", "PersistentVolume", "Namespace"})
 
@@ -263,6 +267,23 @@ def owner_by_name(graph: Graph, kind: str, namespace: str | None, name: str) -> 
     return graph.get("Deployment", namespace, hashed["owner"]) or graph.get(
         "CronJob", namespace, hashed["owner"]
     )
+
+
+def owner_by_event(graph: Graph, kind: str, namespace: str | None, name: str) -> KubeObject | None:
+    """Who made or deleted a pod or job that is gone, by its controller's event."""
+    if kind not in ("Pod", "Job"):
+        return None
+    for raw in graph.snapshot.events:
+        event = read_event(raw)
+        said = (
+            _MADE.search(event.message) if event.reason in ("SuccessfulCreate", "SuccessfulDelete") else None
+        )
+        if said is not None and said[1] == name:
+            reference = about(raw)
+            found = graph.get(text(reference.get("kind")), namespace, text(reference.get("name")))
+            if found is not None:
+                return found
+    return None
 
 
 def _owner_by_label(graph: Graph, labels: Mapping[str, str], namespace: str | None) -> KubeObject | None:

@@ -13,7 +13,7 @@ from datetime import datetime
 from libs.contracts.causes import Cause, CausesAnswer, Confidence, Finding, FindingsAnswer, FindingSeverity
 from libs.contracts.evidence import EvidenceItem
 from libs.contracts.target import Target
-from services.context_api.domain import evidence, verdict
+from services.context_api.domain import evidence, told, verdict
 from services.context_api.domain.analyzers import EXPLAINERS, SYMPTOMS
 from services.context_api.domain.causality import Causality, connect
 from services.context_api.domain.changes import SETTLING, Edit, applied_changes
@@ -24,7 +24,7 @@ from services.context_api.domain.mutes import Mutes, apart
 from services.context_api.domain.observation import Observation
 from services.context_api.domain.ranking import Alert, Ranked, rank
 from services.context_api.domain.relation import Relations, relate
-from services.context_api.domain.resolve import owner_by_name
+from services.context_api.domain.resolve import owner_by_event, owner_by_name
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject, Snapshot
 from services.context_api.domain.wording import clock
@@ -70,7 +70,13 @@ def find_causes(
     unseen: list[str] = []
     seen, muted = apart(observe(scene, noted(unseen, broken)), mutes, scene.now)
     tree = connect(scene, seen)
-    alert = Alert(about, target.namespace if target else None, onset, named=target is not None)
+    alert = Alert(
+        about,
+        target.namespace if target else None,
+        onset,
+        named=target is not None,
+        missing=target if about is None else None,
+    )
     relations = relate(scene, about, seen)
     ranked = rank(scene, tree, relations, alert)[:MOST_CAUSES]
     shown = _visible(tree, ranked)
@@ -82,6 +88,7 @@ def find_causes(
         ranked=causes,
         no_cause=not causes,
         no_cause_reason=no_cause,
+        no_cause_text=told.told(scene, target, about, no_cause) if no_cause is not None else "",
         findings=[_finding(snapshot, tree, o) for o in shown],
         evidence=_evidence(snapshot, shown),
         not_looked_at=missing,
@@ -169,7 +176,8 @@ def locate(graph: Graph, target: Target | None) -> KubeObject | None:
     if target is None:
         return None
     found = graph.find(target.kind, target.namespace, target.name)
-    return found or owner_by_name(graph, target.kind, target.namespace, target.name)
+    asked = (target.kind, target.namespace, target.name)
+    return found or owner_by_name(graph, *asked) or owner_by_event(graph, *asked)
 
 
 def _visible(tree: Causality, ranked: Sequence[Ranked]) -> list[Observation]:

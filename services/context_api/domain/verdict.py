@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from libs.contracts.causes import NoCause
 from libs.contracts.target import Target
+from services.context_api.domain.changes import Edit, last_edit
 from services.context_api.domain.containers import containers_of
 from services.context_api.domain.kube import WORKLOADS, entries, replicas
 from services.context_api.domain.scene import Scene
@@ -27,19 +28,21 @@ def without_cause(
         return NoCause.insufficient
     if target is not None and about is None:
         return NoCause.insufficient
-    if about is not None and _pods_missing(scene, about):
+    if about is not None and pods_missing(scene, about):
         return NoCause.insufficient
     if muted:
         return NoCause.muted
     since = (scene.onset or scene.now) - LOOK_BACK
-    if any(moment >= since for moment in _signs(scene, about)):
+    if any(moment >= since for moment in signs(scene, about)):
+        return NoCause.recovered
+    if target is not None and about is not None and replaced(target, about) and not scaled_down(scene, about):
         return NoCause.recovered
     if about is None and scene.snapshot.not_read:
         return NoCause.insufficient
     return NoCause.nothing_wrong
 
 
-def _pods_missing(scene: Scene, about: KubeObject) -> bool:
+def pods_missing(scene: Scene, about: KubeObject) -> bool:
     """A workload that should have pods, in a recording that holds none of them."""
     return (
         about.kind in WORKLOADS - {"Pod", "CronJob", "Job", "DaemonSet"}
@@ -49,7 +52,24 @@ def _pods_missing(scene: Scene, about: KubeObject) -> bool:
     )
 
 
-def _signs(scene: Scene, about: KubeObject | None) -> Iterator[datetime]:
+def replaced(target: Target, about: KubeObject) -> bool:
+    """Whether the alert is about a pod (or what made it) that is no more, and its owner stands for it."""
+    return target.kind in ("Pod", "ReplicaSet", "Job") and (target.kind, target.name) != (
+        about.kind,
+        about.name,
+    )
+
+
+def scaled_down(scene: Scene, about: KubeObject) -> Edit | None:
+    """Somebody's edit of the owner within the hour, when all it set is how many pods there are: then one less is meant."""
+    edit = last_edit(scene.graph.top(about))
+    since = (scene.onset or scene.now) - LOOK_BACK
+    if edit is None or edit.at < since or not all(p.startswith("spec.replicas") for p in edit.paths):
+        return None
+    return edit
+
+
+def signs(scene: Scene, about: KubeObject | None) -> Iterator[datetime]:
     """Times of past trouble: endings, warnings, losing and regaining readiness."""
     tops = [scene.graph.top(about)] if about is not None else []
     if about is not None and about.kind == "Service":

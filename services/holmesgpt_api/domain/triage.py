@@ -107,7 +107,7 @@ def conclude(answer: CausesAnswer, target: Target, run: Claimed, degraded_reason
     return Verdict(
         engine=NAME,
         degraded_reason=degraded_reason,
-        summary=_summary(asked, cause, answer.no_cause_reason, not_looked_at),
+        summary=_summary(asked, cause, answer, not_looked_at),
         root_cause=about(cause.target, cause.text) if cause else None,
         confidence_basis=list(cause.confidence.basis) if cause else [],
         recommendations=recommendations(ranked, run.priority),
@@ -148,18 +148,19 @@ def _claims(answer: CausesAnswer, ranked: list[Cause]) -> list[Claim]:
     return [Claim(text=text, status=HYPOTHESIS, evidence_ids=list(ids)) for text, ids in asserted.items()]
 
 
-def _summary(asked: Target, cause: Cause | None, why: NoCause | None, not_looked_at: list[str]) -> str:
+def _summary(asked: Target, cause: Cause | None, answer: CausesAnswer, not_looked_at: list[str]) -> str:
     if cause is not None:
         way = f" The way to {asked}: {' → '.join(cause.path)}." if len(cause.path) > 1 else ""
         said = about(cause.target, first_sentence(cause.text, SUMMARY))
         return f"{said} Confidence {cause.confidence.value:.2f}.{way}"
-    match why:
+    match answer.no_cause_reason:
         case NoCause.nothing_wrong:
             said = f"Nothing is wrong with {asked}, nor with what it depends on."
         case NoCause.recovered:
             said = f"{asked} had trouble and is healthy again; nothing is wrong with it now."
         case _:
             said = f"The evidence does not tell why {asked} alerts."
+    said += f" {answer.no_cause_text}" if answer.no_cause_text else ""
     missing = f" Not looked at: {'; '.join(not_looked_at[:3])}." if not_looked_at else ""
     return said + missing
 

@@ -1,26 +1,43 @@
 """Autoscalers that cannot scale: blind for lack of metrics, aimed at nothing, or at their maximum.
 
-Sees the conditions of HorizontalPodAutoscalers, replicas against the maximum, current against wanted metrics.
+Sees the conditions of HorizontalPodAutoscalers, whether their target exists and its containers set the requests that
+utilisation is reckoned from, replicas against the maximum, current against wanted metrics.
 An autoscaler at its maximum is no fault by itself (latent). Cannot know which load was expected.
 
-Rests on: kubernetes.io/docs, "Horizontal Pod Autoscaling" (conditions).
+Rests on: https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/ (algorithm, conditions),
+https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale-walkthrough/#appendix-horizontal-pod-autoscaler-status-conditions.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
-from services.context_api.domain.kube import Condition, at, condition, entries, mapping, number, text
+from services.context_api.domain.kube import (
+    WORKLOADS,
+    Condition,
+    at,
+    condition,
+    containers,
+    entries,
+    listing,
+    mapping,
+    number,
+    pod_spec,
+    text,
+)
 from services.context_api.domain.logs import cut
-from services.context_api.domain.observation import Blame, Depth, Observation
+from services.context_api.domain.names import resembles
+from services.context_api.domain.observation import Blame, Depth, Explains, Observation
 from services.context_api.domain.redact import redact
 from services.context_api.domain.scene import Scene
-from services.context_api.domain.snapshot import KubeObject
+from services.context_api.domain.snapshot import Body, KubeObject
 from services.context_api.domain.wording import name_of
 
 NAME = "autoscaler"
+_MISSING = re.compile(r"missing request for ([a-z-]+)")
 _METRICS = ("v1beta1.metrics.k8s.io", "v1beta1.custom.metrics.k8s.io", "v1beta1.external.metrics.k8s.io")
 
 
@@ -34,10 +51,14 @@ def observe(scene: Scene) -> Iterator[Observation]:
         )
         target = mapping(hpa.spec.get("scaleTargetRef"))
         aimed = f"{text(target.get('kind'))} {text(target.get('name'))}"
-        if able is not None and able.status == "False":
+        gone = _target_gone(scene, hpa, target)
+        if gone:
+            yield _aimless(hpa, f"{name_of(hpa)} scales {aimed}, which does not exist{gone}")
+        elif able is not None and able.status == "False":
             yield _observation(hpa, able, "CannotScale", f"{name_of(hpa)} cannot scale {aimed}", 0.85)
         elif active is not None and active.status == "False" and active.reason != "ScalingDisabled":
             yield _blind(scene, hpa, active, aimed)
+            yield from _without_requests(scene, hpa, active)
         elif limited is not None and limited.status == "True" and limited.reason == "TooManyReplicas":
             yield _observation(
                 hpa,
@@ -74,6 +95,63 @@ def _blind(scene: Scene, hpa: KubeObject, active: Condition, aimed: str) -> Obse
         0.8,
         blames=tuple(Blame(s, 0.85, "it serves the metrics the autoscaler reads") for s in named.values()),
     )
+
+
+def _target_gone(scene: Scene, hpa: KubeObject, target: Body) -> str:
+    """What there is instead of a target that is surely not there; empty when it is, or nobody can tell."""
+    kind, name = text(target.get("kind")), text(target.get("name"))
+    if kind not in WORKLOADS or not name or scene.graph.get(kind, hpa.namespace, name) is not None:
+        return ""
+    others = [w for w in scene.graph.workloads_in(hpa.namespace) if w.kind == kind]
+    near = next((w for w in others if resembles(w.name, name)), None)
+    return (f"; there is {name_of(near)}" if near is not None else " in its namespace") if others else ""
+
+
+def _aimless(hpa: KubeObject, words: str) -> Observation:
+    return Observation(
+        about=hpa,
+        reason="ScaleTargetNotFound",
+        text=words,
+        severity=FindingSeverity.warning,
+        analyzer=NAME,
+        depth=Depth.mechanism,
+        certainty=0.88,
+        facts=(evidence.field(hpa, "spec.scaleTargetRef", hpa.spec.get("scaleTargetRef"), words),),
+        basis=("its scaleTargetRef beside the workloads there are",),
+        remediation=remedies.edit(hpa, f"Let {name_of(hpa)} name a workload that exists."),
+    )
+
+
+def _without_requests(scene: Scene, hpa: KubeObject, active: Condition) -> Iterator[Observation]:
+    """The workload whose containers set no requests for what the autoscaler reckons with."""
+    said = _MISSING.search(active.message)
+    target = mapping(hpa.spec.get("scaleTargetRef"))
+    workload = scene.graph.get(text(target.get("kind")), hpa.namespace, text(target.get("name")))
+    if said is None or workload is None:
+        return
+    lacking = [
+        text(c.get("name"))
+        for c in containers(pod_spec(workload))
+        if c.get("restartPolicy") in (None, "Always") and at(c, "resources", "requests", said[1]) is None
+    ]
+    if not lacking:
+        return
+    words = f"{name_of(workload)}: container {listing(lacking)} sets no {said[1]} request, so its utilisation has no measure and {name_of(hpa)} does not scale it"
+    yield Observation(
+        about=scene.graph.top(workload),
+        reason="RequestsMissing",
+        text=words,
+        severity=FindingSeverity.warning,
+        analyzer=NAME,
+        depth=Depth.mechanism,
+        certainty=0.88,
+        facts=(evidence.field(workload, "spec.template.spec.containers[*].resources", lacking, words),),
+        basis=("the autoscaler's condition names the request", "the pod template sets none"),
+        onset=active.since,
+        remediation=remedies.edit(workload, f"Set a {said[1]} request for container {listing(lacking)}."),
+        explains=(Explains(hpa, 0.92, "utilisation is reckoned from requests", reasons=frozenset({"BlindAutoscaler"})),),
+        latent=True,
+    )  # fmt: skip
 
 
 def _load(hpa: KubeObject) -> str:

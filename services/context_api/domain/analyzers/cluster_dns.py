@@ -27,7 +27,7 @@ from services.context_api.domain.dependencies import PODS_READ, Spoken
 from services.context_api.domain.evidence import Fact
 from services.context_api.domain.focus import concerned
 from services.context_api.domain.kube import at, flat, listing, pod_spec, strings, text
-from services.context_api.domain.logs import cut, last_lines
+from services.context_api.domain.logs import cut, is_narrative, last_lines
 from services.context_api.domain.observation import Depth, Explains, Observation
 from services.context_api.domain.redact import redact
 from services.context_api.domain.references import references
@@ -72,6 +72,8 @@ class _Fault:
     clients: tuple[_Client, ...]
     stops_server: bool = False
     """Whether CoreDNS itself cannot run with it."""
+    heard: bool = False
+    """Whether only logs speak of it: then it counts by what it explains, and never alone."""
 
 
 def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
@@ -145,8 +147,7 @@ def _log(scene: Scene, server: KubeObject) -> Iterator[tuple[KubeObject, str, st
     """(pod, container, line) of the DNS pods' logs."""
     for pod in scene.graph.pods_of(server)[:PODS_READ]:
         for log in scene.snapshot.logs_of(pod.namespace, pod.name):
-            for line in last_lines(log.text):
-                yield pod, log.container, line
+            yield from ((pod, log.container, line) for line in last_lines(log.text) if not is_narrative(line))
 
 
 def _unreadable(
@@ -231,7 +232,9 @@ def _upstream(
         f"upstream resolver {found[2]}, {where}, does not answer ({found[3]}): `{cut(redact(said[2]), 160)}`"
     )
     fact = evidence.log_line(said[0], said[1], redact(cut(said[2])), 1)
-    return _Fault(config, "DnsUpstreamUnreachable", words, 0.85 if named else 0.7, (fact,), missing)
+    return _Fault(
+        config, "DnsUpstreamUnreachable", words, 0.85 if named else 0.7, (fact,), missing, heard=not named
+    )
 
 
 def _forwards(core: Corefile) -> str:
@@ -326,5 +329,5 @@ def _observation(scene: Scene, server: KubeObject, fault: _Fault, *, broken: boo
             restart=server if stopped else None,
         ),
         explains=tuple(explains),
-        latent=not (stopped or fault.clients),
+        latent=fault.heard or not (stopped or fault.clients),
     )

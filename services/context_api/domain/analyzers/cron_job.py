@@ -1,9 +1,11 @@
 """Cron jobs that do not start their jobs: a schedule that cannot be read, a predecessor that never ends.
 
-Sees the cron job's events and the active jobs that block it (concurrencyPolicy Forbid). Failed jobs are told by
+Sees the schedule itself (unreadable, a day no month has), a starting deadline too short for the controller to keep,
+the cron job's events and the active jobs that block it (concurrencyPolicy Forbid). Failed jobs are told by
 `job_failed`, suspension by `scaled_to_zero`. Cannot know how long a job ought to take.
 
-Rests on: kubernetes.io/docs, "CronJob" (concurrency policy, starting deadline).
+Rests on: https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/ (schedule syntax, concurrency policy, a
+deadline below 10 s may never be met).
 """
 
 from __future__ import annotations
@@ -14,16 +16,20 @@ from datetime import timedelta
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.events import Event
-from services.context_api.domain.kube import condition, entries, text
+from services.context_api.domain.kube import condition, entries, number, text
 from services.context_api.domain.logs import cut
 from services.context_api.domain.observation import Depth, Observation
 from services.context_api.domain.redact import redact
 from services.context_api.domain.scene import Scene
+from services.context_api.domain.schedule import fault
 from services.context_api.domain.snapshot import KubeObject
 from services.context_api.domain.wording import name_of, span
 
 NAME = "cron_job"
 RECENT = timedelta(hours=2)
+SHORTEST = 10
+"""Seconds between two looks of the controller."""
+
 _FAULTS = {"UnparseableSchedule": "ScheduleNotReadable", "InvalidSchedule": "ScheduleNotReadable", "UnknownTimeZone": "ScheduleNotReadable",
            "MissSchedule": "StartMissed", "TooManyMissedTimes": "StartMissed", "FailedNeedsStart": "StartMissed", "FailedCreate": "JobNotCreated"}  # fmt: skip
 
@@ -37,6 +43,7 @@ def observe(scene: Scene) -> Iterator[Observation]:
         if blocked is not None:
             yield blocked
             continue
+        wrong = fault(text(cron.spec.get("schedule")))
         events = [
             e
             for e in scene.graph.events_about(cron)
@@ -46,6 +53,18 @@ def observe(scene: Scene) -> Iterator[Observation]:
             event = events[-1]
             words = f"{name_of(cron)} (schedule `{text(cron.spec.get('schedule'))}`) does not start its jobs: `{cut(redact(event.message), 260)}`"
             yield _observation(cron, _FAULTS[event.reason], words, 0.85, event)
+        elif wrong:
+            reason = "ScheduleNeverFires" if "no month" in wrong else "ScheduleNotReadable"
+            words = f"{name_of(cron)} never starts a job by its schedule `{cut(text(cron.spec.get('schedule')), 80)}`: {wrong}"
+            yield _by_spec(cron, reason, words, "schedule", 0.88)
+        elif (
+            "startingDeadlineSeconds" in cron.spec and number(cron.spec["startingDeadlineSeconds"]) < SHORTEST
+        ):
+            words = (
+                f"{name_of(cron)} has a starting deadline of {text(cron.spec['startingDeadlineSeconds'])} s, "
+                f"and its controller looks every {SHORTEST} s: jobs may never be started"
+            )
+            yield _by_spec(cron, "StartingDeadlineTooShort", words, "startingDeadlineSeconds", 0.75)
 
 
 def _blocked(scene: Scene, cron: KubeObject) -> Observation | None:
@@ -63,6 +82,24 @@ def _blocked(scene: Scene, cron: KubeObject) -> Observation | None:
     lasted = f", which has run for {span((scene.now - since).total_seconds())}," if since else ""
     words = f"{name_of(cron)} starts no new job: Job {names[0]}{lasted} is still active and concurrencyPolicy is Forbid"
     return _observation(cron, "BlockedByActiveJob", words, 0.8, refused[-1])
+
+
+def _by_spec(cron: KubeObject, reason: str, words: str, field: str, certainty: float) -> Observation:
+    """What the cron job's own spec says, without the controller's word for it."""
+    late = reason == "StartingDeadlineTooShort"
+    return Observation(
+        about=cron,
+        reason=reason,
+        text=words,
+        severity=FindingSeverity.warning,
+        analyzer=NAME,
+        depth=Depth.mechanism,
+        certainty=certainty,
+        facts=(evidence.field(cron, f"spec.{field}", cron.spec.get(field), words),),
+        basis=("the cron job's own spec",),
+        remediation=remedies.edit(cron, f"Correct {field} of {name_of(cron)}."),
+        latent=late,
+    )
 
 
 def _observation(cron: KubeObject, reason: str, words: str, certainty: float, event: Event) -> Observation:

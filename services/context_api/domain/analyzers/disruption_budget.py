@@ -2,9 +2,12 @@
 
 Sees budgets whose allowed disruptions are zero with all expected pods healthy, and who waits: nodes being drained,
 eviction events. Latent where nobody waits: a strict budget is no fault until something must move.
-A budget that allows none because pods are not ready follows its workload. Cannot see evictions that left no event.
+Sees too budgets whose selector matches no pod and no workload, several budgets over one pod (evictions of it are then
+refused as such), and budgets the controller cannot compute. A budget that allows none because pods are not ready
+follows its workload. Cannot see evictions that left no event.
 
-Rests on: kubernetes.io/docs, "Disruptions", "Specifying a Disruption Budget".
+Rests on: https://kubernetes.io/docs/tasks/run-application/configure-pdb/,
+https://kubernetes.io/docs/concepts/scheduling-eviction/api-eviction/ (429, and 500 for several budgets).
 """
 
 from __future__ import annotations
@@ -13,8 +16,20 @@ from collections.abc import Iterator
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
-from services.context_api.domain.kube import listing, number, text
+from services.context_api.domain.kube import (
+    condition,
+    label_selector,
+    listing,
+    mapping,
+    number,
+    selects,
+    show_labels,
+    template_labels,
+    text,
+)
+from services.context_api.domain.logs import cut
 from services.context_api.domain.observation import Depth, Observation
+from services.context_api.domain.redact import redact
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
 from services.context_api.domain.wording import name_of
@@ -26,6 +41,9 @@ def observe(scene: Scene) -> Iterator[Observation]:
     """One observation per budget that can never be kept while anything moves."""
     closed = {n.name for n in scene.graph.of_kind("Node") if n.spec.get("unschedulable") is True}
     for budget in scene.graph.of_kind("PodDisruptionBudget"):
+        if budget.metadata.get("deletionTimestamp"):
+            continue
+        yield from _misaimed(scene, budget, closed)
         status = budget.status
         expected = number(status.get("expectedPods"))
         if not expected or number(status.get("disruptionsAllowed"), 1) > 0:
@@ -33,6 +51,56 @@ def observe(scene: Scene) -> Iterator[Observation]:
         if number(status.get("currentHealthy")) < expected or number(status.get("desiredHealthy")) < expected:
             continue
         yield _observation(budget, expected, _waiting(scene, budget, closed))
+
+
+def _misaimed(scene: Scene, budget: KubeObject, closed: set[str]) -> Iterator[Observation]:
+    """A budget for nobody, one of several for the same pods, or one the controller cannot work out."""
+    state = condition(budget, "DisruptionAllowed")
+    if state is not None and state.status == "False" and state.reason == "SyncFailed":
+        words = f"{name_of(budget)} cannot be computed: `{cut(redact(state.message), 240)}`"
+        yield _plain(budget, "BudgetNotComputed", words, 0.8, latent=False)
+    selector = budget.spec.get("selector")
+    protected = [e.to for e in scene.needs.of(budget) if e.relation == "protects"]
+    if not protected:
+        meant = [
+            w for w in scene.graph.workloads_in(budget.namespace) if selects(selector, template_labels(w))
+        ]
+        if not meant and mapping(selector) and scene.graph.workloads_in(budget.namespace):
+            labels, _ = label_selector(selector)
+            words = f"{name_of(budget)} selects no pod and no workload (`{show_labels(labels)}`): it protects nothing"
+            yield _plain(budget, "BudgetSelectsNothing", words, 0.7, latent=True)
+        return
+    rivals = [
+        other
+        for other in scene.graph.of_kind("PodDisruptionBudget")
+        if other is not budget
+        and other.namespace == budget.namespace
+        and any(e.to in protected for e in scene.needs.of(other) if e.relation == "protects")
+    ]
+    if rivals and budget.name > max(r.name for r in rivals):
+        pods = [p for top in protected for p in scene.graph.pods_of(top)]
+        waits = [p for p in pods if text(p.spec.get("nodeName")) in closed]
+        words = f"{name_of(budget)} and {listing([name_of(r) for r in rivals])} select the same pods: evictions of them are refused for that alone"
+        words += (
+            f"; pod {waits[0].name} has to leave node {text(waits[0].spec.get('nodeName'))}" if waits else ""
+        )
+        yield _plain(budget, "BudgetsOverlap", words, 0.85, latent=not waits)
+
+
+def _plain(budget: KubeObject, reason: str, words: str, certainty: float, *, latent: bool) -> Observation:
+    return Observation(
+        about=budget,
+        reason=reason,
+        text=words,
+        severity=FindingSeverity.warning,
+        analyzer=NAME,
+        depth=Depth.mechanism,
+        certainty=certainty,
+        facts=(evidence.field(budget, "spec", dict(budget.spec), words),),
+        basis=("the budget's selector beside the pods there are" if reason != "BudgetNotComputed" else "the budget's own condition",),
+        remediation=remedies.edit(budget, f"Correct the selector of {name_of(budget)}, or delete it."),
+        latent=latent,
+    )  # fmt: skip
 
 
 def _waiting(scene: Scene, budget: KubeObject, closed: set[str]) -> list[str]:

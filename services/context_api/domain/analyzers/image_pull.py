@@ -1,9 +1,10 @@
 """Images that cannot be pulled: not there, not allowed, registry not reachable, wrong architecture, no such name.
 
-Sees the kubelet's waiting reason and message, its events, the pull secrets named, and the image the
-previous revision ran. Cannot see the registry; "not found" may hide a missing permission there.
+Sees the kubelet's waiting reason and message, its events, the pull secrets named (and whether they exist), and the
+image the previous revision ran. Cannot see the registry; "not found" may hide a missing permission there.
 
-Rests on: kubernetes.io/docs, "Images" (ImagePullBackOff, pull secrets); the OCI distribution error codes.
+Rests on: https://kubernetes.io/docs/concepts/containers/images/ (ImagePullBackOff, imagePullSecrets; the kubelet's
+event FailedToRetrieveImagePullSecret); https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes.
 """
 
 from __future__ import annotations
@@ -80,8 +81,10 @@ def _observation(scene: Scene, top: KubeObject, image: str, group: list[Containe
         sentence += f" (`{cut(message, 300)}`)"
     before, told = _before(scene, workload, group[0].name)
     sentence += told
-    blames, secrets = _pull_secrets(scene, group[0].pod, reason)
+    blames, secrets, absent = _pull_secrets(scene, pods, reason)
     sentence += secrets
+    if absent:
+        reason = "ImagePullSecretMissing"
     return Observation(
         about=top,
         reason=reason,
@@ -142,26 +145,35 @@ def _before(scene: Scene, workload: KubeObject, container: str) -> tuple[str, st
     return "", ""
 
 
-def _pull_secrets(scene: Scene, pod: KubeObject, reason: str) -> tuple[tuple[Blame, ...], str]:
-    """Which pull secrets apply, and those named that do not exist (only where any Secret was recorded)."""
+def _pull_secrets(
+    scene: Scene, pods: list[KubeObject], reason: str
+) -> tuple[tuple[Blame, ...], str, list[str]]:
+    """Which pull secrets apply, and those named that do not exist: none of them recorded, or the kubelet says so."""
     if reason != "ImagePullUnauthorized":
-        return (), ""
+        return (), "", []
+    pod = pods[0]
     names = [text(s.get("name")) for s in entries(pod.spec.get("imagePullSecrets"))]
     account = scene.graph.get(
         "ServiceAccount", pod.namespace, text(pod.spec.get("serviceAccountName")) or "default"
     )
     names += [text(s.get("name")) for s in entries(account.body.get("imagePullSecrets"))] if account else []
     if not names:
-        return (), "; the pod names no imagePullSecrets"
+        return (), "; the pod names no imagePullSecrets", []
     found = [scene.graph.get("Secret", pod.namespace, n) for n in names]
     absent = [n for n, s in zip(names, found, strict=True) if s is None]
+    told = " ".join(
+        e.message
+        for one in pods
+        for e in scene.graph.events_about(one)
+        if e.reason == "FailedToRetrieveImagePullSecret"
+    )
     recorded = any(True for _ in scene.snapshot.of_kind("Secret", pod.namespace))
+    absent = [n for n in absent if recorded or n in told]
     clause = f"; its imagePullSecrets: {listing(names)}"
-    if absent and recorded:
+    if absent:
         clause += f", of which {listing(absent)} does not exist"
-    return tuple(
-        Blame(s, 0.7, "it holds the credentials for the registry") for s in found if s is not None
-    ), clause
+    blames = [Blame(s, 0.7, "it holds the credentials for the registry") for s in found if s is not None]
+    return tuple(blames), clause, absent
 
 
 def _remedy(workload: KubeObject, container: Container, before: str, image: str) -> Remediation:

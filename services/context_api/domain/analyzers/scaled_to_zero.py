@@ -1,10 +1,11 @@
-"""Workloads scaled to zero replicas and suspended cron jobs: healthy by themselves, a cause when somebody needs them.
+"""Workloads scaled to zero replicas and suspended jobs and cron jobs: healthy by themselves, a cause when somebody needs them.
 
 Sees the wanted replicas, how many the last `kubectl apply` had asked for, who set them and when: by managedFields,
 and after `kubectl scale`, which leaves no name, by the controller's last report. Latent: it counts only when something
 that depends on the workload fails, or the alert is about it. Cannot know whether the scaling was meant.
 
-Rests on: kubernetes.io/docs, "Deployments" (scaling), "CronJob" (suspend).
+Rests on: https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#scaling-a-deployment,
+https://kubernetes.io/docs/concepts/workloads/controllers/job/#suspending-a-job (and a CronJob's `suspend`).
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def observe(scene: Scene) -> Iterator[Observation]:
     for workload in scene.graph.workloads:
         if workload.kind == "ReplicaSet" and workload.metadata.get("ownerReferences"):
             continue  # an earlier revision, whose Deployment is not in the evidence
-        suspended = workload.kind == "CronJob" and workload.spec.get("suspend") is True
+        suspended = workload.kind in ("CronJob", "Job") and workload.spec.get("suspend") is True
         if not suspended and not (workload.kind in _SCALED and replicas(workload) == 0):
             continue
         field = "spec.suspend" if suspended else "spec.replicas"

@@ -1,9 +1,13 @@
 """Objects that were deleted and do not go: finalizers nobody serves, namespaces with contents left, pods that hang.
 
-Sees deletion times, finalizers, a namespace's own conditions, and a pod's grace period against its node's state.
-A deletion under way is healthy. Cannot see whether a finalizer's controller is still at work.
+Sees deletion times, finalizers and who set them (managedFields), a namespace's own conditions and what in it hangs, and
+a pod's grace period against its node's state. Blames the workload that runs under the name of the finalizer's manager;
+an API that does not answer is told by `api_service`. A deletion under way is healthy.
+Cannot see whether a finalizer's controller is still at work when nothing is recorded of it.
 
-Rests on: kubernetes.io/docs, "Finalizers", "Garbage Collection", "Pod Lifecycle" (termination).
+Rests on: https://kubernetes.io/docs/concepts/overview/working-with-objects/finalizers/,
+https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/namespace-v1/ (NamespaceDeletionContentFailure,
+NamespaceDeletionDiscoveryFailure, NamespaceFinalizersRemaining), https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination.
 """
 
 from __future__ import annotations
@@ -13,7 +17,18 @@ from datetime import timedelta
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
-from services.context_api.domain.kube import conditions, listing, number, strings, text
+from services.context_api.domain.kube import (
+    at,
+    conditions,
+    containers,
+    entries,
+    listing,
+    mapping,
+    number,
+    pod_spec,
+    strings,
+    text,
+)
 from services.context_api.domain.logs import cut
 from services.context_api.domain.observation import Blame, Depth, Observation
 from services.context_api.domain.redact import redact
@@ -38,6 +53,44 @@ def observe(scene: Scene) -> Iterator[Observation]:
             yield _observation(scene, obj, late)
 
 
+def _keepers(scene: Scene, obj: KubeObject, finalizers: list[str]) -> list[KubeObject]:
+    """Workloads that run under the name of the manager that set one of the finalizers."""
+    managers: set[str] = set()
+    for entry in entries(obj.metadata.get("managedFields")):
+        held = mapping(at(entry, "fieldsV1", "f:metadata", "f:finalizers"))
+        if any(f'v:"{f}"' in held for f in finalizers):
+            managers.add(text(entry.get("manager")))
+    managers -= {
+        "",
+        "kubectl",
+        "kubectl-edit",
+        "kubectl-client-side-apply",
+        "kube-apiserver",
+        "kube-controller-manager",
+    }
+    return [scene.graph.top(w) for w in scene.graph.workloads if managers and managers & _called(w)][:3]
+
+
+def _called(workload: KubeObject) -> set[str]:
+    """Names a workload's program may give itself as a field manager."""
+    names = {workload.name}
+    for container in containers(pod_spec(workload)):
+        names.add(text(container.get("name")))
+        names.update(word.rpartition("/")[2] for word in strings(container.get("command"))[:1])
+    return names - {"", "manager", "operator", "controller"} | ({workload.name})
+
+
+def _hanging_in(scene: Scene, namespace: KubeObject) -> list[KubeObject]:
+    """What was deleted in a namespace, waits for a finalizer, and keeps the namespace."""
+    return [
+        o
+        for o in scene.snapshot.objects
+        if o.namespace == namespace.name
+        and o.metadata.get("deletionTimestamp")
+        and strings(o.metadata.get("finalizers"))
+    ][:5]
+
+
 def _observation(scene: Scene, obj: KubeObject, late: timedelta) -> Observation:
     finalizers = strings(obj.metadata.get("finalizers")) + strings(obj.spec.get("finalizers"))
     since = parse_time(obj.metadata.get("deletionTimestamp"))
@@ -51,6 +104,12 @@ def _observation(scene: Scene, obj: KubeObject, late: timedelta) -> Observation:
     )
     if left:
         words += f"; {listing(left, 2)}"
+    keepers = _keepers(scene, obj, finalizers)
+    if keepers:
+        words += f", which {name_of(keepers[0])} set"
+    inside = _hanging_in(scene, obj) if obj.kind == "Namespace" else []
+    if inside:
+        words += f"; {listing([name_of(o) for o in inside])} hangs in it"
     node = scene.graph.get("Node", None, text(obj.spec.get("nodeName"))) if obj.kind == "Pod" else None
     return Observation(
         about=obj,
@@ -79,7 +138,9 @@ def _observation(scene: Scene, obj: KubeObject, late: timedelta) -> Observation:
             obj,
             "Find out whether the finalizer's controller still runs before a finalizer is taken off by hand: what it cleans up would be left behind.",
         ),
-        blames=(Blame(node, 0.9, f"its kubelet on node {node.name} must end it"),)
-        if node is not None
-        else (),
+        blames=(
+            *([Blame(node, 0.9, f"its kubelet on node {node.name} must end it")] if node is not None else []),
+            *(Blame(k, 0.85, "it set the finalizer and must take it off") for k in keepers),
+            *(Blame(o, 0.9, "it lies in the namespace and does not go") for o in inside),
+        ),
     )

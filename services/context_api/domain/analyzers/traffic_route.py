@@ -1,26 +1,30 @@
 """Ingresses, routes and gateway routes that lead nowhere: a Service that is not there, a port it does not serve.
 
 Sees backends and ports of Ingress, Route, HTTPRoute and VirtualService beside the Services there are, TLS secrets
-that do not exist, and classes nobody serves. What is wrong behind an existing Service is told about that.
-Cannot see the proxy's own state.
+that do not exist, classes nobody serves (or none named where none is the default: latent), gateways and gateway classes
+that do not exist. What is wrong behind an existing Service is told about that; refusals by a gateway's listeners stand
+in conditions (`unhealthy_condition`). Cannot see the proxy's own state.
 
-Rests on: kubernetes.io/docs, "Ingress"; gateway-api.sigs.k8s.io; docs.openshift.com, "Routes"; istio.io, "Virtual Service".
+Rests on: https://kubernetes.io/docs/concepts/services-networking/ingress/ (class, default class, tls),
+https://gateway-api.sigs.k8s.io/api-types/httproute/ (parentRefs); docs.openshift.com, "Routes"; istio.io, "Virtual Service".
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.edges import Backend, backends
-from services.context_api.domain.kube import entries, listing, number, text
+from services.context_api.domain.kube import at, entries, listing, number, text
 from services.context_api.domain.observation import Blame, Depth, Observation
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
 from services.context_api.domain.wording import name_of
 
 NAME = "traffic_route"
+_DEFAULT = "ingressclass.kubernetes.io/is-default-class"
 KINDS = ("Ingress", "Route", "HTTPRoute", "GRPCRoute", "TCPRoute", "VirtualService", "IngressRoute")
 
 
@@ -33,6 +37,9 @@ def observe(scene: Scene) -> Iterator[Observation]:
             yield from _backend(scene, route, backend)
         yield from _certificates(scene, route)
         yield from _class(scene, route)
+        yield from _gateways(scene, route)
+    for gateway in scene.graph.of_kind("Gateway"):
+        yield from _gateway_class(scene, gateway)
 
 
 def _backend(scene: Scene, route: KubeObject, backend: Backend) -> Iterator[Observation]:
@@ -100,6 +107,36 @@ def _class(scene: Scene, route: KubeObject) -> Iterator[Observation]:
             f"{name_of(route)} asks for IngressClass `{name}`; there are {listing(sorted(classes))}",
             0.88,
         )
+    elif route.kind == "Ingress" and not name and classes and _unclaimed(scene, route):
+        words = f"{name_of(route)} names no IngressClass and none is the default ({listing(sorted(classes))}): no controller has taken it"
+        yield replace(_observation(route, "IngressClassUnset", words, 0.7), latent=True)
+
+
+def _unclaimed(scene: Scene, route: KubeObject) -> bool:
+    """Whether neither a default class, nor the annotation of old, nor an address says who serves it."""
+    default = any(c.annotations.get(_DEFAULT) == "true" for c in scene.graph.of_kind("IngressClass"))
+    served = entries(at(route.status, "loadBalancer", "ingress"))
+    return not default and not served and "kubernetes.io/ingress.class" not in route.annotations
+
+
+def _gateways(scene: Scene, route: KubeObject) -> Iterator[Observation]:
+    """Parents a gateway route names that are not there."""
+    known = [name_of(g) for g in scene.graph.of_kind("Gateway")]
+    for parent in entries(route.spec.get("parentRefs")):
+        name, space = text(parent.get("name")), text(parent.get("namespace")) or route.namespace
+        if not known or text(parent.get("kind") or "Gateway") != "Gateway" or not name:
+            continue
+        if scene.graph.get("Gateway", space, name) is None:
+            words = f"{name_of(route)} belongs to Gateway {space}/{name}, which does not exist; there are {listing(known)}"
+            yield _observation(route, "GatewayNotFound", words, 0.88)
+
+
+def _gateway_class(scene: Scene, gateway: KubeObject) -> Iterator[Observation]:
+    name = text(gateway.spec.get("gatewayClassName"))
+    known = sorted(c.name for c in scene.graph.of_kind("GatewayClass"))
+    if name and known and name not in known and not gateway.metadata.get("deletionTimestamp"):
+        words = f"{name_of(gateway)} asks for GatewayClass `{name}`; there are {listing(known)}"
+        yield _observation(gateway, "GatewayClassNotFound", words, 0.88)
 
 
 def _observation(

@@ -42,7 +42,7 @@ RUN = timedelta(hours=6)
 """A failed run older than this has been seen, repeated or given up."""
 
 _OTHERS = WORKLOADS | {"Node", "PersistentVolumeClaim", "PersistentVolume", "Service", "HorizontalPodAutoscaler", "PodDisruptionBudget",
-                       "Namespace", "Event", "CustomResourceDefinition", "EndpointSlice", "Endpoints", "ConfigMap", "Secret", "Lease"}  # fmt: skip
+                       "Namespace", "APIService", "Event", "CustomResourceDefinition", "EndpointSlice", "Endpoints", "ConfigMap", "Secret", "Lease"}  # fmt: skip
 _MUST_HOLD = frozenset(
     {
         "Ready",

@@ -12,7 +12,7 @@ https://kubernetes.io/docs/concepts/storage/persistent-volumes/#expanding-persis
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from libs.contracts.causes import FindingSeverity, Remediation
 from services.context_api.domain import evidence, remedies
@@ -33,6 +33,10 @@ NAME = "volume_full"
 _NO_SPACE = re.compile(
     r"no space left on device|ENOSPC|disk full|disk quota exceeded|insufficient disk space", re.IGNORECASE
 )
+_WHOLE = {
+    "bytes": re.compile(r"kubelet_volume_stats_capacity_bytes"),
+    "inodes": re.compile(r"kubelet_volume_stats_inodes(?!_)"),
+}
 FULL = 0.95
 SOON = 24 * 3600.0
 """A volume that fills within a day at its present rate is worth saying."""
@@ -80,9 +84,10 @@ def _mounted(scene: Scene, pod: KubeObject, claims: list[Reference], line: str) 
 
 
 def _by_metrics(scene: Scene, told: set[int]) -> Iterator[Observation]:
+    sizes = _sizes(scene)
     for series in scene.metrics.all:
         claim = _claim_of(scene, series)
-        shares = _shares(scene, series, claim) if claim is not None else []
+        shares = _shares(series, claim, sizes) if claim is not None else []
         if claim is None or not shares or id(claim) in told:
             continue
         used, coming = shares[-1][1], forecast(shares, 1.0)
@@ -112,7 +117,9 @@ def _claim_of(scene: Scene, series: Series) -> KubeObject | None:
     return scene.graph.get("PersistentVolumeClaim", namespace, name) if name else None
 
 
-def _shares(scene: Scene, series: Series, claim: KubeObject) -> list[tuple[float, float]]:
+def _shares(
+    series: Series, claim: KubeObject, sizes: Mapping[tuple[str, int], float]
+) -> list[tuple[float, float]]:
     """(time, share used) by what the query asks for; nothing when it asks for something else."""
     said = f"{series.name} {series.query}"
     if "kubelet_volume_stats" not in said:
@@ -124,25 +131,28 @@ def _shares(scene: Scene, series: Series, claim: KubeObject) -> list[tuple[float
     if "inodes" in said:
         if not re.search(r"inodes_(?:used|free)", said):
             return []
-        whole = _largest(scene, claim, r"kubelet_volume_stats_inodes(?!_)")
+        whole = sizes.get(("inodes", id(claim)))
     elif "capacity" in said:
         return []
     else:
         whole = (
-            _largest(scene, claim, r"kubelet_volume_stats_capacity_bytes")
+            sizes.get(("bytes", id(claim)))
             or quantity(at(claim.status, "capacity", "storage"))
             or quantity(at(claim.spec, "resources", "requests", "storage"))
         )
     return [(t, 1 - v / whole if free else v / whole) for t, v in series.points] if whole else []
 
 
-def _largest(scene: Scene, claim: KubeObject, named: str) -> float | None:
-    """The size of the claim's volume, where a series of that name was recorded."""
+def _sizes(scene: Scene) -> dict[tuple[str, int], float]:
+    """How much each claim's volume holds, where the kubelet's own figure was recorded."""
+    found: dict[tuple[str, int], float] = {}
     for series in scene.metrics.all:
         said = series.name or series.query
-        if "/" not in series.query and re.search(named, said) and _claim_of(scene, series) is claim:
-            return series.last
-    return None
+        kind = next((k for k, pattern in _WHOLE.items() if pattern.search(said)), "")
+        claim = _claim_of(scene, series) if kind and "/" not in series.query else None
+        if claim is not None:
+            found[kind, id(claim)] = series.last
+    return found
 
 
 def _metrics(scene: Scene, claim: KubeObject) -> list[Fact]:

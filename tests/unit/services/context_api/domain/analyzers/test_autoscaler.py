@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.context_api.domain.analyzers import autoscaler
-from tests.support.kube import ago, crashing, deployment, service, thing
+from tests.support.kube import ago, container, crashing, deployment, service, thing
 from tests.support.triage import causes, first, said, seen
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-001", "API-BR-CAPI-006")
@@ -91,3 +91,39 @@ def test_the_maximum_counts_only_when_the_alert_is_about_it():
 )
 def test_autoscalers_at_work_or_rest_are_no_findings(obj):
     assert seen(autoscaler, obj) == []
+
+
+def test_the_workload_that_sets_no_requests_is_the_cause_of_a_blind_autoscaler():
+    blind = hpa(
+        "ScalingActive",
+        "False",
+        "FailedGetResourceMetric",
+        "failed to get cpu utilization: missing request for cpu in container app of Pod api-7c9d5b6f8-x2k9d",
+    )
+    measured = [container(resources={"requests": {"cpu": "100m"}})]
+
+    answer = causes(deployment("api"), blind, target="HorizontalPodAutoscaler/shop/api")
+
+    assert first(answer) == ("Deployment/shop/api", "RequestsMissing")
+    assert "container app sets no cpu request" in answer.ranked[0].text
+    assert [o.reason for o in seen(autoscaler, deployment("api", containers=measured), blind)] == [
+        "BlindAutoscaler"
+    ]
+    assert (
+        causes(deployment("api"), blind, target="Deployment/shop/api").ranked[0].reason == "RequestsMissing"
+    )
+
+
+def test_a_target_that_does_not_exist_is_told_with_one_spelled_alike():
+    lost = hpa(
+        "AbleToScale",
+        "False",
+        "FailedGetScale",
+        'deployments.apps "orders" not found',
+        spec={"scaleTargetRef": {"kind": "Deployment", "name": "orders"}},
+    )
+
+    (found,) = seen(autoscaler, lost, deployment("order"))
+
+    assert found.reason == "ScaleTargetNotFound"
+    assert "there is Deployment shop/order" in found.text

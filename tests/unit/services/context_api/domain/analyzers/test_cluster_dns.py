@@ -150,6 +150,21 @@ def test_an_upstream_that_does_not_answer_is_the_cause_of_missing_outside_names(
     assert "10.9.8.7, named in its Corefile" in answer.ranked[0].text
 
 
+def test_an_upstream_that_only_logs_name_is_no_cause_while_everything_runs():
+    api = deployment("api")
+    objects = [*api, *dns()]
+    logs = [
+        log(pods_in(api)[0], OUTSIDE),
+        server_log(
+            objects,
+            "[ERROR] plugin/errors: 2 api.partner.example.com. A: read udp 10.2.0.5:1->10.0.0.2:53: i/o timeout",
+        ),
+    ]
+
+    assert all(o.latent for o in seen(cluster_dns, objects, logs=logs))
+    assert causes(objects, target="Deployment/shop/api", logs=logs).no_cause
+
+
 def test_a_forwarding_loop_ends_dns():
     objects, logs = client()
     objects += dns(statuses=DOWN)

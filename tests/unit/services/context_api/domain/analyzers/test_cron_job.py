@@ -64,3 +64,23 @@ def test_suspended_idle_and_busy_cron_jobs_are_no_findings(one):
     old = event(one, "UnparseableSchedule", "x", first=900, last=900)
 
     assert seen(cron_job, one, old) == []
+
+
+@pytest.mark.parametrize(
+    ("schedule", "reason"),
+    [
+        ("61 * * * *", "ScheduleNotReadable"),
+        ("0 0 31 2 *", "ScheduleNeverFires"),
+        ("@dayly", "ScheduleNotReadable"),
+    ],
+)
+def test_a_schedule_that_starts_nothing_needs_no_event_to_be_told(schedule: str, reason: str):
+    assert said(seen(cron_job, cron(schedule=schedule))) == [("CronJob/shop/report", reason)]
+
+
+def test_a_deadline_shorter_than_the_controllers_round_is_latent():
+    (found,) = seen(cron_job, cron(startingDeadlineSeconds=5))
+
+    assert found.reason == "StartingDeadlineTooShort"
+    assert found.latent
+    assert seen(cron_job, cron(startingDeadlineSeconds=200)) == []

@@ -53,3 +53,40 @@ def test_where_nobody_waits_it_counts_only_for_its_own_alert():
 )
 def test_budgets_that_allow_or_only_follow_their_workload_are_no_findings(obj):
     assert said(seen(disruption_budget, deployment("api"), obj)) == []
+
+
+def named(name: str, **labels: str):
+    return thing("PodDisruptionBudget", name, api="policy/v1", spec={"minAvailable": 1, "selector": {"matchLabels": labels}}, status={})  # fmt: skip
+
+
+def test_two_budgets_over_one_pod_are_a_fault_while_it_has_to_move():
+    budgets = [named("api", app="api"), named("everything", app="api")]
+
+    (found,) = seen(disruption_budget, deployment("api"), budgets, node(unschedulable=True))
+
+    assert said([found]) == [("PodDisruptionBudget/shop/everything", "BudgetsOverlap")]
+    assert not found.latent
+    assert [o.latent for o in seen(disruption_budget, deployment("api"), budgets, node())] == [True]
+
+
+def test_a_budget_for_nobody_is_latent_and_one_for_a_workload_without_pods_is_meant():
+    assert [
+        (o.reason, o.latent) for o in seen(disruption_budget, deployment("api"), named("web", app="web"))
+    ] == [("BudgetSelectsNothing", True)]
+    assert seen(disruption_budget, deployment("api", replicas=0), named("api", app="api")) == []
+
+
+def test_a_budget_the_controller_cannot_compute_is_a_fault():
+    stuck = named("api", app="api")
+    stuck["status"] = {
+        "conditions": [
+            {
+                "type": "DisruptionAllowed",
+                "status": "False",
+                "reason": "SyncFailed",
+                "message": "found no controllers for pod",
+            }
+        ]
+    }
+
+    assert first(causes(deployment("api"), stuck)) == ("PodDisruptionBudget/shop/api", "BudgetNotComputed")

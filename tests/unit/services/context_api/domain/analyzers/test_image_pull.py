@@ -69,7 +69,42 @@ def test_a_refused_pull_names_the_pull_secret_that_does_not_exist():
 
     (found,) = seen(image_pull, objects, told, other)
 
+    assert found.reason == "ImagePullSecretMissing"
     assert "regcred does not exist" in found.text
+
+
+def test_the_kubelets_word_for_a_missing_pull_secret_is_enough_where_no_secret_was_recorded():
+    objects = deployment(
+        "api",
+        containers=[container(image=IMAGE)],
+        statuses=stuck(),
+        spec={"imagePullSecrets": [{"name": "regcred"}]},
+    )
+    one = pods_in(objects)[0]
+    refused = event(one, "Failed", "Failed to pull image: 401 Unauthorized")
+    said_so = event(
+        one,
+        "FailedToRetrieveImagePullSecret",
+        "Unable to retrieve some image pull secrets (regcred); attempting to pull the image may not succeed.",
+    )
+
+    assert seen(image_pull, objects, refused, said_so)[0].reason == "ImagePullSecretMissing"
+    assert seen(image_pull, objects, refused)[0].reason == "ImagePullUnauthorized"
+
+
+def test_a_missing_pull_secret_does_not_hide_an_image_that_is_not_there():
+    objects = deployment(
+        "api",
+        containers=[container(image=IMAGE)],
+        statuses=stuck(),
+        spec={"imagePullSecrets": [{"name": "regcred"}]},
+    )
+    told = event(pods_in(objects)[0], "Failed", "Failed to pull image: manifest unknown")
+
+    assert (
+        seen(image_pull, objects, told, thing("Secret", "another", type="Opaque"))[0].reason
+        == "ImageNotFound"
+    )
 
 
 def test_an_invalid_name_needs_no_event():

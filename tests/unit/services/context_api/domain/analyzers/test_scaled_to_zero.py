@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.context_api.domain.analyzers import scaled_to_zero
-from tests.support.kube import applied, deployment, edit, moment
+from tests.support.kube import applied, deployment, edit, moment, thing
 from tests.support.triage import seen
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-001", "API-BR-CAPI-006")
@@ -57,3 +57,12 @@ def test_what_was_made_with_zero_replicas_was_never_scaled():
 
     assert found.onset is None
     assert "since" not in found.text
+
+
+def test_a_suspended_job_is_latent_and_a_running_one_is_none():
+    held = thing("Job", "load", api="batch/v1", spec={"suspend": True, "template": {"spec": {}}})
+    runs = thing("Job", "store", api="batch/v1", spec={"template": {"spec": {}}})
+
+    found = seen(scaled_to_zero, held, runs)
+
+    assert [(str(o.about), o.reason, o.latent) for o in found] == [("Job/shop/load", "Suspended", True)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.context_api.domain.analyzers import stuck_deletion
-from tests.support.kube import ago, node, pod, thing
+from tests.support.kube import ago, container, deployment, edit, node, pod, thing
 from tests.support.triage import causes, first, said, seen
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-001", "API-BR-CAPI-006")
@@ -59,3 +59,55 @@ def test_a_pod_that_hangs_on_a_dead_node_is_the_nodes_fault():
 
 def test_a_deletion_under_way_is_healthy():
     assert seen(stuck_deletion, deleted(pod("web-0"), 0.5), pod("web-1")) == []
+
+
+def kept(manager: str):
+    """A custom resource whose finalizer that manager set."""
+    obj = deleted(thing("Queue", "orders", api="mq.example.com/v1"), 60, "mq.example.com/cleanup")
+    obj["metadata"]["managedFields"] = [
+        {
+            "manager": manager,
+            "operation": "Update",
+            "time": ago(900),
+            "fieldsV1": {"f:metadata": {"f:finalizers": {".": {}, 'v:"mq.example.com/cleanup"': {}}}},
+        }
+    ]
+    return obj
+
+
+def test_the_controller_that_set_the_finalizer_and_no_longer_runs_is_the_cause():
+    keeper = deployment("mq-operator", "platform", replicas=0, edits=[edit(90, "spec/replicas")])
+
+    answer = causes(kept("mq-operator"), keeper, target="Queue/shop/orders")
+
+    assert first(answer) == ("Deployment/platform/mq-operator", "ScaledToZero")
+    assert "Queue/shop/orders: FinalizerStuck" in answer.ranked[0].explains
+
+
+def test_a_controller_that_runs_is_not_blamed_for_taking_its_time():
+    answer = causes(kept("mq-operator"), deployment("mq-operator", "platform"), target="Queue/shop/orders")
+
+    assert first(answer) == ("Queue/shop/orders", "FinalizerStuck")
+    assert "which Deployment platform/mq-operator set" in answer.ranked[0].text
+
+
+@pytest.mark.parametrize("manager", ["kubectl-edit", "other-operator", "manager"])
+def test_nobody_is_named_who_did_not_set_it(manager: str):
+    keeper = deployment("mq-operator", "platform", replicas=0, containers=[container("manager")])
+
+    (found,) = seen(stuck_deletion, kept(manager), keeper)
+
+    assert found.blames == ()
+
+
+def test_a_namespace_leads_to_what_hangs_in_it():
+    left = thing(
+        "Namespace", "shop", None, spec={"finalizers": ["kubernetes"]},
+        status={"conditions": [{"type": "NamespaceFinalizersRemaining", "status": "True",
+                                "message": "Some content in the namespace has finalizers remaining: mq.example.com/cleanup in 1 resource instances"}]},
+    )  # fmt: skip
+
+    answer = causes(deleted(left, 60), kept("x"), target="Namespace/_cluster/shop")
+
+    assert first(answer) == ("Queue/shop/orders", "FinalizerStuck")
+    assert "Namespace/_cluster/shop: FinalizerStuck" in answer.ranked[0].explains

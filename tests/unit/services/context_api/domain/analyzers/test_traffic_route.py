@@ -101,3 +101,62 @@ def test_routes_that_lead_somewhere_are_no_findings(objects):
 
 def test_an_ingress_before_a_workload_scaled_to_zero_is_no_fault_by_itself():
     assert causes(ingress(), service("api"), deployment("api", replicas=0)).no_cause
+
+
+def default_class(*, default: bool):
+    notes = {"ingressclass.kubernetes.io/is-default-class": "true"} if default else None
+    return thing("IngressClass", "nginx", None, api="networking.k8s.io/v1", annotations=notes)
+
+
+def test_an_ingress_nobody_takes_is_told_to_an_alert_about_it():
+    objects = [ingress(), service("api", ready=2), deployment("api")]
+
+    assert (
+        first(causes(objects, default_class(default=False), target="Ingress/shop/web"))[1]
+        == "IngressClassUnset"
+    )
+    assert causes(objects, default_class(default=False)).no_cause
+    assert causes(objects, default_class(default=True), target="Ingress/shop/web").no_cause
+
+
+def test_an_ingress_that_has_an_address_or_the_annotation_of_old_is_served():
+    served = ingress()
+    served["status"] = {"loadBalancer": {"ingress": [{"ip": "203.0.113.7"}]}}
+    noted = ingress()
+    noted["metadata"]["annotations"]["kubernetes.io/ingress.class"] = "nginx"
+
+    for one in (served, noted):
+        assert said(seen(traffic_route, one, service("api", ready=2), default_class(default=False))) == []
+
+
+def test_gateways_and_classes_that_do_not_exist_are_told():
+    gateway = thing(
+        "Gateway", "edge", "infra", api="gateway.networking.k8s.io/v1", spec={"gatewayClassName": "envoi"}
+    )
+    klass = thing("GatewayClass", "envoy", None, api="gateway.networking.k8s.io/v1")
+    route = thing(
+        "HTTPRoute",
+        "r",
+        api="gateway.networking.k8s.io/v1",
+        spec={"parentRefs": [{"name": "edge"}], "rules": [{"backendRefs": [{"name": "api", "port": 80}]}]},
+    )
+
+    found = seen(traffic_route, route, gateway, klass, service("api", ready=1))
+
+    assert said(found) == [
+        ("HTTPRoute/shop/r", "GatewayNotFound"),
+        ("Gateway/infra/edge", "GatewayClassNotFound"),
+    ]
+    assert "Gateway shop/edge, which does not exist; there are Gateway infra/edge" in found[0].text
+
+
+def test_a_route_to_a_gateway_of_another_namespace_is_well():
+    gateway = thing(
+        "Gateway", "edge", "infra", api="gateway.networking.k8s.io/v1", spec={"gatewayClassName": "envoy"}
+    )
+    route = thing(
+        "HTTPRoute", "r", api="gateway.networking.k8s.io/v1",
+        spec={"parentRefs": [{"name": "edge", "namespace": "infra"}], "rules": [{"backendRefs": [{"name": "api", "port": 80}]}]},
+    )  # fmt: skip
+
+    assert said(seen(traffic_route, route, gateway, service("api", ready=1))) == []

@@ -1,0 +1,109 @@
+"""Why no cause is named, in a sentence: since when the target is well, what has healed, or what is missing.
+
+Decides words alone; which of the three answers it is was decided in `verdict.py`. An alert may be late, stale or about
+what is no more: the times say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from libs.contracts.causes import NoCause
+from libs.contracts.target import Target
+from services.context_api.domain.containers import is_ready
+from services.context_api.domain.kube import condition, listing, replicas
+from services.context_api.domain.names import resembles
+from services.context_api.domain.scene import Scene
+from services.context_api.domain.snapshot import KubeObject
+from services.context_api.domain.verdict import LOOK_BACK, pods_missing, replaced, scaled_down, signs
+from services.context_api.domain.wording import clock, name_of, span
+
+
+def told(scene: Scene, target: Target | None, about: KubeObject | None, reason: NoCause) -> str:
+    """One or two sentences for a person; empty when there is nothing to say beyond the answer itself."""
+    if target is None:
+        return ""
+    if about is None:
+        return " ".join(_not_recorded(scene, target))
+    if reason is NoCause.insufficient:
+        if not pods_missing(scene, about):
+            return ""
+        return (
+            f"{name_of(about)} should have {replicas(about)} pods, and no pod of its namespace was recorded."
+        )
+    return " ".join([*_gone(scene, target, about), *_well(scene, about), *_healed(scene, about, reason)])
+
+
+def _not_recorded(scene: Scene, target: Target) -> Iterator[str]:
+    """What there is of the target, its namespace and its kind."""
+    if not scene.snapshot.objects:
+        return
+    others = list(scene.snapshot.of_kind(target.kind, target.namespace))
+    place = f" in namespace {target.namespace}" if target.namespace else ""
+    near = [o.name for o in others if resembles(o.name, target.name)]
+    if others:
+        alike = f"; spelled alike: {listing(near)}" if near else ""
+        yield f"{target} was not recorded, while {len(others)} of its kind{place} were{alike}: it has been deleted, or never was."
+    elif target.namespace and not any(o.namespace == target.namespace for o in scene.snapshot.objects):
+        yield f"{target} was not recorded, nor was anything else of namespace {target.namespace}."
+    else:
+        yield f"{target} was not recorded, nor was any other of its kind{place}."
+    events = scene.graph.events.about_name(target.kind, target.namespace, target.name)
+    if events:
+        yield f"The last event about it: {events[-1].reason} at {clock(events[-1].last)}."
+    yield "Nothing that was recorded leads from it to a fault; what else is wrong in its namespace stands in the findings, unranked."
+
+
+def _gone(scene: Scene, target: Target, about: KubeObject) -> Iterator[str]:
+    if not replaced(target, about):
+        return
+    about, edit = scene.graph.top(about), scaled_down(scene, about)
+    how = (
+        f", which was scaled to {replicas(about)} at {clock(edit.at)} by {edit.by}"
+        if edit is not None
+        else ""
+    )
+    yield f"{target} is no more; {name_of(about)} made it{how}."
+
+
+def _well(scene: Scene, about: KubeObject) -> Iterator[str]:
+    """How many pods are ready, and since when all of them are."""
+    if about.kind == "Node":
+        if (ready := _ready_since(about)) is not None:
+            yield f"{name_of(about)} is ready since {clock(ready)}, and reports no pressure."
+        return
+    about = scene.graph.top(about) if about.kind == "ReplicaSet" else about
+    tops = scene.graph.behind(about) if about.kind == "Service" else [scene.graph.top(about)]
+    pods = [about] if about.kind == "Pod" else [p for top in tops for p in scene.graph.pods_of(top)]
+    if not pods:
+        return
+    since = max((m for p in pods if (m := _ready_since(p))), default=None)
+    ready = sum(is_ready(p) for p in pods)
+    when = f", all of them since {clock(since)}" if since is not None and ready == len(pods) else ""
+    yield (
+        f"{ready} of {len(pods)} pods of {name_of(about)} are ready{when}."
+        if about.kind != "Pod"
+        else (
+            f"{name_of(about)} is ready since {clock(since)}."
+            if ready
+            else f"{name_of(about)} is not asked to be ready."
+        )
+    )
+    if since is not None and ready == len(pods) and scene.onset is not None and since < scene.onset:
+        ahead = span((scene.onset - since).total_seconds())
+        yield f"That is {ahead} before the alert began: it tells of something older, or of nothing these pods show."
+
+
+def _ready_since(pod: KubeObject) -> datetime | None:
+    state = condition(pod, "Ready")
+    return state.since if state is not None and state.status == "True" else None
+
+
+def _healed(scene: Scene, about: KubeObject, reason: NoCause) -> Iterator[str]:
+    since = (scene.onset or scene.now) - LOOK_BACK
+    past = [m for m in signs(scene, about) if m >= since]
+    if reason is NoCause.recovered and past:
+        yield f"The last sign of trouble: {clock(max(past))}."
+    elif reason is NoCause.nothing_wrong:
+        yield f"No container ended and no warning was written since {clock(since)}."
