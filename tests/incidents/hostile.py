@@ -165,7 +165,9 @@ def _told(dice: random.Random, to: Draft, words: Sequence[str]) -> None:
             if "exitCode" in one and _name(doc) not in to.safe:
                 one["message"] = dice.choice(words)
             if {"name", "image"} <= one.keys() and "state" not in one and _name(doc) not in to.safe:
-                one["env"] = [*(one.get("env") or []), {"name": "NOTE", "value": dice.choice(words)}]
+                # Without the line that names a host: in an environment that would be a setting.
+                said = dice.choice([w for w in words if ":5432" not in w])
+                one["env"] = [*(one.get("env") or []), {"name": "NOTE", "value": said}]
         if doc["kind"] != "Event" and dice.random() < 0.3:
             to.docs.append(_event(doc, dice.choice(REASONS), dice.choice(words), to.captured_at or "2026-11-18T09:29:00Z"))  # fmt: skip
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Literal
 
 from services.context_api.domain.kube import EMPTY, at, entries, mapping, number, text
@@ -23,7 +24,7 @@ SCAR = timedelta(hours=1)
 Role = Literal["app", "init", "sidecar"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)  # no slots: a dozen analyzers ask for the same readings
 class Container:
     """A container's spec and status, with the pod it belongs to."""
 
@@ -33,24 +34,24 @@ class Container:
     spec: Body
     status: Body
 
-    @property
+    @cached_property
     def waiting(self) -> Body:
         return mapping(at(self.status, "state", "waiting"))
 
-    @property
+    @cached_property
     def waiting_reason(self) -> str:
         return text(self.waiting.get("reason"))
 
-    @property
+    @cached_property
     def running(self) -> Body:
         return mapping(at(self.status, "state", "running"))
 
-    @property
+    @cached_property
     def terminated(self) -> Body:
         """The current state, when it is `terminated`."""
         return mapping(at(self.status, "state", "terminated"))
 
-    @property
+    @cached_property
     def last_end(self) -> Body:
         """The newest termination: of the current instance, else of the one before."""
         return self.terminated or mapping(at(self.status, "lastState", "terminated"))

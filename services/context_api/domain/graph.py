@@ -41,6 +41,11 @@ def key_of(obj: KubeObject) -> Key:
     return obj.group, obj.kind, obj.namespace, obj.name
 
 
+def key_by_name(obj: KubeObject) -> tuple[str, str, str, str]:
+    """An order of objects that does not depend on where they were read."""
+    return obj.kind, obj.namespace or "", obj.name, obj.group
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoints:
     """What stands behind a Service."""
@@ -59,8 +64,8 @@ class Graph:
         for obj in snapshot.objects:
             newest.setdefault(key_of(obj), []).append(obj)
         self._versions = {key: sorted(v, key=_age) for key, v in newest.items() if len(v) > 1}
-        current = [self._versions[k][-1] if k in self._versions else v[0] for k, v in newest.items()]
-        current.sort(key=lambda o: (o.kind, o.namespace or "", o.name, o.group))
+        order = sorted(newest, key=lambda k: (k[1], k[2] or "", k[3], k[0]))
+        current = [self._versions[k][-1] if k in self._versions else newest[k][0] for k in order]
         self.snapshot = replace(
             snapshot,
             objects=current,
@@ -69,7 +74,9 @@ class Graph:
         self.now: datetime = snapshot.captured_at
         self.events = EventIndex(snapshot)
         self.names = NameIndex(self.snapshot)
+        self._owners: dict[int, KubeObject | None] = {}
         self._tops: dict[int, KubeObject] = {}
+        self._workloads: dict[int, KubeObject] = {}
 
     # -- objects ---------------------------------------------------------------------------------
 
@@ -96,6 +103,11 @@ class Graph:
 
     def owner(self, obj: KubeObject) -> KubeObject | None:
         """The controller of an object, when the evidence holds it."""
+        if id(obj) not in self._owners:
+            self._owners[id(obj)] = self._find_owner(obj)
+        return self._owners[id(obj)]
+
+    def _find_owner(self, obj: KubeObject) -> KubeObject | None:
         reference = owner_reference(obj)
         if reference is None:
             return None
@@ -126,20 +138,28 @@ class Graph:
 
         A custom resource that owns a workload counts; nodes, which own static pods, do not.
         """
-        known = self._tops.get(id(obj))
-        if known is not None:
-            return known
-        chain = [obj]
-        while len(chain) < 12:
-            above = self.owner(chain[-1])
-            if above is None or above.kind in _STOP or any(above is seen for seen in chain):
+        chain, passed = [obj], {id(obj): 0}
+        while True:
+            known = self._tops.get(id(chain[-1]))
+            above = self.owner(chain[-1]) if known is None else None
+            if above is None or above.kind in _STOP:
+                found = known or chain[-1]
                 break
+            if id(above) in passed:  # a ring has no uppermost; whoever asks is told the same one
+                found = min(chain[passed[id(above)] :], key=key_by_name)
+                break
+            passed[id(above)] = len(chain)
             chain.append(above)
-        self._tops[id(obj)] = chain[-1]
-        return chain[-1]
+        self._tops.update((id(one), found) for one in chain)
+        return found
 
     def workload(self, obj: KubeObject) -> KubeObject:
         """The uppermost owner that carries a pod template (a custom resource above it is left out)."""
+        if id(obj) not in self._workloads:
+            self._workloads[id(obj)] = self._find_workload(obj)
+        return self._workloads[id(obj)]
+
+    def _find_workload(self, obj: KubeObject) -> KubeObject:
         best, here = obj, obj
         for _ in range(12):
             above = self.owner(here)

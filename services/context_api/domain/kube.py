@@ -70,8 +70,10 @@ def strings(value: object) -> list[str]:
 
 def text(value: object) -> str:
     """A string as it is; YAML's unquoted numbers and booleans as they were meant; else empty."""
-    if isinstance(value, str):
+    if value.__class__ is str or isinstance(value, str):
         return value if value.isascii() else printable(value)
+    if value is None:
+        return ""
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value) if isinstance(value, int | float) else ""

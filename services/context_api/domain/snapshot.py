@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from functools import cached_property
 from typing import Any
 
@@ -16,13 +16,23 @@ from libs.contracts.target import Target
 Body = Mapping[str, Any]
 
 
+def can_be_reckoned_with(moment: datetime) -> bool:
+    """Whether there is room before and after it."""
+    return MINYEAR < moment.year < MAXYEAR
+
+
 def parse_time(text: object) -> datetime | None:
-    """An RFC 3339 time as the API server prints it (`metav1.Time`, `MicroTime`); None when it is none."""
+    """An RFC 3339 time as the API server prints it (`metav1.Time`, `MicroTime`); None when it is none.
+
+    The first and the last year there are count as none: Go prints year 1 for "unset", people write 9999 for "never",
+    and nobody can reckon with an hour before or after them.
+    """
     if not isinstance(text, str) or len(text) < 10:
         return None
     try:
         moment = datetime.fromisoformat(text)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        return moment if can_be_reckoned_with(moment) else None
     except (ValueError, OverflowError):  # year 1 in a zone east of Greenwich is before all time
         return None
 

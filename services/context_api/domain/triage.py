@@ -26,7 +26,7 @@ from services.context_api.domain.ranking import Alert, Ranked, rank
 from services.context_api.domain.relation import Relations, relate
 from services.context_api.domain.resolve import owner_by_event, owner_by_name
 from services.context_api.domain.scene import Scene
-from services.context_api.domain.snapshot import KubeObject, Snapshot
+from services.context_api.domain.snapshot import KubeObject, Snapshot, can_be_reckoned_with
 from services.context_api.domain.wording import clock
 
 MOST_CAUSES = 10
@@ -66,6 +66,8 @@ def find_causes(
     """
     graph = graph or Graph(snapshot)
     about = locate(graph, target)
+    if onset is not None and not can_be_reckoned_with(onset):
+        onset = None
     scene = Scene(snapshot, target=about, onset=onset, graph=graph)
     unseen: list[str] = []
     seen, muted = apart(observe(scene, noted(unseen, broken)), mutes, scene.now)

@@ -83,6 +83,8 @@ def open_regular(path: str) -> BinaryIO:
 
 def printable(path: str) -> str:
     """File names are bytes that anybody chose: nothing of them may steer a terminal or break JSON."""
+    if path.isprintable():
+        return path
     decoded = path.encode("utf-8", "replace").decode()
     return "".join(sign if sign.isprintable() else "\ufffd" for sign in decoded)
 
@@ -98,23 +100,26 @@ def _entries(directory: _Entry, top: str, limits: Limits, notes: Notes) -> Itera
         return
     try:
         with os.scandir(directory.real) as listing:
-            names = sorted(entry.name for entry in islice(listing, limits.files + 1))
+            found = sorted(islice(listing, limits.files + 1), key=lambda entry: entry.name)
     except OSError as error:
         if not directory.inside:
             raise
         notes.add(directory.inside, why(error))
         return
-    for name in names:
-        if not name.startswith("."):
-            entry = _look_at(directory, name, top, notes)
+    for listed in found:
+        if not listed.name.startswith("."):
+            entry = _look_at(directory, listed, top, notes)
             if entry is not None:
                 yield entry
 
 
-def _look_at(directory: _Entry, name: str, top: str, notes: Notes) -> _Entry | None:
-    inside = f"{directory.inside}/{printable(name)}".lstrip("/")
+def _look_at(directory: _Entry, listed: os.DirEntry[str], top: str, notes: Notes) -> _Entry | None:
+    inside = f"{directory.inside}/{printable(listed.name)}".lstrip("/")
     try:
-        real = os.path.realpath(os.path.join(directory.real, name), strict=True)
+        # Below a real path only a link leads elsewhere; resolving all 45,000 paths of a must-gather took 8 s.
+        if not listed.is_symlink():
+            return _Entry(inside, listed.path, listed.stat(follow_symlinks=False))
+        real = os.path.realpath(listed.path, strict=True)
         if os.path.commonpath((top, real)) != top:
             notes.add(inside, "is a link that leaves the recording")
             return None

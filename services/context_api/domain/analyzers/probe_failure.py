@@ -82,8 +82,10 @@ def _failing_probe(scene: Scene, container: Container) -> str:
     """Which probe of the container fails now; empty when none does."""
     if container.role == "init" or out_of_memory(container):
         return ""
+    if container.ready and not ends_again_and_again(container, scene.now):
+        return ""
     killed = killed_by_probe(scene.graph, container)
-    if killed is not None and (not container.ready or ends_again_and_again(container, scene.now)):
+    if killed is not None:
         return "Startup" if "startup" in killed.message.lower() else "Liveness"
     if container.ready or not container.running or crashing(container, scene.now):
         return ""

@@ -18,6 +18,7 @@ from services.context_api.domain.kube import (
     containers,
     entries,
     flat,
+    mapping,
     number,
     replicas,
     show_labels,
@@ -41,6 +42,10 @@ def observe(scene: Scene) -> Iterator[Observation]:
     """One observation per Service that cannot serve."""
     for service in scene.graph.of_kind("Service"):
         selector = flat(service.spec.get("selector"))
+        if any(
+            isinstance(value, dict | list | None) for value in mapping(service.spec.get("selector")).values()
+        ):
+            continue  # nobody can say what it selects
         if not selector or service.spec.get("type") == "ExternalName":
             continue
         if service.metadata.get("deletionTimestamp"):

@@ -39,14 +39,19 @@ def observe(scene: Scene) -> Iterator[Observation]:
 
 
 def _found(scene: Scene) -> Iterator[Observation]:
+    # Most values stand on hundreds of objects; each is read once.
+    told: dict[str, bool] = {}
+
+    def narrative(value: str) -> bool:
+        known = told.get(value)
+        if known is None:
+            known = told[value] = is_narrative(value[:LONGEST])
+        return known
+
     for obj in scene.snapshot.objects:
         for where, words in (("annotation", obj.annotations), ("label", obj.labels)):
             hit = next(
-                (
-                    k
-                    for k, v in words.items()
-                    if isinstance(v, str) and _OWN not in k and is_narrative(v[:LONGEST])
-                ),
+                (k for k, v in words.items() if isinstance(v, str) and _OWN not in k and narrative(v)),
                 None,
             )
             if hit is not None:

@@ -24,7 +24,18 @@ def test_a_time_of_the_api_server_is_an_instant(text: str, moment: datetime):
 
 
 @pytest.mark.parametrize(
-    "text", [None, 7, "", "soon", "2026-13-01T00:00:00Z", "0001-01-01T00:00:00+10:00", []]
+    "text",
+    [
+        None,
+        7,
+        "",
+        "soon",
+        "2026-13-01T00:00:00Z",
+        "0001-01-01T00:00:00+10:00",
+        [],
+        "0001-01-01T00:00:00Z",
+        "9999-12-31T23:59:59Z",
+    ],
 )
 def test_what_is_no_time_reads_as_none(text: object):
     assert parse_time(text) is None

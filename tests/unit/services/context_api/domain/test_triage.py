@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
@@ -371,3 +372,12 @@ def test_a_verdict_written_into_a_pods_log_does_not_hide_its_cause():
         )
 
         assert first(answer) == ("PersistentVolumeClaim/shop-data/data", "VolumeFull")
+
+
+@pytest.mark.parametrize("year", [1, 9999])
+def test_an_alert_from_the_first_or_last_year_there_is_has_no_time(year: int):
+    objects = deployment("api", statuses=[crashing()])
+
+    answer = causes(objects, target="Deployment/shop/api", onset=datetime(year, 1, 1, tzinfo=UTC))
+
+    assert answer == causes(objects, target="Deployment/shop/api")
