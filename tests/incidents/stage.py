@@ -357,7 +357,11 @@ class Stage:
         schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
         body = {
             "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-            "metadata": {"name": f"{plural}.{group}"},
+            "metadata": {
+                "name": f"{plural}.{group}",
+                # The API server keeps names of Kubernetes' own projects for definitions that carry this.
+                "annotations": {"api-approved.kubernetes.io": "https://github.com/kubernetes-sigs"} if group.endswith(".k8s.io") else {},
+            },
             "spec": {
                 "group": group, "scope": "Namespaced" if namespaced else "Cluster",
                 "names": {"kind": kind, "plural": plural, "singular": kind.lower()},
@@ -472,7 +476,8 @@ class Stage:
         try:
             self.cluster.ask("GET", path)
         except CallFailed as error:
-            if error.code != 404:
+            # 429: the storage of a kind just defined is being made.
+            if error.code not in (404, 429):
                 raise
             return False
         return True

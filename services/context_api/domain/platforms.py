@@ -26,7 +26,7 @@ class Name:
     """A field that names another object."""
 
     path: str
-    """Dotted, from the object's root; `[]` after a step means each entry of a list."""
+    """Dotted, from the object's root; `[]` after a step means each entry of a list, `*` any field."""
     kind: str = ""
     """Where the entry does not say its kind."""
     field: str = "name"
@@ -84,8 +84,17 @@ NAMES: Mapping[tuple[str, str], Sequence[Name]] = {
     ("cert-manager.io", "CertificateRequest"): (Name("spec.issuerRef", "Issuer"),),
     ("acme.cert-manager.io", "Order"): (Name("spec.issuerRef", "Issuer"),),
     ("acme.cert-manager.io", "Challenge"): (Name("spec.issuerRef", "Issuer"),),
-    ("cert-manager.io", "Issuer"): (Name("spec.ca.secretName", "Secret"),),
-    ("cert-manager.io", "ClusterIssuer"): (Name("spec.ca.secretName", "Secret", home="cert-manager"),),
+    ("cert-manager.io", "Issuer"): (
+        Name("spec.ca.secretName", "Secret"),
+        Name("spec.vault.auth.*", "Secret"),
+        Name("spec.acme.solvers[].dns01.*.*", "Secret"),
+    ),
+    # The secrets of a ClusterIssuer lie where cert-manager runs, unless it was told otherwise.
+    ("cert-manager.io", "ClusterIssuer"): (
+        Name("spec.ca.secretName", "Secret", home="cert-manager"),
+        Name("spec.vault.auth.*", "Secret", home="cert-manager"),
+        Name("spec.acme.solvers[].dns01.*.*", "Secret", home="cert-manager"),
+    ),
     ("external-secrets.io", "ExternalSecret"): (
         Name("spec.secretStoreRef", "SecretStore"),
         Name("spec.target", "Secret", makes=True),
@@ -246,7 +255,7 @@ def _named(obj: KubeObject, name: Name) -> Iterator[tuple[str, str | None, str]]
     home = text(next(walk(obj.body, name.home), "")) if "." in name.home else name.home
     for value in walk(obj.body, name.path):
         entry = mapping(value)
-        called = text(entry.get(name.field)) if entry else text(value)
+        called = text(entry.get(name.field)) if entry or "*" in name.path else text(value)
         if name.kind == "Secret" and name.makes and entry and not called:
             called = obj.name  # a target without a name bears that of its maker
         if not called:
@@ -267,12 +276,17 @@ def _named(obj: KubeObject, name: Name) -> Iterator[tuple[str, str | None, str]]
 
 
 def walk(value: object, path: str) -> Iterator[Any]:
-    """The values at a dotted path; `[]` after a step goes into each entry of a list."""
+    """The values at a dotted path; `[]` after a step goes into each entry of a list, `*` into every field."""
     step, _, rest = path.partition(".")
-    inner = mapping(value).get(step.removesuffix("[]"))
-    if inner is None:
-        return
-    for one in (inner if isinstance(inner, list) else []) if step.endswith("[]") else [inner]:
+    here = mapping(value)
+    inner = here.get(step.removesuffix("[]"))
+    if step == "*":
+        found = list(here.values())
+    elif step.endswith("[]"):
+        found = inner if isinstance(inner, list) else []
+    else:
+        found = [inner] if inner is not None else []
+    for one in found:
         if rest:
             yield from walk(one, rest)
         else:

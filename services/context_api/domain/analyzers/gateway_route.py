@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.changes import last_edit
+from services.context_api.domain.edges import backends
 from services.context_api.domain.kube import (
     at,
     entries,
@@ -65,11 +66,12 @@ def _parents(scene: Scene, route: KubeObject) -> Iterator[Observation]:
                     "GatewayNotFound",
                     f"{name_of(route)} wants to hang on Gateway {space}/{name}, which does not exist; there are {known}",
                     0.9,
+                    _cut_off(scene, route),
                 )
             continue
         refusal = _refusal(scene, route, gateway, parent)
         if refusal is not None:
-            yield _refused(route, gateway, *refusal)
+            yield _refused(scene, route, gateway, *refusal)
 
 
 def _refusal(scene: Scene, route: KubeObject, gateway: KubeObject, parent: Body) -> tuple[str, str] | None:
@@ -132,7 +134,7 @@ def _hosts_meet(listened: str, wanted: str) -> bool:
     return wanted.startswith("*.") and listened.endswith(wanted[1:])
 
 
-def _refused(route: KubeObject, gateway: KubeObject, reason: str, words: str) -> Observation:
+def _refused(scene: Scene, route: KubeObject, gateway: KubeObject, reason: str, words: str) -> Observation:
     """The route's fault, unless the gateway is what was changed last."""
     edit, mine = last_edit(gateway), last_edit(route)
     changed = edit is not None and any(p.startswith("spec") for p in edit.paths)
@@ -142,7 +144,15 @@ def _refused(route: KubeObject, gateway: KubeObject, reason: str, words: str) ->
     if culprit is gateway and edit is not None:
         told += f"; {name_of(gateway)} was edited at {clock(edit.at)} by {edit.by}"
     turned = (Explains(route, 0.92, f"{name_of(gateway)} does not take it"),) if culprit is gateway else ()
-    return _observation(culprit, reason, told, 0.9, turned)
+    return _observation(culprit, reason, told, 0.9, (*turned, *_cut_off(scene, route)))
+
+
+def _cut_off(scene: Scene, route: KubeObject) -> tuple[Explains, ...]:
+    """The Services that nobody reaches through the route."""
+    services = [scene.graph.get("Service", b.namespace, b.service) for b in backends(route)]
+    return tuple(
+        Explains(s, 0.85, f"{route.kind} {route.name} should lead to it") for s in services if s is not None
+    )
 
 
 def _grants(scene: Scene, route: KubeObject) -> Iterator[Observation]:
