@@ -98,7 +98,7 @@ def _build(stage: Stage, number: int) -> None:
         "controller": True,
     }
     name = f"render-{number}"
-    began = stage.stamp()
+    began = stage.now
     stage.apply(
         [{
             "apiVersion": "build.openshift.io/v1", "kind": "Build", "spec": config["spec"],
@@ -112,7 +112,7 @@ def _build(stage: Stage, number: int) -> None:
         f"builds.build.openshift.io/studio/{name}",
         {
             "phase": "Failed", "reason": "FetchSourceFailed", "message": "Failed to fetch the input source.",
-            "startTimestamp": began, "completionTimestamp": stage.stamp(), "config": {"kind": "BuildConfig", "name": "render", "namespace": "studio"},
+            "startTimestamp": stage.stamp(at=began), "completionTimestamp": stage.stamp(), "config": {"kind": "BuildConfig", "name": "render", "namespace": "studio"},
             "logSnippet": "Cloning \"ssh://git@git.example.com/studio/render.git\" ...\nerror: git@git.example.com: Permission denied (publickey).",
             "outputDockerImageReference": f"{REGISTRY}:latest",
         },

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from tests.incidents.certificates import tls_secret
 from tests.incidents.incident import Half, Incident, Trait
@@ -124,20 +124,23 @@ def play(stage: Stage) -> None:
         {"processing": True, "presented": False, "state": "pending", "reason": WHY},
         manager="cert-manager-challenges",
     )
-    due = stage.stamp()
-    issuing = _condition(
-        stage,
-        "Issuing",
-        "True",
-        "Renewing",
-        f"Renewing certificate as renewal was scheduled at {stage.now:%Y-%m-%d %H:%M:%S} +0000 UTC",
-    )
+    due = stage.now
     stage.wait(days=DAYS - 60, hours=-1, minutes=2)
+    issuing = {
+        **_condition(
+            stage,
+            "Issuing",
+            "True",
+            "Renewing",
+            f"Renewing certificate as renewal was scheduled at {due:%Y-%m-%d %H:%M:%S} +0000 UTC",
+        ),
+        "lastTransitionTime": stage.stamp(at=due),
+    }
     gone = f"Certificate expired on {ends:%a, %d %b %Y %H:%M:%S} UTC"
     stage.status(
         "certificates/booking/rates-tls",
         {
-            "notBefore": _at(stage, begins), "notAfter": _at(stage, ends), "renewalTime": due, "revision": 1,
+            "notBefore": stage.stamp(at=begins), "notAfter": stage.stamp(at=ends), "renewalTime": stage.stamp(at=due), "revision": 1,
             "conditions": [_condition(stage, "Ready", "False", "Expired", gone), issuing],
         },
         manager="cert-manager-certificates-readiness",
@@ -181,7 +184,3 @@ def _condition(stage: Stage, kind: str, status: str, reason: str, message: str) 
         "lastTransitionTime": stage.stamp(),
         "observedGeneration": 1,
     }
-
-
-def _at(stage: Stage, moment: datetime) -> str:
-    return stage.stamp(minutes_ago=(stage.now - moment).total_seconds() / 60)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from tests.incidents.incident import Half, Incident
 from tests.incidents.stage import Stage
 
@@ -76,7 +78,7 @@ def play(stage: Stage) -> None:
     stage.kubectl("set", "resources", "deployment/search", "--limits=memory=512Mi", "-n", "market")
     stage.calm()
     stage.wait(minutes=16)
-    began = stage.stamp()
+    began = stage.now
     stage.apply(MANIFESTS, manager="argocd-controller")
     stage.hold("market/search")
     stage.wait(seconds=8)
@@ -96,7 +98,7 @@ def play(stage: Stage) -> None:
     stage.fire(minutes_ago=6)
 
 
-def _report(stage: Stage, began: str) -> None:
+def _report(stage: Stage, began: datetime) -> None:
     """What the application controller writes after a self-heal."""
     resources = [
         {"group": group, "version": "v1", "kind": kind, "namespace": "market", "name": "search", "status": "Synced"}
@@ -113,7 +115,7 @@ def _report(stage: Stage, began: str) -> None:
             "operationState": {
                 "phase": "Succeeded",
                 "message": "successfully synced (all tasks run)",
-                "startedAt": began,
+                "startedAt": stage.stamp(at=began),
                 "finishedAt": stage.stamp(),
                 "operation": {
                     "initiatedBy": {"automated": True},

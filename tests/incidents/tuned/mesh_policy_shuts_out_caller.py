@@ -20,6 +20,7 @@ INCIDENT = Incident(
     says=[["audit"], ["portal"], ["403", "RBAC", "refused", "allows only"]],
     innocent=["Deployment/clinic/portal", "Deployment/clinic/records", "StatefulSet/clinic/records-db", "Service/clinic/records"],
     traits=frozenset({Trait.innocent, Trait.false_narrative}),
+    authored=["mesh proxies"],
 )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ INCIDENT = Incident(
     says=[["v2"], ["subset"], ["no pod"]],
     innocent=["Deployment/travel/planner", "Deployment/travel/fares-v1", "Service/travel/fares"],
     traits=frozenset({Trait.innocent}),
+    authored=["mesh proxies"],
 )
 
 MANIFESTS = """

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from libs.contracts.causes import FindingSeverity
@@ -39,10 +40,47 @@ _STEPS = ("CertificateRequest", "Order", "Challenge")
 
 
 def observe(scene: Scene) -> Iterator[Observation]:
-    """At most one observation per Certificate."""
+    """At most one observation per Certificate, and one per issuer that lacks its credentials."""
     for certificate in scene.snapshot.of_kind("Certificate"):
         if certificate.group == GROUP and not certificate.metadata.get("deletionTimestamp"):
             yield from _certificate(scene, certificate)
+    for kind in ("Issuer", "ClusterIssuer"):
+        for issuer in scene.snapshot.of_kind(kind):
+            if issuer.group == GROUP:
+                yield from _issuer(scene, issuer)
+
+
+def _issuer(scene: Scene, issuer: KubeObject) -> Iterator[Observation]:
+    """An issuer whose credentials are not there; it may say Ready all the same, as it looks at them only when it issues."""
+    for name, kind, space, called in scene.platforms.unmet(issuer):
+        if kind != "Secret" or not any(True for _ in scene.snapshot.of_kind("Secret", space)):
+            continue
+        field = name.path.replace("[]", "").replace(".*", "")
+        words = f"{name_of(issuer)} takes credentials from Secret {space}/{called} ({field}), which does not exist"
+        users = [
+            c
+            for c in scene.snapshot.of_kind("Certificate")
+            if any(link.to is issuer for link in scene.platforms.needs(c))
+        ]
+        late = [
+            c
+            for c in users
+            if _late(scene, c) or any(x.type == "Ready" and x.status == "False" for x in conditions(c))
+        ]
+        words += f"; {listing([name_of(c) for c in late], 3)} cannot be issued" if late else ""
+        step = next((said for c in late if (said := _last_words(scene, c))), "")
+        words += f"; {step}" if step else ""
+        yield replace(
+            _observation(issuer, "IssuerSecretNotFound", words, 0.9, None),
+            basis=("the Secrets its spec names beside those there are",),
+            explains=tuple(Explains(c, 0.93, f"{name_of(issuer)} cannot issue it") for c in late),
+            latent=not late,
+        )
+
+
+def _late(scene: Scene, certificate: KubeObject) -> bool:
+    due = parse_time(certificate.status.get("renewalTime"))
+    return due is not None and scene.now - due >= OVERDUE
 
 
 def _certificate(scene: Scene, certificate: KubeObject) -> Iterator[Observation]:

@@ -18,6 +18,7 @@ from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.kube import (
     at,
+    condition,
     containers,
     entries,
     listing,
@@ -91,6 +92,16 @@ def _users(scene: Scene, volume: KubeObject) -> list[KubeObject]:
         if any(r.kind == "PersistentVolumeClaim" and r.name == name for r in references(pod.spec)):
             found[id(scene.graph.top(pod))] = scene.graph.top(pod)
     return list(found.values())
+
+
+def _unplaced(scene: Scene, volume: KubeObject) -> list[KubeObject]:
+    """Those of them whose pods no node takes for want of a volume."""
+
+    def waits(pod: KubeObject) -> bool:
+        placed = condition(pod, "PodScheduled")
+        return placed is not None and placed.status == "False" and "persistent" in placed.message
+
+    return [top for top in _users(scene, volume) if any(waits(p) for p in scene.graph.pods_of(top))]
 
 
 def _serving(scene: Scene, driver: str) -> list[KubeObject]:
@@ -179,7 +190,10 @@ def _released(scene: Scene, volume: KubeObject) -> Iterator[Observation]:
                 volume, "spec.claimRef", {k: held.get(k) for k in ("namespace", "name", "uid")}, words
             ),
             claim.created_at,
-            explains=(Explains(claim, 0.93, f"PersistentVolume {volume.name} keeps an older claim"),),
+            explains=tuple(
+                Explains(o, 0.93, f"PersistentVolume {volume.name} keeps an older claim")
+                for o in (claim, *_unplaced(scene, volume))
+            ),
         )
     elif phase == "Failed":
         message = cut(redact(text(volume.status.get("message"))), 240)
