@@ -463,9 +463,9 @@ class Stage:
             "-p", json.dumps({"status": status}),
         )  # fmt: skip
 
-    def stamp(self, *, minutes_ago: float = 0) -> str:
-        """A time of the story as it has to be written into an object now."""
-        return stamp(self._real(self.ago(minutes=minutes_ago)))
+    def stamp(self, *, minutes_ago: float = 0, at: datetime | None = None) -> str:
+        """A time of the story as it has to be written into an object now: good until the next wait."""
+        return stamp(self._real(at or self.ago(minutes=minutes_ago)))
 
     def event(
         self,

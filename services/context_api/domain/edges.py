@@ -22,6 +22,7 @@ from services.context_api.domain.kube import (
     selects,
     text,
 )
+from services.context_api.domain.platforms import Platforms
 from services.context_api.domain.references import references
 from services.context_api.domain.snapshot import Body, KubeObject
 
@@ -41,6 +42,9 @@ TABLE: dict[str, float] = {
     "named": 0.7,
     "contains": 0.9,
     "owned": 0.9,
+    "refers": 0.85,
+    "applies": 0.85,
+    "made": 0.75,
 }
 """How well a fault at the far end explains a fault here, by relation alone; `docs/triage.md` says why."""
 
@@ -61,8 +65,9 @@ class Edge:
 class Needs:
     """Edges per object, computed once when asked."""
 
-    def __init__(self, graph: Graph, deps: Dependencies) -> None:
+    def __init__(self, graph: Graph, deps: Dependencies, platforms: Platforms | None = None) -> None:
         self._graph, self._deps = graph, deps
+        self._platforms = platforms or Platforms(graph)
         self._known: dict[int, list[Edge]] = {}
 
     def of(self, obj: KubeObject) -> list[Edge]:
@@ -92,6 +97,7 @@ class Needs:
                 | "HTTPRoute"
                 | "GRPCRoute"
                 | "TCPRoute"
+                | "TLSRoute"
                 | "VirtualService"
                 | "IngressRoute"
             ):
@@ -108,6 +114,7 @@ class Needs:
                 yield from self._inside(obj)
             case _:
                 pass
+        yield from self._of_platforms(obj)
         if top is not obj and obj.kind == "Pod":
             yield from self._places(obj)  # what its template needs, its owner needs
             return
@@ -119,6 +126,17 @@ class Needs:
         if workloads:
             yield from self._dependencies(obj)
             yield from self._places(obj)
+
+    def _of_platforms(self, obj: KubeObject) -> Iterator[Edge]:
+        for link in self._platforms.needs(obj):
+            yield Edge(link.to, "refers", f"{obj.kind} {obj.name} names it ({link.where})")
+        for link in self._platforms.makes(obj):
+            yield Edge(link.to, "applies", f"{obj.kind} {obj.name} writes it ({link.where})")
+        for maker in self._platforms.makers(obj):
+            yield Edge(maker, "made", f"{maker.kind} {maker.name} writes {obj.kind} {obj.name}")
+        if obj.kind in WORKLOADS:
+            for stream in self._platforms.streams(obj):
+                yield Edge(stream, "refers", f"{obj.kind} {obj.name} runs its newest image")
 
     def _of_workload(self, workload: KubeObject) -> Iterator[Edge]:
         relations = {

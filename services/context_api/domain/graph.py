@@ -92,6 +92,20 @@ class Graph:
         """All objects of these kinds, without namesakes of other API groups."""
         return [o for kind in kinds for o in self.snapshot.of_kind(kind) if is_native(o)]
 
+    @cached_property
+    def _custom(self) -> dict[str, list[KubeObject]]:
+        index: dict[str, list[KubeObject]] = {}
+        for obj in self.snapshot.objects:
+            if "." in obj.group and (
+                obj.group == "gateway.networking.k8s.io" or not obj.group.endswith(".k8s.io")
+            ):
+                index.setdefault(obj.name, []).append(obj)
+        return index
+
+    def named(self, name: str) -> Sequence[KubeObject]:
+        """Objects of platforms' kinds (of API groups that are not Kubernetes' own) with that name."""
+        return self._custom.get(name, [])
+
     def earlier(self, obj: KubeObject) -> Sequence[KubeObject]:
         """Older versions of the object in the same recording, oldest first."""
         return self._versions.get(key_of(obj), [])[:-1]

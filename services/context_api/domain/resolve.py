@@ -61,6 +61,10 @@ CLUSTER_SCOPED = frozenset({"Node", "PersistentVolume", "Namespace"})
 _EXPORTER = re.compile(
     r"^(?:[\w-]+-)?(?:kube-state-metrics|openshift-state-metrics|exporter|pushgateway|cadvisor|kubelet)(?:-[\w-]*)?$"
 )
+_SCRAPED = frozenset({"pod", "service", "container"})
+_KIND_LABELS = ("customresource_kind", "kind", "resource_kind")
+_NAME_LABELS = ("name", "scaledObject", "gateway")
+"""Labels with which platforms' own metrics name their objects: cert-manager, Argo CD, Flux, OLM, KEDA."""
 _APP_LABELS = (
     "app",
     "app_kubernetes_io_name",
@@ -114,6 +118,9 @@ def resolve_in(graph: Graph, labels: Mapping[str, str], cluster: str = "local") 
 def _own_labels(labels: Mapping[str, str]) -> dict[str, str]:
     """Labels of the thing itself: `exported_pod` is the object where `pod` is the scraped exporter."""
     own = {k: v for k, v in labels.items() if isinstance(v, str) and v}
+    if any(k.startswith("exported_") for k in own):
+        # What was scraped is said beside it: what has no second spelling is the scraped program's.
+        own = {k: v for k, v in own.items() if k not in _SCRAPED or f"exported_{k}" in own}
     own.update({k.removeprefix("exported_"): v for k, v in list(own.items()) if k.startswith("exported_")})
     return own
 
@@ -159,6 +166,7 @@ def is_exporter(name: str) -> bool:
 def _guesses(graph: Graph, labels: Mapping[str, str], cluster: str) -> Iterator[_Candidate]:
     """Looser words: owner labels, application labels, at last the namespace; only for objects that exist."""
     namespace = labels.get("namespace")
+    yield from _platform_objects(graph, labels, namespace, cluster)
     for kind_label, name_label in (
         ("created_by_kind", "created_by_name"),
         ("owner_kind", "owner_name"),
@@ -186,6 +194,23 @@ def _guesses(graph: Graph, labels: Mapping[str, str], cluster: str) -> Iterator[
         except ValidationError:
             return
         yield _Candidate("namespace", target, graph.get("Namespace", None, namespace))
+
+
+def _platform_objects(
+    graph: Graph, labels: Mapping[str, str], namespace: str | None, cluster: str
+) -> Iterator[_Candidate]:
+    """A custom resource of that name, if one alone can be meant: by its kind, else by what the alert is called."""
+    kinds = {labels[label].casefold() for label in _KIND_LABELS if label in labels}
+    called = re.sub(r"\W", "", labels.get("alertname", "")).casefold()
+    for label in _NAME_LABELS:
+        name = labels.get(label)
+        found = [o for o in graph.named(name) if o.namespace in (namespace, None)] if name else []
+        if kinds:
+            found = [o for o in found if o.kind.casefold() in kinds]
+        if len(found) > 1:
+            found = [o for o in found if o.kind.casefold() in called]
+        if len(found) == 1:
+            yield _Candidate(label, found[0].target(cluster), found[0])
 
 
 def _with_owner(graph: Graph, chosen: _Candidate, found: KubeObject, cluster: str) -> Resolution:

@@ -10,6 +10,7 @@ from services.context_api.domain.dependencies import Dependencies
 from services.context_api.domain.edges import Needs
 from services.context_api.domain.graph import Graph
 from services.context_api.domain.metrics import MetricIndex
+from services.context_api.domain.platforms import Platforms
 from services.context_api.domain.rollouts import Rollouts
 from services.context_api.domain.snapshot import KubeObject, Snapshot
 
@@ -37,7 +38,11 @@ class Scene:
 
     @cached_property
     def needs(self) -> Needs:
-        return Needs(self.graph, self.deps)
+        return Needs(self.graph, self.deps, self.platforms)
+
+    @cached_property
+    def platforms(self) -> Platforms:
+        return Platforms(self.graph)
 
     @cached_property
     def rollouts(self) -> Rollouts:

@@ -22,7 +22,7 @@ from services.context_api.domain.wording import clock, name_of, span
 
 def told(scene: Scene, target: Target | None, about: KubeObject | None, reason: NoCause) -> str:
     """One or two sentences for a person; empty when there is nothing to say beyond the answer itself."""
-    if target is None:
+    if target is None or reason is NoCause.muted:
         return ""
     if about is None:
         return " ".join(_not_recorded(scene, target))

@@ -3,6 +3,9 @@
 Sees `status.conditions` of any kind this product has no analyzer for: Ready, Available, Synced, Accepted and the
 like that are False, Degraded, Failed and Stalled that are True, and phases that mean failure. Covers operators,
 cert-manager, GitOps controllers, OLM, OpenShift cluster operators, routes and gateways at once.
+What one object makes as a step of its own work (the order of a certificate, the builds of a build configuration) is
+told about that object, the last step's words first; of several runs only the newest counts. Blames what the object
+names (its source, its issuer, its catalogue), and what it writes where its words are about that.
 Believes only conditions (written through the status subresource), never other text. Cannot know what an
 unknown condition type means; those are left alone.
 
@@ -12,9 +15,10 @@ Rests on: Kubernetes API conventions, "Typical status properties"; gateway-api.s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from dataclasses import replace
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
@@ -24,11 +28,12 @@ from services.context_api.domain.kube import (
     at,
     conditions,
     entries,
+    is_native,
     read_condition,
     text,
 )
 from services.context_api.domain.logs import cut, is_narrative
-from services.context_api.domain.observation import Depth, Observation
+from services.context_api.domain.observation import Blame, Depth, Observation
 from services.context_api.domain.redact import redact
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject, parse_time
@@ -58,6 +63,10 @@ _MUST_HOLD = frozenset(
         "Deployed",
         "Installed",
         "Reconciled",
+        "Released",
+        "Serving",
+        "Succeeded",
+        "ImportSuccess",
     }
 )
 _MUST_NOT_HOLD = frozenset(
@@ -72,39 +81,139 @@ _MUST_NOT_HOLD = frozenset(
         "BundleUnpackFailed",
         "ResolutionFailed",
         "InvalidSpec",
+        "FetchFailed",
+        "Denied",
+        "InvalidRequest",
+        "Fallback",
+        "Conflicted",
     }
 )
+_RETRYING = frozenset({"Retrying", "Blocked"})
+"""Reasons of Progressing with which OLM says that it does not get on."""
+
+_EXCUSED = frozenset({"Completed", "PodCompleted", "NotRequired", "Paused", "Disabled", "Suspended"})
 _BAD_PHASES = frozenset(
-    {"failed", "error", "degraded", "crashloopbackoff", "unhealthy", "missing", "unknown", "invalid"}
+    {
+        "failed",
+        "error",
+        "degraded",
+        "crashloopbackoff",
+        "unhealthy",
+        "missing",
+        "unknown",
+        "invalid",
+        "errored",
+    }
 )
+_ABOUT_PARTS = re.compile(
+    r"health|degraded|time[d ]?-?out|deadline|not ready|unavailable|progress deadline|waiting for",
+    re.IGNORECASE,
+)
+"""Words with which a maker speaks of the state of what it wrote."""
+
+MOST_STEPS = 3
+MOST_BLAMED = 40
+
+
+@dataclass(frozen=True, slots=True)
+class _Complaint:
+    """One object's word that it is not well."""
+
+    obj: KubeObject
+    reason: str
+    words: str
+    message: str
+    state: Condition | None
+    fact: evidence.Fact
+    certainty: float
+    settled: bool
 
 
 def observe(scene: Scene) -> Iterator[Observation]:
-    """One observation per object, about the condition that says most."""
+    """One observation per object that a person would change, with the words of its last failed step."""
+    by_head: dict[int, tuple[KubeObject, list[_Complaint]]] = {}
+    newest: dict[tuple[str, str, str | None], dict[int, KubeObject]] = {}
     for obj in scene.snapshot.objects:
-        if obj.kind in _OTHERS or not obj.body.get("status") or obj.metadata.get("deletionTimestamp"):
+        if (obj.kind in _OTHERS and is_native(obj)) or not obj.body.get("status"):
             continue
-        bad = [c for c in _conditions(obj) if _is_bad(c)]
-        if bad:
-            yield replace(_from_condition(obj, bad[0]), latent=not _settled(scene, bad[0]))
-        else:
-            phase = _phase(obj)
-            if phase.lower() in _BAD_PHASES and not _long_over(scene, obj):
-                yield _from_phase(obj, phase)
+        if obj.metadata.get("deletionTimestamp"):
+            continue
+        heard = _complaint(scene, obj)
+        if heard is None:
+            continue
+        head = head_of(scene, obj)
+        if head is not obj:
+            # Of several runs the newest counts: what failed before it is history.
+            kin = (obj.group, obj.kind, obj.namespace)
+            if kin not in newest:
+                newest[kin] = _newest(scene, obj)
+            if newest[kin].get(id(head)) is not obj:
+                continue
+        by_head.setdefault(id(head), (head, []))[1].append(heard)
+    for head, heard_of in by_head.values():
+        yield _observation(scene, head, heard_of)
+
+
+def head_of(scene: Scene, obj: KubeObject) -> KubeObject:
+    """The object of the same platform whose step this one is; itself when it is nobody's."""
+    here = obj
+    for _ in range(8):
+        above = scene.graph.owner(here)
+        if (
+            above is None
+            or above is here
+            or _family(above) != _family(obj)
+            or above.kind in ("Application", "ApplicationSet")
+        ):
+            return here
+        here = above
+    return here
+
+
+def _family(obj: KubeObject) -> str:
+    """The platform an API group belongs to: `acme.cert-manager.io` and `cert-manager.io` are one."""
+    return ".".join(obj.group.split(".")[-2:]) if "." in obj.group else f"/{obj.group}"
+
+
+def _newest(scene: Scene, like: KubeObject) -> dict[int, KubeObject]:
+    """The newest step of that kind in that namespace, per head."""
+    found: dict[int, KubeObject] = {}
+    for other in scene.snapshot.of_kind(like.kind, like.namespace):
+        if other.group == like.group:
+            head = id(head_of(scene, other))
+            if head not in found or _age(found[head]) < _age(other):
+                found[head] = other
+    return found
+
+
+def _age(obj: KubeObject) -> tuple[datetime, str]:
+    return obj.created_at or datetime.min.replace(tzinfo=UTC), obj.name
+
+
+def _complaint(scene: Scene, obj: KubeObject) -> _Complaint | None:
+    bad = [c for c in _conditions(obj) if _is_bad(c)]
+    if bad:
+        return _from_condition(scene, obj, bad[0])
+    phase = _phase(obj)
+    if phase.lower() in _BAD_PHASES and not _long_over(scene, obj):
+        return _from_phase(obj, phase)
+    return None
 
 
 def _conditions(obj: KubeObject) -> Iterator[Condition]:
     """Conditions, Degraded-like ones first: they carry the reason where Ready only says no."""
     found = conditions(obj)
-    for place in ("ingress", "parents", "listeners"):
+    for place in ("ingress", "parents", "listeners", "tags"):
         for entry in entries(obj.status.get(place)):
             found += [read_condition(c) for c in entries(entry.get("conditions"))]
     yield from sorted(found, key=lambda c: (c.type not in _MUST_NOT_HOLD, not c.message, c.type))
 
 
 def _is_bad(state: Condition) -> bool:
-    if state.reason in ("Completed", "PodCompleted", "NotRequired", "Paused", "Disabled", "Suspended"):
+    if state.reason in _EXCUSED:
         return False
+    if state.type == "Progressing" and state.reason in _RETRYING:
+        return True
     return (state.type in _MUST_HOLD and state.status == "False") or (
         state.type in _MUST_NOT_HOLD and state.status == "True"
     )
@@ -133,7 +242,7 @@ def _phase(obj: KubeObject) -> str:
     return health or text(obj.status.get("phase")) or text(obj.status.get("state"))
 
 
-def _from_condition(obj: KubeObject, state: Condition) -> Observation:
+def _from_condition(scene: Scene, obj: KubeObject, state: Condition) -> _Complaint:
     message = "" if is_narrative(state.message) else cut(redact(state.message), 300)
     words = f"{name_of(obj)} reports {state.type}={state.status}"
     words += f" ({state.reason})" if state.reason else ""
@@ -146,10 +255,15 @@ def _from_condition(obj: KubeObject, state: Condition) -> Observation:
         f"{name_of(obj)}: {state.type}={state.status} {state.reason}",
         state.since,
     )
-    return _observation(obj, f"{state.type}{state.status}", words, state, fact, 0.7 if message else 0.55)
+    reason = f"{state.type}{state.status}"
+    if state.type == "Progressing":
+        reason = f"Progress{state.reason}"
+    return _Complaint(
+        obj, reason, words, message, state, fact, 0.7 if message else 0.55, _settled(scene, state)
+    )
 
 
-def _from_phase(obj: KubeObject, phase: str) -> Observation:
+def _from_phase(obj: KubeObject, phase: str) -> _Complaint:
     message = (
         text(obj.status.get("message"))
         or text(at(obj.status, "health", "message"))
@@ -158,22 +272,57 @@ def _from_phase(obj: KubeObject, phase: str) -> Observation:
     message = "" if is_narrative(message) else cut(redact(message), 300)
     words = f"{name_of(obj)} is {phase}" + (f": `{message}`" if message else "")
     fact = evidence.field(obj, "status.phase", {"phase": phase, "message": message}, words)
-    return _observation(obj, f"{phase[:1].upper()}{phase[1:]}", words, None, fact, 0.6)
+    return _Complaint(obj, f"{phase[:1].upper()}{phase[1:]}", words, message, None, fact, 0.6, settled=True)
 
 
-def _observation(
-    obj: KubeObject, reason: str, words: str, state: Condition | None, fact: evidence.Fact, certainty: float
-) -> Observation:
+def _observation(scene: Scene, head: KubeObject, heard: list[_Complaint]) -> Observation:
+    """What the last step says comes first; the steps before it say the same with fewer words."""
+    heard = sorted(heard, key=lambda c: (-_steps(scene, c.obj, head), c.obj.kind, c.obj.name))
+    first = heard[0]
+    words = first.words
+    if first.obj is not head:
+        words = f"{name_of(head)} does not get on: {words}"
+    words = "; ".join([words, *(c.words for c in heard[1:MOST_STEPS])])
+    onsets = [c.state.since for c in heard if c.state is not None and c.state.since]
+    mine = next((c for c in heard if c.obj is head), first)
     return Observation(
-        about=obj,
-        reason=reason,
+        about=head,
+        reason=mine.reason,
         text=words,
         severity=FindingSeverity.warning,
         analyzer=NAME,
         depth=Depth.process,
-        certainty=certainty,
-        facts=(fact,),
+        certainty=max(c.certainty for c in heard),
+        facts=tuple(c.fact for c in heard[:MOST_STEPS]),
         basis=("the object's own status",),
-        onset=state.since if state is not None else None,
-        remediation=remedies.look(obj, f"Read the conditions and events of {name_of(obj)}."),
+        onset=min(onsets, default=None),
+        remediation=remedies.look(head, f"Read the conditions and events of {name_of(head)}."),
+        blames=_blames(scene, head, heard),
+        latent=not any(c.settled for c in heard),
     )
+
+
+def _steps(scene: Scene, obj: KubeObject, head: KubeObject) -> int:
+    here, count = obj, 0
+    while here is not head and count < 8:
+        above = scene.graph.owner(here)
+        if above is None:
+            return count
+        here, count = above, count + 1
+    return count
+
+
+def _blames(scene: Scene, head: KubeObject, heard: list[_Complaint]) -> tuple[Blame, ...]:
+    """What it names and needs; and what it writes, where it speaks of that."""
+    found: dict[int, Blame] = {}
+    said = " ".join(f"{c.reason} {c.message}" for c in heard)
+    for one in {id(o): o for o in (head, *(c.obj for c in heard))}.values():
+        for link in scene.platforms.needs(one):
+            found.setdefault(id(link.to), Blame(link.to, 0.85, f"{name_of(one)} names it ({link.where})"))
+    for link in scene.platforms.makes(head):
+        named = re.search(rf"(?<![\w.-]){re.escape(link.to.name)}(?![\w-])", said) is not None
+        strength = 0.85 if named else 0.75 if _ABOUT_PARTS.search(said) else 0.0
+        if strength and len(found) < MOST_BLAMED:
+            why = "its words name it" if named else "its words are about what it writes"
+            found.setdefault(id(link.to), Blame(link.to, strength, f"{name_of(head)} writes it, and {why}"))
+    return tuple(found.values())

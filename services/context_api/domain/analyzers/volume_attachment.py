@@ -1,0 +1,275 @@
+"""Volumes that cannot be attached or taken: errors of the CSI driver, a driver missing on a node, a volume still claimed.
+
+Sees VolumeAttachments with errors, drivers a CSINode does not list while pods there wait for one of their volumes,
+PersistentVolumes that are Released and keep the claim of an older namesake out, reclaims that failed, and several
+default StorageClasses where a claim that named none got one of them.
+Pods that wait for a volume are told by `volume_mount`, unbound claims by `pvc_pending`. Cannot see the storage itself.
+
+Rests on: kubernetes.io/docs, "Persistent Volumes" (reclaiming, phase), "Storage Classes" (default);
+kubernetes-csi.github.io/docs, "CSINode Object"; kubernetes.io/docs/reference, "VolumeAttachment".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from libs.contracts.causes import FindingSeverity
+from services.context_api.domain import evidence, remedies
+from services.context_api.domain.kube import (
+    at,
+    condition,
+    containers,
+    entries,
+    listing,
+    mapping,
+    pod_spec,
+    strings,
+    text,
+)
+from services.context_api.domain.logs import cut
+from services.context_api.domain.observation import Blame, Depth, Explains, Observation
+from services.context_api.domain.redact import redact
+from services.context_api.domain.references import references
+from services.context_api.domain.scene import Scene
+from services.context_api.domain.snapshot import KubeObject, parse_time
+from services.context_api.domain.wording import clock, name_of
+
+NAME = "volume_attachment"
+_DEFAULT = "storageclass.kubernetes.io/is-default-class"
+
+
+def observe(scene: Scene) -> Iterator[Observation]:
+    """One observation per volume, node or class that is why a claim or a pod waits."""
+    for attachment in scene.snapshot.of_kind("VolumeAttachment"):
+        yield from _attachment(scene, attachment)
+    yield from _drivers(scene)
+    for volume in scene.graph.of_kind("PersistentVolume"):
+        yield from _released(scene, volume)
+    yield from _defaults(scene)
+
+
+def _attachment(scene: Scene, attachment: KubeObject) -> Iterator[Observation]:
+    for field, doing in (("attachError", "attached to"), ("detachError", "detached from")):
+        error = mapping(attachment.status.get(field))
+        message = text(error.get("message"))
+        volume = scene.graph.get(
+            "PersistentVolume", None, text(at(attachment.spec, "source", "persistentVolumeName"))
+        )
+        if (
+            not message
+            or volume is None
+            or (field == "attachError" and attachment.status.get("attached") is True)
+        ):
+            continue
+        driver, node = text(attachment.spec.get("attacher")), text(attachment.spec.get("nodeName"))
+        words = f"{name_of(volume)} cannot be {doing} node {node}: driver {driver} says `{cut(redact(message), 260)}`"
+        yield _observation(
+            volume,
+            "VolumeAttachFailed" if field == "attachError" else "VolumeDetachFailed",
+            words,
+            0.85,
+            evidence.field(
+                attachment,
+                f"status.{field}",
+                {"message": redact(cut(message, 600)), "node": node},
+                cut(words, 400),
+            ),
+            parse_time(error.get("time")),
+            blames=tuple(Blame(d, 0.85, f"it is driver {driver}") for d in _serving(scene, driver)),
+            explains=tuple(
+                Explains(t, 0.92, f"its volume cannot be {doing} {node}") for t in _users(scene, volume)
+            ),
+        )
+
+
+def _users(scene: Scene, volume: KubeObject) -> list[KubeObject]:
+    """Top owners of pods that use the claim a volume is bound to."""
+    claim = mapping(volume.spec.get("claimRef"))
+    name, space = text(claim.get("name")), text(claim.get("namespace"))
+    found = {}
+    for pod in scene.graph.pods_in(space):
+        if any(r.kind == "PersistentVolumeClaim" and r.name == name for r in references(pod.spec)):
+            found[id(scene.graph.top(pod))] = scene.graph.top(pod)
+    return list(found.values())
+
+
+def _unplaced(scene: Scene, volume: KubeObject) -> list[KubeObject]:
+    """Those of them whose pods no node takes for want of a volume."""
+
+    def waits(pod: KubeObject) -> bool:
+        placed = condition(pod, "PodScheduled")
+        return placed is not None and placed.status == "False" and "persistent" in placed.message
+
+    return [top for top in _users(scene, volume) if any(waits(p) for p in scene.graph.pods_of(top))]
+
+
+def _serving(scene: Scene, driver: str) -> list[KubeObject]:
+    """Workloads whose containers name the driver."""
+    found: dict[int, KubeObject] = {}
+    for workload in scene.graph.workloads if "." in driver else ():
+        for container in containers(pod_spec(workload)):
+            words = [
+                *strings(container.get("args")),
+                *strings(container.get("command")),
+                *(text(e.get("value")) for e in entries(container.get("env"))),
+            ]
+            if any(driver in word for word in words):
+                found[id(scene.graph.top(workload))] = scene.graph.top(workload)
+    return list(found.values())
+
+
+def _drivers(scene: Scene) -> Iterator[Observation]:
+    """A driver that is registered on other nodes and missing on one where a pod waits for its volume."""
+    listed = {
+        n.name: {text(d.get("name")) for d in entries(n.spec.get("drivers"))}
+        for n in scene.snapshot.of_kind("CSINode")
+    }
+    everywhere = {d for drivers in listed.values() for d in drivers}
+    told: set[tuple[str, str]] = set()
+    for pod in scene.graph.pods:
+        node = text(pod.spec.get("nodeName"))
+        if pod.status.get("phase") != "Pending" or node not in listed:
+            continue
+        for reference in references(pod.spec):
+            claim = (
+                scene.graph.get("PersistentVolumeClaim", pod.namespace, reference.name)
+                if reference.kind == "PersistentVolumeClaim"
+                else None
+            )
+            volume = (
+                scene.graph.get("PersistentVolume", None, text(claim.spec.get("volumeName")))
+                if claim is not None
+                else None
+            )
+            driver = text(at(volume.spec, "csi", "driver")) if volume is not None else ""
+            if not driver or driver not in everywhere or driver in listed[node] or (driver, node) in told:
+                continue
+            told.add((driver, node))
+            yield _missing_driver(
+                scene, pod, node, driver, sorted(n for n, d in listed.items() if driver in d)
+            )
+
+
+def _missing_driver(scene: Scene, pod: KubeObject, node: str, driver: str, others: list[str]) -> Observation:
+    serving = [w for w in _serving(scene, driver) if w.kind == "DaemonSet"]
+    here = scene.graph.get("Node", None, node)
+    culprit = next(iter(serving), None) or here or pod
+    words = f"CSI driver {driver} is not registered on node {node} (it is on {listing(others)}), so pods there cannot mount its volumes"
+    return _observation(
+        culprit,
+        "CsiDriverMissingOnNode",
+        words,
+        0.86,
+        evidence.field(
+            here or pod, "CSINode spec.drivers", {"node": node, "driver": driver, "on": others[:10]}, words
+        ),
+        None,
+        explains=(Explains(scene.graph.top(pod), 0.92, f"driver {driver} is not on node {node}"),),
+    )
+
+
+def _released(scene: Scene, volume: KubeObject) -> Iterator[Observation]:
+    phase = text(volume.status.get("phase"))
+    held = mapping(volume.spec.get("claimRef"))
+    claim = scene.graph.get("PersistentVolumeClaim", text(held.get("namespace")), text(held.get("name")))
+    if phase == "Released" and claim is not None and text(held.get("uid")) not in ("", claim.uid):
+        if text(claim.status.get("phase")) != "Pending":
+            return
+        meant = text(claim.spec.get("volumeName")) == volume.name
+        words = (
+            f"{name_of(volume)} is Released and still claimed by an earlier {name_of(claim)} that was deleted (reclaim policy "
+            f"{text(volume.spec.get('persistentVolumeReclaimPolicy')) or 'unknown'}), so the new claim of that name cannot take it"
+        )
+        yield _observation(
+            volume,
+            "VolumeStillClaimed",
+            words,
+            0.9 if meant else 0.8,
+            evidence.field(
+                volume, "spec.claimRef", {k: held.get(k) for k in ("namespace", "name", "uid")}, words
+            ),
+            claim.created_at,
+            explains=tuple(
+                Explains(o, 0.93, f"PersistentVolume {volume.name} keeps an older claim")
+                for o in (claim, *_unplaced(scene, volume))
+            ),
+        )
+    elif phase == "Failed":
+        message = cut(redact(text(volume.status.get("message"))), 240)
+        words = f"{name_of(volume)} could not be reclaimed" + (f": `{message}`" if message else "")
+        yield _observation(
+            volume,
+            "VolumeReclaimFailed",
+            words,
+            0.75,
+            evidence.field(volume, "status", {"phase": phase, "message": message}, words),
+            None,
+        )
+
+
+def _defaults(scene: Scene) -> Iterator[Observation]:
+    """Two defaults: since Kubernetes 1.26 a claim without a class takes the newer one, which may be nobody's wish."""
+    defaults = [s for s in scene.graph.of_kind("StorageClass") if s.annotations.get(_DEFAULT) == "true"]
+    if len(defaults) < 2:
+        return
+    newest = max(defaults, key=lambda s: (s.created_at.timestamp() if s.created_at else 0.0, s.name))
+    claims = [
+        c
+        for c in scene.graph.of_kind("PersistentVolumeClaim")
+        if text(c.status.get("phase")) == "Pending"
+        and c.spec.get("storageClassName") == newest.name
+        and (c.created_at is None or newest.created_at is None or c.created_at >= newest.created_at)
+    ]
+    others = listing(sorted(s.name for s in defaults if s is not newest))
+    words = f"{name_of(newest)} is a default beside {others}; claims that name no class get it since {clock(newest.created_at)}"
+    yield _observation(
+        newest,
+        "SeveralDefaultClasses",
+        words,
+        0.6,
+        evidence.field(newest, f"metadata.annotations.{_DEFAULT}", "true", words),
+        newest.created_at,
+        explains=tuple(
+            Explains(
+                c,
+                0.6,
+                f"it got StorageClass {newest.name}, the newest of several defaults",
+                deepest=Depth.process,
+            )
+            for c in claims
+        ),
+        latent=True,
+    )
+
+
+def _observation(
+    about: KubeObject,
+    reason: str,
+    words: str,
+    certainty: float,
+    fact: evidence.Fact,
+    onset: datetime | None,
+    *,
+    blames: tuple[Blame, ...] = (),
+    explains: tuple[Explains, ...] = (),
+    latent: bool = False,
+) -> Observation:
+    return Observation(
+        about=about,
+        reason=reason,
+        text=words,
+        severity=FindingSeverity.critical if explains else FindingSeverity.warning,
+        analyzer=NAME,
+        depth=Depth.mechanism,
+        certainty=certainty,
+        facts=(fact,),
+        basis=("the storage objects' own status",),
+        onset=onset,
+        remediation=remedies.look(
+            about, f"Look at {name_of(about)} before anything is deleted: a volume may hold the only copy."
+        ),
+        blames=blames,
+        explains=explains,
+        latent=latent,
+    )
