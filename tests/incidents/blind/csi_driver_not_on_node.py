@@ -40,6 +40,7 @@ INCIDENT = Incident(
 )
 
 DRIVER = "blocks.csi.example.com"
+OLD_NODES = ("node-a", "node-b", "node-c")
 
 STORAGE = """
 apiVersion: storage.k8s.io/v1
@@ -98,7 +99,7 @@ spec:
       - {name: log-shipper, image: "registry.example.com/observing/log-shipper:1.44.0"}
 """
 
-WORKLOADS = """
+ARCHIVE = """
 apiVersion: v1
 kind: Service
 metadata: {name: archive, namespace: documents}
@@ -127,7 +128,9 @@ spec:
   volumeClaimTemplates:
   - metadata: {name: data}
     spec: {accessModes: [ReadWriteOnce], storageClassName: blocks, resources: {requests: {storage: 200Gi}}}
----
+"""
+
+WORKLOADS = """
 apiVersion: v1
 kind: Service
 metadata: {name: index, namespace: documents}
@@ -174,7 +177,7 @@ CLAIMS = {
 
 
 def play(stage: Stage) -> None:
-    for node in ("node-a", "node-b", "node-c"):
+    for node in OLD_NODES:
         _register(stage, node, plugin=True)
     stage.apply(STORAGE)
     stage.namespace("documents")
@@ -184,6 +187,13 @@ def play(stage: Stage) -> None:
             csi={"driver": DRIVER, "volumeHandle": volume.removeprefix("pvc-")},
             claimRef={"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": "documents", "name": claim},
         )  # fmt: skip
+    # One node after the other is opened, so that archive-1 is on node-b.
+    for node in OLD_NODES:
+        stage.kubectl("cordon", node)
+    for number, node in enumerate(OLD_NODES, 1):
+        stage.kubectl("uncordon", node)
+        stage.apply(ARCHIVE.replace("replicas: 3", f"replicas: {number}"))
+        stage.calm()
     stage.apply(WORKLOADS)
     stage.calm()
     stage.cluster.until("the controller asks to attach", lambda: len(_attachments(stage)) == len(CLAIMS))
@@ -194,9 +204,10 @@ def play(stage: Stage) -> None:
     stage.add_node("node-d")
     stage.kubectl("taint", "node", "node-d", "dedicated=documents:NoSchedule")
     _register(stage, "node-d", plugin=False)
-    # A kubelet registers its node with the taint in place; here it comes a moment after the DaemonSet's pod.
-    for pod in stage.placed("storage-system/blocks-node", 3):
-        if pod["spec"]["nodeName"] == "node-d":
+    # A kubelet registers its node with the taint in place; here it may come a moment after the DaemonSet's pod.
+    stage.cluster.until("node-d has its daemons", lambda: len(stage.pods("observing/log-shipper")) == 4)
+    for pod in stage.pods("storage-system/blocks-node"):
+        if pod["spec"].get("nodeName") not in OLD_NODES:
             stage.delete(f"pods/storage-system/{pod['metadata']['name']}")
     stage.calm()
     stage.wait(hours=1, minutes=5)
@@ -212,6 +223,8 @@ def play(stage: Stage) -> None:
     moved = stage.pod("documents/archive-1")
     if moved["spec"]["nodeName"] != "node-d":
         raise RuntimeError(f"archive-1 went to {moved['spec']['nodeName']}")
+    if any(pod["spec"]["nodeName"] == "node-d" for pod in stage.pods("storage-system/blocks-node")):
+        raise RuntimeError("the driver's plugin runs on node-d")
     _refuse(stage)
     stage.wait(minutes=2)
     stage.stuck("documents/archive-1", "ContainerCreating", "", event=(
