@@ -489,7 +489,7 @@ class Stage:
         try:
             self.cluster.ask("GET", path)
         except CallFailed as error:
-            if error.code != 404:
+            if error.code not in (404, 429):  # 429: a new kind's storage is being prepared
                 raise
             return False
         return True

@@ -202,12 +202,12 @@ def _cause(scene: Scene, tree: Causality, relations: Relations, alert: Alert, on
 
 
 def _told(scene: Scene, about: KubeObject, edit: Edit) -> list[str]:
-    """What an edit changed, before → after where that is recorded; else the fields its author owns."""
+    """What an edit changed, before → after where that is recorded."""
     for workload in scene.graph.workloads_of(about):
         rollout = scene.rollouts.of(workload)
         if rollout is not None and abs(rollout.at - edit.at) <= SETTLING and rollout.changes:
             return rollout.told
-    return [str(change) for change in applied_changes(about, edit)] or list(edit.paths)
+    return [str(change) for change in applied_changes(about, edit)]
 
 
 def _text(scene: Scene, one: Ranked) -> str:
@@ -223,8 +223,13 @@ def _text(scene: Scene, one: Ranked) -> str:
     ]
     words = one.observation.text
     edit = one.edited
-    if edit is not None and f"{edit.at:%H:%M:%S}" not in words:
-        words += f"; {one.observation.about.kind} {one.observation.about.name} was edited at {clock(edit.at)} by {edit.by} ({listing(_told(scene, one.observation.about, edit), 4)})"
+    if edit is not None:
+        known = _told(scene, one.observation.about, edit)
+        shown = listing(known or list(edit.paths), 4)
+        if f"{edit.at:%H:%M:%S}" not in words:
+            words += f"; {one.observation.about.kind} {one.observation.about.name} was edited at {clock(edit.at)} by {edit.by} ({shown})"
+        elif known and not any(change in words for change in known):
+            words += f"; what changed then: {shown}"
     return ". Also: ".join([words, *extra[:2]])
 
 
