@@ -356,3 +356,23 @@ def test_no_secret_reaches_the_answer():
 
     assert answer.ranked
     assert secret not in json.dumps(answer.model_dump(mode="json"))
+
+
+def policy(team: str, **more):
+    return {"spec": {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{"from": [{"namespaceSelector": {"matchLabels": {"team": team}}}]}], **more}}
+
+
+def test_a_cause_says_what_an_edit_changed_where_the_text_before_is_recorded():
+    web = deployment("web", containers=[container(env=env(DB="db.data:5432"))], statuses=[crashing()])
+    closed = thing(
+        "NetworkPolicy", "db", "data", api="networking.k8s.io/v1", edits=[edit(25, "spec/ingress")],
+        annotations=applied(policy("core")), **policy("payments"),
+    )  # fmt: skip
+    logs = [log(pods_in(web)[0], "dial tcp db.data:5432: i/o timeout")]
+    database = [stateful_set("db", "data"), service("db", "data", port=5432, ready=1)]
+    places = [thing("Namespace", name, None, labels={"team": "core"}) for name in ("shop", "data")]
+
+    answer = find_causes(snapshot(web, closed, database, places, logs=logs), target=Target.parse("Deployment/shop/web"))
+
+    assert str(answer.ranked[0].target) == "NetworkPolicy/data/db"
+    assert "team: `core` → `payments`" in answer.ranked[0].text
