@@ -6,6 +6,7 @@ is the snapshot's. Wording of single findings is the analyzers', order is `ranki
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -33,6 +34,9 @@ MOST_METRICS = 2
 MOST_FINDINGS = 200
 LONGEST_TEXT = 1500
 
+
+_VALUES = re.compile(r"`([^`]*)`")
+"""What a change went from and to, as `FieldChange` writes it."""
 
 OnBroken = Callable[[str, Exception], None]
 """Told the name of an analyzer that failed, and its error."""
@@ -228,7 +232,7 @@ def _text(scene: Scene, one: Ranked) -> str:
         shown = listing(known or list(edit.paths), 4)
         if f"{edit.at:%H:%M:%S}" not in words:
             words += f"; {one.observation.about.kind} {one.observation.about.name} was edited at {clock(edit.at)} by {edit.by} ({shown})"
-        elif known and not any(change in words for change in known):
+        elif known and not all(value in words for change in known for value in _VALUES.findall(change)):
             words += f"; what changed then: {shown}"
     return ". Also: ".join([words, *extra[:2]])
 

@@ -40,6 +40,7 @@ def play(stage: Stage) -> None:
     stage.edit("limitranges/research/bounds", _lower)
     stage.wait(days=1)
     stage.restart("deployments/research/simulator")
+    stage.calm(unfinished=["research/simulator"])
     stage.cluster.until(
         "pods refused",
         lambda: any(
