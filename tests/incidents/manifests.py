@@ -70,7 +70,9 @@ def _workload(
     }
 
 
-def service(place: str, port: int, *, target: int | str = 0, selector: Mapping[str, str] | None = None) -> Body:
+def service(
+    place: str, port: int, *, target: int | str = 0, selector: Mapping[str, str] | None = None
+) -> Body:
     """A Service NAMESPACE/NAME; it selects `app: NAME` by default."""
     namespace, name = place.split("/")
     return {
@@ -114,4 +116,3 @@ def kube_prometheus(alertname: str, severity: str = "warning", **labels: str) ->
         "severity": severity,
         **labels,
     }
-

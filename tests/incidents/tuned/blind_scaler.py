@@ -72,7 +72,9 @@ def play(stage: Stage) -> None:
         "the autoscaler reports",
         lambda: any(
             c["type"] == "ScalingActive" and c["status"] == "False"
-            for c in stage.get("horizontalpodautoscalers/checkout/checkout").get("status", {}).get("conditions", [])
+            for c in stage.get("horizontalpodautoscalers/checkout/checkout")
+            .get("status", {})
+            .get("conditions", [])
         ),
     )
     stage.wait(minutes=15)

@@ -40,7 +40,13 @@ def play(stage: Stage) -> None:
         taint="node.kubernetes.io/disk-pressure=:NoSchedule",
     )  # fmt: skip
     node = stage.get("nodes/_cluster/node-c")
-    stage.event(node, "NodeHasDiskPressure", "Node node-c status is now: NodeHasDiskPressure", kind="Normal", component="kubelet")
+    stage.event(
+        node,
+        "NodeHasDiskPressure",
+        "Node node-c status is now: NodeHasDiskPressure",
+        kind="Normal",
+        component="kubelet",
+    )
     stage.event(
         node, "FreeDiskSpaceFailed",
         "Failed to garbage collect required amount of images. Attempted to free 9663676416 bytes, but only found 0 bytes eligible to free.",
@@ -53,7 +59,13 @@ def play(stage: Stage) -> None:
         meta = pod["metadata"]
         stage.kubelets["node-c"].tell(pod, "Evicted", why, at=stage.clock.real(stage.now), type_="Warning")
         now = stage.stamp()
-        ended = {"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet", "message": why, "lastTransitionTime": now}
+        ended = {
+            "type": "DisruptionTarget",
+            "status": "True",
+            "reason": "TerminationByKubelet",
+            "message": why,
+            "lastTransitionTime": now,
+        }
         kept = [c for c in pod["status"]["conditions"] if c["type"] not in ("Ready", "ContainersReady")]
         status = {
             "phase": "Failed", "reason": "Evicted", "message": why,

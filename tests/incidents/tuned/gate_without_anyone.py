@@ -36,13 +36,21 @@ WEBHOOK = {
             "sideEffects": "None",
             "failurePolicy": "Fail",
             "timeoutSeconds": 1,
-            "clientConfig": {"service": {"name": "images", "namespace": "policy", "path": "/validate", "port": 443}},
+            "clientConfig": {
+                "service": {"name": "images", "namespace": "policy", "path": "/validate", "port": 443}
+            },
             "namespaceSelector": {
                 "matchExpressions": [
-                    {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["kube-system", "policy"]}
+                    {
+                        "key": "kubernetes.io/metadata.name",
+                        "operator": "NotIn",
+                        "values": ["kube-system", "policy"],
+                    }
                 ]
             },
-            "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}],
+            "rules": [
+                {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
+            ],
         }
     ],
 }

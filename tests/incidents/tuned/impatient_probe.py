@@ -50,7 +50,14 @@ def play(stage: Stage) -> None:
     stage.calm()
     stage.wait(days=11, hours=21)
     stage.hold("transit/planner-")
-    stage.kubectl("set", "image", "deployment/planner", "planner=registry.example.com/transit/planner:5.0.0", "-n", "transit")
+    stage.kubectl(
+        "set",
+        "image",
+        "deployment/planner",
+        "planner=registry.example.com/transit/planner:5.0.0",
+        "-n",
+        "transit",
+    )
     stage.calm()
     stage.crash("transit/planner-", code=143, reason="Error", log=LOG, restarts=6, lives_s=25, count=2)
     for pod in stage.placed("transit/planner-", 2):
@@ -60,6 +67,13 @@ def play(stage: Stage) -> None:
             pod, "Unhealthy", f'Liveness probe failed: Get "http://{pod["status"].get("podIP") or "10.244.0.9"}:8080/live": dial tcp: connect: connection refused',
             at=at, count=18, type_="Warning", container="planner",
         )  # fmt: skip
-        kubelet.tell(pod, "Killing", "Container planner failed liveness probe, will be restarted", at=at, count=6, container="planner")
+        kubelet.tell(
+            pod,
+            "Killing",
+            "Container planner failed liveness probe, will be restarted",
+            at=at,
+            count=6,
+            container="planner",
+        )
     stage.wait(minutes=12)
     stage.fire(minutes_ago=7)

@@ -42,7 +42,9 @@ JOB = {
 MANIFESTS = [
     stateful_set("ledger/books", "postgres:16.4", ports=[{"containerPort": 5432}]),
     service("ledger/books", 5432),
-    deployment("ledger/api", "ledger/api:7.7.0", port=8080, env={"DSN": "postgres://books.ledger:5432/books"}),
+    deployment(
+        "ledger/api", "ledger/api:7.7.0", port=8080, env={"DSN": "postgres://books.ledger:5432/books"}
+    ),
     service("ledger/api", 8080),
 ]
 LOG = """
@@ -68,7 +70,11 @@ def play(stage: Stage) -> None:
         )
         stage.log(f"ledger/{pod['metadata']['name']}", LOG)
     stage.cluster.until(
-        "the job given up", lambda: any(c["type"] == "Failed" for c in stage.get("jobs/ledger/close-2026-11")["status"].get("conditions", []))
+        "the job given up",
+        lambda: any(
+            c["type"] == "Failed"
+            for c in stage.get("jobs/ledger/close-2026-11")["status"].get("conditions", [])
+        ),
     )
     stage.wait(minutes=21)
     stage.fire(minutes_ago=5)

@@ -15,7 +15,11 @@ INCIDENT = Incident(
     labels=kube_prometheus("KubeDeploymentReplicasMismatch", namespace="members", deployment="profile-web"),
     causes=["NetworkPolicy/vaults/accounts-db"],
     says=[["5432"], ["payments"], ["core"]],
-    innocent=["Deployment/members/profile-web", "Deployment/members/accounts", "StatefulSet/vaults/accounts-db"],
+    innocent=[
+        "Deployment/members/profile-web",
+        "Deployment/members/accounts",
+        "StatefulSet/vaults/accounts-db",
+    ],
     second=["Deployment/search/ranker"],
     traits=frozenset({Trait.innocent, Trait.two_faults}),
 )
@@ -32,7 +36,9 @@ POLICY = {
     "spec": {
         "podSelector": {"matchLabels": {"app": "accounts-db"}},
         "policyTypes": ["Ingress"],
-        "ingress": [{"from": [{"namespaceSelector": {"matchLabels": {"team": "core"}}}], "ports": [{"port": 5432}]}],
+        "ingress": [
+            {"from": [{"namespaceSelector": {"matchLabels": {"team": "core"}}}], "ports": [{"port": 5432}]}
+        ],
     },
 }
 NAMESPACES = [namespace("members", "core"), namespace("vaults", "data"), namespace("billing", "payments")]

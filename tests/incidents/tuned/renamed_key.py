@@ -52,7 +52,10 @@ WEB_LOG = """
 
 def _rotate(body: Body) -> None:
     del body["data"]["SIGNING_KEY"]
-    body["data"] |= {"signing-key": base64.b64encode(b"not-a-key-2").decode(), "kid": base64.b64encode(b"2026-11").decode()}
+    body["data"] |= {
+        "signing-key": base64.b64encode(b"not-a-key-2").decode(),
+        "kid": base64.b64encode(b"2026-11").decode(),
+    }
 
 
 def play(stage: Stage) -> None:
@@ -64,7 +67,9 @@ def play(stage: Stage) -> None:
     stage.restart("deployments/identity/issuer", manager="rotate-keys")
     stage.calm()
     why = "couldn't find key SIGNING_KEY in Secret identity/issuer-keys"
-    stage.stuck("identity/issuer-", "CreateContainerConfigError", why, event=("Failed", f"Error: {why}"), count=2)
+    stage.stuck(
+        "identity/issuer-", "CreateContainerConfigError", why, event=("Failed", f"Error: {why}"), count=2
+    )
     stage.wait(minutes=1)
     stage.unready("portal/account-web", "HTTP probe failed with statuscode: 503", count=3, failures=40)
     stage.log("portal/account-web", WEB_LOG)

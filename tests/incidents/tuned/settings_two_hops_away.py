@@ -23,7 +23,12 @@ INCIDENT = Incident(
     traits=frozenset({Trait.innocent, Trait.two_faults}),
 )
 
-SETTINGS = {"DB_HOST": "ledger.pricing.svc.cluster.local", "DB_PORT": "5432", "DB_NAME": "prices", "CACHE_TTL": "300s"}
+SETTINGS = {
+    "DB_HOST": "ledger.pricing.svc.cluster.local",
+    "DB_PORT": "5432",
+    "DB_NAME": "prices",
+    "CACHE_TTL": "300s",
+}
 
 MANIFESTS = [
     deployment(
@@ -98,5 +103,3 @@ def play(stage: Stage) -> None:
     stage.log("storefront/web", WEB_LOG)
     stage.wait(minutes=17)
     stage.fire(minutes_ago=2)
-
-

@@ -38,19 +38,28 @@ def play(stage: Stage) -> None:
         began = stage.clock.real(ended + timedelta(seconds=20))
         last = terminated(1, stage.clock.real(ended - timedelta(minutes=3)), stage.clock.real(ended))
         kubelet.report(
-            pod, {"uplink": Container({"running": {"startedAt": stamp(began)}}, False, True, 2, last)}, at=stage.clock.real(ended)
+            pod,
+            {"uplink": Container({"running": {"startedAt": stamp(began)}}, False, True, 2, last)},
+            at=stage.clock.real(ended),
         )
         kubelet.tell(
             pod, "Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 503", at=stage.clock.real(ended),
             count=19, type_="Warning", container="uplink",
         )  # fmt: skip
         kubelet.tell(pod, "Started", "Container started", at=began, count=2, container="uplink")
-    stage.log("clearing/uplink", "uplink[1]: peer 203.0.113.40:7700 closed the connection\nuplink[1]: exit", previous=True)
+    stage.log(
+        "clearing/uplink",
+        "uplink[1]: peer 203.0.113.40:7700 closed the connection\nuplink[1]: exit",
+        previous=True,
+    )
     stage.wait(minutes=4)
     for pod in stage.placed("clearing/uplink", 2):
         status = pod["status"]["containerStatuses"][0]
         up = Container(status["state"], True, True, 2, status["lastState"])
         stage.kubelets[pod["spec"]["nodeName"]].report(pod, {"uplink": up}, at=stage.clock.real(stage.now))
     stage.wait(minutes=34)
-    stage.log("clearing/uplink", "uplink[1]: session with 203.0.113.40:7700 up\nuplink[1]: 1204 messages in the last minute")
+    stage.log(
+        "clearing/uplink",
+        "uplink[1]: session with 203.0.113.40:7700 up\nuplink[1]: 1204 messages in the last minute",
+    )
     stage.fire(minutes_ago=31)

@@ -56,9 +56,21 @@ def play(stage: Stage) -> None:
         )
         up = {"running": {"startedAt": stamp(stage.clock.real(ended + timedelta(seconds=2)))}}
         kubelet.report(
-            pod, {"recommender": Container(up, ready=True, started=True, restarts=3, last=last)}, at=stage.clock.real(ended)
+            pod,
+            {"recommender": Container(up, ready=True, started=True, restarts=3, last=last)},
+            at=stage.clock.real(ended),
         )
-        kubelet.tell(pod, "Started", "Container started", at=stage.clock.real(ended), count=3, container="recommender")
-    stage.log("discovery/recommender", "INFO recommender.model loading snapshot 2026-11-13\nINFO recommender.http GET /v1/for-you 200")
-    stage.log("discovery/recommender", "INFO recommender.model loading snapshot 2026-11-13", at=stage.ago(minutes=7), previous=True)
+        kubelet.tell(
+            pod, "Started", "Container started", at=stage.clock.real(ended), count=3, container="recommender"
+        )
+    stage.log(
+        "discovery/recommender",
+        "INFO recommender.model loading snapshot 2026-11-13\nINFO recommender.http GET /v1/for-you 200",
+    )
+    stage.log(
+        "discovery/recommender",
+        "INFO recommender.model loading snapshot 2026-11-13",
+        at=stage.ago(minutes=7),
+        previous=True,
+    )
     stage.fire(minutes_ago=5)

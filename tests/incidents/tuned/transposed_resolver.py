@@ -57,7 +57,10 @@ DNS_SERVICE = {
         "ports": [{"name": "dns", "port": 53, "protocol": "UDP"}, {"name": "dns-tcp", "port": 53}],
     },
 }
-VOLUME = {"name": "config-volume", "configMap": {"name": "coredns", "items": [{"key": "Corefile", "path": "Corefile"}]}}
+VOLUME = {
+    "name": "config-volume",
+    "configMap": {"name": "coredns", "items": [{"key": "Corefile", "path": "Corefile"}]},
+}
 MANIFESTS = [
     config_map("kube-system/coredns", {"Corefile": BEFORE}),
     deployment(

@@ -53,12 +53,29 @@ def play(stage: Stage) -> None:
     (old,) = stage.placed("documents/editor")
     stage.kubectl("cordon", old["spec"]["nodeName"])
     stage.hold("documents/editor")
-    stage.kubectl("set", "image", "deployment/editor", "editor=registry.example.com/documents/editor:8.2.0", "-n", "documents")
-    (fresh,) = [p for p in stage.placed("documents/editor", 2) if p["metadata"]["name"] != old["metadata"]["name"]]
+    stage.kubectl(
+        "set",
+        "image",
+        "deployment/editor",
+        "editor=registry.example.com/documents/editor:8.2.0",
+        "-n",
+        "documents",
+    )
+    (fresh,) = [
+        p for p in stage.placed("documents/editor", 2) if p["metadata"]["name"] != old["metadata"]["name"]
+    ]
     stage.kubectl("uncordon", old["spec"]["nodeName"])
     stage.wait(minutes=2)
-    why = f'Multi-Attach error for volume "{VOLUME}" Volume is already used by pod(s) {old["metadata"]["name"]}'
-    stage.event(stage.get(f"pods/documents/{fresh['metadata']['name']}"), "FailedAttachVolume", why, component="attachdetach-controller", minutes_ago=2)
+    why = (
+        f'Multi-Attach error for volume "{VOLUME}" Volume is already used by pod(s) {old["metadata"]["name"]}'
+    )
+    stage.event(
+        stage.get(f"pods/documents/{fresh['metadata']['name']}"),
+        "FailedAttachVolume",
+        why,
+        component="attachdetach-controller",
+        minutes_ago=2,
+    )
     stage.stuck(f"documents/{fresh['metadata']['name']}", "ContainerCreating", "")
     stage.wait(minutes=26)
     stage.fire(minutes_ago=2)

@@ -179,7 +179,9 @@ def _unbound(scene: Scene, request: Request) -> KubeObject | None:
     roles = [r for r in scene.graph.of_kind("Role") if request.within and r.namespace == request.within]
     roles += [r for r in scene.graph.of_kind("ClusterRole") if request.account in r.name]
     loose = [r for r in roles if id(r) not in bound and allows(r, request) and not _is_default(r)]
-    return min(loose, key=lambda r: (r.namespace is None, request.account not in r.name, r.name), default=None)
+    return min(
+        loose, key=lambda r: (r.namespace is None, request.account not in r.name, r.name), default=None
+    )
 
 
 def _every_binding(scene: Scene) -> list[KubeObject]:

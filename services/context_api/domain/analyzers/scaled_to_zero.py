@@ -52,7 +52,9 @@ def observe(scene: Scene) -> Iterator[Observation]:
             analyzer=NAME,
             depth=Depth.mechanism,
             certainty=0.85,
-            facts=(evidence.field(workload, field, True if suspended else 0, f"{name_of(workload)} is {state}"),),
+            facts=(
+                evidence.field(workload, field, True if suspended else 0, f"{name_of(workload)} is {state}"),
+            ),
             basis=("the workload's own spec",),
             onset=edit.at if edit is not None else None,
             remediation=fix,

@@ -25,6 +25,8 @@ NAME = "stuck_deletion"
 PATIENCE = timedelta(minutes=5)
 """Beyond the grace period; clean-up by controllers takes seconds to minutes."""
 
+MOST_LEFT = 20
+
 
 def observe(scene: Scene) -> Iterator[Observation]:
     """One observation per object whose deletion hangs."""
@@ -52,6 +54,8 @@ def _observation(scene: Scene, obj: KubeObject, late: timedelta) -> Observation:
     if left:
         words += f"; {listing(left, 2)}"
     node = scene.graph.get("Node", None, text(obj.spec.get("nodeName"))) if obj.kind == "Pod" else None
+    held = [Blame(node, 0.9, f"its kubelet on node {node.name} must end it")] if node is not None else []
+    held += [Blame(o, 0.9, f"namespace {obj.name} waits for it") for o in _left_in(scene, obj)[:MOST_LEFT]]
     return Observation(
         about=obj,
         reason="FinalizerStuck" if finalizers else "StuckTerminating",
@@ -79,7 +83,16 @@ def _observation(scene: Scene, obj: KubeObject, late: timedelta) -> Observation:
             obj,
             "Find out whether the finalizer's controller still runs before a finalizer is taken off by hand: what it cleans up would be left behind.",
         ),
-        blames=(Blame(node, 0.9, f"its kubelet on node {node.name} must end it"),)
-        if node is not None
-        else (),
+        blames=tuple(held),
     )
+
+
+def _left_in(scene: Scene, obj: KubeObject) -> list[KubeObject]:
+    """What a deleted namespace still contains that was deleted, too, and does not go."""
+    if obj.kind != "Namespace":
+        return []
+    return [
+        other
+        for other in scene.snapshot.objects
+        if other.namespace == obj.name and other.metadata.get("deletionTimestamp") and other is not obj
+    ]

@@ -246,7 +246,9 @@ def _taints(scene: Scene, pod: KubeObject, said: Verdict) -> str:
         }
     told = []
     for key, value in list(named.items())[:3]:
-        bearing = [n.name for n in nodes if any(text(t.get("key")) == key for t in entries(n.spec.get("taints")))]
+        bearing = [
+            n.name for n in nodes if any(text(t.get("key")) == key for t in entries(n.spec.get("taints")))
+        ]
         where = listing(bearing, 4) if bearing else "the nodes"
         told.append(f"taint `{key}{'=' + value if value else ''}` on {where} is not tolerated")
     return "; ".join(told)

@@ -110,11 +110,15 @@ def _held(
             words = f"; claim {claim.name} is {listing(strings(claim.spec.get('accessModes')))} and pod {other.name} on node {node} holds it"
             holder = scene.graph.top(other)
             if holder is not top:
-                return f"{words}, which belongs to {name_of(holder)}", [Blame(holder, 0.85, "it holds the volume")]
+                return f"{words}, which belongs to {name_of(holder)}", [
+                    Blame(holder, 0.85, "it holds the volume")
+                ]
             machine = scene.graph.get("Node", None, node)
             ready = condition(machine, "Ready") if machine is not None else None
             if machine is not None and ready is not None and ready.status != "True":
-                return f"{words}; that node is not ready", [Blame(machine, 0.9, "it holds the volume and does not answer")]
+                return f"{words}; that node is not ready", [
+                    Blame(machine, 0.9, "it holds the volume and does not answer")
+                ]
             workload = scene.graph.workload(pod)
             if workload.kind == "Deployment" and at(workload.spec, "strategy", "type") != "Recreate":
                 words += (

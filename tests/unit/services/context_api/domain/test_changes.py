@@ -135,8 +135,12 @@ def test_the_newest_status_report_dates_what_a_controller_did():
 def test_an_edit_is_told_beside_what_was_applied_before_and_the_rest_is_not():
     obj = kube(
         thing(
-            "NetworkPolicy", "p", api="networking.k8s.io/v1", annotations=applied({"spec": {"a": {"x": "1"}, "b": "1"}}),
-            spec={"a": {"x": "2"}, "b": "2", "c": "new"}, edits=[edit(9, "spec/a")],
+            "NetworkPolicy",
+            "p",
+            api="networking.k8s.io/v1",
+            annotations=applied({"spec": {"a": {"x": "1"}, "b": "1"}}),
+            spec={"a": {"x": "2"}, "b": "2", "c": "new"},
+            edits=[edit(9, "spec/a")],
         )  # fmt: skip
     )
     found = last_edit(obj)

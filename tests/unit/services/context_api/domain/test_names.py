@@ -108,7 +108,9 @@ def test_hosts_in_enormous_text_are_found_in_bounded_time():
     assert ("db", 5432) in found_in("db:5432 " + "x" * 5_000_000)
 
 
-@pytest.mark.parametrize("line", ["13:40:02.551 ERROR request timed out", "at 5:21:44 AM: no answer", "took 12:34 min"])
+@pytest.mark.parametrize(
+    "line", ["13:40:02.551 ERROR request timed out", "at 5:21:44 AM: no answer", "took 12:34 min"]
+)
 def test_a_time_of_day_is_no_host(line: str):
     assert list(hosts_in(line, spoken=True)) == []
 

@@ -50,7 +50,14 @@ def test_a_node_that_fulfils_all_requirements_may_be_used(spec: dict[str, Any]):
         affinity(wants("zone", "Near", "a")),
         affinity(),
     ],
-    ids=["other value", "no such label", "not in", "one of two", "unknown operator", "a term that asks nothing"],
+    ids=[
+        "other value",
+        "no such label",
+        "not in",
+        "one of two",
+        "unknown operator",
+        "a term that asks nothing",
+    ],
 )
 def test_a_node_that_misses_one_requirement_may_not(spec: dict[str, Any]):
     assert not may_go_to(spec, NODE)

@@ -63,5 +63,8 @@ def test_a_cluster_role_is_bound_where_the_request_was_made():
 
     inside, everywhere = (remedies.bind(role, "shop", "runner", place) for place in ("shop", None))
 
-    assert inside.command == "kubectl -n shop create rolebinding reader --clusterrole=reader --serviceaccount=shop:runner"
+    assert (
+        inside.command
+        == "kubectl -n shop create rolebinding reader --clusterrole=reader --serviceaccount=shop:runner"
+    )
     assert everywhere.undo == "kubectl delete clusterrolebinding reader"

@@ -129,7 +129,10 @@ def test_pods_are_told_apart_by_revision():
 
 def test_a_restart_is_told_as_one_and_not_as_a_changed_annotation():
     def revision(*, image: str, restarted: str = ""):
-        return {"metadata": {"annotations": {RESTARTED: restarted} if restarted else {}}, "spec": {"containers": [container(image=image)]}}
+        return {
+            "metadata": {"annotations": {RESTARTED: restarted} if restarted else {}},
+            "spec": {"containers": [container(image=image)]},
+        }
 
     before, after = revision(image="a:1"), revision(image="a:1", restarted="2026-11-18T09:00:00Z")
     both = revision(image="a:2", restarted="2026-11-18T09:00:00Z")

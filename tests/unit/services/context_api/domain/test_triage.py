@@ -359,7 +359,14 @@ def test_no_secret_reaches_the_answer():
 
 
 def policy(team: str, **more):
-    return {"spec": {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{"from": [{"namespaceSelector": {"matchLabels": {"team": team}}}]}], **more}}
+    return {
+        "spec": {
+            "podSelector": {},
+            "policyTypes": ["Ingress"],
+            "ingress": [{"from": [{"namespaceSelector": {"matchLabels": {"team": team}}}]}],
+            **more,
+        }
+    }
 
 
 def test_a_cause_says_what_an_edit_changed_where_the_text_before_is_recorded():
@@ -372,7 +379,9 @@ def test_a_cause_says_what_an_edit_changed_where_the_text_before_is_recorded():
     database = [stateful_set("db", "data"), service("db", "data", port=5432, ready=1)]
     places = [thing("Namespace", name, None, labels={"team": "core"}) for name in ("shop", "data")]
 
-    answer = find_causes(snapshot(web, closed, database, places, logs=logs), target=Target.parse("Deployment/shop/web"))
+    answer = find_causes(
+        snapshot(web, closed, database, places, logs=logs), target=Target.parse("Deployment/shop/web")
+    )
 
     assert str(answer.ranked[0].target) == "NetworkPolicy/data/db"
     assert "team: `core` → `payments`" in answer.ranked[0].text

@@ -120,7 +120,11 @@ def test_an_edit_of_cluster_dns_is_the_lead_for_clients_whose_names_are_not_foun
 def test_a_dependency_whose_own_log_names_what_was_changed_makes_it_surer():
     web, logs = asking("web")
     dns = resolver()
-    own = log(pods_in(dns[0])[0], "[ERROR] plugin/errors: read udp 10.244.0.3:4->10.9.0.35:53: i/o timeout", container="coredns")
+    own = log(
+        pods_in(dns[0])[0],
+        "[ERROR] plugin/errors: read udp 10.244.0.3:4->10.9.0.35:53: i/o timeout",
+        container="coredns",
+    )
 
     (alone,) = seen(dependency_change, web, dns, logs=logs)
     (confirmed,) = seen(dependency_change, web, dns, logs=[*logs, own])

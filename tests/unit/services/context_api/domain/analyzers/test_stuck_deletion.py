@@ -59,3 +59,30 @@ def test_a_pod_that_hangs_on_a_dead_node_is_the_nodes_fault():
 
 def test_a_deletion_under_way_is_healthy():
     assert seen(stuck_deletion, deleted(pod("web-0"), 0.5), pod("web-1")) == []
+
+
+def namespace(minutes: float):
+    return deleted(thing("Namespace", "old", None, spec={"finalizers": ["kubernetes"]}), minutes)
+
+
+def test_a_namespace_waits_for_what_is_left_in_it_and_that_is_the_cause():
+    bucket = deleted(
+        thing("Bucket", "assets", "old", api="storage.example.com/v1"), 90, "example.com/release"
+    )
+
+    answer = causes(namespace(90), bucket, target="Namespace/_cluster/old")
+
+    assert first(answer) == ("Bucket/old/assets", "FinalizerStuck")
+    assert "`example.com/release`" in answer.ranked[0].text
+
+
+def test_what_goes_elsewhere_or_stays_is_not_what_a_namespace_waits_for():
+    other = deleted(thing("Bucket", "assets", "new", api="storage.example.com/v1"), 90, "example.com/release")
+
+    (found,) = [
+        o
+        for o in seen(stuck_deletion, namespace(90), other, thing("ConfigMap", "c", "old"))
+        if o.about.kind == "Namespace"
+    ]
+
+    assert found.blames == ()

@@ -151,7 +151,15 @@ def test_a_pod_that_was_just_made_and_not_yet_judged_is_no_finding():
 
 
 UNNAMED = "0/3 nodes are available: 1 node(s) had untolerated taint(s), 2 node(s) didn't match Pod's node affinity/selector."
-PRESSURE = [{"type": "DiskPressure", "status": "True", "reason": "KubeletHasDiskPressure", "message": "", "lastTransitionTime": ago(20)}]
+PRESSURE = [
+    {
+        "type": "DiskPressure",
+        "status": "True",
+        "reason": "KubeletHasDiskPressure",
+        "message": "",
+        "lastTransitionTime": ago(20),
+    }
+]
 
 
 def three(*taints, labels=None):

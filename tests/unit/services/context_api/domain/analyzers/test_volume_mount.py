@@ -33,7 +33,9 @@ def test_a_mount_error_of_a_running_or_just_made_pod_is_history():
 
 
 MOUNT = {"volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "files"}}]}
-CLAIM = thing("PersistentVolumeClaim", "files", spec={"accessModes": ["ReadWriteOnce"]}, status={"phase": "Bound"})
+CLAIM = thing(
+    "PersistentVolumeClaim", "files", spec={"accessModes": ["ReadWriteOnce"]}, status={"phase": "Bound"}
+)
 MULTI = 'Multi-Attach error for volume "pvc-1" Volume is already used by pod(s) x'
 
 
@@ -71,7 +73,9 @@ def test_a_workload_that_lets_the_old_pod_go_first_is_not_told_to():
 def test_a_node_that_does_not_answer_and_holds_the_volume_is_blamed():
     objects, told = rolling()
 
-    answer = causes(objects, CLAIM, node(ready="Unknown"), node("node-2"), told, target="Deployment/shop/editor")
+    answer = causes(
+        objects, CLAIM, node(ready="Unknown"), node("node-2"), told, target="Deployment/shop/editor"
+    )
 
     assert first(answer) == ("Node/_cluster/node-1", "NodeNotReady")
 
