@@ -27,7 +27,7 @@ from tests.testbed.incidents.orders_database_config.record import NOT_IN_THE_STO
 Body = dict[str, Any]
 Say = Callable[[str], None]
 
-COMMON = ("flowschema.", "prioritylevelconfiguration.", "lease.", "apiservice.", "servicecidr.", "ipaddress.")
+COMMON = ("flowschema.", "prioritylevelconfiguration.", "lease.", "servicecidr.", "ipaddress.")
 """Files of kinds that are the same in every cluster."""
 
 _POD = re.compile(r"\{pod:([^/}]+)/([^}]*)\}")
@@ -106,6 +106,8 @@ def _leave_out_what_all_have(recording: Path) -> None:
 
 def _common(item: Body) -> bool:
     meta = item["metadata"]
+    if item["kind"] == "APIService":
+        return "service" not in item["spec"]  # the API server's own groups
     bootstrapped = meta.get("labels", {}).get("kubernetes.io/bootstrapping") == "rbac-defaults"
     machinery = meta.get("namespace") in ("kube-node-lease", "kube-public") or meta["name"] in (
         "extension-apiserver-authentication", "kube-apiserver-legacy-service-account-token-tracking",

@@ -114,7 +114,7 @@ class Stage:
         before = json.loads(self.cluster.kubectl("get", resource, name, *place, "-o", "json"))
         after = deepcopy(before)
         change(after)
-        patch = json.dumps(_difference(before, after))
+        patch = json.dumps(merge_patch(before, after))
         self.cluster.kubectl(
             "patch", resource, name, *place, "--type=merge", f"--field-manager={manager}", "-p", patch
         )
@@ -583,13 +583,13 @@ class Stage:
         return found
 
 
-def _difference(before: Body, after: Body) -> Body:
+def merge_patch(before: Body, after: Body) -> Body:
     """The JSON merge patch (RFC 7386) that makes `after` of `before`."""
     patch: Body = {key: None for key in before if key not in after}
     for key, value in after.items():
         old = before.get(key)
         if isinstance(old, dict) and isinstance(value, dict):
-            if inner := _difference(old, value):
+            if inner := merge_patch(old, value):
                 patch[key] = inner
         elif key not in before or old != value:
             patch[key] = value

@@ -150,7 +150,11 @@ class Kubelet:
             "reportingComponent": "kubelet",
             "reportingInstance": self.node,
         }
-        self._cluster.ask("POST", f"{events}?{MANAGER}", event)
+        try:
+            self._cluster.ask("POST", f"{events}?{MANAGER}", event)
+        except CallFailed as error:
+            if "NamespaceTerminating" not in str(error):  # a kubelet, too, drops what it may not write there
+                raise
 
     def _tell_again(self, events: str, key: tuple[str, str, str, str], count: int, at: datetime) -> bool:
         """False when the event is too old to be there."""

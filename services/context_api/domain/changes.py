@@ -226,7 +226,7 @@ def _head(line: str) -> str:
 
 
 def spec_changes(before: Any, after: Any, path: str = "", depth: int = 0) -> list[FieldChange]:
-    """What differs between two specs; list entries are matched by name, mount path, key or port."""
+    """What differs between two specs; list entries are matched by name, mount path, key or port, else by place."""
     if before == after or depth > 30:
         return []
     if isinstance(before, Mapping) and isinstance(after, Mapping):
@@ -242,6 +242,11 @@ def spec_changes(before: Any, after: Any, path: str = "", depth: int = 0) -> lis
             changes = []
             for key in [*old, *(k for k in new if k not in old)]:
                 changes += spec_changes(old.get(key), new.get(key), f"{path}[{key}]", depth + 1)
+            return changes
+        if _in_step(before, after):
+            changes = []
+            for index, (one, other) in enumerate(zip(before, after, strict=True)):
+                changes += spec_changes(one, other, f"{path}[{index}]", depth + 1)
             return changes
     return [FieldChange(path, _brief(path, before), _brief(path, after))]
 
@@ -269,6 +274,12 @@ def _keyed(value: object) -> dict[str, Any] | None:
             return None
         keyed[name] = item
     return keyed
+
+
+def _in_step(before: Any, after: Any) -> bool:
+    """Whether two lists of objects without names (rules, peers) have as many entries, so that places can be compared."""
+    both = isinstance(before, list) and isinstance(after, list) and len(before) == len(after) > 0
+    return both and all(isinstance(item, Mapping) for item in (*before, *after))
 
 
 def _brief(path: str, value: Any) -> str:

@@ -21,7 +21,7 @@ LONGEST = 400
 """Characters kept of one line; the cut is marked."""
 
 _STAMP = re.compile(
-    r"^(?:\[?\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?(?:Z|[A-Z]{3,4}|[+-]\d\d:?\d\d))?\]?[:\s]*(?:\[\d+\] ?)?"
+    r"^(?:\[?\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?(?:Z|(?!INFO|WARN|CRIT|NOTE|LOG|ERR)[A-Z]{3,4}\b|[+-]\d\d:?\d\d))?\]?[:\s]*(?:\[\d+\] ?)?"
     r"|[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+\s+\d+ |\d\d:\d\d:\d\d(?:[.,]\d+)?\s+)"
 )
 _SHAPE = re.compile(r"0x[0-9a-fA-F]+|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\b[0-9a-f]{16,}\b|\d+")

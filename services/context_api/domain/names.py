@@ -78,7 +78,7 @@ def hosts_in(words: str, *, key: str = "", spoken: bool = False) -> Iterator[Hos
         for found in pattern.finditer(words):
             port = number(found[2]) if pattern.groups > 1 and found[2] else None
             host = (found[1].lower(), port)
-            if host not in seen:
+            if host not in seen and not host[0].isdigit():  # `13:40` is a time of day
                 seen.add(host)
                 yield Host(*host)
 

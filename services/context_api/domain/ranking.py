@@ -89,7 +89,7 @@ class Alert:
 def rank(scene: Scene, tree: Causality, relations: Relations, alert: Alert) -> list[Ranked]:
     """Candidates that may be the cause, best first; none that has nothing to do with the alert."""
     seen = tree.observations
-    nearness = [_nearness(o, relations, alert) for o in seen]
+    nearness = _with_what_explains([_nearness(o, relations, alert) for o in seen], tree)
     chain = _chain(tree, nearness, relations, alert)
     candidates = [
         _judge(scene, tree, index, nearness[index], chain)
@@ -150,6 +150,31 @@ def _nearness_to_nobody(seen: Observation, missing: Target | None) -> float:
     return MISSED if same_place and named and seen.depth is Depth.mechanism else 0.0
 
 
+def _with_what_explains(nearness: list[float], tree: Causality) -> list[float]:
+    """What explains a fault that is near is as near, less the link's strength, though no way leads to it.
+
+    Where there is a way, blame and accounts are part of it; a fault near by coincidence alone brings what explains it.
+    """
+    spread = list(nearness)
+    causes_of = _causes_of(tree)
+    todo = [i for i, near in enumerate(nearness) if near]
+    while todo:
+        effect = todo.pop()
+        for link in causes_of.get(effect, []):
+            near = spread[effect] * link.strength
+            if nearness[link.cause] == 0.0 and near > spread[link.cause]:
+                spread[link.cause] = near
+                todo.append(link.cause)
+    return spread
+
+
+def _causes_of(tree: Causality) -> dict[int, list[Link]]:
+    found: dict[int, list[Link]] = {}
+    for link in tree.links:
+        found.setdefault(link.effect, []).append(link)
+    return found
+
+
 def _counts(tree: Causality, index: int, relations: Relations) -> bool:
     """Latent observations count when the alert is about their object, or when they explain one that counts."""
     return any(
@@ -184,12 +209,10 @@ def _chain(tree: Causality, nearness: Sequence[float], relations: Relations, ale
 
 
 def _with_causes(tree: Causality, own: list[int]) -> set[int]:
-    causes_of: dict[int, list[int]] = {}
-    for link in tree.links:
-        causes_of.setdefault(link.effect, []).append(link.cause)
+    causes_of = _causes_of(tree)
     chain, todo = set(own), list(own)
     while todo:
-        new = [c for c in causes_of.get(todo.pop(), []) if c not in chain]
+        new = [k.cause for k in causes_of.get(todo.pop(), []) if k.cause not in chain]
         chain.update(new)
         todo += new
     return chain

@@ -6,6 +6,7 @@ is the snapshot's. Wording of single findings is the analyzers', order is `ranki
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -34,6 +35,9 @@ MOST_METRICS = 2
 MOST_FINDINGS = 200
 LONGEST_TEXT = 1500
 
+
+_VALUES = re.compile(r"`([^`]*)`")
+"""What a change went from and to, as `FieldChange` writes it."""
 
 OnBroken = Callable[[str, Exception], None]
 """Told the name of an analyzer that failed, and its error."""
@@ -221,12 +225,12 @@ def _cause(scene: Scene, tree: Causality, relations: Relations, alert: Alert, on
 
 
 def _told(scene: Scene, about: KubeObject, edit: Edit) -> list[str]:
-    """What an edit changed, before → after where that is recorded; else the fields its author owns."""
+    """What an edit changed, before → after where that is recorded."""
     for workload in scene.graph.workloads_of(about):
         rollout = scene.rollouts.of(workload)
         if rollout is not None and abs(rollout.at - edit.at) <= SETTLING and rollout.changes:
             return rollout.told
-    return [str(change) for change in applied_changes(about, edit)] or list(edit.paths)
+    return [str(change) for change in applied_changes(about, edit)]
 
 
 def _text(scene: Scene, one: Ranked) -> str:
@@ -242,8 +246,13 @@ def _text(scene: Scene, one: Ranked) -> str:
     ]
     words = one.observation.text
     edit = one.edited
-    if edit is not None and f"{edit.at:%H:%M:%S}" not in words:
-        words += f"; {one.observation.about.kind} {one.observation.about.name} was edited at {clock(edit.at)} by {edit.by} ({listing(_told(scene, one.observation.about, edit), 4)})"
+    if edit is not None:
+        known = _told(scene, one.observation.about, edit)
+        shown = listing(known or list(edit.paths), 4)
+        if f"{edit.at:%H:%M:%S}" not in words:
+            words += f"; {one.observation.about.kind} {one.observation.about.name} was edited at {clock(edit.at)} by {edit.by} ({shown})"
+        elif known and not all(value in words for change in known for value in _VALUES.findall(change)):
+            words += f"; what changed then: {shown}"
     return ". Also: ".join([words, *extra[:2]])
 
 

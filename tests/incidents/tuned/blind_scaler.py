@@ -33,6 +33,13 @@ MANIFESTS = [
         labels={"k8s-app": "metrics-server"}, spec={"strategy": {"type": "Recreate"}},
     ),
     service("kube-system/metrics-server", 443, target="https", selector={"k8s-app": "metrics-server"}),
+    {
+        "apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "metadata": {"name": "v1beta1.metrics.k8s.io"},
+        "spec": {
+            "group": "metrics.k8s.io", "version": "v1beta1", "groupPriorityMinimum": 100, "versionPriority": 100, "insecureSkipTLSVerify": True,
+            "service": {"name": "metrics-server", "namespace": "kube-system", "port": 443},
+        },
+    },
     deployment("checkout/checkout", "checkout/checkout:30.1.0", port=8080, resources={"requests": {"cpu": "200m"}}),
     service("checkout/checkout", 8080),
     {

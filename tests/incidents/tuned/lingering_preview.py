@@ -50,6 +50,13 @@ def play(stage: Stage) -> None:
     stage.calm()
     stage.wait(hours=5)
     stage.delete("namespaces/_cluster/preview-214")
-    stage.calm()
+    stage.cluster.until("only the bucket left", lambda: _only_the_bucket_left(stage))
     stage.wait(minutes=40)
     stage.fire(minutes_ago=9)
+
+
+def _only_the_bucket_left(stage: Stage) -> bool:
+    stage.calm()
+    told = stage.get("namespaces/_cluster/preview-214")["status"].get("conditions", [])
+    words = " ".join(one["message"] for one in told if one["type"] == "NamespaceContentRemaining")
+    return "buckets.storage.example.com" in words and "pods" not in words

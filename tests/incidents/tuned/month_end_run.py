@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.incidents.incident import Half, Incident
 from tests.incidents.manifests import deployment, kube_prometheus, service, stateful_set
-from tests.incidents.stage import Stage
+from tests.incidents.stage import Body, Stage
 from tests.testbed.kubelet import Container, terminated
 
 INCIDENT = Incident(
@@ -61,16 +61,9 @@ def play(stage: Stage) -> None:
     stage.hold("ledger/close")
     stage.apply([JOB])
     for attempt in (1, 2):
-        found = stage.cluster.until(
-            f"attempt {attempt}",
-            lambda: [
-                p
-                for p in stage.pods("ledger/close")
-                if p["spec"].get("nodeName") and p["status"]["phase"] == "Pending"
-            ],
-        )
+        stage.cluster.until(f"attempt {attempt}", lambda: bool(_waiting(stage)))
         stage.wait(seconds=8)
-        pod = found[0]
+        (pod,) = _waiting(stage)
         began, ended = stage.clock.real(stage.ago(seconds=5)), stage.clock.real(stage.ago(seconds=2))
         stage.kubelets[pod["spec"]["nodeName"]].report(
             pod, {"close": Container(terminated(1, began, ended))}, at=ended, phase="Failed"
@@ -85,3 +78,9 @@ def play(stage: Stage) -> None:
     )
     stage.wait(minutes=21)
     stage.fire(minutes_ago=5)
+
+
+def _waiting(stage: Stage) -> list[Body]:
+    """Its pods that have a node and did not begin."""
+    pods = stage.pods("ledger/close")
+    return [p for p in pods if p["spec"].get("nodeName") and p["status"]["phase"] == "Pending"]

@@ -59,7 +59,7 @@ def play(stage: Stage) -> None:
     stage.calm()
     stage.wait(hours=1)
     stage.delete("namespaces/_cluster/maps-v1")
-    stage.calm()
+    stage.cluster.until("maps-v1 gone", lambda: _gone(stage))
     stage.wait(minutes=1)
     stage.unready("routing/eta", "HTTP probe failed with statuscode: 503", count=2, failures=50)
     stage.log("routing/eta", ETA_LOG)
@@ -68,3 +68,9 @@ def play(stage: Stage) -> None:
     stage.log("delivery/dispatch", DISPATCH_LOG)
     stage.wait(minutes=20)
     stage.fire(minutes_ago=4)
+
+
+def _gone(stage: Stage) -> bool:
+    """The namespace's controller deletes pods, kubelets let them go, and then the rest may."""
+    stage.calm()
+    return "maps-v1" not in stage.kubectl("get", "namespaces", "-o", "name")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.incidents.incident import Half, Incident, Trait
 from tests.incidents.manifests import deployment, kube_prometheus, service
-from tests.incidents.stage import Stage
+from tests.incidents.stage import Body, Stage
 
 INCIDENT = Incident(
     title="Bounds for the namespace refuse the simulator's pods",
@@ -37,11 +37,10 @@ def play(stage: Stage) -> None:
     stage.apply(MANIFESTS)
     stage.calm()
     stage.wait(days=17)
-    stage.edit(
-        "limitranges/research/bounds", lambda body: body["spec"]["limits"][0]["max"].update(memory="1Gi")
-    )
+    stage.edit("limitranges/research/bounds", _lower)
     stage.wait(days=1)
     stage.restart("deployments/research/simulator")
+    stage.calm(unfinished=["research/simulator"])
     stage.cluster.until(
         "pods refused",
         lambda: any(
@@ -52,3 +51,10 @@ def play(stage: Stage) -> None:
     stage.calm(unfinished=["research/simulator"])
     stage.wait(minutes=18)
     stage.fire(minutes_ago=2)
+
+
+def _lower(body: Body) -> None:
+    """The API server had filled in the defaults from the maximum; they may not be more than it."""
+    limit = body["spec"]["limits"][0]
+    for field in ("max", "default", "defaultRequest"):
+        limit[field] = {"memory": "1Gi"}

@@ -47,14 +47,16 @@ _RELEVANT = {
 
 def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
     """At most one observation per failing workload."""
+    known = {id(o.about) for o in seen if o.depth is Depth.mechanism and not o.latent}
     for trouble in troubles(scene, seen):
-        yield from _rollouts(scene, trouble)
+        if id(trouble.top) not in known:  # deeper findings say more, and what the rollout changed
+            yield from _rollouts(scene, trouble)
 
 
 def _rollouts(scene: Scene, trouble: Trouble) -> Iterator[Observation]:
-    """A rollout of the failing workload itself; deeper findings already say what it changed."""
+    """A rollout of the failing workload itself."""
     shallow = [o for o in trouble.seen if o.depth < Depth.mechanism]
-    if not shallow or any(o.depth is Depth.mechanism for o in trouble.seen):
+    if not shallow:
         return
     for workload in scene.graph.workloads_of(trouble.top):
         rollout = scene.rollouts.of(workload)

@@ -17,14 +17,14 @@ from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.containers import containers_of
 from services.context_api.domain.events import Event
-from services.context_api.domain.kube import text
+from services.context_api.domain.kube import at, condition, listing, strings, text
 from services.context_api.domain.logs import cut
 from services.context_api.domain.observation import Blame, Depth, Observation
 from services.context_api.domain.redact import redact
 from services.context_api.domain.references import references
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
-from services.context_api.domain.wording import how_many, pods_by_top
+from services.context_api.domain.wording import how_many, name_of, pods_by_top
 
 NAME = "volume_mount"
 PATIENCE = timedelta(minutes=1)
@@ -72,8 +72,11 @@ def _observation(scene: Scene, top: KubeObject, pods: list[KubeObject], event: E
     ]
     multi = "Multi-Attach" in event.message
     words = f"A volume of {how_many(scene, top, pods)} cannot be {'attached' if multi else 'mounted'}: `{cut(redact(event.message), 300)}`"
+    blames = [Blame(c, 0.8, "the pod waits for this claim") for c in claims]
     if multi:
-        words += "; it is ReadWriteOnce and still attached to another node"
+        held, whose = _held(scene, top, pods[0], claims)
+        words += held or "; it is ReadWriteOnce and still attached to another node"
+        blames += whose
     return Observation(
         about=top,
         reason="VolumeMultiAttach"
@@ -91,5 +94,40 @@ def _observation(scene: Scene, top: KubeObject, pods: list[KubeObject], event: E
             pods[0],
             "See which node holds the volume (kubectl get volumeattachments) before anything is forced.",
         ),
-        blames=tuple(Blame(c, 0.8, "the pod waits for this claim") for c in claims),
+        blames=tuple(blames),
     )
+
+
+def _held(
+    scene: Scene, top: KubeObject, pod: KubeObject, claims: list[KubeObject]
+) -> tuple[str, list[Blame]]:
+    """Which pod on another node uses the claim already, in words, and whom that makes responsible."""
+    for claim in claims:
+        for other in scene.graph.pods_in(pod.namespace):
+            node = text(other.spec.get("nodeName"))
+            if other is pod or not node or node == pod.spec.get("nodeName") or not _uses(other, claim):
+                continue
+            words = f"; claim {claim.name} is {listing(strings(claim.spec.get('accessModes')))} and pod {other.name} on node {node} holds it"
+            holder = scene.graph.top(other)
+            if holder is not top:
+                return f"{words}, which belongs to {name_of(holder)}", [
+                    Blame(holder, 0.85, "it holds the volume")
+                ]
+            machine = scene.graph.get("Node", None, node)
+            ready = condition(machine, "Ready") if machine is not None else None
+            if machine is not None and ready is not None and ready.status != "True":
+                return f"{words}; that node is not ready", [
+                    Blame(machine, 0.9, "it holds the volume and does not answer")
+                ]
+            workload = scene.graph.workload(pod)
+            if workload.kind == "Deployment" and at(workload.spec, "strategy", "type") != "Recreate":
+                words += (
+                    f": the old pod goes only when the new one is ready (strategy RollingUpdate of {name_of(workload)}), "
+                    "and the new one starts only when the old has gone; strategy Recreate would let it go first"
+                )
+            return words, []
+    return "", []
+
+
+def _uses(pod: KubeObject, claim: KubeObject) -> bool:
+    return any(r.kind == claim.kind and r.name == claim.name for r in references(pod.spec))

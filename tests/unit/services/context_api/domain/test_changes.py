@@ -147,3 +147,23 @@ def test_an_edit_is_told_beside_what_was_applied_before_and_the_rest_is_not():
     assert found
 
     assert applied_changes(obj, found) == [FieldChange("spec.a.x", "1", "2")]
+
+
+def rule(team: str, port: int):
+    return {"from": [{"namespaceSelector": {"matchLabels": {"team": team}}}], "ports": [{"port": port}]}
+
+
+def test_lists_without_names_are_compared_place_by_place_while_they_are_as_long():
+    before, after = {"ingress": [rule("core", 80)]}, {"ingress": [rule("payments", 80)]}
+
+    assert spec_changes(before, after) == [
+        FieldChange("ingress[0].from[0].namespaceSelector.matchLabels.team", "core", "payments")
+    ]
+
+
+def test_a_rule_that_came_or_went_is_told_with_the_whole_list():
+    before, after = {"ingress": [rule("core", 80)]}, {"ingress": [rule("core", 80), rule("b", 81)]}
+
+    (change,) = spec_changes(before, after)
+
+    assert change.path == "ingress"

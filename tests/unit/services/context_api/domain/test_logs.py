@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from services.context_api.domain.logs import clusters, cut, is_narrative, last_lines, readable, telling, weigh
+from services.context_api.domain.logs import (
+    clusters,
+    cut,
+    is_narrative,
+    last_lines,
+    readable,
+    shape_of,
+    telling,
+    weigh,
+)
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-006", "API-BR-CAPI-007")
 
@@ -115,3 +124,12 @@ def test_a_plain_line_that_begins_with_a_time_stays_as_it_is():
 )
 def test_a_verdict_with_a_colon_is_a_verdict_and_a_stack_traces_words_are_none(words: str, narrative: bool):
     assert is_narrative(words) is narrative
+
+
+@pytest.mark.parametrize("level", ["ERROR", "WARN ", "INFO "])
+def test_a_level_after_the_time_is_no_time_zone(level: str):
+    assert shape_of(f"2026-11-16 13:40:02.551 {level} started") == f"{level} started"
+
+
+def test_a_time_zone_goes_with_the_time():
+    assert shape_of("2026-11-16 13:40:02 UTC [9] LOG: ready") == "LOG: ready"

@@ -106,3 +106,14 @@ def test_spelling(one: str, other: str, alike: bool):
 
 def test_hosts_in_enormous_text_are_found_in_bounded_time():
     assert ("db", 5432) in found_in("db:5432 " + "x" * 5_000_000)
+
+
+@pytest.mark.parametrize(
+    "line", ["13:40:02.551 ERROR request timed out", "at 5:21:44 AM: no answer", "took 12:34 min"]
+)
+def test_a_time_of_day_is_no_host(line: str):
+    assert list(hosts_in(line, spoken=True)) == []
+
+
+def test_a_name_that_begins_with_a_digit_is_one():
+    assert list(hosts_in("dial 3scale:8080", spoken=True)) == [Host("3scale", 8080)]

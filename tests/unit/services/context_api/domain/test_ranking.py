@@ -161,3 +161,32 @@ def test_what_speaks_for_a_candidate_and_what_against_it_are_told_apart():
     assert any("was edited at" in fact for fact in first.basis)
     assert second.against == ("R of ConfigMap/shop/c explains it",)
     assert not any("explains it" in fact for fact in (*first.basis, *first.against, *second.basis))
+
+
+def test_a_neighbour_that_fell_ill_brings_what_explains_it_and_is_not_named_in_its_place():
+    ill = seen(STRANGER, onset=moment(20), reason="Ill", depth=Depth.symptom)
+    why = seen(FAR, onset=moment(22), reason="Why", explains=(Explains(STRANGER, 0.9, ""),), latent=True)
+
+    named = ranked(ill, why, onset=moment(19))
+
+    assert [str(r.observation.about) for r in named] == [
+        "Deployment/elsewhere/far",
+        "Deployment/shop/stranger",
+    ]
+    assert 0 < named[0].nearness < named[1].nearness
+
+
+def test_what_explains_a_fault_that_has_nothing_to_do_with_the_alert_is_not_brought():
+    ill = seen(FAR, onset=moment(20), depth=Depth.symptom)
+    why = seen(EDITED, onset=moment(22), explains=(Explains(FAR, 0.9, ""),), latent=True)
+
+    assert ranked(ill, why, onset=moment(19)) == []
+
+
+def test_a_way_decides_nearness_where_there_is_one():
+    own = seen(WEB, depth=Depth.symptom, blames=(Blame(API, 0.5, ""),))
+    why = seen(API)
+
+    (near,) = [r.nearness for r in ranked(own, why) if r.observation.about is API]
+
+    assert near == relate(SCENE, WEB, [own, why]).nearness(API)

@@ -381,3 +381,32 @@ def test_an_alert_from_the_first_or_last_year_there_is_has_no_time(year: int):
     answer = causes(objects, target="Deployment/shop/api", onset=datetime(year, 1, 1, tzinfo=UTC))
 
     assert answer == causes(objects, target="Deployment/shop/api")
+
+
+def policy(team: str, **more):
+    return {
+        "spec": {
+            "podSelector": {},
+            "policyTypes": ["Ingress"],
+            "ingress": [{"from": [{"namespaceSelector": {"matchLabels": {"team": team}}}]}],
+            **more,
+        }
+    }
+
+
+def test_a_cause_says_what_an_edit_changed_where_the_text_before_is_recorded():
+    web = deployment("web", containers=[container(env=env(DB="db.data:5432"))], statuses=[crashing()])
+    closed = thing(
+        "NetworkPolicy", "db", "data", api="networking.k8s.io/v1", edits=[edit(25, "spec/ingress")],
+        annotations=applied(policy("core")), **policy("payments"),
+    )  # fmt: skip
+    logs = [log(pods_in(web)[0], "dial tcp db.data:5432: i/o timeout")]
+    database = [stateful_set("db", "data"), service("db", "data", port=5432, ready=1)]
+    places = [thing("Namespace", name, None, labels={"team": "core"}) for name in ("shop", "data")]
+
+    answer = find_causes(
+        snapshot(web, closed, database, places, logs=logs), target=Target.parse("Deployment/shop/web")
+    )
+
+    assert str(answer.ranked[0].target) == "NetworkPolicy/data/db"
+    assert "team: `core` → `payments`" in answer.ranked[0].text

@@ -6,13 +6,16 @@ import pytest
 
 from services.context_api.domain.analyzers import recent_rollout
 from tests.support.kube import (
+    ago,
     container,
     crashing,
     deployment,
     env,
+    event,
     pods_in,
+    waiting,
 )
-from tests.support.triage import causes, first, seen
+from tests.support.triage import causes, first, said, seen
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-004", "API-BR-CAPI-007")
 
@@ -59,3 +62,21 @@ def test_a_rollout_that_changed_only_labels_explains_no_crash():
     )
 
     assert seen(recent_rollout, objects) == []
+
+
+def test_a_rollout_is_silent_beside_a_mechanism_that_another_analyzer_knows():
+    mount = {"volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "files"}}]}
+    objects = deployment(
+        "api", replicas=1, before=[container(image="a:1")], containers=[container(image="a:2")], rolled_out=22, old_pods=1,
+        statuses=[waiting()], spec=mount,
+        conditions=[{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "lastTransitionTime": ago(10)}],
+    )  # fmt: skip
+    new = pods_in(objects)[-1]
+    new["status"]["phase"] = "Pending"
+    told = event(new, "FailedAttachVolume", 'Multi-Attach error for volume "pvc-1"')
+
+    alone = said(seen(recent_rollout, objects))
+    beside = said(seen(recent_rollout, objects, told))
+
+    assert alone == [("Deployment/shop/api", "RolloutBeforeOnset")]
+    assert beside == []

@@ -111,3 +111,30 @@ def test_a_namespace_leads_to_what_hangs_in_it():
 
     assert first(answer) == ("Queue/shop/orders", "FinalizerStuck")
     assert "Namespace/_cluster/shop: FinalizerStuck" in answer.ranked[0].explains
+
+
+def namespace(minutes: float):
+    return deleted(thing("Namespace", "old", None, spec={"finalizers": ["kubernetes"]}), minutes)
+
+
+def test_a_namespace_waits_for_what_is_left_in_it_and_that_is_the_cause():
+    bucket = deleted(
+        thing("Bucket", "assets", "old", api="storage.example.com/v1"), 90, "example.com/release"
+    )
+
+    answer = causes(namespace(90), bucket, target="Namespace/_cluster/old")
+
+    assert first(answer) == ("Bucket/old/assets", "FinalizerStuck")
+    assert "`example.com/release`" in answer.ranked[0].text
+
+
+def test_what_goes_elsewhere_or_stays_is_not_what_a_namespace_waits_for():
+    other = deleted(thing("Bucket", "assets", "new", api="storage.example.com/v1"), 90, "example.com/release")
+
+    (found,) = [
+        o
+        for o in seen(stuck_deletion, namespace(90), other, thing("ConfigMap", "c", "old"))
+        if o.about.kind == "Namespace"
+    ]
+
+    assert found.blames == ()
