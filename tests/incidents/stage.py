@@ -388,6 +388,33 @@ class Stage:
             if log:
                 self.log(f"{meta['namespace']}/{meta['name']}", log, container=name, at=began)
 
+    def recovered(
+        self,
+        place: str,
+        *,
+        restarts: int,
+        code: int = 1,
+        reason: str = "",
+        lived_s: float = 2,
+        minutes_ago: float = 0,
+    ) -> None:
+        """Containers that ended and were started again, for the last time so long ago, and are ready since."""
+        for pod in self.placed(place):
+            meta, kubelet = pod["metadata"], self.kubelets[pod["spec"]["nodeName"]]
+            since = self.ago(minutes=minutes_ago)
+            ended = since - timedelta(seconds=1)
+            end = terminated(
+                code, self._real(ended - timedelta(seconds=lived_s)), self._real(ended), reason=reason
+            )
+            name, *others = [spec["name"] for spec in pod["spec"]["containers"]]
+            up = {other: running(self._real(since)) for other in others}
+            kubelet.report(
+                pod,
+                {name: running(self._real(since), restarts=restarts, last=end), **up},
+                at=self._real(since + timedelta(seconds=8)),
+            )
+            self.release(place, f"{meta['namespace']}/{meta['name']}")
+
     def told(
         self, pod: Body, reason: str, message: str, *, kind: str = "Normal", count: int = 1, container: str = "",
         minutes_ago: float = 0,
