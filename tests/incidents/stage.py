@@ -413,6 +413,8 @@ class Stage:
                 {name: running(self._real(since), restarts=restarts, last=end), **up},
                 at=self._real(since + timedelta(seconds=8)),
             )
+            for reason_, words in (("Created", "Container created"), ("Started", "Container started")):
+                kubelet.tell(pod, reason_, words, at=self._real(since), container=name)
             self.release(place, f"{meta['namespace']}/{meta['name']}")
 
     def told(
@@ -424,6 +426,44 @@ class Stage:
             pod, reason, message, at=self._real(self.ago(minutes=minutes_ago)), count=count, type_=kind,
             container=container,
         )  # fmt: skip
+
+    def evicted(self, place: str, message: str) -> None:
+        """Pods that their kubelet ended for want of a resource: they stay, Failed, and others are made for them."""
+        for pod in self.placed(place):
+            meta, kubelet = pod["metadata"], self.kubelets[pod["spec"]["nodeName"]]
+            up = {
+                s["name"]: s["state"].get("running", {}).get("startedAt")
+                for s in pod["status"].get("containerStatuses", [])
+            }
+            ends: dict[str, Container] = {}
+            for spec in pod["spec"]["containers"]:
+                end = terminated(137, self._real(), self._real())
+                end["terminated"]["startedAt"] = up.get(spec["name"]) or end["terminated"]["startedAt"]
+                ends[spec["name"]] = Container(end)
+                kubelet.tell(
+                    pod,
+                    "Killing",
+                    f"Stopping container {spec['name']}",
+                    at=self._real(),
+                    container=spec["name"],
+                )
+            kubelet.tell(pod, "Evicted", message, at=self._real(), type_="Warning")
+            kubelet.report(pod, ends, at=self._real(), phase="Failed")
+            target = {
+                "type": "DisruptionTarget",
+                "status": "True",
+                "reason": "TerminationByKubelet",
+                "message": message,
+            }
+            self.cluster.ask(
+                "PATCH",
+                f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}/status?fieldManager=kubelet",
+                {"status": {
+                    "reason": "Evicted", "message": message,
+                    "conditions": [{**target, "lastTransitionTime": stamp(self._real())}],
+                }},
+                kind="application/strategic-merge-patch+json",
+            )  # fmt: skip
 
     def evict(self, place: str) -> None:
         """Ask for the eviction of pods as `kubectl drain` does; budgets are asked."""
