@@ -402,6 +402,35 @@ class Stage:
             if log:
                 self.log(f"{meta['namespace']}/{meta['name']}", log, container=name, at=began)
 
+    def recovered(
+        self,
+        place: str,
+        *,
+        restarts: int,
+        code: int = 1,
+        reason: str = "",
+        lived_s: float = 2,
+        minutes_ago: float = 0,
+    ) -> None:
+        """Containers that ended and were started again, for the last time so long ago, and are ready since."""
+        for pod in self.placed(place):
+            meta, kubelet = pod["metadata"], self.kubelets[pod["spec"]["nodeName"]]
+            since = self.ago(minutes=minutes_ago)
+            ended = since - timedelta(seconds=1)
+            end = terminated(
+                code, self._real(ended - timedelta(seconds=lived_s)), self._real(ended), reason=reason
+            )
+            name, *others = [spec["name"] for spec in pod["spec"]["containers"]]
+            up = {other: running(self._real(since)) for other in others}
+            kubelet.report(
+                pod,
+                {name: running(self._real(since), restarts=restarts, last=end), **up},
+                at=self._real(since + timedelta(seconds=8)),
+            )
+            for reason_, words in (("Created", "Container created"), ("Started", "Container started")):
+                kubelet.tell(pod, reason_, words, at=self._real(since), container=name)
+            self.release(place, f"{meta['namespace']}/{meta['name']}")
+
     def told(
         self, pod: Body, reason: str, message: str, *, kind: str = "Normal", count: int = 1, container: str = "",
         minutes_ago: float = 0,
@@ -411,6 +440,44 @@ class Stage:
             pod, reason, message, at=self._real(self.ago(minutes=minutes_ago)), count=count, type_=kind,
             container=container,
         )  # fmt: skip
+
+    def evicted(self, place: str, message: str) -> None:
+        """Pods that their kubelet ended for want of a resource: they stay, Failed, and others are made for them."""
+        for pod in self.placed(place):
+            meta, kubelet = pod["metadata"], self.kubelets[pod["spec"]["nodeName"]]
+            up = {
+                s["name"]: s["state"].get("running", {}).get("startedAt")
+                for s in pod["status"].get("containerStatuses", [])
+            }
+            ends: dict[str, Container] = {}
+            for spec in pod["spec"]["containers"]:
+                end = terminated(137, self._real(), self._real())
+                end["terminated"]["startedAt"] = up.get(spec["name"]) or end["terminated"]["startedAt"]
+                ends[spec["name"]] = Container(end)
+                kubelet.tell(
+                    pod,
+                    "Killing",
+                    f"Stopping container {spec['name']}",
+                    at=self._real(),
+                    container=spec["name"],
+                )
+            kubelet.tell(pod, "Evicted", message, at=self._real(), type_="Warning")
+            kubelet.report(pod, ends, at=self._real(), phase="Failed")
+            target = {
+                "type": "DisruptionTarget",
+                "status": "True",
+                "reason": "TerminationByKubelet",
+                "message": message,
+            }
+            self.cluster.ask(
+                "PATCH",
+                f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}/status?fieldManager=kubelet",
+                {"status": {
+                    "reason": "Evicted", "message": message,
+                    "conditions": [{**target, "lastTransitionTime": stamp(self._real())}],
+                }},
+                kind="application/strategic-merge-patch+json",
+            )  # fmt: skip
 
     def evict(self, place: str) -> None:
         """Ask for the eviction of pods as `kubectl drain` does; budgets are asked."""
