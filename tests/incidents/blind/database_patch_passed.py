@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tests.incidents.incident import Half, Incident, Trait
 from tests.incidents.logs import chatter, printed
-from tests.incidents.manifests import container, deployment, service, stateful_set, system
 from tests.incidents.stage import Stage
+from tests.incidents.workloads import container, deployment, service, stateful_set, system
 
 INCIDENT = Incident(
     title="Restarts counted while a database was being patched; everything is back",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from tests.incidents.incident import Half, Incident
 from tests.incidents.logs import chatter, printed
-from tests.incidents.manifests import (
+from tests.incidents.stage import Body, Stage
+from tests.incidents.workloads import (
     config_map,
     container,
     daemon_set,
@@ -13,7 +14,6 @@ from tests.incidents.manifests import (
     stateful_set,
     system,
 )
-from tests.incidents.stage import Body, Stage
 
 INCIDENT = Incident(
     title="The log agent's memory limit was lowered below its buffers and it is killed on start",

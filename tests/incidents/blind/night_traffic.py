@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from tests.incidents.incident import Half, Incident, Trait
 from tests.incidents.logs import chatter
-from tests.incidents.manifests import (
+from tests.incidents.stage import Stage
+from tests.incidents.workloads import (
     container,
     daemon_set,
     deployment,
@@ -14,7 +15,6 @@ from tests.incidents.manifests import (
     stateful_set,
     system,
 )
-from tests.incidents.stage import Stage
 
 INCIDENT = Incident(
     title="A new rule takes the night for an outage",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tests.incidents.incident import Half, Incident, Trait
 from tests.incidents.logs import chatter
-from tests.incidents.manifests import container, daemon_set, deployment, service, stateful_set, system
 from tests.incidents.stage import Body, Stage
+from tests.incidents.workloads import container, daemon_set, deployment, service, stateful_set, system
 
 INCIDENT = Incident(
     title="A transcoding worker without a limit on its scratch space fills the disk of a node",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tests.incidents.incident import Half, Incident
 from tests.incidents.logs import chatter, printed
-from tests.incidents.manifests import container, deployment, service, stateful_set, system
 from tests.incidents.stage import Body, Stage
+from tests.incidents.workloads import container, deployment, service, stateful_set, system
 
 INCIDENT = Incident(
     title="Every pod of the new release is restarted because its liveness probe asks for a path that is not served",

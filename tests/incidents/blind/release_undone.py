@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tests.incidents.incident import Half, Incident, Trait
 from tests.incidents.logs import chatter
-from tests.incidents.manifests import config_map, container, deployment, service, stateful_set, system
 from tests.incidents.stage import Stage
+from tests.incidents.workloads import config_map, container, deployment, service, stateful_set, system
 
 INCIDENT = Incident(
     title="A faulty release was undone before anybody looked",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tests.incidents.incident import Half, Incident, Trait
 from tests.incidents.logs import chatter, printed
-from tests.incidents.manifests import COREFILE, container, deployment, service, stateful_set, system
 from tests.incidents.stage import Body, Stage
+from tests.incidents.workloads import COREFILE, container, deployment, service, stateful_set, system
 
 INCIDENT = Incident(
     title="CoreDNS does not start with a Corefile that uses a plugin removed long ago",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tests.incidents.incident import Half, Incident, Trait
 from tests.incidents.logs import chatter
-from tests.incidents.manifests import container, deployment, service, stateful_set, system
 from tests.incidents.stage import Body, Stage
+from tests.incidents.workloads import container, deployment, service, stateful_set, system
 
 INCIDENT = Incident(
     title="The preview sweeper may no longer list what it sweeps, because its RoleBinding names another account",
