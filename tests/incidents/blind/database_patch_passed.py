@@ -62,11 +62,11 @@ def play(stage: Stage) -> None:
     stage.release("fleet/fleet-db")
     stage.calm()
     stage.wait(minutes=4)
-    stage.recovered("fleet/fleet-api", restarts=8, lived_s=4)
+    stage.recovered("fleet/fleet-api", restarts=8, lived_s=4, waited_s=262)
     stage.wait(minutes=17)
     for pod in stage.pods("fleet/fleet-api"):
         name = f"fleet/{pod['metadata']['name']}"
-        stage.log(name, printed(stage.ago(minutes=17, seconds=7), [
+        stage.log(name, printed(stage.ago(minutes=17, seconds=267), [
             "<%Y-%m-%d %H:%M:%S,%3> INFO [alembic.runtime.migration] Context impl PostgresqlImpl.",
             "Traceback (most recent call last):",
             '  File "/app/fleet/main.py", line 22, in lifespan',
