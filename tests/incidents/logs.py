@@ -17,14 +17,17 @@ def printed(at: datetime, lines: Sequence[str], *, every_s: float = 1) -> str:
     """Lines as `kubectl logs --timestamps` shows them: the first at `at`, the next ones about `every_s` apart.
 
     In a line, `<%Y-%m-%d %H:%M:%S>` stands for its time as strftime writes it (`%3` is milliseconds), `<100-999>` for
-    some number of that range; the same text and place give the same number.
+    some number of that range; the same text and place give the same number. A line with line breaks in it is one
+    message of several lines, printed at once.
     """
     done = []
     for n, line in enumerate(lines):
         noise = int(hashlib.sha256(f"{n}/{line}".encode()).hexdigest()[:12], 16)
         moment = at + timedelta(seconds=n * every_s, milliseconds=noise % max(1, int(every_s * 400)))
-        front = moment.strftime("%Y-%m-%dT%H:%M:%S.%f") + f"{noise % 1000:03}Z"
-        done.append(f"{front} {_filled(line, moment, noise)}")
+        for more, part in enumerate(line.split("\n")):
+            shown = moment + timedelta(microseconds=more * 31)
+            front = shown.strftime("%Y-%m-%dT%H:%M:%S.%f") + f"{(noise + more) % 1000:03}Z"
+            done.append(f"{front} {_filled(part, moment, noise)}")
     return "\n".join(done)
 
 

@@ -410,13 +410,17 @@ class Stage:
         code: int = 1,
         reason: str = "",
         lived_s: float = 2,
-        minutes_ago: float = 0,
+        waited_s: float = 1,
     ) -> None:
-        """Containers that ended and were started again, for the last time so long ago, and are ready since."""
+        """Containers that ended and are started again, for the last time just now, and then stay ready.
+
+        Args:
+            restarts: so far. lived_s: of the run before. waited_s: between its end and this start.
+        """
         for pod in self.placed(place):
             meta, kubelet = pod["metadata"], self.kubelets[pod["spec"]["nodeName"]]
-            since = self.ago(minutes=minutes_ago)
-            ended = since - timedelta(seconds=1)
+            since = self.now
+            ended = since - timedelta(seconds=waited_s)
             end = terminated(
                 code, self._real(ended - timedelta(seconds=lived_s)), self._real(ended), reason=reason
             )

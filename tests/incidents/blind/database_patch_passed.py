@@ -62,11 +62,11 @@ def play(stage: Stage) -> None:
     stage.release("fleet/fleet-db")
     stage.calm()
     stage.wait(minutes=4)
-    stage.recovered("fleet/fleet-api", restarts=8, lived_s=4)
+    stage.recovered("fleet/fleet-api", restarts=8, lived_s=4, waited_s=262)
     stage.wait(minutes=17)
     for pod in stage.pods("fleet/fleet-api"):
         name = f"fleet/{pod['metadata']['name']}"
-        stage.log(name, printed(stage.ago(minutes=17, seconds=7), [
+        stage.log(name, printed(stage.ago(minutes=17, seconds=267), [
             "<%Y-%m-%d %H:%M:%S,%3> INFO [alembic.runtime.migration] Context impl PostgresqlImpl.",
             "Traceback (most recent call last):",
             '  File "/app/fleet/main.py", line 22, in lifespan',
@@ -75,9 +75,7 @@ def play(stage: Stage) -> None:
             "ERROR:    Application startup failed. Exiting.",
         ], every_s=0.5), previous=True)  # fmt: skip
         stage.log(name, printed(stage.ago(minutes=17), [
-            "<%Y-%m-%d %H:%M:%S,%3> INFO [alembic.runtime.migration] Context impl PostgresqlImpl.",
-            "INFO:     Application startup complete.",
-            "INFO:     Uvicorn running on http://0.0.0.0:8000 (Press CTRL+C to quit)",
+            "<%Y-%m-%d %H:%M:%S,%3> INFO [alembic.runtime.migration] Context impl PostgresqlImpl.\nINFO:     Application startup complete.\nINFO:     Uvicorn running on http://0.0.0.0:8000 (Press CTRL+C to quit)",
             *['INFO:     10.244.<0-2>.<4-30>:<33000-60000> - "GET /vehicles/<100-999>/position HTTP/1.1" 200 OK'] * 20,
         ], every_s=40))  # fmt: skip
     stage.log("fleet/fleet-db", printed(stage.ago(minutes=21), [

@@ -65,8 +65,8 @@ def play(stage: Stage) -> None:
     stage.calm()
     stage.wait(hours=6, minutes=40)
     chatter(stage, "media/transcode", [
-        "<%Y-%m-%d %H:%M:%S> INFO job=<10000-99999> pass 1/2 done out=/scratch/<10000-99999>/pass1.mkv size=<2100-5900>MiB",
-        "<%Y-%m-%d %H:%M:%S> INFO job=<10000-99999> pass 2/2 done out=/scratch/<10000-99999>/out.mp4 size=<400-900>MiB",
+        "<%Y-%m-%d %H:%M:%S> INFO job=<10000-99999> pass 1/2 done pass1.mkv size=<2100-5900>MiB",
+        "<%Y-%m-%d %H:%M:%S> INFO job=<10000-99999> pass 2/2 done out.mp4 size=<400-900>MiB",
         "<%Y-%m-%d %H:%M:%S> INFO job=<10000-99999> uploaded; keeping intermediate files (KEEP_INTERMEDIATE=true)",
     ], count=36, minutes=50)  # fmt: skip
     place = "node.kubernetes.io/disk-pressure"

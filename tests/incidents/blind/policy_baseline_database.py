@@ -105,18 +105,20 @@ def play(stage: Stage) -> None:
     chatter(stage, "claims/claims-api", [
         front.format("WARN", "nio-8080-exec-<1-9>", "c.e.claims.db.PoolAdvisor                 : pool is starved; usual cause is PostgreSQL max_connections being reached, raise max_connections on claims-db and restart it"),
         front.format("ERROR", "nio-8080-exec-<1-9>", "o.h.engine.jdbc.spi.SqlExceptionHelper   : HikariPool-1 - Connection is not available, request timed out after 3000<0-9>ms (total=0, active=0, idle=0, waiting=<6-19>)"),
-        front.format("ERROR", "nio-8080-exec-<1-9>", "o.a.c.c.C.[.[.[/].[dispatcherServlet]    : Servlet.service() threw exception [Unable to acquire JDBC Connection] with root cause"),
-        "java.net.SocketTimeoutException: Connect timed out",
-        "\tat java.base/sun.nio.ch.NioSocketImpl.timedFinishConnect(NioSocketImpl.java:546)",
-        "\tat java.base/sun.nio.ch.NioSocketImpl.connect(NioSocketImpl.java:592)",
-        "\tat org.postgresql.core.PGStream.createSocket(PGStream.java:260)",
-        "\tat org.postgresql.core.v3.ConnectionFactoryImpl.openConnectionImpl(ConnectionFactoryImpl.java:329)",
-        front.format("WARN", "HikariPool-1:housekeeper", "com.zaxxer.hikari.pool.HikariPool        : HikariPool-1 - Connection to claims-db.claims-data.svc.cluster.local:5432 refused by timeout: The connection attempt failed."),
-    ], count=63)  # fmt: skip
+        front.format("ERROR", "nio-8080-exec-<1-9>", "o.a.c.c.C.[.[.[/].[dispatcherServlet]    : Servlet.service() for servlet [dispatcherServlet] in context with path [] threw exception [Request processing failed: org.springframework.transaction.CannotCreateTransactionException: Could not open JPA EntityManager for transaction] with root cause\n"
+                     "java.net.SocketTimeoutException: Connect timed out\n"
+                     "\tat java.base/sun.nio.ch.NioSocketImpl.timedFinishConnect(NioSocketImpl.java:546)\n"
+                     "\tat java.base/sun.nio.ch.NioSocketImpl.connect(NioSocketImpl.java:592)\n"
+                     "\tat java.base/java.net.Socket.connect(Socket.java:751)\n"
+                     "\tat org.postgresql.core.PGStream.createSocket(PGStream.java:260)\n"
+                     "\tat org.postgresql.core.v3.ConnectionFactoryImpl.openConnectionImpl(ConnectionFactoryImpl.java:329)"),
+        front.format("WARN", "nio-8080-exec-<1-9>", "c.e.claims.web.ReadinessIndicator           : db DOWN, url=" + url),
+    ], count=36, minutes=24)  # fmt: skip
+    exporter = stage.pod("claims-data/exporter")["status"]["podIP"]
     chatter(stage, "claims-data/claims-db", [
         "<%Y-%m-%d %H:%M:%S.%3> UTC [27] LOG:  checkpoint starting: time",
         "<%Y-%m-%d %H:%M:%S.%3> UTC [27] LOG:  checkpoint complete: wrote <3-9> buffers (0.0%); 0 WAL file(s) added, 0 removed, 0 recycled; write=0.<301-905> s, sync=0.00<1-9> s, total=0.<910-999> s",
-        "<%Y-%m-%d %H:%M:%S.%3> UTC [<4100-4900>] LOG:  connection received: host=10.244.1.5 port=<34000-59000>",
+        f"<%Y-%m-%d %H:%M:%S.%3> UTC [<4100-4900>] LOG:  connection received: host={exporter} port=<34000-59000>",
         "<%Y-%m-%d %H:%M:%S.%3> UTC [<4100-4900>] LOG:  connection authorized: user=exporter database=claims application_name=postgres_exporter",
     ], count=20)  # fmt: skip
     chatter(stage, "claims-data/exporter", [

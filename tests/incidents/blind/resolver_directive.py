@@ -11,8 +11,8 @@ INCIDENT = Incident(
     title="CoreDNS does not start with a Corefile that uses a plugin removed long ago",
     half=Half.blind,
     story="Somebody adds a stub domain with `proxy`, a directive that CoreDNS has not had since 1.5. `reload` refuses it "
-    "and keeps the old configuration, so nobody notices. Two days later both CoreDNS pods are replaced in a node "
-    "reboot; neither starts, and every application that looks up a name fails.",
+    "and keeps the old configuration, so nobody notices. Two days later both CoreDNS pods are deleted to "
+    "restart them; neither starts, and every application that looks up a name fails.",
     sources=[
         "https://coredns.io/2019/04/06/coredns-1.5.0-release/",
         "https://kubernetes.io/docs/tasks/administer-cluster/dns-debugging-resolution/",

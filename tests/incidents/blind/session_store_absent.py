@@ -75,8 +75,9 @@ def play(stage: Stage) -> None:
     address = stage.get("service/cache/session-store")["spec"]["clusterIP"]
     chatter(stage, "identity/login-web", [
         f"<%Y-%m-%dT%H:%M:%S.%3Z> [error] ioredis: connect ECONNREFUSED {address}:6379 (session-store.cache.svc.cluster.local)",
-        "<%Y-%m-%dT%H:%M:%S.%3Z> [error] MaxRetriesPerRequestError: Reached the max retries per request limit (which is 20). Refer to \"maxRetriesPerRequest\" option for details.",
-        "    at RedisSessionStore.set (/app/node_modules/connect-redis/dist/index.js:88:19)",
+        ('<%Y-%m-%dT%H:%M:%S.%3Z> [error] MaxRetriesPerRequestError: Reached the max retries per request limit (which is 20). Refer to "maxRetriesPerRequest" option for details.\n'
+         "    at Socket.<anonymous> (/app/node_modules/ioredis/built/redis/event_handler.js:182:37)\n"
+         "    at RedisStore.set (/app/node_modules/connect-redis/dist/connect-redis.js:88:19)"),
         '<%Y-%m-%dT%H:%M:%S.%3Z> [http] POST /login 500 <2000-2100>ms ip=10.20.0.4<0-9> rid=<100000-999999>',
         '<%Y-%m-%dT%H:%M:%S.%3Z> [http] GET /up 200 1ms ip=10.20.0.1<1-3>',
     ], count=55)  # fmt: skip

@@ -97,7 +97,7 @@ def play(stage: Stage) -> None:
     chatter(stage, "platform-tools/sweeper", [
         "E<%m%d %H:%M:%S.%f>       1 reflector.go:205] " + refused.format(kind="*v1.Deployment", what="deployments.apps", plain="deployments", group="apps"),
         "E<%m%d %H:%M:%S.%f>       1 reflector.go:205] " + refused.format(kind="*v1.Service", what="services", plain="services", group=""),
-        'I<%m%d %H:%M:%S.%f>       1 sweep.go:88] "Skipping sweep, caches are stale" staleFor="<5-29>m<10-59>s"',
+        'I<%m%d %H:%M:%S.%f>       1 sweep.go:88] "Skipping sweep, caches have not synced"',
     ], count=42, minutes=28)  # fmt: skip
     chatter(stage, "platform-tools/notifier", [
         'I<%m%d %H:%M:%S.%f>       1 notify.go:41] "Checked previews" count=2 changed=0',
