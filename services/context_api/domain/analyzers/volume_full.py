@@ -203,6 +203,7 @@ def _observation(
                 '{"spec":{"resources":{"requests":{"storage":"<larger>"}}}}',
             ),
             risk="A volume can grow and never shrink.",
+            undo="None for a larger volume: only a new, smaller one that the data is copied to.",
         ),
         explains=tuple(Explains(u, strength, "it cannot write to its volume", deepest) for u in users),
     )
