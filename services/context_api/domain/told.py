@@ -12,7 +12,7 @@ from datetime import datetime
 from libs.contracts.causes import NoCause
 from libs.contracts.target import Target
 from services.context_api.domain.containers import is_ready
-from services.context_api.domain.kube import condition, listing, replicas
+from services.context_api.domain.kube import condition, listing, replicas, text
 from services.context_api.domain.names import resembles
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
@@ -70,8 +70,8 @@ def _gone(scene: Scene, target: Target, about: KubeObject) -> Iterator[str]:
 def _well(scene: Scene, about: KubeObject) -> Iterator[str]:
     """How many pods are ready, and since when all of them are."""
     if about.kind == "Node":
-        if (ready := _ready_since(about)) is not None:
-            yield f"{name_of(about)} is ready since {clock(ready)}, and reports no pressure."
+        if (moment := _ready_since(about)) is not None:
+            yield f"{name_of(about)} is ready since {clock(moment)}, and reports no pressure."
         return
     about = scene.graph.top(about) if about.kind == "ReplicaSet" else about
     tops = scene.graph.behind(about) if about.kind == "Service" else [scene.graph.top(about)]
@@ -81,15 +81,12 @@ def _well(scene: Scene, about: KubeObject) -> Iterator[str]:
     since = max((m for p in pods if (m := _ready_since(p))), default=None)
     ready = sum(is_ready(p) for p in pods)
     when = f", all of them since {clock(since)}" if since is not None and ready == len(pods) else ""
-    yield (
-        f"{ready} of {len(pods)} pods of {name_of(about)} are ready{when}."
-        if about.kind != "Pod"
-        else (
-            f"{name_of(about)} is ready since {clock(since)}."
-            if ready
-            else f"{name_of(about)} is not asked to be ready."
-        )
-    )
+    if about.kind != "Pod":
+        yield f"{ready} of {len(pods)} pods of {name_of(about)} are ready{when}."
+    elif ready:
+        yield f"{name_of(about)} is ready since {clock(since)}."
+    else:
+        yield f"{name_of(about)} is in phase {text(about.status.get('phase')) or 'unknown'}."
     if since is not None and ready == len(pods) and scene.onset is not None and since < scene.onset:
         ahead = span((scene.onset - since).total_seconds())
         yield f"That is {ahead} before the alert began: it tells of something older, or of nothing these pods show."
