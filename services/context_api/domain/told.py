@@ -13,7 +13,9 @@ from libs.contracts.causes import NoCause
 from libs.contracts.target import Target
 from services.context_api.domain.containers import is_ready
 from services.context_api.domain.kube import condition, listing, replicas, text
+from services.context_api.domain.logs import cut, is_narrative
 from services.context_api.domain.names import resembles
+from services.context_api.domain.redact import redact
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
 from services.context_api.domain.verdict import LOOK_BACK, pods_missing, replaced, scaled_down, signs
@@ -51,7 +53,8 @@ def _not_recorded(scene: Scene, target: Target) -> Iterator[str]:
         yield f"{target} was not recorded, nor was any other of its kind{place}."
     events = scene.graph.events.about_name(target.kind, target.namespace, target.name)
     if events:
-        yield f"The last event about it: {events[-1].reason} at {clock(events[-1].last)}."
+        reason = "" if is_narrative(events[-1].reason) else f" ({cut(redact(events[-1].reason), 60)})"
+        yield f"The last event about it{reason} is of {clock(events[-1].last)}."
     yield "Nothing that was recorded leads from it to a fault; what else is wrong in its namespace stands in the findings, unranked."
 
 
