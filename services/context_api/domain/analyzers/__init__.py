@@ -116,4 +116,5 @@ EXPLAINERS: Sequence[Explainer] = (
     node_filled.explain,
     api_service.explain,
     stateful_set.explain,
+    autoscaler.explain,
 )
