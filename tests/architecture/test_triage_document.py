@@ -98,15 +98,14 @@ def reasons_of(name: str) -> list[re.Pattern[str]]:
     made = []
     for node in nodes:
         if isinstance(node, ast.JoinedStr):
-            fixed = "".join(p.value for p in node.values if isinstance(p, ast.Constant))
-            # A text of which nothing is fixed could be any reason; a condition's type and status is one of two.
-            last = "(?:True|False)" if not fixed and len(node.values) == 2 else "[A-Z]\\w+"
-            kinds = [re.escape(p.value) if isinstance(p, ast.Constant) else "[A-Z]\\w+" for p in node.values]
-            if not fixed:
-                kinds = [f"(?:{'|'.join(sorted(words)) or '-'})", last] if len(node.values) == 2 else []
-            if kinds and re.fullmatch(r"[A-Za-z]*", fixed):
-                made.append(re.compile("".join(kinds)))
-    return [*(re.compile(word) for word in sorted(words)), *made]
+            parts = [p.value if isinstance(p, ast.Constant) else None for p in node.values]
+            fixed = "".join(p for p in parts if isinstance(p, str))
+            if fixed and re.fullmatch(r"[A-Za-z]+", fixed):
+                made.append("".join(p if isinstance(p, str) else r"[A-Z]\w+" for p in parts))
+            elif not fixed and len(parts) == 2:
+                # Nothing in it is fixed: a condition's type, which the analyzer lists, and its status.
+                made.append(f"(?:{'|'.join(sorted(words))})(?:True|False)")
+    return [re.compile(one) for one in (*sorted(words), *made)]
 
 
 def test_every_check_names_an_analyzer_and_reasons_that_it_gives():

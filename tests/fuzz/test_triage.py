@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import random
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,9 +14,11 @@ from hypothesis import strategies as st
 
 from libs.contracts.target import Target
 from services.context_api.domain.resolve import resolve
+from services.context_api.domain.snapshot import MetricAnswer
 from services.context_api.domain.triage import find_causes, find_findings
 from tests.support.kube import (
     Doc,
+    ago,
     config_map,
     container,
     crashing,
@@ -34,6 +37,39 @@ from tests.support.kube import (
 )
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-001", "API-BR-SEC-006")
+
+
+def platform() -> list[Doc]:
+    """What a cluster has around its workloads, each with something about it."""
+    place = {"namespace": "shop", "name": "api", "port": 443}
+    gone = thing("Namespace", "old", None, spec={"finalizers": ["kubernetes"]}, status={"conditions": []})
+    gone["metadata"].update(deletionTimestamp=ago(60), finalizers=["kubernetes"])
+    evicted = deployment("report", node="node-1", replicas=1)
+    evicted[-1]["status"].update(
+        reason="Evicted",
+        phase="Failed",
+        message="The node was low on resource: memory. Container app was using 9Gi, request is 0, has larger consumption of memory.",
+    )
+    corefile = ".:53 {\n  errors\n  forward . 10.9.8.7\n}\n"
+    dns = {"volumes": [{"name": "c", "configMap": {"name": "coredns"}}]}
+    return [
+        thing("ValidatingWebhookConfiguration", "w", None, webhooks=[{"name": "w", "clientConfig": {"service": place}}]),
+        thing("CustomResourceDefinition", "c", None, spec={"conversion": {"strategy": "Webhook", "webhook": {"clientConfig": {"service": place}}}}),
+        thing("APIService", "v1.x", None, spec={"group": "x", "version": "v1", "service": place}, status={"conditions": [{"type": "Available", "status": "False"}]}),
+        thing("StorageClass", "x", None, provisioner="kubernetes.io/rbd"),
+        thing("PersistentVolume", "pv", None, spec={"claimRef": {"namespace": "shop", "name": "data", "uid": "1"}}, status={"phase": "Released"}),
+        thing("PodDisruptionBudget", "a", api="policy/v1", spec={"selector": {"matchLabels": {"app": "api"}}}, status={}),
+        thing("PodDisruptionBudget", "b", api="policy/v1", spec={"selector": {"matchLabels": {"app": "api"}}}, status={}),
+        thing("CronJob", "c", api="batch/v1", spec={"schedule": "0 0 31 2 *", "startingDeadlineSeconds": 1}, status={}),
+        thing("Gateway", "g", spec={"gatewayClassName": "x"}, status={}),
+        thing("HTTPRoute", "r", spec={"parentRefs": [{"name": "h"}], "rules": []}, status={}),
+        thing("Service", "lb", spec={"type": "LoadBalancer", "ports": [{"port": 80}]}, status={"loadBalancer": {}}),
+        gone,
+        *evicted,
+        *deployment("coredns", "kube-system", labels={"k8s-app": "kube-dns"}, spec=dns),
+        config_map("coredns", "kube-system", data={"Corefile": corefile}),
+        *service("kube-dns", "kube-system", selector={"k8s-app": "kube-dns"}, port=53),
+    ]  # fmt: skip
 
 
 def incident() -> list[Doc]:
@@ -67,6 +103,7 @@ def incident() -> list[Doc]:
         thing("HorizontalPodAutoscaler", "api", api="autoscaling/v2", spec={"scaleTargetRef": {"kind": "Deployment", "name": "api"}}),
         thing("Certificate", "tls", api="cert-manager.io/v1", status={"conditions": [{"type": "Ready", "status": "False"}]}),
         thing("ResourceQuota", "q", spec={"hard": {"pods": "1"}}, status={}),
+        *platform(),
         event(pods_in(api)[0], "BackOff", "Back-off restarting failed container"),
         event(pods_in(bad_image)[0], "Failed", "Failed to pull image: not found", api="events.k8s.io/v1"),
     ]  # fmt: skip
@@ -122,6 +159,8 @@ PLACES = [
     ("metadata", "creationTimestamp"), ("spec", "template"), ("spec", "selector"), ("spec", "containers"), ("spec", "replicas"), ("spec", "ports"),
     ("spec", "rules"), ("spec", "egress"), ("spec", "volumes"), ("spec", "podSelector"), ("status", "conditions"), ("status", "containerStatuses"),
     ("status", "phase"), ("data",), ("endpoints",), ("involvedObject",), ("regarding",), ("message",), ("series",), ("firstTimestamp",),
+    ("webhooks",), ("spec", "conversion"), ("spec", "service"), ("spec", "schedule"), ("spec", "parentRefs"), ("spec", "claimRef"), ("provisioner",),
+    ("status", "message"), ("status", "loadBalancer"), ("status", "allocatable"), ("metadata", "finalizers"), ("metadata", "deletionTimestamp"), ("data", "Corefile"),
 ]  # fmt: skip
 
 
@@ -149,6 +188,32 @@ def test_any_json_in_any_place_never_raises(wounds):
     resolve(wounded, {"namespace": "shop", "pod": "api-7c9d5b6f8-x2k9d"}, "local")
 
     assert answer.no_cause == (not answer.ranked)
+    assert answer.model_dump_json()
+
+
+QUERIES = [
+    "container_memory_working_set_bytes", "container_cpu_cfs_throttled_periods_total", "container_cpu_cfs_periods_total", "slo:burn_rate", "pg_settings_max_connections",
+    "kubelet_volume_stats_used_bytes", "kubelet_volume_stats_inodes_used", "node_filesystem_avail_bytes / node_filesystem_size_bytes", "pg_stat_activity_count",
+]  # fmt: skip
+SAMPLES = st.lists(st.tuples(st.floats(), st.floats().map(str) | st.text(max_size=5)).map(list), max_size=12)
+
+
+@given(st.lists(st.tuples(st.sampled_from(QUERIES), SAMPLES | JSON), max_size=8))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_any_samples_in_recorded_metrics_never_raise(measured):
+    docs = incident()
+    labels = {"namespace": "shop", "pod": pods_in(docs)[1]["metadata"]["name"], "container": "app", "node": "node-1", "persistentvolumeclaim": "data", "deployment": "api"}  # fmt: skip
+    answers = [
+        MetricAnswer(query, "range", None, {"result": [{"metric": {"__name__": query, **labels}, "values": samples}]})
+        for query, samples in measured
+    ]  # fmt: skip
+
+    answer = find_causes(
+        replace(snapshot(docs, logs=logs_of(docs)), metrics=answers),
+        target=TARGET,
+        broken=no_analyzer_may_fail,
+    )
+
     assert answer.model_dump_json()
 
 

@@ -34,7 +34,7 @@ def fault(schedule: str) -> str:
     """Why a schedule never starts anything; empty when it does."""
     words = re.sub(r"^(?:CRON_)?TZ=\S+\s+", "", schedule.strip()).lower()
     if words.startswith("@"):
-        return "" if words in _MACROS or _EVERY.fullmatch(words) else f"`{words}` is no schedule"
+        return "" if words in _MACROS or _EVERY.fullmatch(words) else f"`{words[:40]}` is no schedule"
     fields = words.split()
     if len(fields) != len(_FIELDS):
         return f"it has {len(fields)} fields, not 5"
@@ -42,7 +42,7 @@ def fault(schedule: str) -> str:
     for word, (name, least, most) in zip(fields, _FIELDS, strict=True):
         found = _values(word, least, most)
         if found is None:
-            return f"its {name} `{word}` is none from {least} to {most}"
+            return f"its {name} `{word[:40]}` is none from {least} to {most}"
         values.append(found)
     days, months, any_weekday = values[2], values[3], fields[4][0] in "*?"
     if any_weekday and not any(day <= _LONGEST[month] for day in days for month in months):

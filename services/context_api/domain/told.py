@@ -12,8 +12,10 @@ from datetime import datetime
 from libs.contracts.causes import NoCause
 from libs.contracts.target import Target
 from services.context_api.domain.containers import is_ready
-from services.context_api.domain.kube import condition, listing, replicas
+from services.context_api.domain.kube import condition, listing, replicas, text
+from services.context_api.domain.logs import cut, is_narrative
 from services.context_api.domain.names import resembles
+from services.context_api.domain.redact import redact
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
 from services.context_api.domain.verdict import LOOK_BACK, pods_missing, replaced, scaled_down, signs
@@ -51,7 +53,8 @@ def _not_recorded(scene: Scene, target: Target) -> Iterator[str]:
         yield f"{target} was not recorded, nor was any other of its kind{place}."
     events = scene.graph.events.about_name(target.kind, target.namespace, target.name)
     if events:
-        yield f"The last event about it: {events[-1].reason} at {clock(events[-1].last)}."
+        reason = "" if is_narrative(events[-1].reason) else f" ({cut(redact(events[-1].reason), 60)})"
+        yield f"The last event about it{reason} is of {clock(events[-1].last)}."
     yield "Nothing that was recorded leads from it to a fault; what else is wrong in its namespace stands in the findings, unranked."
 
 
@@ -70,8 +73,8 @@ def _gone(scene: Scene, target: Target, about: KubeObject) -> Iterator[str]:
 def _well(scene: Scene, about: KubeObject) -> Iterator[str]:
     """How many pods are ready, and since when all of them are."""
     if about.kind == "Node":
-        if (ready := _ready_since(about)) is not None:
-            yield f"{name_of(about)} is ready since {clock(ready)}, and reports no pressure."
+        if (moment := _ready_since(about)) is not None:
+            yield f"{name_of(about)} is ready since {clock(moment)}, and reports no pressure."
         return
     about = scene.graph.top(about) if about.kind == "ReplicaSet" else about
     tops = scene.graph.behind(about) if about.kind == "Service" else [scene.graph.top(about)]
@@ -81,15 +84,12 @@ def _well(scene: Scene, about: KubeObject) -> Iterator[str]:
     since = max((m for p in pods if (m := _ready_since(p))), default=None)
     ready = sum(is_ready(p) for p in pods)
     when = f", all of them since {clock(since)}" if since is not None and ready == len(pods) else ""
-    yield (
-        f"{ready} of {len(pods)} pods of {name_of(about)} are ready{when}."
-        if about.kind != "Pod"
-        else (
-            f"{name_of(about)} is ready since {clock(since)}."
-            if ready
-            else f"{name_of(about)} is not asked to be ready."
-        )
-    )
+    if about.kind != "Pod":
+        yield f"{ready} of {len(pods)} pods of {name_of(about)} are ready{when}."
+    elif ready:
+        yield f"{name_of(about)} is ready since {clock(since)}."
+    else:
+        yield f"{name_of(about)} is in phase {text(about.status.get('phase')) or 'unknown'}."
     if since is not None and ready == len(pods) and scene.onset is not None and since < scene.onset:
         ahead = span((scene.onset - since).total_seconds())
         yield f"That is {ahead} before the alert began: it tells of something older, or of nothing these pods show."

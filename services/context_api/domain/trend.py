@@ -10,6 +10,7 @@ teeth reached the limit does, from its last tooth on.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -63,12 +64,14 @@ def line(points: Points) -> tuple[float, float]:
     """(slope per second, R²) of the least-squares line; (0, 0) for points that do not move."""
     middle = sum(t for t, _ in points) / len(points)
     mean = sum(v for _, v in points) / len(points)
-    spread = sum((t - middle) ** 2 for t, _ in points)
-    moved = sum((v - mean) ** 2 for _, v in points)
+    # Products, not powers: a value no program measures may overflow to infinity, but must not raise.
+    spread = sum((t - middle) * (t - middle) for t, _ in points)
+    moved = sum((v - mean) * (v - mean) for _, v in points)
     together = sum((t - middle) * (v - mean) for t, v in points)
     if not spread or not moved:
         return 0.0, 0.0
-    return together / spread, together**2 / (spread * moved)
+    slope, fit = together / spread, together * together / (spread * moved)
+    return (slope, fit) if math.isfinite(slope) and math.isfinite(fit) else (0.0, 0.0)
 
 
 def increase(points: Points) -> float:

@@ -61,12 +61,19 @@ def replaced(target: Target, about: KubeObject) -> bool:
 
 
 def scaled_down(scene: Scene, about: KubeObject) -> Edit | None:
-    """Somebody's edit of the owner within the hour, when all it set is how many pods there are: then one less is meant."""
-    edit = last_edit(scene.graph.top(about))
-    since = (scene.onset or scene.now) - LOOK_BACK
-    if edit is None or edit.at < since or not all(p.startswith("spec.replicas") for p in edit.paths):
-        return None
-    return edit
+    """Who set how many pods the owner has, within the hour: then one less is as it was meant.
+
+    A person's edit that set nothing else, or an autoscaler.
+    """
+    top = scene.graph.top(about)
+    since, edit = (scene.onset or scene.now) - LOOK_BACK, last_edit(top)
+    if edit is not None and edit.at >= since and all(p.startswith("spec.replicas") for p in edit.paths):
+        return edit
+    for scaler in scene.graph.of_kind("HorizontalPodAutoscaler"):
+        at = parse_time(scaler.status.get("lastScaleTime"))
+        if at is not None and at >= since and any(e.to is top for e in scene.needs.of(scaler)):
+            return Edit(at, f"{scaler.kind} {scaler.name}", ("spec.replicas",))
+    return None
 
 
 def signs(scene: Scene, about: KubeObject | None) -> Iterator[datetime]:

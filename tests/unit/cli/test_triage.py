@@ -117,12 +117,17 @@ def test_a_cause_carries_the_evidence_it_cites_and_no_other():
 
 def test_without_a_cause_the_document_says_which_kind_of_nothing_it_is():
     answer = CausesAnswer(
-        ranked=[], no_cause=True, no_cause_reason=NoCause.recovered, not_looked_at=["x", "x", "y"]
+        ranked=[],
+        no_cause=True,
+        no_cause_reason=NoCause.recovered,
+        no_cause_text="Well since ten.",
+        not_looked_at=["x", "x", "y"],
     )
 
     said = document(report(answer))
 
     assert (said["ranked"], said["no_cause"], said["no_cause_reason"]) == ([], True, "already-recovered")
+    assert said["no_cause_text"] == "Well since ten."
     assert said["not_looked_at"] == ["x", "y"]
 
 

@@ -75,9 +75,10 @@ def test_other_causes_are_short():
     ],
 )
 def test_no_cause_says_which_kind_of_nothing_it_is(reason: NoCause, words: str):
-    text = printed(answer(no_cause_reason=reason))
+    text = printed(answer(no_cause_reason=reason, no_cause_text="2 of 2 pods are ready since ten."))
 
     assert "No cause found." in text
+    assert "2 of 2 pods are ready since ten." in text
     assert words in text
 
 

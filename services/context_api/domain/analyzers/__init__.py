@@ -38,6 +38,7 @@ from services.context_api.domain.analyzers import (
     network_policy,
     node_filesystem,
     node_filled,
+    node_refused,
     node_trouble,
     oom_kill,
     operator_install,
@@ -98,6 +99,7 @@ SYMPTOMS: Sequence[Symptom] = (
     node_filesystem.observe,
     error_budget.observe,
     node_trouble.observe,
+    node_refused.observe,
     job_failed.observe,
     scaled_to_zero.observe,
     unhealthy_condition.observe,
@@ -134,4 +136,5 @@ EXPLAINERS: Sequence[Explainer] = (
     gitops.explain,
     mesh_rule.explain,
     certificate_issue.explain,
+    autoscaler.explain,
 )

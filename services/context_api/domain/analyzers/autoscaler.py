@@ -2,7 +2,8 @@
 
 Sees the conditions of HorizontalPodAutoscalers, whether their target exists and its containers set the requests that
 utilisation is reckoned from, replicas against the maximum, current against wanted metrics.
-An autoscaler at its maximum is no fault by itself (latent). Cannot know which load was expected.
+An autoscaler at its maximum is no fault by itself (latent); where its target is overloaded (`saturation`,
+`error_budget`), one that is at its maximum or blind is why nobody takes part of the load. Cannot know which load was expected.
 
 Rests on: https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/ (algorithm, conditions),
 https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale-walkthrough/#appendix-horizontal-pod-autoscaler-status-conditions.
@@ -11,7 +12,8 @@ https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale-walkth
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
@@ -38,6 +40,8 @@ from services.context_api.domain.wording import name_of
 
 NAME = "autoscaler"
 _MISSING = re.compile(r"missing request for ([a-z-]+)")
+OVERLOAD = frozenset({"CpuThrottled", "CpuAtLimit", "ErrorBudgetBurning"})
+_HELD_BACK = frozenset({"AtMaximum", "BlindAutoscaler", "CannotScale"})
 _METRICS = ("v1beta1.metrics.k8s.io", "v1beta1.custom.metrics.k8s.io", "v1beta1.external.metrics.k8s.io")
 
 
@@ -95,6 +99,20 @@ def _blind(scene: Scene, hpa: KubeObject, active: Condition, aimed: str) -> Obse
         0.8,
         blames=tuple(Blame(s, 0.85, "it serves the metrics the autoscaler reads") for s in named.values()),
     )
+
+
+def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
+    """What was seen of autoscalers again, tied to the overload of what they scale."""
+    overloaded = {id(o.about): o.about for o in seen if o.reason in OVERLOAD}
+    for one in seen:
+        if one.analyzer != NAME or one.reason not in _HELD_BACK:
+            continue
+        tops = [e.to for e in scene.needs.of(one.about) if e.relation == "scales" and id(e.to) in overloaded]
+        if tops:
+            claims = [
+                Explains(t, 0.85, f"{one.about.name} gives it no more pods", reasons=OVERLOAD) for t in tops
+            ]
+            yield replace(one, explains=(*one.explains, *claims))
 
 
 def _target_gone(scene: Scene, hpa: KubeObject, target: Body) -> str:

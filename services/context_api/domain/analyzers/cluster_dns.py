@@ -40,6 +40,9 @@ SYSTEM = "kube-system"
 LABELS = {"k8s-app": "kube-dns"}
 """What cluster DNS carries in every distribution that follows Kubernetes' own manifests."""
 
+LONGEST_LINE = 1000
+"""Characters of a log line that are read."""
+
 _PARSING = re.compile(r"Corefile:(\d{1,5}) - Error during parsing: (.{1,200})")
 _LOOP = re.compile(r"plugin/loop: (?:Loop \(.{1,80}\) detected|Seen .{1,120} more than twice)")
 _UPSTREAM = re.compile(
@@ -147,7 +150,11 @@ def _log(scene: Scene, server: KubeObject) -> Iterator[tuple[KubeObject, str, st
     """(pod, container, line) of the DNS pods' logs."""
     for pod in scene.graph.pods_of(server)[:PODS_READ]:
         for log in scene.snapshot.logs_of(pod.namespace, pod.name):
-            yield from ((pod, log.container, line) for line in last_lines(log.text) if not is_narrative(line))
+            yield from (
+                (pod, log.container, line[:LONGEST_LINE])
+                for line in last_lines(log.text)
+                if not is_narrative(line)
+            )
 
 
 def _unreadable(

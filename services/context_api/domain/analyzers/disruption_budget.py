@@ -28,7 +28,7 @@ from services.context_api.domain.kube import (
     text,
 )
 from services.context_api.domain.logs import cut
-from services.context_api.domain.observation import Depth, Observation
+from services.context_api.domain.observation import Depth, Explains, Observation
 from services.context_api.domain.redact import redact
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
@@ -50,7 +50,7 @@ def observe(scene: Scene) -> Iterator[Observation]:
             continue
         if number(status.get("currentHealthy")) < expected or number(status.get("desiredHealthy")) < expected:
             continue
-        yield _observation(budget, expected, _waiting(scene, budget, closed))
+        yield _observation(budget, expected, *_waiting(scene, budget, closed))
 
 
 def _misaimed(scene: Scene, budget: KubeObject, closed: set[str]) -> Iterator[Observation]:
@@ -103,19 +103,23 @@ def _plain(budget: KubeObject, reason: str, words: str, certainty: float, *, lat
     )  # fmt: skip
 
 
-def _waiting(scene: Scene, budget: KubeObject, closed: set[str]) -> list[str]:
-    """Nodes being drained that still hold its pods, and evictions that were refused."""
+def _waiting(scene: Scene, budget: KubeObject, closed: set[str]) -> tuple[list[str], list[KubeObject]]:
+    """Nodes being drained that still hold its pods, and evictions that were refused: in words, and the nodes."""
     waits: set[str] = set()
+    nodes: dict[str, KubeObject] = {}
     for edge in scene.needs.of(budget):
         for pod in scene.graph.pods_of(edge.to) if edge.relation == "protects" else ():
-            if text(pod.spec.get("nodeName")) in closed:
+            place = text(pod.spec.get("nodeName"))
+            node = scene.graph.get("Node", None, place)
+            if place in closed and node is not None:
+                nodes[place] = node
                 waits.add(f"node {text(pod.spec.get('nodeName'))} is being drained")
             if any("disruption budget" in e.message for e in scene.graph.events_about(pod)):
                 waits.add(f"the eviction of pod {pod.name} was refused")
-    return sorted(waits)
+    return sorted(waits), [nodes[name] for name in sorted(nodes)]
 
 
-def _observation(budget: KubeObject, expected: int, waits: list[str]) -> Observation:
+def _observation(budget: KubeObject, expected: int, waits: list[str], nodes: list[KubeObject]) -> Observation:
     rule = next(
         (f"{k} {text(budget.spec[k])}" for k in ("minAvailable", "maxUnavailable") if k in budget.spec),
         "its rule",
@@ -144,5 +148,6 @@ def _observation(budget: KubeObject, expected: int, waits: list[str]) -> Observa
             budget,
             f"Let {name_of(budget)} spare one pod (minAvailable below the replicas), or add a replica.",
         ),
+        explains=tuple(Explains(n, 0.85, f"node {n.name} cannot be emptied") for n in nodes),
         latent=not waits,
     )

@@ -1,6 +1,7 @@
 """Nodes that are not ready or under pressure, and pods evicted from them.
 
 Sees node conditions (those of node-problem-detector too), the kubelet's silence, eviction messages with the resource.
+A pod evicted for its own limit (ephemeral storage, an emptyDir's size) is its own doing, not its node's.
 The kubelet takes a pressure condition back minutes after the evictions: a node that pods were evicted from within the
 hour was under pressure (latent, it counts by what it explains). Who fills a node is told by `node_filled`.
 A cordoned node that is ready is healthy. Cannot see the machine under the node, nor what a condition of an unknown
@@ -44,6 +45,9 @@ _PRESSURES = frozenset(
 _PROBLEM = re.compile(r"^(?:Frequent\w+|Corrupt\w+|\w+(?:Problem|Deadlock|Unhealthy)|ReadonlyFilesystem)$")
 """How node-problem-detector and its kin name what is wrong while True. Others (`EtcdIsVoter`) are good news."""
 
+_OWN_LIMIT = re.compile(
+    r"exceeds the limit|exceeds the total limit of containers|exceeded its local ephemeral storage limit"
+)
 _LOW_ON = re.compile(r"low on resource: ([\w-]+)")
 
 
@@ -175,16 +179,17 @@ def _evictions(scene: Scene) -> Iterator[Observation]:
     for top, pods in pods_by_top(scene, evicted(scene)):
         message = cut(redact(text(pods[0].status.get("message"))), 300)
         low = _LOW_ON.search(message)
-        node = scene.graph.get("Node", None, text(pods[0].spec.get("nodeName")))
+        own = low is None and _OWN_LIMIT.search(message) is not None
+        node = None if own else scene.graph.get("Node", None, text(pods[0].spec.get("nodeName")))
         yield Observation(
             about=top,
-            reason="Evicted",
+            reason="EvictedOverLimit" if own else "Evicted",
             text=f"{len(pods)} pods of {name_of(top)} were evicted from {text(pods[0].spec.get('nodeName')) or 'their node'}"
-            f"{f', which was low on {low[1]}' if low else ''}: `{message}`",
+            f"{f', which was low on {low[1]}' if low else ''}{' for a limit of their own' if own else ''}: `{message}`",
             severity=FindingSeverity.warning,
             analyzer=NAME,
-            depth=Depth.process,
-            certainty=0.75,
+            depth=Depth.mechanism if own else Depth.process,
+            certainty=0.88 if own else 0.75,
             facts=(
                 evidence.field(
                     pods[0],
@@ -198,7 +203,9 @@ def _evictions(scene: Scene) -> Iterator[Observation]:
             onset=min((m for p in pods if (m := _when(p))), default=None),
             remediation=remedies.edit(
                 scene.graph.workload(pods[0]),
-                f"Give {name_of(top)} requests that match what it uses, or relieve the node.",
+                f"Let {name_of(top)} write less to its containers and emptyDir volumes, or raise that limit."
+                if own
+                else f"Give {name_of(top)} requests that match what it uses, or relieve the node.",
             ),
             blames=(Blame(node, 0.9, f"its pods were evicted from node {node.name}"),)
             if node is not None

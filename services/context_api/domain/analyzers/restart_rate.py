@@ -1,7 +1,8 @@
 """Containers that run and are ready, and yet end again and again: a restart every few minutes or hours.
 
-Sees the restart count against the pod's age, and how long ago the last end was against the usual time between ends:
-restarts of the first minutes, and one of weeks ago, are history. Tells the exit code and the last words.
+Sees the restart count against the pod's age, how long the instance that ended last had lived, and how long ago that was:
+restarts of the first minutes, a crash loop that is over and a restart of weeks ago are history. Tells the exit code and
+the last words.
 Leaves to others: crash loops (`pod_crash_loop`), kills for memory (`oom_kill`) and by probes (`probe_failure`).
 Cannot see when each restart was (only the last end is kept), nor restarts of pods that were replaced since.
 
@@ -42,6 +43,9 @@ OFTEN = timedelta(hours=12)
 QUIET = 3
 """Having run this many times longer than usual, it has stopped."""
 
+LIVED = 0.25
+"""The instance that ended last must have lived this part of the usual time: those of a crash loop live for seconds."""
+
 
 def observe(scene: Scene) -> Iterator[Observation]:
     """One observation per workload and container."""
@@ -56,8 +60,14 @@ def _often(scene: Scene, container: Container) -> bool:
         return False
     if out_of_memory(container) or not ends_again_and_again(container, scene.now):
         return False
-    apart, ended = between(container), _ended(container)
-    if apart is None or ended is None or apart > OFTEN or scene.now - ended > QUIET * apart:
+    apart, ended, started = (
+        between(container),
+        _ended(container),
+        parse_time(container.last_end.get("startedAt")),
+    )
+    if apart is None or ended is None or started is None or apart > OFTEN:
+        return False
+    if scene.now - ended > QUIET * apart or ended - started < LIVED * apart:
         return False
     return not crashing(container, scene.now) and killed_by_probe(scene.graph, container) is None
 

@@ -2,7 +2,7 @@
 
 Sees deletion times, finalizers and who set them (managedFields), a namespace's own conditions and what in it hangs, and
 a pod's grace period against its node's state. Blames the workload that runs under the name of the finalizer's manager;
-an API that does not answer is told by `api_service`. A deletion under way is healthy.
+an API that does not answer is told by `api_service`; a claim in use names its users. A deletion under way is healthy.
 Cannot see whether a finalizer's controller is still at work when nothing is recorded of it.
 
 Rests on: https://kubernetes.io/docs/concepts/overview/working-with-objects/finalizers/,
@@ -32,6 +32,7 @@ from services.context_api.domain.kube import (
 from services.context_api.domain.logs import cut
 from services.context_api.domain.observation import Blame, Depth, Observation
 from services.context_api.domain.redact import redact
+from services.context_api.domain.references import references
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject, parse_time
 from services.context_api.domain.wording import clock, name_of, span
@@ -71,6 +72,18 @@ def _keepers(scene: Scene, obj: KubeObject, finalizers: list[str]) -> list[KubeO
     return [scene.graph.top(w) for w in scene.graph.workloads if managers and managers & _called(w)][:3]
 
 
+def _users(scene: Scene, obj: KubeObject, finalizers: list[str]) -> list[KubeObject]:
+    """Whose pods still mount a claim that waits for nothing else."""
+    if obj.kind != "PersistentVolumeClaim" or "kubernetes.io/pvc-protection" not in finalizers:
+        return []
+    found = [
+        scene.graph.top(pod)
+        for pod in scene.graph.pods_in(obj.namespace)
+        if any(r.kind == obj.kind and r.name == obj.name for r in references(pod.spec))
+    ]
+    return list({id(top): top for top in found}.values())
+
+
 def _called(workload: KubeObject) -> set[str]:
     """Names a workload's program may give itself as a field manager."""
     names = {workload.name}
@@ -107,6 +120,9 @@ def _observation(scene: Scene, obj: KubeObject, late: timedelta) -> Observation:
     keepers = _keepers(scene, obj, finalizers)
     if keepers:
         words += f", which {name_of(keepers[0])} set"
+    users = _users(scene, obj, finalizers)
+    if users:
+        words += f"; {listing([name_of(u) for u in users])} still uses it"
     inside = _hanging_in(scene, obj) if obj.kind == "Namespace" else []
     if inside:
         words += f"; {listing([name_of(o) for o in inside])} hangs in it"

@@ -333,7 +333,7 @@ class FakePrometheus:
         form = {key: str(value) for key, value in (await request.post()).items()}
         self.asked.append({"path": request.path, **form})
         self.tokens.add(request.headers.get("Authorization", ""))
-        if self.broken and "kubelet_volume_stats" in form["query"]:
+        if self.broken and "kubelet_volume_stats_used" in form["query"]:
             return web.json_response({"status": "error", "error": "query timed out"}, status=503)
         sample = {"values": [[1, "1"]]} if request.path.endswith("_range") else {"value": [1, "1"]}
         result = [{"metric": {"namespace": "shop", "pod": "api-0"}, **sample}]

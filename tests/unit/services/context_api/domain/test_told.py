@@ -100,6 +100,26 @@ def test_a_node_is_told_by_its_own_condition():
     )
 
 
+def test_a_pod_an_autoscaler_took_away_is_nothing_wrong():
+    def scaler(minutes: float):
+        return thing(
+            "HorizontalPodAutoscaler", "api", api="autoscaling/v2",
+            spec={"maxReplicas": 4, "scaleTargetRef": {"kind": "Deployment", "name": "api"}},
+            status={"lastScaleTime": ago(minutes), "conditions": []},
+        )  # fmt: skip
+
+    now, before = (
+        causes(deployment("api"), scaler(m), target="Pod/shop/api-7c9d5b6f8-zzzzz", onset=moment(15))
+        for m in (20, 600)
+    )
+
+    assert now.no_cause_reason is NoCause.nothing_wrong
+    assert (
+        "which was scaled to 2 at 2026-11-18 09:10:00 UTC by HorizontalPodAutoscaler api" in now.no_cause_text
+    )
+    assert before.no_cause_reason is NoCause.recovered
+
+
 def test_an_older_scaling_does_not_excuse_a_pod_that_went_away_now():
     fewer = deployment("api", edits=[edit(60 * 9, "spec/replicas", by="kubectl-scale")])
 
@@ -146,7 +166,7 @@ def test_the_last_event_about_what_is_gone_is_told():
 
     answer = causes(config_map("c"), told, target="Pod/shop/lone")
 
-    assert "The last event about it: Killing at 2026-11-18 09:29:00 UTC." in answer.no_cause_text
+    assert "The last event about it (Killing) is of 2026-11-18 09:29:00 UTC." in answer.no_cause_text
 
 
 def test_a_fault_that_says_it_lacks_the_very_object_is_still_its_cause():

@@ -69,6 +69,12 @@ def test_a_line_through_points_that_do_not_move_is_flat():
     assert line([(0.0, 1.0), (0.0, 2.0)]) == (0.0, 0.0)
 
 
+def test_values_no_program_measures_have_no_forecast_and_raise_nothing():
+    assert line(points(1e200, 2e200, 3e200, 4e200, 5e200)) == (0.0, 0.0)
+    assert forecast(points(1e200, 2e200, 3e200, 4e200, 5e200), 1e300) is None
+    assert forecast([], 100) is None
+
+
 def test_a_counter_that_began_anew_counts_from_zero():
     assert increase(points(10, 15, 2, 4)) == 9
     assert increase(points(10)) == 0

@@ -108,11 +108,14 @@ async def test_evidence_that_nobody_cites_is_not_carried_and_too_much_is_said():
     ],
 )
 async def test_no_cause_is_a_verdict_without_a_cause(why: NoCause, said: str):
-    answer = await verdict(nothing(why, not_looked_at=["logs: none recorded"]))
+    answer = await verdict(
+        nothing(why, not_looked_at=["logs: none recorded"], no_cause_text="It is well since ten.")
+    )
 
     assert (answer.results.cause, answer.root_cause, answer.recommendations) == (None, None, [])
     assert answer.results.no_cause_reason == why
     assert said in answer.summary
+    assert " It is well since ten. " in answer.summary
     assert answer.summary.endswith("Not looked at: logs: none recorded.")
 
 

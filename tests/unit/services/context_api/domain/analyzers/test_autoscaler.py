@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from libs.contracts.target import Target
 from services.context_api.domain.analyzers import autoscaler
-from tests.support.kube import ago, container, crashing, deployment, service, thing
+from services.context_api.domain.snapshot import MetricAnswer
+from services.context_api.domain.triage import find_causes
+from tests.support.kube import (
+    NOW,
+    ago,
+    container,
+    crashing,
+    deployment,
+    pods_in,
+    service,
+    snapshot,
+    thing,
+)
 from tests.support.triage import causes, first, said, seen
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-001", "API-BR-CAPI-006")
@@ -127,3 +142,41 @@ def test_a_target_that_does_not_exist_is_told_with_one_spelled_alike():
 
     assert found.reason == "ScaleTargetNotFound"
     assert "there is Deployment shop/order" in found.text
+
+
+def overloaded(*objects, used: float = 0.49):
+    """The answer to an alert about a workload whose container uses that much of its 500m."""
+    api = deployment(
+        "api", containers=[container(resources={"limits": {"cpu": "500m"}, "requests": {"cpu": "250m"}})]
+    )
+    labels = {"namespace": "shop", "pod": pods_in(api)[0]["metadata"]["name"], "container": "app"}
+    sample = {"metric": labels, "value": [NOW.timestamp(), str(used)]}
+    usage = MetricAnswer("rate(container_cpu_usage_seconds_total[5m])", "instant", NOW, {"result": [sample]})
+    whole = replace(snapshot(api, *objects), metrics=[usage])
+    return find_causes(whole, target=Target.parse("Deployment/shop/api"))
+
+
+FULL = hpa(
+    "ScalingLimited",
+    "True",
+    "TooManyReplicas",
+    "the desired replica count is more than the maximum replica count",
+)
+
+
+def test_an_overloaded_workload_whose_autoscaler_is_at_its_maximum_leads_to_the_autoscaler():
+    answer = overloaded(FULL)
+
+    assert first(answer) == ("HorizontalPodAutoscaler/shop/api", "AtMaximum")
+    assert answer.ranked[0].explains == []  # the overload itself is latent; it is told below
+    assert [c.reason for c in answer.ranked] == ["AtMaximum", "CpuAtLimit"]
+
+
+def test_an_autoscaler_that_may_still_scale_is_not_why():
+    able = hpa("ScalingLimited", "False", "DesiredWithinRange")
+
+    assert first(overloaded(able)) == ("Deployment/shop/api", "CpuAtLimit")
+
+
+def test_a_workload_with_room_has_nothing_to_do_with_its_autoscalers_maximum():
+    assert overloaded(FULL, used=0.1).no_cause

@@ -90,3 +90,13 @@ def test_a_budget_the_controller_cannot_compute_is_a_fault():
     }
 
     assert first(causes(deployment("api"), stuck)) == ("PodDisruptionBudget/shop/api", "BudgetNotComputed")
+
+
+def test_an_alert_about_the_node_that_cannot_be_drained_leads_to_the_budget():
+    objects = [deployment("api"), budget(), node(unschedulable=True), node("node-2")]
+
+    assert first(causes(objects, target="Node/_cluster/node-1")) == (
+        "PodDisruptionBudget/shop/api",
+        "NoDisruptionAllowed",
+    )
+    assert causes(objects, target="Node/_cluster/node-2").no_cause

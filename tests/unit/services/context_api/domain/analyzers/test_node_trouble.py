@@ -85,3 +85,22 @@ def test_conditions_of_a_problem_detector_are_told_and_good_news_is_not(kind: st
 @pytest.mark.parametrize("odd", ["", "?"])
 def test_a_condition_nobody_can_read_is_no_failing_node(odd: str):
     assert seen(node_trouble, node(ready=odd)) == []
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        'Container app exceeded its local ephemeral storage limit "2Gi". ',
+        "Pod ephemeral local storage usage exceeds the total limit of containers 2Gi. ",
+        'Usage of EmptyDir volume "scratch" exceeds the limit "500Mi". ',
+    ],
+)
+def test_a_pod_evicted_for_its_own_limit_is_not_its_nodes_doing(message: str):
+    one = pod("web-0", phase="Failed", statuses=[], conditions=[{"type": "DisruptionTarget", "status": "True", "lastTransitionTime": ago(10)}])  # fmt: skip
+    one["status"].update(reason="Evicted", message=message)
+
+    found = seen(node_trouble, one, node())
+
+    assert said(found) == [("Pod/shop/web-0", "EvictedOverLimit")]
+    assert found[0].blames == ()
+    assert message.strip() in found[0].text

@@ -77,6 +77,14 @@ def test_restarts_of_its_first_minutes_are_history():
     assert said(seen(restart_rate, deployment("api", age=45, statuses=[waited]))) == []
 
 
+def test_a_crash_loop_that_is_over_is_history():
+    # Ten restarts in two days on average, but the last instance lived for six seconds: they were all at once.
+    over = running(minutes=39, restarts=10, last=ended(1, minutes=40, lived=0.1))
+
+    assert said(seen(restart_rate, deployment("api", age=60 * 48, statuses=[over]))) == []
+    assert causes(deployment("api", age=60 * 48, statuses=[over]), target="Deployment/shop/api").no_cause
+
+
 def test_one_restart_a_day_on_average_is_not_often():
     objects = deployment("api", age=60 * 24 * 30, statuses=[restarted(30, 30)])
 

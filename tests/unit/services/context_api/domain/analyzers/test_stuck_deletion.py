@@ -138,3 +138,17 @@ def test_what_goes_elsewhere_or_stays_is_not_what_a_namespace_waits_for():
     ]
 
     assert found.blames == ()
+
+
+def test_a_claim_that_is_still_used_names_who_uses_it():
+    def user(claim: str):
+        return deployment(
+            "web", spec={"volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": claim}}]}
+        )
+
+    claim = deleted(
+        thing("PersistentVolumeClaim", "data", status={"phase": "Bound"}), 90, "kubernetes.io/pvc-protection"
+    )
+
+    assert "Deployment shop/web still uses it" in seen(stuck_deletion, claim, user("data"))[0].text
+    assert "uses it" not in seen(stuck_deletion, claim, user("other"))[0].text

@@ -197,3 +197,15 @@ def test_a_closed_node_that_the_pod_could_not_use_anyway_is_not_blamed():
     (found,) = seen(unschedulable, objects, three(pressure))
 
     assert found.blames == ()
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        ("0/3 nodes are available: 3 node(s) exceed max volume count.", "TooManyVolumes"),
+        ("0/3 nodes are available: 3 cannot allocate all claims.", "DeviceNotAvailable"),
+        ("0/3 nodes are available: 3 node(s) didn't match pod anti-affinity rules.", "PodAntiAffinity"),
+    ],
+)
+def test_each_of_the_schedulers_reasons_has_a_word(message: str, reason: str):
+    assert unschedulable._reason(unschedulable.read(message)) == reason
