@@ -141,7 +141,7 @@ def test_an_edit_is_told_beside_what_was_applied_before_and_the_rest_is_not():
             annotations=applied({"spec": {"a": {"x": "1"}, "b": "1"}}),
             spec={"a": {"x": "2"}, "b": "2", "c": "new"},
             edits=[edit(9, "spec/a")],
-        )  # fmt: skip
+        )
     )
     found = last_edit(obj)
     assert found
