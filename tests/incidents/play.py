@@ -50,7 +50,10 @@ def perform(entry: Entry, *, say: Say = print, out: Path | None = None) -> Path:
                 entry.play(stage)
                 if stage.fired is None:
                     raise ClusterFailed(f"{entry.name}: no alert was fired")
+                stage.rest()
                 captured = stage.now.replace(microsecond=0)
+                # Set back to the story's date, everything would seem overdue to a controller.
+                cluster.halt()
                 stage.clock.settle_on_calendar()
             finally:
                 stage.clock.close()
