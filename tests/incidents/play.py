@@ -50,9 +50,10 @@ def perform(entry: Entry, *, say: Say = print, out: Path | None = None) -> Path:
                 entry.play(stage)
                 if stage.fired is None:
                     raise ClusterFailed(f"{entry.name}: no alert was fired")
+                stage.rest()
                 captured = stage.now.replace(microsecond=0)
-                # They would answer the last move with events of the machine's day.
-                cluster.end("kube-scheduler", "kube-controller-manager", "kwok")
+                # Set back to the story's date, everything would seem overdue to a controller.
+                cluster.halt()
                 stage.clock.settle_on_calendar()
             finally:
                 stage.clock.close()

@@ -40,6 +40,9 @@ CONTROLLERS = ("*", "-cronjob-controller")
 """The CronJob controller would start a run for the machine's hour, not for the story's."""
 
 CALM_WITHIN_S = 60.0
+REST_S = 1.5
+"""Without a write, controllers are taken to be done: they answer an event within milliseconds."""
+
 BACK_OFF_S = (10, 20, 40, 80, 160, 300)
 """A kubelet's waits between restarts; the last one again and again."""
 
@@ -171,6 +174,22 @@ class Stage:
                     f"not calm after {CALM_WITHIN_S:.0f} s: {', '.join(waited) or 'kubelets busy'}"
                 )
             time.sleep(0.15)
+
+    def rest(self) -> None:
+        """Wait until controllers have written what the last step in time makes them write."""
+        before, since = self._versions(), time.monotonic()
+        deadline = since + CALM_WITHIN_S
+        while time.monotonic() - since < REST_S:
+            if time.monotonic() > deadline:
+                raise ClusterFailed(f"controllers write on after {CALM_WITHIN_S:.0f} s")
+            time.sleep(0.15)
+            now = self._versions()
+            if now != before:
+                before, since = now, time.monotonic()
+
+    def _versions(self) -> Mapping[str, str]:
+        found = self.cluster.get("deployments,replicasets,statefulsets,daemonsets,jobs,pods", "-A")["items"]
+        return {one["metadata"]["uid"]: one["metadata"]["resourceVersion"] for one in found}
 
     def _round(self) -> bool:
         return settle(

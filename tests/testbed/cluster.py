@@ -63,6 +63,9 @@ class ClusterFailed(Exception):
     """The control plane did not come up; the message ends with the log of what failed."""
 
 
+ACTING = ("kube-controller-manager", "kube-scheduler", "kwok")
+
+
 class CallFailed(Exception):
     """kubectl or helm ended with an error: the message is what it said."""
 
@@ -152,11 +155,12 @@ class Cluster:
             shutil.rmtree(self._directory, ignore_errors=True)
         self._directory = None
 
-    def end(self, *names: str) -> None:
-        """End some of the programs; what is stored stays as it is."""
-        for running in [r for r in reversed(self._running) if r.name in names]:
+    def halt(self) -> None:
+        """End what acts by itself (controllers, scheduler, KWOK); what is stored can be read and written on."""
+        acting = [running for running in self._running if running.name in ACTING]
+        for running in acting:
             _end(running.process)
-            self._running.remove(running)
+        self._running = [running for running in self._running if running not in acting]
 
     @property
     def pids(self) -> Mapping[str, int]:

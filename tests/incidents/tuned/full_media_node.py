@@ -52,7 +52,9 @@ def play(stage: Stage) -> None:
         "Failed to garbage collect required amount of images. Attempted to free 9663676416 bytes, but only found 0 bytes eligible to free.",
         component="kubelet", count=6,
     )  # fmt: skip
-    here = [p for p in stage.pods("video/") + stage.pods("search/") if p["spec"].get("nodeName") == "node-c"]
+    here = [
+        p for p in (*stage.pods("video/"), *stage.pods("search/")) if p["spec"].get("nodeName") == "node-c"
+    ]
     for pod in here:
         name = pod["spec"]["containers"][0]["name"]
         why = f"{LOW}Container {name} was using 96Mi, request is 0, has larger consumption of ephemeral-storage. "

@@ -346,6 +346,16 @@ def test_a_directory_in_use_is_refused_and_may_be_used_again_afterwards(tmp_path
         assert second.get("nodes")["items"] == []
 
 
+def test_halted_it_does_nothing_by_itself_and_can_still_be_read_and_written():
+    with Cluster() as bed:
+        bed.halt()
+
+        assert set(bed.pids) == {"etcd", "kube-apiserver"}
+        bed.ask("POST", "/api/v1/namespaces", {"metadata": {"name": "quiet"}})
+        assert bed.get("namespaces", "quiet")["status"]["phase"] == "Active"
+        assert bed.get("serviceaccounts", "-n", "quiet")["items"] == []
+
+
 def test_a_program_that_does_not_start_is_named_with_its_last_words(cluster: Cluster, tmp_path: Path):
     for name in (
         "etcd",

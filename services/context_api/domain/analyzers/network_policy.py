@@ -2,7 +2,8 @@
 
 Sees timeouts in logs towards a Service that has ready endpoints, and evaluates every policy that selects the
 client (egress) or the server (ingress) for that connection; DNS too, when names cannot be looked up.
-Judges only connections somebody complains about: a policy that forbids what nobody needs is doing its work.
+Judges only connections somebody complains about: a policy that forbids what nobody needs is doing its work. Where no
+log of a failing client was recorded, a connection that its settings name counts, if the policy is about as new as the failure.
 Cannot see policies of other APIs (Calico, Cilium, admin policies), nor whether the network plugin enforces any.
 
 Rests on: kubernetes.io/docs, "Network Policies" (isolation, the two sorts of rules, default deny).
@@ -15,7 +16,7 @@ from collections.abc import Iterator, Sequence
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
-from services.context_api.domain.changes import last_edit
+from services.context_api.domain.changes import first_seen_change, last_edit
 from services.context_api.domain.dependencies import Mention, Spoken
 from services.context_api.domain.focus import concerned
 from services.context_api.domain.kube import entries, flat, mapping, number, selects, strings, text
@@ -23,6 +24,7 @@ from services.context_api.domain.logs import cut
 from services.context_api.domain.observation import Depth, Explains, Observation
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import Body, KubeObject
+from services.context_api.domain.trouble import troubles
 from services.context_api.domain.wording import clock, name_of
 
 NAME = "network_policy"
@@ -45,6 +47,8 @@ def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
             continue
         for server, port, said in _wanted(scene, top):
             for policy, way in forbidding(scene, clients[0], server, port):
+                if said is None and not _as_new(scene, seen, top, policy):
+                    continue
                 key = (id(policy), id(top), id(server))
                 if key not in told:
                     told.add(key)
@@ -63,6 +67,16 @@ def _wanted(scene: Scene, top: KubeObject) -> Iterator[tuple[KubeObject, int, Sp
             yield from _servers(scene, found, said)
         if said.trouble == "dns" or "lookup" in said.line:
             yield from ((pod, DNS, said) for pod in _dns_pods(scene)[:1])
+    if not scene.deps.logged(top):
+        for mention in scene.deps.configured(top):
+            if mention.found is not None:
+                yield from _servers(scene, mention.found, None, mention.host.port)
+
+
+def _as_new(scene: Scene, seen: Sequence[Observation], top: KubeObject, policy: KubeObject) -> bool:
+    """Whether the policy came, or was changed, just before the client began to fail."""
+    since = first_seen_change(policy)
+    return since is not None and any(t.top is top and t.recent(scene, since) for t in troubles(scene, seen))
 
 
 def _one_dependency(mentions: list[Mention], said: Spoken) -> Mention | None:
@@ -74,17 +88,19 @@ def _one_dependency(mentions: list[Mention], said: Spoken) -> Mention | None:
 
 
 def _servers(
-    scene: Scene, found: KubeObject, said: Spoken
+    scene: Scene, found: KubeObject, said: Spoken | None, port: int | None = None
 ) -> Iterator[tuple[KubeObject, int, Spoken | None]]:
+    """A pod behind what is wanted, with the port there; `port` is the wanted one where no complaint tells it."""
+    wanted = said.host.port if said is not None and said.host is not None else port
     if found.kind == "Pod":
-        yield found, said.host.port or 0 if said.host else 0, said
+        yield found, wanted or 0, said
         return
     pods = scene.graph.pods_with(found.namespace, flat(found.spec.get("selector")))
     if not pods or scene.graph.endpoints(found).ready == 0:
         return
-    for port in entries(found.spec.get("ports")):
-        if said.host is None or said.host.port in (None, number(port.get("port"))):
-            yield pods[0], _pod_port(pods[0], port), said
+    for served in entries(found.spec.get("ports")):
+        if wanted in (None, number(served.get("port"))):
+            yield pods[0], _pod_port(pods[0], served), said
             return
 
 
@@ -216,9 +232,14 @@ def _observation(
         severity=FindingSeverity.critical,
         analyzer=NAME,
         depth=Depth.mechanism,
-        certainty=0.88,
+        certainty=0.88 if said is not None else 0.66,
         facts=tuple(facts),
-        basis=("the policies that select both ends, evaluated", "its log complains about that connection"),
+        basis=(
+            "the policies that select both ends, evaluated",
+            "its log complains about that connection"
+            if said is not None
+            else "its settings name that connection and the policy is about as new as the failure (no log of it was recorded)",
+        ),
         onset=since,
         remediation=remedies.edit(
             policy,

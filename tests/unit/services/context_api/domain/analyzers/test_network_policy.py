@@ -105,3 +105,29 @@ def test_a_refused_connection_was_answered_so_no_policy_dropped_it():
 
 def test_nobody_complains_so_a_strict_policy_is_no_finding():
     assert seen(network_policy, deployment("api"), DB, SHOP, policy(ingress=[])) == []
+
+
+def test_without_a_log_a_new_policy_that_forbids_a_configured_connection_is_the_lead():
+    objects, _ = client()
+
+    answer = causes(
+        objects, DB, SHOP, policy(edits=[edit(22, "spec/podSelector")]), target="Deployment/shop/api"
+    )
+
+    assert first(answer) == ("NetworkPolicy/shop-data/guard", "NetworkPolicyBlocks")
+    assert any("no log of it was recorded" in basis for basis in answer.ranked[0].confidence.basis)
+
+
+@pytest.mark.parametrize("minutes", [60 * 24, 60 * 5], ids=["as old as the cluster", "hours before"])
+def test_without_a_log_a_policy_that_was_there_long_before_is_left_in_peace(minutes: float):
+    objects, _ = client()
+
+    assert seen(network_policy, objects, DB, SHOP, policy(edits=[edit(minutes, "spec/podSelector")])) == []
+
+
+def test_a_new_policy_is_left_in_peace_where_the_log_speaks_of_something_else():
+    objects, logs = client("panic: no licence")
+
+    assert (
+        seen(network_policy, objects, DB, SHOP, policy(edits=[edit(22, "spec/podSelector")]), logs=logs) == []
+    )
