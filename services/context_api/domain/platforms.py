@@ -37,6 +37,8 @@ class Name:
     """Of the named object, for kinds that several APIs have."""
     makes: bool = False
     """The object writes what it names, rather than to need it."""
+    own: bool = False
+    """Where the field is not there, the other object bears the name of this one."""
 
 
 _SOURCE = "source.toolkit.fluxcd.io"
@@ -97,7 +99,12 @@ NAMES: Mapping[tuple[str, str], Sequence[Name]] = {
     ),
     ("external-secrets.io", "ExternalSecret"): (
         Name("spec.secretStoreRef", "SecretStore"),
-        Name("spec.target", "Secret", makes=True),
+        Name("spec.target.name", "Secret", makes=True, own=True),
+    ),
+    ("bitnami.com", "SealedSecret"): (Name("metadata.name", "Secret", makes=True),),
+    ("secrets.hashicorp.com", "VaultStaticSecret"): (
+        Name("spec.vaultAuthRef", "VaultAuth"),
+        Name("spec.destination", "Secret", makes=True),
     ),
     (_GATEWAY, "HTTPRoute"): _ROUTE,
     (_GATEWAY, "GRPCRoute"): _ROUTE,
@@ -136,6 +143,9 @@ _CARRIED = (
 )
 """(label with a maker's name, label with its namespace, its kind)."""
 
+SHORTEST = 6
+"""Letters of a controller's name from which it is told by: `manager` says nothing of a Deployment `man`."""
+
 GITOPS = frozenset({"Application", "Kustomization", "HelmRelease"})
 """Kinds that write what a repository holds, again and again."""
 
@@ -168,6 +178,46 @@ class Platforms:
         found = {id(m): m for m in self._makers.get(id(obj), [])}
         found.update({id(m): m for m in self._carried(obj)})
         return list(found.values())
+
+    def should_make(self, kind: str, namespace: str | None, name: str) -> list[KubeObject]:
+        """Platform objects that are to write an object of that name, whether or not it is there."""
+        return self._promised.get((kind, namespace, name), [])
+
+    def controllers(self, obj: KubeObject) -> list[KubeObject]:
+        """Workloads that bear the name under which the object's status is written.
+
+        A controller writes as its program (`kustomize-controller`), or as one of its parts (`cert-manager-orders`).
+        """
+        found: dict[int, KubeObject] = {}
+        for entry in entries(obj.metadata.get("managedFields")):
+            manager = text(entry.get("manager"))
+            if entry.get("subresource") != "status" or len(manager) < SHORTEST:
+                continue
+            parts = manager.split("-")
+            for size in range(len(parts), 0, -1):
+                called = self._by_name.get("-".join(parts[:size]), [])
+                if called and len(called[0].name) >= SHORTEST:
+                    found.update({id(w): w for w in called})
+                    break
+        return list(found.values())
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[KubeObject]]:
+        index: dict[str, list[KubeObject]] = {}
+        for workload in self._graph.workloads:
+            if workload.kind in ("Deployment", "StatefulSet", "DaemonSet"):
+                index.setdefault(workload.name, []).append(self._graph.top(workload))
+        return index
+
+    @cached_property
+    def _promised(self) -> dict[tuple[str, str | None, str], list[KubeObject]]:
+        index: dict[tuple[str, str | None, str], list[KubeObject]] = {}
+        for group, kind in NAMES:
+            for maker in self._graph.snapshot.of_kind(kind):
+                for name in NAMES[group, kind] if maker.group == group else ():
+                    for made in _named(maker, name) if name.makes else ():
+                        index.setdefault(made, []).append(maker)
+        return index
 
     def unmet(self, obj: KubeObject) -> Iterator[tuple[Name, str, str | None, str]]:
         """(field, kind, namespace, name) of everything it needs and that was not recorded."""
@@ -253,11 +303,10 @@ def _rows(obj: KubeObject) -> Sequence[Name]:
 def _named(obj: KubeObject, name: Name) -> Iterator[tuple[str, str | None, str]]:
     """(kind, namespace, name) for each object a field names."""
     home = text(next(walk(obj.body, name.home), "")) if "." in name.home else name.home
-    for value in walk(obj.body, name.path):
+    values = list(walk(obj.body, name.path)) or ([obj.name] if name.own else [])
+    for value in values:
         entry = mapping(value)
         called = text(entry.get(name.field)) if entry or "*" in name.path else text(value)
-        if name.kind == "Secret" and name.makes and entry and not called:
-            called = obj.name  # a target without a name bears that of its maker
         if not called:
             continue
         kind = text(entry.get("kind")) or text(entry.get("resource")) or name.kind

@@ -33,6 +33,7 @@ from services.context_api.domain.kube import (
     text,
 )
 from services.context_api.domain.logs import cut, is_narrative
+from services.context_api.domain.names import hosts_in
 from services.context_api.domain.observation import Blame, Depth, Observation
 from services.context_api.domain.redact import redact
 from services.context_api.domain.scene import Scene
@@ -319,6 +320,18 @@ def _blames(scene: Scene, head: KubeObject, heard: list[_Complaint]) -> tuple[Bl
     for one in {id(o): o for o in (head, *(c.obj for c in heard))}.values():
         for link in scene.platforms.needs(one):
             found.setdefault(id(link.to), Blame(link.to, 0.85, f"{name_of(one)} names it ({link.where})"))
+    for one in heard:
+        # A webhook or a registry of the cluster that its words name with an address.
+        for host in hosts_in(one.message, spoken=True):
+            service = (
+                scene.graph.names.find(host.name, one.obj.namespace)
+                if "." in host.name or host.port
+                else None
+            )
+            if service is not None:
+                found.setdefault(id(service), Blame(service, 0.9, f"its words name {host.name}"))
+        for controller in scene.platforms.controllers(one.obj):
+            found.setdefault(id(controller), Blame(controller, 0.7, "it writes the object's status"))
     for link in scene.platforms.makes(head):
         named = re.search(rf"(?<![\w.-]){re.escape(link.to.name)}(?![\w-])", said) is not None
         strength = 0.85 if named else 0.75 if _ABOUT_PARTS.search(said) else 0.0

@@ -39,8 +39,8 @@ def certificate(renewal: float = -60 * 24, ends: float = -60 * 24 * 30, **status
     )  # fmt: skip
 
 
-def issuer(name: str = "ca", **spec: Any) -> Doc:
-    return thing("ClusterIssuer", name, None, api=GROUP, spec=spec)
+def issuer(name: str = "ca", spec: Doc | None = None) -> Doc:
+    return thing("ClusterIssuer", name, None, api=GROUP, spec=spec or {})
 
 
 TOKEN = {
@@ -84,21 +84,23 @@ def test_issuers_that_were_not_recorded_are_not_missing():
 
 
 def test_an_issuer_without_its_credentials_is_why_its_certificates_are_late():
-    answer = causes(certificate(60 * 30, 20), issuer(**TOKEN), ELSEWHERE, target="Certificate/shop/web-tls")
+    answer = causes(
+        certificate(60 * 30, 20), issuer(spec=TOKEN), ELSEWHERE, target="Certificate/shop/web-tls"
+    )
 
     assert first(answer) == ("ClusterIssuer/_cluster/ca", "IssuerSecretNotFound")
     assert "cert-manager/token" in answer.ranked[0].text
 
 
 def test_missing_credentials_nobody_needs_yet_are_no_fault():
-    (found,) = seen(certificate_issue, certificate(), issuer(**TOKEN), ELSEWHERE)
+    (found,) = seen(certificate_issue, certificate(), issuer(spec=TOKEN), ELSEWHERE)
 
     assert found.latent
-    assert causes(certificate(), issuer(**TOKEN), ELSEWHERE).no_cause
+    assert causes(certificate(), issuer(spec=TOKEN), ELSEWHERE).no_cause
 
 
 def test_secrets_that_were_not_recorded_are_not_missing():
-    assert seen(certificate_issue, certificate(), issuer(**TOKEN)) == []
+    assert seen(certificate_issue, certificate(), issuer(spec=TOKEN)) == []
 
 
 def a_client_and_a_server(

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.requirement("API-BR-CAPI-001", "API-BR-CAPI-006")
 PAUSED = {"autoscaling.keda.sh/paused-replicas": "0"}
 
 
-def scaler(annotations: Doc | None = None, ready: str = "True", **more: object) -> Doc:
+def scaler(annotations: Doc | None = None, ready: str = "True", **more: Any) -> Doc:
     condition = {"type": "Ready", "status": ready, "reason": "ScaledObjectCheckFailed", "message": "error getting queue length: 401", "lastTransitionTime": ago(30)}  # fmt: skip
     return thing("ScaledObject", "work", api="keda.sh/v1alpha1", annotations=annotations, spec={"scaleTargetRef": {"name": "work"}, "triggers": [{"type": "rabbitmq", "authenticationRef": {"name": "auth"}}]}, status={"conditions": [condition]}, **more)  # fmt: skip
 

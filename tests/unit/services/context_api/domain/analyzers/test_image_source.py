@@ -58,3 +58,19 @@ def test_a_failed_build_while_an_older_image_runs_is_about_the_build_alone():
 )
 def test_failures_that_were_overcome_or_are_old_are_history(builds: list[Doc]):
     assert seen(image_source, CONFIG, *builds, stream({"image": "sha256:1"})) == []
+
+
+def imported(*items: Doc) -> Doc:
+    failed = {"type": "ImportSuccess", "status": "False", "reason": "Unauthorized", "message": "you may not have access to the container image", "lastTransitionTime": ago(30)}  # fmt: skip
+    return thing("ImageStream", "web", api="image.openshift.io/v1", status={"dockerImageRepository": PLACE, "tags": [{"tag": "latest", "items": list(items) or None, "conditions": [failed]}]})  # fmt: skip
+
+
+def test_an_import_that_failed_is_why_there_is_no_image():
+    answer = causes(imported(), runs(), target="Deployment/shop/web")
+
+    assert first(answer) == ("ImageStream/shop/web", "ImageImportFailed")
+    assert "Unauthorized" in answer.ranked[0].text
+
+
+def test_a_failed_import_beside_an_older_image_stops_nobody():
+    assert seen(image_source, imported({"image": "sha256:1"})) == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.context_api.domain.analyzers import unhealthy_condition
-from tests.support.kube import Doc, ago, crashing, deployment, thing
+from tests.support.kube import Doc, ago, crashing, deployment, edit, service, thing
 from tests.support.triage import causes, first, said, seen
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-001", "API-BR-CAPI-006")
@@ -131,3 +131,27 @@ def test_what_it_writes_is_the_cause_only_where_its_words_are_about_that(message
     answer = causes(apps, deployment("api", statuses=[crashing()]), target="Kustomization/flux-system/apps")
 
     assert first(answer)[0] == cause
+
+
+def test_a_webhook_its_words_name_is_the_cause_when_that_does_not_run():
+    words = 'failed calling webhook "check.example.com": Post "https://checker.guard.svc:443/validate": no endpoints available'
+    objects = [
+        deployment("checker", "guard", statuses=[crashing()]),
+        service("checker", "guard", port=443, not_ready=2),
+    ]
+
+    answer = causes(
+        kustomization("apps", bad(words, minutes=10)), objects, target="Kustomization/flux-system/apps"
+    )
+
+    assert first(answer)[0] == "Deployment/guard/checker"
+
+
+def test_the_controller_that_writes_its_status_is_blamed():
+    app = thing("Queue", "orders", api="example.com/v1", status=bad("lost contact", minutes=5), edits=[{**edit(900, "status/phase", by="queue-operator"), "subresource": "status"}])  # fmt: skip
+
+    answer = causes(
+        app, deployment("queue-operator", "operators", statuses=[crashing()]), target="Queue/shop/orders"
+    )
+
+    assert first(answer)[0] == "Deployment/operators/queue-operator"
