@@ -18,6 +18,7 @@ from typing import Any
 
 from services.context_api.domain.graph import Graph
 from services.context_api.domain.kube import entries, mapping, text
+from services.context_api.domain.names import hosts_in
 from services.context_api.domain.snapshot import Body, KubeObject
 
 
@@ -170,8 +171,11 @@ class Platforms:
         return self._read(obj)[0]
 
     def makes(self, obj: KubeObject) -> list[Link]:
-        """Recorded objects that it writes."""
-        return self._read(obj)[1]
+        """Recorded objects that it writes: by its own list, and by the marks it leaves on them."""
+        found = {id(link.to): link for link in self._read(obj)[1]}
+        for made in self._marked.get(id(obj), []):
+            found.setdefault(id(made), Link(made, "its mark"))
+        return list(found.values())
 
     def makers(self, obj: KubeObject) -> list[KubeObject]:
         """Platform objects that write this one: by their own lists, and by the labels they leave."""
@@ -199,6 +203,16 @@ class Platforms:
                 if called and len(called[0].name) >= SHORTEST:
                     found.update({id(w): w for w in called})
                     break
+        return list(found.values())
+
+    def spoken(self, obj: KubeObject, message: str) -> list[tuple[KubeObject, str]]:
+        """(Service, host) for each address of the cluster that a status message names: a webhook, a registry."""
+        found: dict[int, tuple[KubeObject, str]] = {}
+        for host in hosts_in(message, spoken=True):
+            if "." in host.name or host.port:
+                service = self._graph.names.find(host.name, obj.namespace)
+                if service is not None:
+                    found.setdefault(id(service), (service, host.name))
         return list(found.values())
 
     @cached_property
@@ -263,8 +277,16 @@ class Platforms:
             # A cluster operator's list is of what it watches over; it does not write workloads anew.
             for maker in self._graph.snapshot.of_kind(kind) if kind != "ClusterOperator" else ():
                 if maker.group == group:
-                    for link in self.makes(maker):
+                    for link in self._read(maker)[1]:
                         index.setdefault(id(link.to), []).append(maker)
+        return index
+
+    @cached_property
+    def _marked(self) -> dict[int, list[KubeObject]]:
+        index: dict[int, list[KubeObject]] = {}
+        for obj in self._graph.snapshot.objects:
+            for maker in self._carried(obj) if obj.labels or obj.annotations else ():
+                index.setdefault(id(maker), []).append(obj)
         return index
 
     def _carried(self, obj: KubeObject) -> Iterator[KubeObject]:

@@ -33,7 +33,6 @@ from services.context_api.domain.kube import (
     text,
 )
 from services.context_api.domain.logs import cut, is_narrative
-from services.context_api.domain.names import hosts_in
 from services.context_api.domain.observation import Blame, Depth, Observation
 from services.context_api.domain.redact import redact
 from services.context_api.domain.scene import Scene
@@ -321,15 +320,8 @@ def _blames(scene: Scene, head: KubeObject, heard: list[_Complaint]) -> tuple[Bl
         for link in scene.platforms.needs(one):
             found.setdefault(id(link.to), Blame(link.to, 0.85, f"{name_of(one)} names it ({link.where})"))
     for one in heard:
-        # A webhook or a registry of the cluster that its words name with an address.
-        for host in hosts_in(one.message, spoken=True):
-            service = (
-                scene.graph.names.find(host.name, one.obj.namespace)
-                if "." in host.name or host.port
-                else None
-            )
-            if service is not None:
-                found.setdefault(id(service), Blame(service, 0.9, f"its words name {host.name}"))
+        for service, host in scene.platforms.spoken(one.obj, one.message):
+            found.setdefault(id(service), Blame(service, 0.9, f"its words name {host}"))
         for controller in scene.platforms.controllers(one.obj):
             found.setdefault(id(controller), Blame(controller, 0.7, "it writes the object's status"))
     for link in scene.platforms.makes(head):
