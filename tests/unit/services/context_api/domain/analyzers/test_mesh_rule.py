@@ -256,3 +256,22 @@ def test_a_destination_rule_for_nothing_is_harmless():
     lost = thing("DestinationRule", "api", api=NET, spec={"host": "apy"})
 
     assert causes(lost, SERVICE, server()).no_cause
+
+
+@pytest.mark.parametrize(
+    ("listens", "found"),
+    [
+        (["shop.example.org"], [("VirtualService/shop/api", "HostnameNotServed")]),
+        (["*.example.org", "./other.example.com"], [("VirtualService/shop/api", "HostnameNotServed")]),
+        (["shop.example.com"], []),
+        (["*"], []),
+        (["*/*.example.com"], []),
+    ],
+)
+def test_a_host_no_server_of_the_gateway_listens_for_is_told(
+    listens: list[str], found: list[tuple[str, str]]
+):
+    public = thing("Gateway", "public", api=NET, spec={"servers": [{"hosts": listens}]})
+    outside = virtual({"destination": {"host": "api"}}, hosts=["shop.example.com"], gateways=["public"])
+
+    assert of_mesh(public, outside, SERVICE, server()) == found

@@ -71,7 +71,7 @@ def test_a_driver_missing_on_one_node_is_told_there():
 
     (found,) = seen(volume_attachment, *listed, volume(), claim(), user())
 
-    assert said([found]) == [("Node/_cluster/node-1", "CsiDriverMissingOnNode")]
+    assert said([found]) == [("Node/_cluster/node-1", "CsiDriverNotRegistered")]
     assert "node-2" in found.text
 
 
@@ -85,11 +85,19 @@ def test_its_daemon_set_is_named_where_it_was_recorded():
     assert str(found.about) == "DaemonSet/kube-system/csi-disk"
 
 
+def test_a_driver_that_is_on_no_node_is_told_about_the_volume_where_nobody_serves_it():
+    (found,) = seen(volume_attachment, csi_node("node-1"), volume(), claim(), user())
+
+    assert said([found]) == [("PersistentVolume/_cluster/pv-1", "CsiDriverNotRegistered")]
+    assert "no workload that was recorded serves it" in found.text
+
+
 @pytest.mark.parametrize(
     "nodes",
-    [[csi_node("node-1", DRIVER), csi_node("node-2", DRIVER)], [csi_node("node-1"), csi_node("node-2")], []],
+    [[csi_node("node-1", DRIVER)], [csi_node("node-2")], []],
+    ids=["there", "another-node", "unrecorded"],
 )
-def test_a_driver_that_is_there_or_nowhere_is_no_fault_of_the_node(nodes: list[Doc]):
+def test_a_driver_that_is_there_or_of_which_nothing_was_recorded_is_no_fault(nodes: list[Doc]):
     assert seen(volume_attachment, *nodes, volume(), claim(), user()) == []
 
 
