@@ -114,6 +114,14 @@ bench: .venv/.dev engine ## measure the ratios and write docs/benchmarks.md
 	@sh tools/test-programs.sh wrk=wrk
 	@$(PY) -m tests.bench $(ARGS)
 
+.PHONY: triage-eval
+triage-eval: .venv/.dev ## ask triage about every incident of the corpus; the table goes to docs/benchmarks.md
+	@$(PY) -m tests.incidents eval --write $(ARGS)
+
+.PHONY: incidents
+incidents: testbed ## play the corpus' incidents on the test bed and record them anew (ARGS="NAME …" for some)
+	@$(PY) -m tests.incidents play $(ARGS)
+
 .PHONY: chaos
 chaos: .venv/.dev ## the long kill campaigns (a short version is part of `make test`)
 	@$(PY) -m pytest -m campaign tests/chaos -s $(ARGS)

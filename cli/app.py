@@ -76,6 +76,10 @@ def triage(
     context: Context = None,
     namespace: Namespaces = None,
     prometheus: PrometheusUrl = None,
+    mutes: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Known findings not to be told of, as YAML (docs/triage.md)."),
+    ] = None,
 ) -> None:
     """Read a recorded cluster, or with --live the cluster itself, and print the ranked causes. No service, no database.
 
@@ -89,7 +93,7 @@ def triage(
     from cli.triage import main
 
     source = directory or _wanted(kubeconfig, context, namespace, None, prometheus)
-    raise typer.Exit(main(source, alert=alert, target=target, as_json=as_json))
+    raise typer.Exit(main(source, alert=alert, target=target, mutes=mutes, as_json=as_json))
 
 
 @app.command()

@@ -21,8 +21,10 @@ from cli.alert_file import Alert, UnreadableAlert, read_alerts
 from libs.contracts.causes import Cause, CausesAnswer
 from libs.contracts.evidence import EvidenceItem
 from libs.contracts.target import Target
+from services.context_api.adapters.mutes import UnreadableMutes, read_mutes
 from services.context_api.adapters.recording import UnreadableRecording, load_recording
 from services.context_api.domain.graph import Graph
+from services.context_api.domain.mutes import Mutes
 from services.context_api.domain.resolve import resolve_in
 from services.context_api.domain.snapshot import Snapshot
 from services.context_api.domain.triage import find_causes
@@ -80,19 +82,26 @@ class Report:
         return list(dict.fromkeys(gap for answer in self.answers for gap in answer.not_looked_at))
 
     @property
+    def muted(self) -> Sequence[str]:
+        return list(dict.fromkeys(one for answer in self.answers for one in answer.muted))
+
+    @property
     def no_cause_reason(self) -> str | None:
         return next((a.no_cause_reason.value for a in self.answers if a.no_cause_reason), None)
 
 
-def main(source: Path | Wanted, *, alert: Path | None, target: str | None, as_json: bool) -> int:
+def main(
+    source: Path | Wanted, *, alert: Path | None, target: str | None, mutes: Path | None = None, as_json: bool
+) -> int:
     """Read, find, print; returns the exit code."""
     # A short-lived process with a million small objects: collecting garbage would take a third of its time.
     gc.disable()
     try:
         alerts = read_alerts(alert) if alert else []
         named = _target(target) if target else None
-        report = triage(_snapshot(source), alerts, named)
-    except (UnreadableRecording, UnreadableCluster, UnreadableAlert, BadTarget) as error:
+        muted = read_mutes(mutes) if mutes else ()
+        report = triage(_snapshot(source), alerts, named, muted)
+    except (UnreadableRecording, UnreadableCluster, UnreadableAlert, UnreadableMutes, BadTarget) as error:
         return _unreadable(str(error), as_json=as_json)
     if as_json:
         _print_json(document(report))
@@ -115,11 +124,13 @@ def _snapshot(source: Path | Wanted) -> Snapshot:
         raise UnreadableCluster(str(error)) from error
 
 
-def triage(snapshot: Snapshot, alerts: Sequence[Alert], named: Target | None) -> Report:
+def triage(snapshot: Snapshot, alerts: Sequence[Alert], named: Target | None, mutes: Mutes = ()) -> Report:
     """Ask about the named object, or about what the alerts name, or about the whole cluster."""
     graph = Graph(snapshot)
     questions = questions_of(graph, alerts, named)
-    answers = [find_causes(snapshot, target=q.target, onset=q.onset, graph=graph) for q in questions]
+    answers = [
+        find_causes(snapshot, target=q.target, onset=q.onset, graph=graph, mutes=mutes) for q in questions
+    ]
     return Report(snapshot, questions, answers)
 
 
@@ -144,6 +155,7 @@ def document(report: Report) -> dict[str, Any]:
         "no_cause": not report.causes,
         "no_cause_reason": None if report.causes else report.no_cause_reason,
         "not_looked_at": list(report.not_looked_at),
+        "muted": list(report.muted),
         "target": str(first.target) if first.target else None,
         "questions": [
             {

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 EVIDENCE_SHOWN = 6
 OTHERS_SHOWN = 5
-GAPS_SHOWN = 12
+LINES_SHOWN = 12
 LIVE = "kubernetes"
 """The source of a snapshot that was read from the cluster itself."""
 
@@ -34,6 +34,7 @@ _COLOURS = {
 _NO_CAUSE = {
     NoCause.nothing_wrong: "Nothing wrong was found.",
     NoCause.recovered: "It has recovered: there was trouble within the last hour, and nothing is wrong now.",
+    NoCause.muted: "Nothing but what is muted; that stands below.",
     NoCause.insufficient: "The evidence does not suffice to say; what is missing stands below.",
 }
 
@@ -50,7 +51,8 @@ def write(report: Report, stream: IO[str]) -> None:
         page.blank()
         page.line("No cause found.", style="bold")
         page.line(_NO_CAUSE.get(NoCause(report.no_cause_reason), "") if report.no_cause_reason else "")
-    _gaps(page, report.not_looked_at)
+    _told(page, "Muted", report.muted)
+    _told(page, "Not looked at", report.not_looked_at)
 
 
 class _Page:
@@ -115,6 +117,7 @@ def _first(page: _Page, cause: Cause, report: Report) -> None:
         page.fact("", sentence)
     page.blank()
     _listed(page, "Why", cause.confidence.basis)
+    _listed(page, "Against", cause.against)
     _path(page, cause)
     _listed(
         page, "Evidence", [report.evidence[i].summary for i in cause.evidence_ids if i in report.evidence]
@@ -167,15 +170,15 @@ def _others(page: _Page, causes: Sequence[Cause]) -> None:
         page.line(f"and {len(causes) - OTHERS_SHOWN} more (--json shows all)", indent=2)
 
 
-def _gaps(page: _Page, gaps: Sequence[str]) -> None:
-    if not gaps:
+def _told(page: _Page, heading: str, lines: Sequence[str]) -> None:
+    if not lines:
         return
     page.blank()
-    page.line("Not looked at", style="bold")
-    for gap in gaps[:GAPS_SHOWN]:
-        page.line(f"• {gap}", indent=2)
-    if len(gaps) > GAPS_SHOWN:
-        page.line(f"and {len(gaps) - GAPS_SHOWN} more (--json shows all)", indent=2)
+    page.line(heading, style="bold")
+    for line in lines[:LINES_SHOWN]:
+        page.line(f"• {line}", indent=2)
+    if len(lines) > LINES_SHOWN:
+        page.line(f"and {len(lines) - LINES_SHOWN} more (--json shows all)", indent=2)
 
 
 def _sure(cause: Cause) -> str:

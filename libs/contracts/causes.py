@@ -46,6 +46,9 @@ class Finding(Contract):
     severity: FindingSeverity
     onset: UtcTime | None = None
     analyzer: str
+    parent: str | None = Field(
+        default=None, description="the finding that accounts for this one, as `Kind/ns/name: Reason`"
+    )
     evidence_ids: list[str] = Field(default_factory=list)
     remediation: Remediation | None = None
 
@@ -59,6 +62,9 @@ class Cause(Contract):
     severity: FindingSeverity
     onset: UtcTime | None = None
     confidence: Confidence
+    against: list[str] = Field(
+        default_factory=list, description="what speaks against it, one short sentence each"
+    )
     evidence_ids: list[str]
     path: list[str] = Field(
         default_factory=list, description="this → that → the alerting object, as `Kind/ns/name`"
@@ -84,6 +90,7 @@ def narrowed(cause: Cause, may_read: MayRead) -> Cause:
     basis = [line for line in cause.confidence.basis if _readable(line, may_read)]
     return cause.model_copy(
         update={
+            "against": [line for line in cause.against if _readable(line, may_read)],
             "path": [step for step in cause.path if _readable(step, may_read)],
             "explains": [one for one in cause.explains if _readable(one, may_read)],
             "confidence": cause.confidence.model_copy(update={"basis": basis}),
@@ -97,11 +104,12 @@ def _readable(text: str, may_read: MayRead) -> bool:
 
 
 class NoCause(StrEnum):
-    """Why no cause is named; three different pieces of news."""
+    """Why no cause is named; four different pieces of news."""
 
     nothing_wrong = "nothing-wrong"
     recovered = "already-recovered"
     insufficient = "insufficient-evidence"
+    muted = "all-muted"
 
 
 class CausesAnswer(Contract):
@@ -114,6 +122,9 @@ class CausesAnswer(Contract):
     findings: list[Finding] = Field(default_factory=list)
     evidence: list[EvidenceItem] = Field(default_factory=list)
     not_looked_at: list[str] = Field(default_factory=list, description="what could not be read, and why")
+    muted: list[str] = Field(
+        default_factory=list, description="findings that an operator muted, until when and why"
+    )
     snapshot_at: UtcTime | None = None
 
 
@@ -122,4 +133,5 @@ class FindingsAnswer(Contract):
     findings: list[Finding]
     evidence: list[EvidenceItem] = Field(default_factory=list)
     not_looked_at: list[str] = Field(default_factory=list)
+    muted: list[str] = Field(default_factory=list)
     snapshot_at: UtcTime | None = None

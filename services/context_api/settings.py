@@ -90,6 +90,10 @@ class EvidenceSettings(BaseSettings):
     """Different questions that may wait for their answer at once; above it 503. At 15 ms each the last one waits
     a second."""
 
+    finding_mutes: Path | None = Field(default=None, validation_alias="FINDING_MUTES")
+    """A YAML file of known findings that no answer is to name as a cause, each until a time. Read once, at the start;
+    answers say what was muted. `kubernaut triage --mutes` reads the same file."""
+
     @property
     def is_live(self) -> bool:
         return self.evidence_in_cluster or self.evidence_kubeconfig is not None
@@ -98,7 +102,7 @@ class EvidenceSettings(BaseSettings):
     def namespaces(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(self.evidence_namespaces.replace(",", " ").split()))
 
-    @field_validator("evidence_kubeconfig", "evidence_context", mode="before")
+    @field_validator("evidence_kubeconfig", "evidence_context", "finding_mutes", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         return None if value == "" else value

@@ -12,6 +12,7 @@ from libs.cache import Cache, MemoryCache, RedisCache, connect
 from libs.contracts.health import ComponentHealth
 from libs.metrics import Metrics
 from libs.web.info import Check, Checks
+from services.context_api.adapters.mutes import read_mutes
 from services.context_api.adapters.recorded import NoSource, RecordedCluster
 from services.context_api.domain.errors import NoEvidence
 from services.context_api.domain.ports import Connectivity, EvidenceSource
@@ -55,6 +56,7 @@ async def serving(settings: Settings, metrics: Metrics) -> AsyncIterator[Ports]:
                     cluster=settings.evidence_cluster,
                     limit=settings.answer_timeout,
                     ttl=settings.answer_ttl,
+                    mutes=read_mutes(settings.finding_mutes) if settings.finding_mutes else (),
                 )
             )
         finally:

@@ -306,7 +306,14 @@ def test_every_unit_test_has_the_module_it_mirrors():
     mirrors = {
         mirror_of(module)
         for module in modules(
-            "libs", "services", "cli", "tools", "tests/bench", "tests/chaos", "tests/testbed"
+            "libs",
+            "services",
+            "cli",
+            "tools",
+            "tests/bench",
+            "tests/chaos",
+            "tests/incidents",
+            "tests/testbed",
         )
     }
     mirrors |= {mirror.replace("tests/unit/tests/", "tests/unit/") for mirror in mirrors}

@@ -25,6 +25,7 @@ import psycopg
 from cli.run.stack import SERVICES
 from libs.auth.new_keys import NewKeys, new_keys_file
 from libs.storage.embedded import EmbeddedPostgres
+from tests.bench.document import with_body
 from tests.bench.engine import AT_ONCE, LOOKS, EngineRun
 from tests.bench.engine import measure as measure_engine
 from tests.bench.load import ALERT_SCRIPT, READ_SCRIPT, Run, wrk
@@ -323,7 +324,7 @@ def main() -> None:
         text = report(triage, engine, main_table, crowd, chosen.rounds, chosen.seconds)
     print(text)
     if not chosen.dry:
-        REPORT.write_text(text)
+        REPORT.write_text(with_body(REPORT.read_text(), text))
 
 
 if __name__ == "__main__":

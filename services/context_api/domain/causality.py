@@ -11,9 +11,10 @@ other) are cut at their weakest link.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cached_property
 
 from services.context_api.domain.observation import Depth, Observation
 from services.context_api.domain.scene import Scene
@@ -52,6 +53,11 @@ class Causality:
     explained_by: dict[int, Link] = field(default_factory=dict)
     """Strongest link into each explained observation."""
     effects: dict[int, list[Link]] = field(default_factory=dict)
+
+    @cached_property
+    def place(self) -> Mapping[tuple[str, str, str, str, str], int]:
+        """Observation's key -> its index."""
+        return {seen.key: index for index, seen in enumerate(self.observations)}
 
     def all_effects(self, cause: int) -> list[int]:
         """Everything an observation accounts for, near things first."""

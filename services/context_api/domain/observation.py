@@ -14,6 +14,9 @@ from libs.contracts.causes import FindingSeverity, Remediation
 from services.context_api.domain.evidence import Fact
 from services.context_api.domain.snapshot import KubeObject
 
+AGAINST = "against it: "
+"""How a sentence of a basis begins that speaks against the observation."""
+
 
 class Depth(IntEnum):
     """How near to a cause an observation is by its nature; deeper explains shallower on one object."""
@@ -65,7 +68,7 @@ class Observation:
     """0–1: how surely the reason is right, given what was seen."""
     facts: tuple[Fact, ...]
     basis: tuple[str, ...] = ()
-    """What the certainty rests on, in short sentences."""
+    """What the certainty rests on, in short sentences; what speaks against it begins with `AGAINST`."""
     onset: datetime | None = None
     remediation: Remediation | None = None
     blames: tuple[Blame, ...] = ()

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain.causality import Causality, Link
 from services.context_api.domain.changes import Edit, last_edit
-from services.context_api.domain.observation import Observation
+from services.context_api.domain.observation import AGAINST, Observation
 from services.context_api.domain.relation import Relations
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
@@ -60,6 +60,8 @@ class Ranked:
     explained: float
     confidence: float
     basis: tuple[str, ...]
+    """What speaks for it, and what it rests on."""
+    against: tuple[str, ...]
     edited: Edit | None = None
     """The object's edit shortly before the first symptom, if there was one."""
     also: tuple[Ranked, ...] = ()
@@ -196,7 +198,8 @@ def _judge(scene: Scene, tree: Causality, index: int, near: float, chain: _Chain
         effects=tuple(effects),
         explained=explained,
         confidence=_confidence(seen, near, explained, facts),
-        basis=_basis(tree, seen, near, inside, edited, link),
+        basis=_basis(seen, inside, edited),
+        against=_against(tree, seen, near, link),
         edited=edited,
     )
 
@@ -224,26 +227,24 @@ def _confidence(seen: Observation, near: float, explained: float, facts: dict[st
     return round(min(max(value, 0.02), 0.97), 2)
 
 
-def _basis(
-    tree: Causality,
-    seen: Observation,
-    near: float,
-    inside: Sequence[int],
-    edited: Edit | None,
-    explained: Link | None,
-) -> tuple[str, ...]:
-    basis = list(seen.basis)
+def _against(tree: Causality, seen: Observation, near: float, explained: Link | None) -> tuple[str, ...]:
+    sentences = [line.removeprefix(AGAINST) for line in seen.basis if line.startswith(AGAINST)]
+    if near <= COINCIDENCE:
+        sentences.append("only namespace and time connect it with the alert")
+    if explained is not None:
+        better = tree.observations[explained.cause]
+        sentences.append(f"{better.reason} of {better.about} explains it")
+    return tuple(sentences)
+
+
+def _basis(seen: Observation, inside: Sequence[int], edited: Edit | None) -> tuple[str, ...]:
+    basis = [line for line in seen.basis if not line.startswith(AGAINST)]
     if inside:
         basis.append(f"accounts for {len(inside)} other finding{'s' if len(inside) > 1 else ''}")
     if edited:
         basis.append(
             f"{seen.about.kind} {seen.about.name} was edited at {edited.at:%Y-%m-%d %H:%M:%S} UTC, before the first symptom"
         )
-    if near <= COINCIDENCE:
-        basis.append("against it: only namespace and time connect it with the alert")
-    if explained is not None:
-        better = tree.observations[explained.cause]
-        basis.append(f"against it: {better.reason} of {better.about} explains it")
     sources = {fact.kind for fact in seen.facts}
     basis.append(
         f"{len(seen.facts)} piece{'s' if len(seen.facts) != 1 else ''} of evidence, {len(sources)} kind{'s' if len(sources) != 1 else ''}"
@@ -258,8 +259,8 @@ def _with_rivals(ranked: list[Ranked]) -> list[Ranked]:
     first, second = ranked[0], ranked[1]
     if second.index in first.effects or first.index in second.effects:
         return ranked
-    note = (f"against it: {second.observation.reason} of {second.observation.about} is nearly as likely",)
+    note = (f"{second.observation.reason} of {second.observation.about} is nearly as likely",)
     return [
-        replace(first, confidence=round(first.confidence * 0.85, 2), basis=first.basis + note),
+        replace(first, confidence=round(first.confidence * 0.85, 2), against=first.against + note),
         *ranked[1:],
     ]

@@ -19,6 +19,7 @@ from services.context_api.domain.causality import Causality, connect
 from services.context_api.domain.graph import Graph
 from services.context_api.domain.kube import listing
 from services.context_api.domain.logs import cut
+from services.context_api.domain.mutes import Mutes, apart
 from services.context_api.domain.observation import Observation
 from services.context_api.domain.ranking import Alert, Ranked, rank
 from services.context_api.domain.relation import Relations, relate
@@ -51,6 +52,7 @@ def find_causes(
     target: Target | None = None,
     onset: datetime | None = None,
     graph: Graph | None = None,
+    mutes: Mutes = (),
     broken: OnBroken = unheard,
 ) -> CausesAnswer:
     """The ranked causes of what is wrong with `target`, or with anything when no target is named.
@@ -58,29 +60,31 @@ def find_causes(
     Args:
         onset: when the alert began; narrows what counts as recent.
         graph: a graph of this snapshot that is already built.
+        mutes: findings that are not to be told of; the answer says which there were.
         broken: told of each analyzer that failed, and how.
     """
     graph = graph or Graph(snapshot)
     about = locate(graph, target)
     scene = Scene(snapshot, target=about, onset=onset, graph=graph)
     unseen: list[str] = []
-    seen = observe(scene, noted(unseen, broken))
+    seen, muted = apart(observe(scene, noted(unseen, broken)), mutes, scene.now)
     tree = connect(scene, seen)
     alert = Alert(about, target.namespace if target else None, onset, named=target is not None)
     relations = relate(scene, about, seen)
     ranked = rank(scene, tree, relations, alert)[:MOST_CAUSES]
     shown = _visible(tree, ranked)
     causes = [_cause(scene, tree, relations, alert, one) for one in ranked]
-    no_cause = None if causes else verdict.without_cause(scene, target, about)
+    no_cause = None if causes else verdict.without_cause(scene, target, about, muted=bool(muted))
     missing = [*verdict.not_looked_at(snapshot, target, about), *unseen]
     return CausesAnswer(
         target=target,
         ranked=causes,
         no_cause=not causes,
         no_cause_reason=no_cause,
-        findings=[_finding(snapshot, o) for o in shown],
+        findings=[_finding(snapshot, tree, o) for o in shown],
         evidence=_evidence(snapshot, shown),
         not_looked_at=missing,
+        muted=muted,
         snapshot_at=snapshot.captured_at,
     )
 
@@ -90,6 +94,7 @@ def find_findings(
     *,
     target: Target | None = None,
     graph: Graph | None = None,
+    mutes: Mutes = (),
     broken: OnBroken = unheard,
 ) -> FindingsAnswer:
     """Everything seen about `target` and what it needs, or about anything; unranked, worst first."""
@@ -97,7 +102,7 @@ def find_findings(
     about = locate(graph, target)
     scene = Scene(snapshot, target=about, graph=graph)
     unseen: list[str] = []
-    seen = observe(scene, noted(unseen, broken))
+    seen, muted = apart(observe(scene, noted(unseen, broken)), mutes, scene.now)
     tree = connect(scene, seen)
     shown = _visible(tree, [])
     if target is not None:
@@ -105,8 +110,9 @@ def find_findings(
         shown = [o for o in shown if relations.nearness(o.about) > 0]
     return FindingsAnswer(
         target=target,
-        findings=[_finding(snapshot, o) for o in shown],
+        findings=[_finding(snapshot, tree, o) for o in shown],
         evidence=_evidence(snapshot, shown),
+        muted=muted,
         not_looked_at=[*verdict.not_looked_at(snapshot, target, about), *unseen],
         snapshot_at=snapshot.captured_at,
     )
@@ -189,6 +195,7 @@ def _cause(scene: Scene, tree: Causality, relations: Relations, alert: Alert, on
         severity=seen.severity,
         onset=seen.onset,
         confidence=Confidence(value=one.confidence, basis=list(one.basis)),
+        against=list(one.against),
         evidence_ids=list(
             dict.fromkeys(
                 i for o in (seen, *(a.observation for a in one.also)) for i in _ids(scene.snapshot, o)
@@ -234,7 +241,9 @@ def _path(tree: Causality, relations: Relations, alert: Alert, one: Ranked) -> l
             path.append(tree.observations[here].about)
 
 
-def _finding(snapshot: Snapshot, seen: Observation) -> Finding:
+def _finding(snapshot: Snapshot, tree: Causality, seen: Observation) -> Finding:
+    link = tree.explained_by.get(tree.place[seen.key])
+    cause = tree.observations[link.cause] if link else None
     return Finding(
         target=seen.about.target(snapshot.cluster),
         reason=seen.reason,
@@ -242,6 +251,7 @@ def _finding(snapshot: Snapshot, seen: Observation) -> Finding:
         severity=seen.severity,
         onset=seen.onset,
         analyzer=seen.analyzer,
+        parent=f"{cause.about}: {cause.reason}" if cause else None,
         evidence_ids=_ids(snapshot, seen),
         remediation=seen.remediation,
     )

@@ -19,14 +19,18 @@ LOOK_BACK = timedelta(hours=1)
 """Signs of trouble this recent, with everything healthy now, mean that it has healed."""
 
 
-def without_cause(scene: Scene, target: Target | None, about: KubeObject | None) -> NoCause:
-    """Which of the three; asked only when no cause was found."""
+def without_cause(
+    scene: Scene, target: Target | None, about: KubeObject | None, *, muted: bool = False
+) -> NoCause:
+    """Which it is; asked only when no cause was found. `muted`: something was found that nobody wants to hear of."""
     if not scene.snapshot.objects:
         return NoCause.insufficient
     if target is not None and about is None:
         return NoCause.insufficient
     if about is not None and _pods_missing(scene, about):
         return NoCause.insufficient
+    if muted:
+        return NoCause.muted
     since = (scene.onset or scene.now) - LOOK_BACK
     if any(moment >= since for moment in _signs(scene, about)):
         return NoCause.recovered

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,6 +20,7 @@ from services.context_api.domain.dossier import gather, page
 from services.context_api.domain.errors import NotReadable, UnknownCluster, UnknownEvidence, UnknownObject
 from services.context_api.domain.excerpt import Wanted, excerpt
 from services.context_api.domain.listing import listing
+from services.context_api.domain.mutes import Mutes
 from services.context_api.domain.ports import EvidenceSource
 from services.context_api.domain.resolve import owner_by_name, resolve_in
 from services.context_api.domain.selector import Selector
@@ -52,11 +54,21 @@ class Desk:
     """Takes the questions. One per process."""
 
     def __init__(
-        self, source: EvidenceSource, answers: Answers, *, cluster: str, limit: timedelta, ttl: timedelta
+        self,
+        source: EvidenceSource,
+        answers: Answers,
+        *,
+        cluster: str,
+        limit: timedelta,
+        ttl: timedelta,
+        mutes: Mutes = (),
     ) -> None:
         self.source, self.answers = source, answers
         self._cluster, self._limit, self._ttl = cluster, limit, ttl
         self._views = Views()
+        self._mutes = mutes
+        # Processes that share a cache may have been started with different mutes.
+        self._silence = hashlib.sha256(repr(list(mutes)).encode()).hexdigest()[:16] if mutes else ""
 
     async def resolve(
         self, labels: Mapping[str, str], cluster: str | None, caller: Principal, left: timedelta | None
@@ -75,17 +87,26 @@ class Desk:
         """The ranked causes, as JSON."""
 
         def find(seen: View, target: Target) -> CausesAnswer:
-            return find_causes(seen.snapshot, target=target, onset=onset, graph=seen.graph, broken=_report)
+            return find_causes(
+                seen.snapshot,
+                target=target,
+                onset=onset,
+                graph=seen.graph,
+                mutes=self._mutes,
+                broken=_report,
+            )
 
-        return await self._about("causes", about, onset, caller, left, find)
+        return await self._about(joined("causes", self._silence), about, onset, caller, left, find)
 
     async def findings(self, about: About, caller: Principal, left: timedelta | None) -> bytes:
         """Everything wrong with the object and what it needs, as JSON."""
 
         def find(seen: View, target: Target) -> FindingsAnswer:
-            return find_findings(seen.snapshot, target=target, graph=seen.graph, broken=_report)
+            return find_findings(
+                seen.snapshot, target=target, graph=seen.graph, mutes=self._mutes, broken=_report
+            )
 
-        return await self._about("findings", about, None, caller, left, find)
+        return await self._about(joined("findings", self._silence), about, None, caller, left, find)
 
     async def evidence(
         self,

@@ -6,6 +6,8 @@ import asyncio
 import secrets
 import socket
 from collections.abc import Iterator
+from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -256,9 +258,12 @@ async def test_the_urgent_overtake_and_the_pace_is_kept(here: Place, webhook: Sl
             for one in [*low, high]:
                 await until(api, one["id"])
 
+    # By the database's clock: when a post arrives also depends on how busy this machine is.
+    begun = [
+        row["started_at"] for row in await here.run("SELECT started_at FROM attempt ORDER BY started_at")
+    ]
     assert [post["text"] for post in webhook.posts] == ["high", "low", "low", "low", "low"]
-    gaps = [later - earlier for earlier, later in zip(webhook.at, webhook.at[1:], strict=False)]
-    assert min(gaps) >= 0.25
+    assert min(later - earlier for earlier, later in pairwise(begun)) >= timedelta(seconds=0.3)
 
 
 @pytest.mark.requirement("INT-BR-PERF-026", "INT-BR-PERF-027", "INT-BR-NOT-015")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -342,7 +343,8 @@ def kill_all(server: EmbeddedPostgres) -> None:
     """SIGKILL to postmaster and backends at once, as the kernel does when memory is out."""
     pids = workers_in(server.place.data)
     for pid in pids:
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # a worker may end by itself meanwhile
+            os.kill(pid, signal.SIGKILL)
     eventually(lambda: server.poll() is not None and workers_in(server.place.data) == [])
 
 

@@ -31,10 +31,10 @@ def test_every_command_explains_itself(command: str):
 @pytest.mark.parametrize(
     ("arguments", "module", "expected"),
     [
-        (["triage", "d", "--alert", "a", "--target", "t", "--json"], "cli.triage",
-         ((Path("d"),), {"alert": Path("a"), "target": "t", "as_json": True})),
+        (["triage", "d", "--alert", "a", "--target", "t", "--mutes", "m", "--json"], "cli.triage",
+         ((Path("d"),), {"alert": Path("a"), "target": "t", "mutes": Path("m"), "as_json": True})),
         (["triage", "--live", "--kubeconfig", "k", "--context", "c", "-n", "a", "-n", "b", "--prometheus", "p"], "cli.triage",
-         ((Wanted("k", "c", ("a", "b"), None, "p"),), {"alert": None, "target": None, "as_json": False})),
+         ((Wanted("k", "c", ("a", "b"), None, "p"),), {"alert": None, "target": None, "mutes": None, "as_json": False})),
         (["record", "--out", "o", "--since", "2h", "--namespace", "a", "--name", "eu-1"], "cli.record",
          ((Path("o"), Wanted(namespaces=("a",), since="2h")), {"name": "eu-1"})),
         (["send", "f"], "cli.send", ((Path("f"),), {"url": None, "as_json": False})),
