@@ -162,7 +162,7 @@ def looping_since(container: Container) -> datetime | None:
     Restarts from before this loop make it too early, never too late.
     """
     ended, started = (parse_time(container.last_end.get(f)) for f in ("finishedAt", "startedAt"))
-    if ended is None or not container.restarts:
+    if ended is None or container.restarts < 1:
         return None
     created = container.pod.created_at
     lived = ended - started if started is not None and started <= ended else timedelta(0)

@@ -18,6 +18,7 @@ from typing import Any
 
 from services.context_api.domain.graph import Graph
 from services.context_api.domain.kube import entries, mapping, text
+from services.context_api.domain.names import hosts_in
 from services.context_api.domain.snapshot import Body, KubeObject
 
 
@@ -37,6 +38,8 @@ class Name:
     """Of the named object, for kinds that several APIs have."""
     makes: bool = False
     """The object writes what it names, rather than to need it."""
+    own: bool = False
+    """Where the field is not there, the other object bears the name of this one."""
 
 
 _SOURCE = "source.toolkit.fluxcd.io"
@@ -97,7 +100,12 @@ NAMES: Mapping[tuple[str, str], Sequence[Name]] = {
     ),
     ("external-secrets.io", "ExternalSecret"): (
         Name("spec.secretStoreRef", "SecretStore"),
-        Name("spec.target", "Secret", makes=True),
+        Name("spec.target.name", "Secret", makes=True, own=True),
+    ),
+    ("bitnami.com", "SealedSecret"): (Name("metadata.name", "Secret", makes=True),),
+    ("secrets.hashicorp.com", "VaultStaticSecret"): (
+        Name("spec.vaultAuthRef", "VaultAuth"),
+        Name("spec.destination", "Secret", makes=True),
     ),
     (_GATEWAY, "HTTPRoute"): _ROUTE,
     (_GATEWAY, "GRPCRoute"): _ROUTE,
@@ -136,6 +144,9 @@ _CARRIED = (
 )
 """(label with a maker's name, label with its namespace, its kind)."""
 
+SHORTEST = 6
+"""Letters of a controller's name from which it is told by: `manager` says nothing of a Deployment `man`."""
+
 GITOPS = frozenset({"Application", "Kustomization", "HelmRelease"})
 """Kinds that write what a repository holds, again and again."""
 
@@ -160,14 +171,67 @@ class Platforms:
         return self._read(obj)[0]
 
     def makes(self, obj: KubeObject) -> list[Link]:
-        """Recorded objects that it writes."""
-        return self._read(obj)[1]
+        """Recorded objects that it writes: by its own list, and by the marks it leaves on them."""
+        found = {id(link.to): link for link in self._read(obj)[1]}
+        for made in self._marked.get(id(obj), []):
+            found.setdefault(id(made), Link(made, "its mark"))
+        return list(found.values())
 
     def makers(self, obj: KubeObject) -> list[KubeObject]:
         """Platform objects that write this one: by their own lists, and by the labels they leave."""
         found = {id(m): m for m in self._makers.get(id(obj), [])}
         found.update({id(m): m for m in self._carried(obj)})
         return list(found.values())
+
+    def should_make(self, kind: str, namespace: str | None, name: str) -> list[KubeObject]:
+        """Platform objects that are to write an object of that name, whether or not it is there."""
+        return self._promised.get((kind, namespace, name), [])
+
+    def controllers(self, obj: KubeObject) -> list[KubeObject]:
+        """Workloads that bear the name under which the object's status is written.
+
+        A controller writes as its program (`kustomize-controller`), or as one of its parts (`cert-manager-orders`).
+        """
+        found: dict[int, KubeObject] = {}
+        for entry in entries(obj.metadata.get("managedFields")):
+            manager = text(entry.get("manager"))
+            if entry.get("subresource") != "status" or len(manager) < SHORTEST:
+                continue
+            parts = manager.split("-")
+            for size in range(len(parts), 0, -1):
+                called = self._by_name.get("-".join(parts[:size]), [])
+                if called and len(called[0].name) >= SHORTEST:
+                    found.update({id(w): w for w in called})
+                    break
+        return list(found.values())
+
+    def spoken(self, obj: KubeObject, message: str) -> list[tuple[KubeObject, str]]:
+        """(Service, host) for each address of the cluster that a status message names: a webhook, a registry."""
+        found: dict[int, tuple[KubeObject, str]] = {}
+        for host in hosts_in(message, spoken=True):
+            if "." in host.name or host.port:
+                service = self._graph.names.find(host.name, obj.namespace)
+                if service is not None:
+                    found.setdefault(id(service), (service, host.name))
+        return list(found.values())
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[KubeObject]]:
+        index: dict[str, list[KubeObject]] = {}
+        for workload in self._graph.workloads:
+            if workload.kind in ("Deployment", "StatefulSet", "DaemonSet"):
+                index.setdefault(workload.name, []).append(self._graph.top(workload))
+        return index
+
+    @cached_property
+    def _promised(self) -> dict[tuple[str, str | None, str], list[KubeObject]]:
+        index: dict[tuple[str, str | None, str], list[KubeObject]] = {}
+        for group, kind in NAMES:
+            for maker in self._graph.snapshot.of_kind(kind):
+                for name in NAMES[group, kind] if maker.group == group else ():
+                    for made in _named(maker, name) if name.makes else ():
+                        index.setdefault(made, []).append(maker)
+        return index
 
     def unmet(self, obj: KubeObject) -> Iterator[tuple[Name, str, str | None, str]]:
         """(field, kind, namespace, name) of everything it needs and that was not recorded."""
@@ -213,8 +277,16 @@ class Platforms:
             # A cluster operator's list is of what it watches over; it does not write workloads anew.
             for maker in self._graph.snapshot.of_kind(kind) if kind != "ClusterOperator" else ():
                 if maker.group == group:
-                    for link in self.makes(maker):
+                    for link in self._read(maker)[1]:
                         index.setdefault(id(link.to), []).append(maker)
+        return index
+
+    @cached_property
+    def _marked(self) -> dict[int, list[KubeObject]]:
+        index: dict[int, list[KubeObject]] = {}
+        for obj in self._graph.snapshot.objects:
+            for maker in self._carried(obj) if obj.labels or obj.annotations else ():
+                index.setdefault(id(maker), []).append(obj)
         return index
 
     def _carried(self, obj: KubeObject) -> Iterator[KubeObject]:
@@ -253,11 +325,10 @@ def _rows(obj: KubeObject) -> Sequence[Name]:
 def _named(obj: KubeObject, name: Name) -> Iterator[tuple[str, str | None, str]]:
     """(kind, namespace, name) for each object a field names."""
     home = text(next(walk(obj.body, name.home), "")) if "." in name.home else name.home
-    for value in walk(obj.body, name.path):
+    values = list(walk(obj.body, name.path)) or ([obj.name] if name.own else [])
+    for value in values:
         entry = mapping(value)
         called = text(entry.get(name.field)) if entry or "*" in name.path else text(value)
-        if name.kind == "Secret" and name.makes and entry and not called:
-            called = obj.name  # a target without a name bears that of its maker
         if not called:
             continue
         kind = text(entry.get("kind")) or text(entry.get("resource")) or name.kind

@@ -22,7 +22,7 @@ INCIDENT = Incident(
     authored=["openshift build status", "openshift image stream status"],
 )
 
-REGISTRY = "image-registry.openshift-image-registry.svc:5000/studio/render"
+REGISTRY = "registry.example.com/studio/render"
 
 MANIFESTS = f"""
 apiVersion: image.openshift.io/v1

@@ -40,6 +40,8 @@ from services.context_api.domain.analyzers import (
     node_filled,
     node_refused,
     node_trouble,
+    not_reconciled,
+    not_written,
     oom_kill,
     operator_install,
     pod_crash_loop,
@@ -112,6 +114,8 @@ SYMPTOMS: Sequence[Symptom] = (
     volume_attachment.observe,
     event_scaler.observe,
     image_source.observe,
+    not_written.observe,
+    not_reconciled.observe,
     suspicious_text.observe,
 )
 

@@ -101,7 +101,7 @@ def _refusal(scene: Scene, route: KubeObject, gateway: KubeObject, parent: Body)
         )
         return "RouteNamespaceNotAllowed", words
     hosts = strings(route.spec.get("hostnames"))
-    if hosts and not any(_hosts_meet(text(li.get("hostname")), h) for li in open_to for h in hosts):
+    if hosts and not any(hosts_meet(text(li.get("hostname")), h) for li in open_to for h in hosts):
         served = listing(sorted({text(li.get("hostname")) for li in open_to}), 4)
         return "HostnameNotServed", f"is for {listing(hosts, 4)}, and {name_of(gateway)} listens for {served}"
     return None
@@ -125,7 +125,7 @@ def _lets_in(scene: Scene, listener: Body, gateway: KubeObject, route: KubeObjec
             return route.namespace == gateway.namespace
 
 
-def _hosts_meet(listened: str, wanted: str) -> bool:
+def hosts_meet(listened: str, wanted: str) -> bool:
     """Whether a hostname and a listener's overlap; `*.example.com` stands for any labels in front."""
     if not listened or listened == wanted:
         return True

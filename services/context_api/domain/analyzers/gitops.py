@@ -22,7 +22,7 @@ from services.context_api.domain.changes import SETTLING, field_paths
 from services.context_api.domain.focus import concerned
 from services.context_api.domain.kube import at, entries, flat, listing, mapping, number, pod_spec, text
 from services.context_api.domain.logs import cut, is_narrative
-from services.context_api.domain.observation import Depth, Explains, Observation
+from services.context_api.domain.observation import Blame, Depth, Explains, Observation
 from services.context_api.domain.platforms import GITOPS
 from services.context_api.domain.redact import redact
 from services.context_api.domain.references import references
@@ -71,6 +71,7 @@ def _application(scene: Scene, app: KubeObject) -> Iterator[Observation]:
             0.85,
             evidence.field(app, "status.conditions", dict(error), f"{name_of(app)}: {message}"),
             parse_time(error.get("lastTransitionTime")),
+            blames=_spoken(scene, app, message),
             explains=_lacking(scene, app, every=True),
         )
     elif text(at(app.status, "sync", "status")) == "OutOfSync":
@@ -104,8 +105,14 @@ def _sync_failed(scene: Scene, app: KubeObject) -> Observation:
             since,
         ),
         since,
+        blames=_spoken(scene, app, f"{message} {' '.join(told)}"),
         explains=_lacking(scene, app),
     )
+
+
+def _spoken(scene: Scene, app: KubeObject, message: str) -> tuple[Blame, ...]:
+    """A webhook or a repository server inside the cluster that the message names."""
+    return tuple(Blame(s, 0.92, f"its words name {host}") for s, host in scene.platforms.spoken(app, message))
 
 
 def _lacking(scene: Scene, app: KubeObject, *, every: bool = False) -> tuple[Explains, ...]:
@@ -314,6 +321,7 @@ def _observation(
     fact: evidence.Fact,
     onset: datetime | None,
     *,
+    blames: tuple[Blame, ...] = (),
     explains: tuple[Explains, ...] = (),
     latent: bool = False,
 ) -> Observation:
@@ -331,6 +339,7 @@ def _observation(
         remediation=remedies.look(
             obj, f"Read the status of {name_of(obj)}; correct what its repository holds."
         ),
+        blames=blames,
         explains=explains,
         latent=latent,
     )

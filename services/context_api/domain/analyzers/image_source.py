@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
-from services.context_api.domain.kube import containers, entries, listing, pod_spec, text
+from services.context_api.domain.kube import containers, entries, listing, pod_spec, read_condition, text
 from services.context_api.domain.logs import cut, is_narrative
 from services.context_api.domain.observation import Depth, Explains, Observation
 from services.context_api.domain.redact import redact
@@ -42,7 +42,7 @@ _NO_IMAGE = frozenset(
 
 
 def observe(scene: Scene) -> Iterator[Observation]:
-    """At most one observation per BuildConfig."""
+    """At most one observation per BuildConfig, and one per image stream that could not be imported."""
     newest: dict[int, tuple[KubeObject, KubeObject]] = {}
     for build in scene.snapshot.of_kind("Build"):
         config = scene.graph.owner(build) or scene.graph.get(
@@ -55,6 +55,40 @@ def observe(scene: Scene) -> Iterator[Observation]:
     for config, build in newest.values():
         if text(build.status.get("phase")) in ("Failed", "Error", "Cancelled"):
             yield from _failed(scene, config, build)
+    for stream in scene.snapshot.of_kind("ImageStream"):
+        yield from _not_imported(scene, stream)
+
+
+def _not_imported(scene: Scene, stream: KubeObject) -> Iterator[Observation]:
+    """A tag that holds no image because its import failed; one that holds an older image goes on serving it."""
+    for tag in entries(stream.status.get("tags")):
+        failed = next(
+            (
+                c
+                for c in map(read_condition, entries(tag.get("conditions")))
+                if c.type == "ImportSuccess" and c.status == "False"
+            ),
+            None,
+        )
+        if failed is None or entries(tag.get("items")):
+            continue
+        message = "" if is_narrative(failed.message) else cut(redact(failed.message), 240)
+        words = f"Tag {text(tag.get('tag'))} of {name_of(stream)} could not be imported ({failed.reason}: `{message}`), so it holds no image"
+        yield Observation(
+            about=stream,
+            reason="ImageImportFailed",
+            text=words,
+            severity=FindingSeverity.critical,
+            analyzer=NAME,
+            depth=Depth.mechanism,
+            certainty=0.86,
+            facts=(evidence.field(stream, "status.tags", {"tag": tag.get("tag"), "reason": failed.reason, "message": message}, cut(words, 400), failed.since),),
+            basis=("the image stream's own conditions",),
+            onset=failed.since,
+            remediation=remedies.edit(stream, f"Correct what {name_of(stream)} imports, or the credentials for it."),
+            explains=tuple(Explains(w, 0.9, f"its image should come from {name_of(stream)}", reasons=_NO_IMAGE) for w in _running_from(scene, stream)),
+        )  # fmt: skip
+        return
 
 
 def _age(build: KubeObject) -> tuple[datetime, str]:

@@ -20,6 +20,7 @@ from fnmatch import fnmatchcase
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
+from services.context_api.domain.analyzers.gateway_route import hosts_meet
 from services.context_api.domain.changes import last_edit
 from services.context_api.domain.dependencies import Spoken
 from services.context_api.domain.focus import concerned
@@ -114,6 +115,7 @@ def _broken(scene: Scene, complaints: Sequence[_Complaint]) -> Iterator[Observat
     for virtual in _of(scene, _NETWORKING, "VirtualService"):
         yield from _subsets(scene, virtual, rules, complaints)
         yield from _gateways(virtual, gateways)
+        yield from _hosts(virtual, gateways)
     for rule in rules:
         yield from _unknown_host(scene, rule)
     for gateway in gateways:
@@ -189,6 +191,25 @@ def _gateways(virtual: KubeObject, gateways: Sequence[KubeObject]) -> Iterator[O
         if wanted != "mesh" and full not in known and known:
             words = f"{name_of(virtual)} hangs on Gateway {full}, which does not exist; there are {listing(sorted(known), 4)}"
             yield _plain(virtual, "GatewayNotFound", words, 0.9)
+
+
+def _hosts(virtual: KubeObject, gateways: Sequence[KubeObject]) -> Iterator[Observation]:
+    """A VirtualService on a gateway none of whose servers listens for its hosts."""
+    wanted, hosts = strings(virtual.spec.get("gateways")), strings(virtual.spec.get("hosts"))
+    full = {w if "/" in w else f"{virtual.namespace}/{w}" for w in wanted}
+    mine = [g for g in gateways if f"{g.namespace}/{g.name}" in full]
+    served = [h for g in mine for s in entries(g.spec.get("servers")) for h in strings(s.get("hosts"))]
+    if not mine or "mesh" in wanted or not served or not hosts:
+        return
+    if not any(hosts_meet(_bare(s), h) for s in served for h in hosts):
+        words = f"{name_of(virtual)} is for {listing(hosts, 4)}, and {listing([name_of(g) for g in mine], 2)} listens for {listing(sorted(set(served)), 4)}"
+        yield _plain(virtual, "HostnameNotServed", words, 0.88)
+
+
+def _bare(host: str) -> str:
+    """A gateway's host without the namespace in front; `*` takes every name."""
+    name = host.rpartition("/")[2]
+    return "" if name == "*" else name
 
 
 def _unknown_host(scene: Scene, rule: KubeObject) -> Iterator[Observation]:

@@ -18,14 +18,23 @@ from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.edges import Backend, backends
 from services.context_api.domain.kube import at, entries, listing, number, text
-from services.context_api.domain.observation import Blame, Depth, Observation
+from services.context_api.domain.observation import Blame, Depth, Explains, Observation
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
 from services.context_api.domain.wording import name_of
 
 NAME = "traffic_route"
 _DEFAULT = "ingressclass.kubernetes.io/is-default-class"
-KINDS = ("Ingress", "Route", "HTTPRoute", "GRPCRoute", "TCPRoute", "VirtualService", "IngressRoute")
+KINDS = (
+    "Ingress",
+    "Route",
+    "HTTPRoute",
+    "GRPCRoute",
+    "TCPRoute",
+    "TLSRoute",
+    "VirtualService",
+    "IngressRoute",
+)
 
 
 def observe(scene: Scene) -> Iterator[Observation]:
@@ -73,6 +82,7 @@ def _backend(scene: Scene, route: KubeObject, backend: Backend) -> Iterator[Obse
             "BackendPortNotFound",
             f"{name_of(route)} sends traffic to port {backend.port} of Service {service.namespace}/{service.name}, which serves {shown}",
             0.88,
+            explains=(Explains(service, 0.8, f"{route.kind} {route.name} leads past its ports"),),
         )
     elif scene.graph.endpoints(service).ready == 0:
         yield _observation(
@@ -140,7 +150,12 @@ def _gateway_class(scene: Scene, gateway: KubeObject) -> Iterator[Observation]:
 
 
 def _observation(
-    route: KubeObject, reason: str, words: str, certainty: float, blames: tuple[Blame, ...] = ()
+    route: KubeObject,
+    reason: str,
+    words: str,
+    certainty: float,
+    blames: tuple[Blame, ...] = (),
+    explains: tuple[Explains, ...] = (),
 ) -> Observation:
     return Observation(
         about=route,
@@ -154,6 +169,7 @@ def _observation(
         basis=("the route's spec beside the Services there are",),
         remediation=remedies.edit(route, f"Correct where {name_of(route)} leads."),
         blames=blames,
+        explains=explains,
         # Nothing behind it may be meant (scaled to zero); the blamed Service says whether it is a fault.
         latent=bool(blames),
     )

@@ -316,13 +316,18 @@ def _blames(scene: Scene, head: KubeObject, heard: list[_Complaint]) -> tuple[Bl
     """What it names and needs; and what it writes, where it speaks of that."""
     found: dict[int, Blame] = {}
     said = " ".join(f"{c.reason} {c.message}" for c in heard)
-    for one in {id(o): o for o in (head, *(c.obj for c in heard))}.values():
-        for link in scene.platforms.needs(one):
-            found.setdefault(id(link.to), Blame(link.to, 0.85, f"{name_of(one)} names it ({link.where})"))
+    for named in {id(o): o for o in (head, *(c.obj for c in heard))}.values():
+        for link in scene.platforms.needs(named):
+            found.setdefault(id(link.to), Blame(link.to, 0.85, f"{name_of(named)} names it ({link.where})"))
+    for one in heard:
+        for service, host in scene.platforms.spoken(one.obj, one.message):
+            found.setdefault(id(service), Blame(service, 0.9, f"its words name {host}"))
+        for controller in scene.platforms.controllers(one.obj):
+            found.setdefault(id(controller), Blame(controller, 0.7, "it writes the object's status"))
     for link in scene.platforms.makes(head):
-        named = re.search(rf"(?<![\w.-]){re.escape(link.to.name)}(?![\w-])", said) is not None
-        strength = 0.85 if named else 0.75 if _ABOUT_PARTS.search(said) else 0.0
+        mentioned = re.search(rf"(?<![\w.-]){re.escape(link.to.name)}(?![\w-])", said) is not None
+        strength = 0.85 if mentioned else 0.75 if _ABOUT_PARTS.search(said) else 0.0
         if strength and len(found) < MOST_BLAMED:
-            why = "its words name it" if named else "its words are about what it writes"
+            why = "its words name it" if mentioned else "its words are about what it writes"
             found.setdefault(id(link.to), Blame(link.to, strength, f"{name_of(head)} writes it, and {why}"))
     return tuple(found.values())

@@ -12,7 +12,7 @@ kubernetes-csi.github.io/docs, "CSINode Object"; kubernetes.io/docs/reference, "
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
@@ -36,6 +36,9 @@ from services.context_api.domain.snapshot import KubeObject, parse_time
 from services.context_api.domain.wording import clock, name_of
 
 NAME = "volume_attachment"
+REGISTERING = timedelta(minutes=2)
+"""A guess; a driver's pod has to be pulled and started before its node lists it."""
+
 _DEFAULT = "storageclass.kubernetes.io/is-default-class"
 
 
@@ -120,45 +123,53 @@ def _serving(scene: Scene, driver: str) -> list[KubeObject]:
 
 
 def _drivers(scene: Scene) -> Iterator[Observation]:
-    """A driver that is registered on other nodes and missing on one where a pod waits for its volume."""
+    """A driver that is not registered on a node where a pod waits for one of its volumes."""
     listed = {
         n.name: {text(d.get("name")) for d in entries(n.spec.get("drivers"))}
         for n in scene.snapshot.of_kind("CSINode")
     }
-    everywhere = {d for drivers in listed.values() for d in drivers}
     told: set[tuple[str, str]] = set()
+    for pod, volume in _waited_for(scene):
+        node, driver = text(pod.spec.get("nodeName")), text(at(volume.spec, "csi", "driver"))
+        if driver and node in listed and driver not in listed[node] and (driver, node) not in told:
+            told.add((driver, node))
+            others = sorted(n for n, d in listed.items() if driver in d)
+            yield _missing_driver(scene, pod, volume, node, driver, others)
+
+
+def _waited_for(scene: Scene) -> Iterator[tuple[KubeObject, KubeObject]]:
+    """(pod, volume) of placed pods that have not started."""
     for pod in scene.graph.pods:
-        node = text(pod.spec.get("nodeName"))
-        if pod.status.get("phase") != "Pending" or node not in listed:
+        if pod.status.get("phase") != "Pending" or _young(scene, pod):
             continue
         for reference in references(pod.spec):
-            claim = (
-                scene.graph.get("PersistentVolumeClaim", pod.namespace, reference.name)
-                if reference.kind == "PersistentVolumeClaim"
-                else None
-            )
-            volume = (
-                scene.graph.get("PersistentVolume", None, text(claim.spec.get("volumeName")))
-                if claim is not None
-                else None
-            )
-            driver = text(at(volume.spec, "csi", "driver")) if volume is not None else ""
-            if not driver or driver not in everywhere or driver in listed[node] or (driver, node) in told:
+            if reference.kind != "PersistentVolumeClaim":
                 continue
-            told.add((driver, node))
-            yield _missing_driver(
-                scene, pod, node, driver, sorted(n for n, d in listed.items() if driver in d)
-            )
+            claim = scene.graph.get("PersistentVolumeClaim", pod.namespace, reference.name)
+            name = text(claim.spec.get("volumeName")) if claim is not None else ""
+            volume = scene.graph.get("PersistentVolume", None, name) if name else None
+            if volume is not None:
+                yield pod, volume
 
 
-def _missing_driver(scene: Scene, pod: KubeObject, node: str, driver: str, others: list[str]) -> Observation:
-    serving = [w for w in _serving(scene, driver) if w.kind == "DaemonSet"]
+def _young(scene: Scene, pod: KubeObject) -> bool:
+    """Drivers register on a new node in their first moments."""
+    return pod.created_at is not None and scene.now - pod.created_at < REGISTERING
+
+
+def _missing_driver(
+    scene: Scene, pod: KubeObject, volume: KubeObject, node: str, driver: str, others: list[str]
+) -> Observation:
+    serving = _serving(scene, driver)
+    serving = [w for w in serving if w.kind == "DaemonSet"] or serving
     here = scene.graph.get("Node", None, node)
-    culprit = next(iter(serving), None) or here or pod
-    words = f"CSI driver {driver} is not registered on node {node} (it is on {listing(others)}), so pods there cannot mount its volumes"
+    culprit = next(iter(serving), None) or (here if others and here is not None else volume)
+    where = f"it is on {listing(others)}" if others else "it is on no node"
+    words = f"CSI driver {driver} is not registered on node {node} ({where}), so pods there cannot mount its volumes"
+    words += "" if serving else "; no workload that was recorded serves it"
     return _observation(
         culprit,
-        "CsiDriverMissingOnNode",
+        "CsiDriverNotRegistered",
         words,
         0.86,
         evidence.field(

@@ -119,3 +119,15 @@ def test_backends_of_every_kind_of_route_are_read(spec):
 def test_every_relation_has_a_strength_between_none_and_certain():
     assert all(0 < strength <= 1 for strength in TABLE.values())
     assert Needs.__doc__
+
+
+def test_a_platform_object_needs_what_it_names_and_what_it_writes_leads_back_to_it():
+    issuer = thing("Issuer", "ca", api="cert-manager.io/v1")
+    certificate = thing("Certificate", "tls", api="cert-manager.io/v1", spec={"issuerRef": {"name": "ca"}, "secretName": "tls"})  # fmt: skip
+    objects = [issuer, certificate, thing("Secret", "tls")]
+
+    assert needs(objects, of="Certificate/shop/tls") == {
+        ("Issuer/shop/ca", "refers"),
+        ("Secret/shop/tls", "applies"),
+    }
+    assert needs(objects, of="Secret/shop/tls") == {("Certificate/shop/tls", "made")}

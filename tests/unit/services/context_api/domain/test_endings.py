@@ -109,3 +109,9 @@ def test_a_container_that_never_ended_has_no_loop():
     (container,) = containers_of(kube(pod("web-0", statuses=[running()])))
 
     assert looping_since(container) is None
+
+
+def test_a_number_of_restarts_no_kubelet_writes_is_no_loop():
+    (container,) = containers_of(kube(pod("web-0", statuses=[crashed(restarts=-3)])))
+
+    assert looping_since(container) is None

@@ -178,3 +178,42 @@ def test_values_no_object_can_have_name_nothing(value: str):
 )
 def test_exporters_are_told_by_name(name: str, is_one: bool):
     assert is_exporter(name) is is_one
+
+
+def certificate(name: str = "web-tls"):
+    return thing("Certificate", name, api="cert-manager.io/v1")
+
+
+def test_a_platforms_own_metric_names_its_object_beside_the_scraped_program():
+    scraped = deployment("cert-manager", "cert-manager")
+    labels = {
+        "exported_namespace": "shop",
+        "namespace": "cert-manager",
+        "pod": "cert-manager-7c9d5b6f8-x2k9d",
+        "container": "c",
+    }
+
+    found = answer(certificate(), scraped, alertname="CertNotReady", name="web-tls", **labels)
+
+    assert (str(found.target), found.reason) == ("Certificate/shop/web-tls", "label:name")
+
+
+def test_of_namesakes_the_one_is_meant_whose_kind_is_said():
+    two = [
+        thing("Kustomization", "apps", "flux-system", api="kustomize.toolkit.fluxcd.io/v1"),
+        thing("GitRepository", "apps", "flux-system", api="source.toolkit.fluxcd.io/v1"),
+    ]
+
+    by_kind = answer(*two, namespace="flux-system", name="apps", customresource_kind="GitRepository")
+    by_alert = answer(*two, namespace="flux-system", name="apps", alertname="KustomizationNotReady")
+    by_none = answer(*two, namespace="flux-system", name="apps", alertname="NotReady")
+
+    assert str(by_kind.target) == "GitRepository/flux-system/apps"
+    assert str(by_alert.target) == "Kustomization/flux-system/apps"
+    assert str(by_none.target) == "Namespace/_cluster/flux-system"
+
+
+def test_a_name_label_that_is_no_custom_resource_decides_nothing():
+    found = answer(certificate(), namespace="shop", name="api", alertname="X")
+
+    assert str(found.target) == "Namespace/_cluster/shop"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from services.context_api.domain.analyzers import unhealthy_condition
-from tests.support.kube import Doc, ago, thing
-from tests.support.triage import said, seen
+from tests.support.kube import Doc, ago, crashing, deployment, edit, service, thing
+from tests.support.triage import causes, first, said, seen
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-001", "API-BR-CAPI-006")
 
@@ -41,3 +41,117 @@ def test_objects_of_any_kind_that_say_they_are_not_well_are_heard(kind: str, sta
 )
 def test_well_and_unknown_conditions_are_left_alone(status: Doc):
     assert seen(unhealthy_condition, thing("Thing", "x", api="example.com/v1", status=status)) == []
+
+
+def bad(message: str, kind: str = "Ready", minutes: float = 30) -> Doc:
+    return {"conditions": [{"type": kind, "status": "False", "reason": "Failed", "message": message, "lastTransitionTime": ago(minutes)}]}  # fmt: skip
+
+
+def test_a_failed_step_is_told_about_the_object_whose_step_it_is():
+    certificate = thing("Certificate", "tls", api="cert-manager.io/v1", status=bad("not issued"))
+    request = thing(
+        "CertificateRequest", "tls-1", api="cert-manager.io/v1", owner=certificate, status=bad("order failed")
+    )
+    order = thing("Order", "tls-1-1", api="acme.cert-manager.io/v1", owner=request, status={"state": "errored", "reason": "429 Too Many Requests"})  # fmt: skip
+
+    (found,) = seen(unhealthy_condition, certificate, request, order)
+
+    assert said([found]) == [("Certificate/shop/tls", "ReadyFalse")]
+    assert found.text.startswith("Certificate shop/tls does not get on: Order shop/tls-1-1 is errored: `429")
+
+
+def test_a_failed_run_is_history_once_a_newer_one_succeeded():
+    config = thing("BuildConfig", "web", api="build.openshift.io/v1")
+    old = thing(
+        "Build", "web-1", api="build.openshift.io/v1", owner=config, age=60, status={"phase": "Failed"}
+    )
+    new = thing(
+        "Build", "web-2", api="build.openshift.io/v1", owner=config, age=30, status={"phase": "Complete"}
+    )
+
+    assert seen(unhealthy_condition, config, old, new) == []
+    assert said(seen(unhealthy_condition, config, old)) == [("BuildConfig/shop/web", "Failed")]
+
+
+def test_what_a_custom_resource_of_another_platform_made_speaks_for_itself():
+    owner = thing("Ingress", "web", api="networking.k8s.io/v1")
+    certificate = thing("Certificate", "tls", api="cert-manager.io/v1", owner=owner, status=bad("x"))
+
+    assert said(seen(unhealthy_condition, owner, certificate)) == [("Certificate/shop/tls", "ReadyFalse")]
+
+
+def test_a_namesake_of_a_built_in_kind_is_heard():
+    service = thing("Service", "fn", api="serving.knative.dev/v1", status=bad("revision missing"))
+
+    assert said(seen(unhealthy_condition, service)) == [("Service/shop/fn", "ReadyFalse")]
+
+
+@pytest.mark.parametrize("reason", ["Retrying", "Blocked"])
+def test_an_extension_that_does_not_get_on_is_heard_though_it_progresses(reason: str):
+    status = {"conditions": [{"type": "Progressing", "status": "True", "reason": reason, "message": "no bundles found", "lastTransitionTime": ago(30)}]}  # fmt: skip
+    extension = thing("ClusterExtension", "argo", None, api="olm.operatorframework.io/v1", status=status)
+
+    assert said(seen(unhealthy_condition, extension)) == [
+        ("ClusterExtension/_cluster/argo", f"Progress{reason}")
+    ]
+
+
+def kustomization(name: str, status: Doc, **spec: object) -> Doc:
+    return thing(
+        "Kustomization", name, "flux-system", api="kustomize.toolkit.fluxcd.io/v1", spec=spec, status=status
+    )
+
+
+def test_what_it_names_is_the_cause_when_that_is_not_well_either():
+    git = thing("GitRepository", "git", "flux-system", api="source.toolkit.fluxcd.io/v1", status=bad("authentication required", minutes=40))  # fmt: skip
+    base = kustomization(
+        "base", bad("no artifact", minutes=38), sourceRef={"kind": "GitRepository", "name": "git"}
+    )
+    apps = kustomization(
+        "apps", bad("dependency 'flux-system/base' is not ready"), dependsOn=[{"name": "base"}]
+    )
+
+    answer = causes(git, base, apps, target="Kustomization/flux-system/apps")
+
+    assert first(answer) == ("GitRepository/flux-system/git", "ReadyFalse")
+    assert answer.ranked[0].path == ["GitRepository/flux-system/git", "Kustomization/flux-system/base", "Kustomization/flux-system/apps"]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("message", "cause"),
+    [
+        ("health check failed after 5m: timeout waiting for Deployment/shop/api", "Deployment/shop/api"),
+        ("kustomize build failed: no such file base/kustomization.yaml", "Kustomization/flux-system/apps"),
+    ],
+)
+def test_what_it_writes_is_the_cause_only_where_its_words_are_about_that(message: str, cause: str):
+    inventory = {"inventory": {"entries": [{"id": "shop_api_apps_Deployment", "v": "v1"}]}}
+    apps = kustomization("apps", {**bad(message, minutes=10), **inventory})
+
+    answer = causes(apps, deployment("api", statuses=[crashing()]), target="Kustomization/flux-system/apps")
+
+    assert first(answer)[0] == cause
+
+
+def test_a_webhook_its_words_name_is_the_cause_when_that_does_not_run():
+    words = 'failed calling webhook "check.example.com": Post "https://checker.guard.svc:443/validate": no endpoints available'
+    objects = [
+        deployment("checker", "guard", statuses=[crashing()]),
+        service("checker", "guard", port=443, not_ready=2),
+    ]
+
+    answer = causes(
+        kustomization("apps", bad(words, minutes=10)), objects, target="Kustomization/flux-system/apps"
+    )
+
+    assert first(answer)[0] == "Deployment/guard/checker"
+
+
+def test_the_controller_that_writes_its_status_is_blamed():
+    app = thing("Queue", "orders", api="example.com/v1", status=bad("lost contact", minutes=5), edits=[{**edit(900, "status/phase", by="queue-operator"), "subresource": "status"}])  # fmt: skip
+
+    answer = causes(
+        app, deployment("queue-operator", "operators", statuses=[crashing()]), target="Queue/shop/orders"
+    )
+
+    assert first(answer)[0] == "Deployment/operators/queue-operator"

@@ -1,0 +1,105 @@
+"""Routes that no gateway takes, and gateways that cannot serve."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.context_api.domain.analyzers import gateway_route
+from tests.support.kube import Doc, deployment, edit, service, thing
+from tests.support.triage import causes, first, said, seen
+
+pytestmark = pytest.mark.requirement("API-BR-CAPI-001", "API-BR-CAPI-006")
+
+GROUP = "gateway.networking.k8s.io/v1"
+
+
+def gateway(
+    *listeners: Doc, namespace: str = "shop", cls: str = "front", edits: list[Doc] | None = None
+) -> Doc:
+    every = list(listeners) or [{"name": "web", "port": 80}]
+    return thing(
+        "Gateway",
+        "public",
+        namespace,
+        api=GROUP,
+        edits=edits or [],
+        spec={"gatewayClassName": cls, "listeners": every},
+    )
+
+
+def route(
+    parent: Doc | None = None, *, hosts: list[str] | None = None, backends: list[Doc] | None = None
+) -> Doc:
+    spec = {"parentRefs": [{"name": "public", **(parent or {})}], "hostnames": hosts or [], "rules": [{"backendRefs": backends or [{"name": "api", "port": 80}]}]}  # fmt: skip
+    return thing("HTTPRoute", "web", api=GROUP, spec=spec)
+
+
+@pytest.mark.parametrize(
+    ("objects", "reason"),
+    [
+        ([route({"name": "pubic"}), gateway()], "GatewayNotFound"),
+        ([route({"sectionName": "https"}), gateway()], "ListenerNotFound"),
+        ([route({"port": 8443}), gateway()], "ListenerNotFound"),
+        ([route({"namespace": "edge"}), gateway(namespace="edge")], "RouteNamespaceNotAllowed"),
+        ([route({"namespace": "edge"}), gateway({"name": "web", "port": 80, "allowedRoutes": {"namespaces": {"from": "Selector", "selector": {"matchLabels": {"public": "yes"}}}}}, namespace="edge")], "RouteNamespaceNotAllowed"),
+        ([route(hosts=["shop.example.org"]), gateway({"name": "web", "port": 80, "hostname": "*.example.com"})], "HostnameNotServed"),
+        ([route(backends=[{"name": "api", "namespace": "other", "port": 80}]), gateway(), service("api", "other")], "ReferenceNotGranted"),
+    ],
+)  # fmt: skip
+def test_a_route_that_no_listener_takes_is_told(objects: list[object], reason: str):
+    assert said(seen(gateway_route, *objects)) == [("HTTPRoute/shop/web", reason)]
+
+
+@pytest.mark.parametrize(
+    "objects",
+    [
+        [route(), gateway()],
+        [route({"name": "unrecorded"})],
+        [route({"kind": "Service", "group": "", "name": "api"}), gateway()],
+        [route({"namespace": "edge"}), gateway({"name": "web", "port": 80, "allowedRoutes": {"namespaces": {"from": "All"}}}, namespace="edge")],
+        [
+            route({"namespace": "edge"}),
+            gateway({"name": "web", "port": 80, "allowedRoutes": {"namespaces": {"from": "Selector", "selector": {"matchLabels": {"public": "yes"}}}}}, namespace="edge"),
+            thing("Namespace", "shop", None, labels={"public": "yes"}),
+        ],
+        [route(hosts=["shop.example.com"]), gateway({"name": "web", "port": 80, "hostname": "*.example.com"})],
+        [
+            route(backends=[{"name": "api", "namespace": "other", "port": 80}]), gateway(), service("api", "other"),
+            thing("ReferenceGrant", "in", "other", api="gateway.networking.k8s.io/v1beta1", spec={"from": [{"kind": "HTTPRoute", "namespace": "shop"}], "to": [{"kind": "Service"}]}),
+        ],
+        [thing("Gateway", "public", api="networking.istio.io/v1", spec={"servers": []})],
+    ],
+    ids=["same-namespace", "unrecorded", "mesh-parent", "all", "selector", "wildcard", "granted", "istios-gateway"],
+)  # fmt: skip
+def test_a_route_that_is_let_in_is_no_finding(objects: list[object]):
+    assert seen(gateway_route, *objects) == []
+
+
+def test_the_gateway_is_at_fault_when_it_was_changed_last():
+    narrowed = gateway(namespace="edge", edits=[edit(20, "spec/listeners")])
+
+    answer = causes(
+        route({"namespace": "edge"}),
+        narrowed,
+        service("api", ready=2),
+        deployment("api"),
+        target="Service/shop/api",
+    )
+
+    assert first(answer) == ("Gateway/edge/public", "RouteNamespaceNotAllowed")
+    assert "kubectl-edit" in answer.ranked[0].text
+
+
+def test_a_class_and_a_certificate_that_do_not_exist_are_told():
+    tls = {"name": "https", "port": 443, "tls": {"certificateRefs": [{"name": "web-tls"}]}}
+
+    found = seen(
+        gateway_route,
+        gateway(tls, cls="fornt"),
+        thing("GatewayClass", "front", None, api=GROUP),
+        thing("Secret", "other"),
+    )
+
+    assert sorted(o.reason for o in found) == ["GatewayClassNotFound", "TlsSecretNotFound"]
+    well = [gateway(tls), thing("GatewayClass", "front", None, api=GROUP), thing("Secret", "web-tls")]
+    assert seen(gateway_route, *well) == []
