@@ -24,7 +24,8 @@ def write_cluster(root: Path, *, namespaces: int) -> int:
     """
     count = 0
     for number in range(namespaces):
-        items = list(_namespace(f"team-{number:02}"))
+        name = f"team-{number:02}"
+        items = list(namespace_objects(name, broken=BROKEN[1] if name == BROKEN[0] else None))
         count += len(items)
         document = {"apiVersion": "v1", "kind": "List", "items": items}
         (root / f"team-{number:02}.yaml").write_text(yaml.dump(document, Dumper=yaml.CSafeDumper))
@@ -36,12 +37,12 @@ def write_cluster(root: Path, *, namespaces: int) -> int:
     return count + len(nodes)
 
 
-def _namespace(namespace: str) -> Iterator[Body]:
+def namespace_objects(namespace: str, broken: str | None = None) -> Iterator[Body]:
+    """24 objects of one namespace, 4 of them events; `broken` is the Deployment that cannot pull its image."""
     yield _object("v1", "Namespace", None, namespace, status={"phase": "Active"})
     yield _object("v1", "ServiceAccount", namespace, "default")
     for name in ("web-0", "web-1"):
-        broken = (namespace, name) == BROKEN
-        yield from _workload(namespace, name, broken=broken)
+        yield from _workload(namespace, name, broken=name == broken)
 
 
 def _workload(namespace: str, name: str, *, broken: bool) -> Iterator[Body]:

@@ -88,9 +88,15 @@ def _classes(scene: Scene, waiting: Sequence[KubeObject]) -> Iterator[Observatio
             f"{len(defaults)} StorageClasses are the default ({listing(sorted(s.name for s in defaults))}); "
             f"claims that name none get {newest.name}, the newest"
         )
+        held = [c for c in waiting if c.spec.get("storageClassName") == newest.name and _younger(c, newest)]
         yield _observation(
-            newest, "SeveralDefaultClasses", words, f"metadata.annotations[{DEFAULT}]", "true", 0.7, []
+            newest, "SeveralDefaultClasses", words, f"metadata.annotations[{DEFAULT}]", "true", 0.7, held
         )
+
+
+def _younger(claim: KubeObject, storage: KubeObject) -> bool:
+    """A claim that is older than the class did not get it by default."""
+    return claim.created_at is None or storage.created_at is None or claim.created_at >= storage.created_at
 
 
 def _released(volume: KubeObject, waiting: Sequence[KubeObject]) -> Iterator[Observation]:

@@ -1,8 +1,7 @@
-"""Volumes that cannot be attached or taken: errors of the CSI driver, a driver missing on a node, a volume still claimed.
+"""Volumes that cannot be attached: errors of the CSI driver, a driver missing on a node.
 
-Sees VolumeAttachments with errors, drivers a CSINode does not list while pods there wait for one of their volumes,
-PersistentVolumes that are Released and keep the claim of an older namesake out, reclaims that failed, and several
-default StorageClasses where a claim that named none got one of them.
+Sees VolumeAttachments with errors, and drivers a CSINode does not list while pods there wait for one of their volumes.
+Volumes that are still another claim's, and classes, are told by `storage`.
 Pods that wait for a volume are told by `volume_mount`, unbound claims by `pvc_pending`. Cannot see the storage itself.
 
 Rests on: kubernetes.io/docs, "Persistent Volumes" (reclaiming, phase), "Storage Classes" (default);
@@ -18,7 +17,6 @@ from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.kube import (
     at,
-    condition,
     containers,
     entries,
     listing,
@@ -33,7 +31,7 @@ from services.context_api.domain.redact import redact
 from services.context_api.domain.references import references
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject, parse_time
-from services.context_api.domain.wording import clock, name_of
+from services.context_api.domain.wording import name_of
 
 NAME = "volume_attachment"
 REGISTERING = timedelta(minutes=2)
@@ -47,9 +45,6 @@ def observe(scene: Scene) -> Iterator[Observation]:
     for attachment in scene.snapshot.of_kind("VolumeAttachment"):
         yield from _attachment(scene, attachment)
     yield from _drivers(scene)
-    for volume in scene.graph.of_kind("PersistentVolume"):
-        yield from _released(scene, volume)
-    yield from _defaults(scene)
 
 
 def _attachment(scene: Scene, attachment: KubeObject) -> Iterator[Observation]:
@@ -95,16 +90,6 @@ def _users(scene: Scene, volume: KubeObject) -> list[KubeObject]:
         if any(r.kind == "PersistentVolumeClaim" and r.name == name for r in references(pod.spec)):
             found[id(scene.graph.top(pod))] = scene.graph.top(pod)
     return list(found.values())
-
-
-def _unplaced(scene: Scene, volume: KubeObject) -> list[KubeObject]:
-    """Those of them whose pods no node takes for want of a volume."""
-
-    def waits(pod: KubeObject) -> bool:
-        placed = condition(pod, "PodScheduled")
-        return placed is not None and placed.status == "False" and "persistent" in placed.message
-
-    return [top for top in _users(scene, volume) if any(waits(p) for p in scene.graph.pods_of(top))]
 
 
 def _serving(scene: Scene, driver: str) -> list[KubeObject]:
@@ -177,80 +162,6 @@ def _missing_driver(
         ),
         None,
         explains=(Explains(scene.graph.top(pod), 0.92, f"driver {driver} is not on node {node}"),),
-    )
-
-
-def _released(scene: Scene, volume: KubeObject) -> Iterator[Observation]:
-    phase = text(volume.status.get("phase"))
-    held = mapping(volume.spec.get("claimRef"))
-    claim = scene.graph.get("PersistentVolumeClaim", text(held.get("namespace")), text(held.get("name")))
-    if phase == "Released" and claim is not None and text(held.get("uid")) not in ("", claim.uid):
-        if text(claim.status.get("phase")) != "Pending":
-            return
-        meant = text(claim.spec.get("volumeName")) == volume.name
-        words = (
-            f"{name_of(volume)} is Released and still claimed by an earlier {name_of(claim)} that was deleted (reclaim policy "
-            f"{text(volume.spec.get('persistentVolumeReclaimPolicy')) or 'unknown'}), so the new claim of that name cannot take it"
-        )
-        yield _observation(
-            volume,
-            "VolumeStillClaimed",
-            words,
-            0.9 if meant else 0.8,
-            evidence.field(
-                volume, "spec.claimRef", {k: held.get(k) for k in ("namespace", "name", "uid")}, words
-            ),
-            claim.created_at,
-            explains=tuple(
-                Explains(o, 0.93, f"PersistentVolume {volume.name} keeps an older claim")
-                for o in (claim, *_unplaced(scene, volume))
-            ),
-        )
-    elif phase == "Failed":
-        message = cut(redact(text(volume.status.get("message"))), 240)
-        words = f"{name_of(volume)} could not be reclaimed" + (f": `{message}`" if message else "")
-        yield _observation(
-            volume,
-            "VolumeReclaimFailed",
-            words,
-            0.75,
-            evidence.field(volume, "status", {"phase": phase, "message": message}, words),
-            None,
-        )
-
-
-def _defaults(scene: Scene) -> Iterator[Observation]:
-    """Two defaults: since Kubernetes 1.26 a claim without a class takes the newer one, which may be nobody's wish."""
-    defaults = [s for s in scene.graph.of_kind("StorageClass") if s.annotations.get(_DEFAULT) == "true"]
-    if len(defaults) < 2:
-        return
-    newest = max(defaults, key=lambda s: (s.created_at.timestamp() if s.created_at else 0.0, s.name))
-    claims = [
-        c
-        for c in scene.graph.of_kind("PersistentVolumeClaim")
-        if text(c.status.get("phase")) == "Pending"
-        and c.spec.get("storageClassName") == newest.name
-        and (c.created_at is None or newest.created_at is None or c.created_at >= newest.created_at)
-    ]
-    others = listing(sorted(s.name for s in defaults if s is not newest))
-    words = f"{name_of(newest)} is a default beside {others}; claims that name no class get it since {clock(newest.created_at)}"
-    yield _observation(
-        newest,
-        "SeveralDefaultClasses",
-        words,
-        0.6,
-        evidence.field(newest, f"metadata.annotations.{_DEFAULT}", "true", words),
-        newest.created_at,
-        explains=tuple(
-            Explains(
-                c,
-                0.6,
-                f"it got StorageClass {newest.name}, the newest of several defaults",
-                deepest=Depth.process,
-            )
-            for c in claims
-        ),
-        latent=True,
     )
 
 

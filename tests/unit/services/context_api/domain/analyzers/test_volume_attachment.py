@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from services.context_api.domain.analyzers import volume_attachment
-from tests.support.kube import Doc, ago, container, deployment, node, pod, thing, waiting
-from tests.support.triage import causes, first, said, seen
+from tests.support.kube import Doc, ago, container, node, pod, thing, waiting
+from tests.support.triage import said, seen
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-001", "API-BR-CAPI-006")
 
@@ -99,41 +99,3 @@ def test_a_driver_that_is_on_no_node_is_told_about_the_volume_where_nobody_serve
 )
 def test_a_driver_that_is_there_or_of_which_nothing_was_recorded_is_no_fault(nodes: list[Doc]):
     assert seen(volume_attachment, *nodes, volume(), claim(), user()) == []
-
-
-def test_a_released_volume_keeps_the_new_claim_of_that_name_out():
-    answer = causes(volume("Released", "old"), claim("Pending", "new"), user(None), target="Pod/shop/web-0")
-
-    assert first(answer) == ("PersistentVolume/_cluster/pv-1", "VolumeStillClaimed")
-    assert "Retain" in answer.ranked[0].text
-
-
-@pytest.mark.parametrize(
-    "objects",
-    [
-        [volume("Released", "old")],
-        [volume("Released", "old"), claim("Bound", "new")],
-        [volume("Bound", "same"), claim("Bound", "same")],
-        [volume("Available")],
-    ],
-    ids=["nobody-asks", "bound-elsewhere", "bound", "free"],
-)
-def test_released_volumes_nobody_misses_are_no_findings(objects: list[Doc]):
-    assert seen(volume_attachment, *objects) == []
-
-
-def test_a_failed_reclaim_is_told_with_its_words():
-    (found,) = seen(volume_attachment, volume("Failed", message="error deleting volume: in use"))
-
-    assert (found.reason, "in use" in found.text) == ("VolumeReclaimFailed", True)
-
-
-def test_two_default_classes_are_harmless_until_a_claim_waits_for_the_newer():
-    marked = {"storageclass.kubernetes.io/is-default-class": "true"}
-    classes = [thing("StorageClass", name, None, api="storage.k8s.io/v1", annotations=marked, age=age, provisioner=DRIVER) for name, age in (("old", 9000), ("new", 60))]  # fmt: skip
-
-    (found,) = seen(volume_attachment, *classes, claim("Pending", storageClassName="new"))
-
-    assert (found.reason, found.latent, len(found.explains)) == ("SeveralDefaultClasses", True, 1)
-    assert causes(*classes, deployment("api")).no_cause
-    assert seen(volume_attachment, classes[0]) == []
