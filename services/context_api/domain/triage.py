@@ -16,6 +16,7 @@ from libs.contracts.evidence import EvidenceItem
 from libs.contracts.target import Target
 from services.context_api.domain import evidence, told, verdict
 from services.context_api.domain.analyzers import EXPLAINERS, SYMPTOMS
+from services.context_api.domain.analyzers.recent_edit import recorded_changes
 from services.context_api.domain.causality import Causality, connect
 from services.context_api.domain.changes import SETTLING, Edit, applied_changes
 from services.context_api.domain.graph import Graph
@@ -230,6 +231,8 @@ def _told(scene: Scene, about: KubeObject, edit: Edit) -> list[str]:
         rollout = scene.rollouts.of(workload)
         if rollout is not None and abs(rollout.at - edit.at) <= SETTLING and rollout.changes:
             return rollout.told
+    if about.kind == "ConfigMap":
+        return [str(change) for change in recorded_changes(scene, about)]
     return [str(change) for change in applied_changes(about, edit)]
 
 

@@ -142,7 +142,7 @@ def changes_of(scene: Scene, config: KubeObject, edit: Edit) -> list[FieldChange
     """Before and after of a ConfigMap's data: an older version, last-applied, at last the edited keys' values."""
     if config.kind == "Secret":
         return [FieldChange(key, "", "") for key in sorted(_touched(edit)) if key]
-    if known := _recorded_changes(scene, config):
+    if known := recorded_changes(scene, config):
         return known
     data = mapping(config.body.get("data"))
     keys = [k for k in sorted(_touched(edit)) if k in data]
@@ -150,7 +150,7 @@ def changes_of(scene: Scene, config: KubeObject, edit: Edit) -> list[FieldChange
     return [FieldChange(k, "", cut(value_of(k, text(data.get(k))), 160) if k in short else "") for k in keys]
 
 
-def _recorded_changes(scene: Scene, config: KubeObject) -> list[FieldChange]:
+def recorded_changes(scene: Scene, config: KubeObject) -> list[FieldChange]:
     """What differs from the text before; nothing where none is recorded, or where it says what it says now."""
     older = scene.graph.earlier(config)
     before = mapping(older[-1].body.get("data")) if older else mapping(last_applied(config).get("data"))
@@ -174,7 +174,7 @@ def _config_observation(
         f"{name_of(config)} was edited at {clock(at)} by {by}, {trouble.how_long_before(at)} the first failure of "
         f"{name_of(trouble.top)}, which uses it ({use.where}): {shown}. Since then: {trouble.told}"
     )
-    before_known = bool(_recorded_changes(scene, config))
+    before_known = bool(recorded_changes(scene, config))
     restart = None if use.live else scene.graph.workloads_of(trouble.top)[0]
     return Observation(
         about=config,

@@ -17,13 +17,14 @@ from datetime import UTC, datetime
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
-from services.context_api.domain.kube import at, listing, mapping, text
+from services.context_api.domain.kube import at, condition, listing, mapping, text
 from services.context_api.domain.logs import cut
 from services.context_api.domain.observation import Depth, Explains, Observation
 from services.context_api.domain.redact import redact
+from services.context_api.domain.references import references
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
-from services.context_api.domain.wording import name_of
+from services.context_api.domain.wording import name_of, pods_by_top
 
 NAME = "storage"
 DEFAULT = "storageclass.kubernetes.io/is-default-class"
@@ -63,7 +64,7 @@ def observe(scene: Scene) -> Iterator[Observation]:
                 volume, "VolumeFailed", words, "status.phase", "Failed", 0.75, [], latent=False
             )
         elif volume.status.get("phase") == "Released":
-            yield from _released(volume, waiting)
+            yield from _released(scene, volume, waiting)
 
 
 def _classes(scene: Scene, waiting: Sequence[KubeObject]) -> Iterator[Observation]:
@@ -99,7 +100,7 @@ def _younger(claim: KubeObject, storage: KubeObject) -> bool:
     return claim.created_at is None or storage.created_at is None or claim.created_at >= storage.created_at
 
 
-def _released(volume: KubeObject, waiting: Sequence[KubeObject]) -> Iterator[Observation]:
+def _released(scene: Scene, volume: KubeObject, waiting: Sequence[KubeObject]) -> Iterator[Observation]:
     """The claim it is kept for was made anew, and the volume still belongs to the one before."""
     reference = mapping(volume.spec.get("claimRef"))
     place = (text(reference.get("namespace")), text(reference.get("name")))
@@ -112,7 +113,19 @@ def _released(volume: KubeObject, waiting: Sequence[KubeObject]) -> Iterator[Obs
     policy = text(volume.spec.get("persistentVolumeReclaimPolicy")) or "Retain"
     words = f"{name_of(volume)} is Released: it still names an earlier claim {place[0]}/{place[1]} ({policy}), so no claim gets it"
     if held:
+        held += [top for claim in held for top in _unplaced(scene, claim)]
         yield _observation(volume, "VolumeStillReleased", words, "spec.claimRef", dict(reference), 0.88, held)
+
+
+def _unplaced(scene: Scene, claim: KubeObject) -> list[KubeObject]:
+    """Whose pods no node takes for want of this claim's volume: they, not the claim, show that it waits."""
+
+    def waits(pod: KubeObject) -> bool:
+        placed = condition(pod, "PodScheduled")
+        used = any(r.kind == claim.kind and r.name == claim.name for r in references(pod.spec))
+        return used and placed is not None and placed.status == "False" and "persistent" in placed.message
+
+    return [top for top, _ in pods_by_top(scene, filter(waits, scene.graph.pods_in(claim.namespace)))]
 
 
 def _observation(

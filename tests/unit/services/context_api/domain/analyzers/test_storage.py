@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.context_api.domain.analyzers import storage
-from tests.support.kube import event, thing
+from tests.support.kube import event, pod, thing
 from tests.support.triage import causes, first, said, seen
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-001", "API-BR-CAPI-006")
@@ -100,3 +100,27 @@ def test_classes_and_volumes_nobody_waits_for_are_no_findings(objects):
 
 def test_a_removed_provisioner_nobody_uses_is_no_cause():
     assert causes(klass(provisioner="kubernetes.io/glusterfs")).no_cause
+
+
+def test_the_workload_whose_pods_wait_for_that_claim_is_explained_as_well():
+    condition = {
+        "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+        "message": "0/3 nodes are available: 3 node(s) didn't find available persistent volumes to bind.",
+    }  # fmt: skip
+    uses = {"volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "data"}}]}
+    waits = pod("web-0", node=None, phase="Pending", statuses=[], conditions=[condition], spec=uses)
+    old = volume("Released", namespace="shop", name="data", uid="0000-old")
+
+    answer = causes(claim(), waits, old, klass(), target="Pod/shop/web-0")
+
+    assert first(answer) == ("PersistentVolume/_cluster/pv-7", "VolumeStillReleased")
+
+
+def test_two_default_classes_explain_a_claim_that_got_the_newer_one_and_no_older_claim():
+    classes = [klass("old", default=True), klass("fast", default=True, age=60)]
+
+    (newer,) = seen(storage, *classes, claim())
+    (older,) = seen(storage, klass("old", default=True), klass("fast", default=True, age=5), claim())
+
+    assert (newer.reason, newer.latent, len(newer.explains)) == ("SeveralDefaultClasses", True, 1)
+    assert older.explains == ()
