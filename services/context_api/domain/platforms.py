@@ -301,9 +301,16 @@ class Platforms:
         tracking, _, rest = text(obj.annotations.get("argocd.argoproj.io/tracking-id")).partition(":")
         if tracking and rest.endswith(f"{obj.kind}:{obj.namespace or ''}/{obj.name}"):
             home, _, short = tracking.rpartition("_")
-            for app in self._graph.snapshot.of_kind("Application"):
-                if app.name == (short or tracking) and (not home or app.namespace == home):
+            for app in self._applications.get(short or tracking, []):
+                if not home or app.namespace == home:
                     yield app
+
+    @cached_property
+    def _applications(self) -> dict[str, list[KubeObject]]:
+        index: dict[str, list[KubeObject]] = {}
+        for app in self._graph.snapshot.of_kind("Application"):
+            index.setdefault(app.name, []).append(app)
+        return index
 
     def streams(self, workload: KubeObject) -> Iterator[KubeObject]:
         """Image streams whose new images roll it out (OpenShift image triggers)."""

@@ -9,7 +9,7 @@ INCIDENT = Incident(
     title="A KEDA scaler that was paused at zero is forgotten, and the checkout finds no pricing service",
     half=Half.tuned,
     story="For a migration of the price table somebody pauses the scaler at zero replicas. The migration ends, the "
-    "annotation stays. An operator's liveness runbook blames the network; the pods behind the Service are simply not wanted.",
+    "annotation stays, and whoever needs a price finds nobody.",
     sources=[
         "https://keda.sh/docs/2.17/concepts/scaling-deployments/#pausing-autoscaling",
         "https://kubernetes.io/docs/concepts/services-networking/service/",

@@ -111,6 +111,7 @@ _ABOUT_PARTS = re.compile(
 )
 """Words with which a maker speaks of the state of what it wrote."""
 
+_WORD = re.compile(r"[\w.-]+")
 MOST_STEPS = 3
 MOST_BLAMED = 40
 
@@ -324,9 +325,11 @@ def _blames(scene: Scene, head: KubeObject, heard: list[_Complaint]) -> tuple[Bl
             found.setdefault(id(service), Blame(service, 0.9, f"its words name {host}"))
         for controller in scene.platforms.controllers(one.obj):
             found.setdefault(id(controller), Blame(controller, 0.7, "it writes the object's status"))
+    words = {word.strip(".-") for word in _WORD.findall(said)}
+    about_parts = _ABOUT_PARTS.search(said) is not None
     for link in scene.platforms.makes(head):
-        mentioned = re.search(rf"(?<![\w.-]){re.escape(link.to.name)}(?![\w-])", said) is not None
-        strength = 0.85 if mentioned else 0.75 if _ABOUT_PARTS.search(said) else 0.0
+        mentioned = link.to.name in words
+        strength = 0.85 if mentioned else 0.75 if about_parts else 0.0
         if strength and len(found) < MOST_BLAMED:
             why = "its words name it" if mentioned else "its words are about what it writes"
             found.setdefault(id(link.to), Blame(link.to, strength, f"{name_of(head)} writes it, and {why}"))
