@@ -174,8 +174,11 @@ def measure(base: Path, times: int = 5) -> TriageRun:
     ten.mkdir()
     small_objects = write_cluster(small, namespaces=41)
     write_cluster(ten, namespaces=416)
-    gathered, sizes, count = {}, {}, 0
-    for form in ("yaml", "json"):
+    gathered: dict[Format, Took] = {}
+    sizes: dict[Format, float] = {}
+    count = 0
+    forms: tuple[Format, ...] = ("yaml", "json")
+    for form in forms:
         place = base / f"gather-{form}"
         count = write_gather(place, form)
         sizes[form] = sum(f.stat().st_size for f in place.rglob("*") if f.is_file()) / MIB

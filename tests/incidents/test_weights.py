@@ -294,6 +294,8 @@ def test_confidence_is_reckoned_as_the_document_says():
         "web": pytest.approx(0.8 * (1 - 0.75 * 0.9), abs=0.006),
     }
     assert sure(None, saw(ANT, 0.8), saw(BEE, 0.8)) == {"ant": pytest.approx(0.8 * 0.85), "bee": 0.8}
+    assert sure(None, saw(ANT, 0.8), saw(BEE, 0.7))["ant"] == pytest.approx(0.8 * 0.85)
+    assert sure(None, saw(ANT, 0.8), saw(BEE, 0.6))["ant"] == 0.8
     assert sure(W, saw(W, 1.0))["web"] == 0.97
 
 
