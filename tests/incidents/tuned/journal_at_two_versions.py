@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import timedelta
 
 from tests.incidents.incident import Half, Incident
@@ -36,9 +37,11 @@ INCIDENT = Incident(
 RELEASE = {"meta.helm.sh/release-name": "journal", "meta.helm.sh/release-namespace": "bookkeeping"}
 
 
-def _image(tag: str) -> object:
+def _image(tag: str) -> Callable[[Body], None]:
     def change(body: Body) -> None:
-        body["spec"]["template"]["spec"]["containers"][0]["image"] = f"registry.example.com/bookkeeping/journal:{tag}"
+        body["spec"]["template"]["spec"]["containers"][0]["image"] = (
+            f"registry.example.com/bookkeeping/journal:{tag}"
+        )
 
     return change
 
@@ -85,10 +88,10 @@ def play(stage: Stage) -> None:
     stage.wait(days=21)
     stage.heartbeat()
     stage.edit("statefulsets/bookkeeping/journal", _image("3.0.0"), manager="helm")
-    stage.calm(unfinished=["bookkeeping/journal"])
     upgraded = stage.now
+    stage.calm(unfinished=["bookkeeping/journal"])
     stage.wait(minutes=38)
-    stage.log("bookkeeping/journal-2", printed(upgraded - timedelta(seconds=8), [
+    stage.log("bookkeeping/journal-2", printed(upgraded + timedelta(seconds=12), [
         "<%Y-%m-%dT%H:%M:%S.%3>Z INFO  journal::boot starting journal 3.0.0 node=2 peers=3 wire_format=3",
         "<%Y-%m-%dT%H:%M:%S.%3>Z INFO  journal::store recovered 41822 segments, last index 98120443",
         "<%Y-%m-%dT%H:%M:%S.%3>Z INFO  journal::http listening on 0.0.0.0:7800",
@@ -105,5 +108,9 @@ def play(stage: Stage) -> None:
         'ts=<%Y-%m-%dT%H:%M:%S.%3>Z level=info msg="posted" batch=<7000-7999> ms=<9-31>',
         'ts=<%Y-%m-%dT%H:%M:%S.%3>Z level=warn msg="append retried on another peer" peer=journal-2 err="read only"',
     ], minutes=30)  # fmt: skip
-    chatter(stage, "bookkeeping/statements", ["[<%Y-%m-%d %H:%M:%S> +0000] [9] [INFO] statement <10000-19999> rendered"])
+    chatter(
+        stage,
+        "bookkeeping/statements",
+        ["[<%Y-%m-%d %H:%M:%S> +0000] [9] [INFO] statement <10000-19999> rendered"],
+    )
     stage.fire(minutes_ago=12)

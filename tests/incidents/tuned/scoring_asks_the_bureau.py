@@ -76,13 +76,13 @@ def play(stage: Stage) -> None:
     edited = stage.now
     stage.wait(minutes=27)
     reloaded = edited + timedelta(seconds=54)
-    well = 'time=<%Y-%m-%dT%H:%M:%S>.<100-999>Z level=INFO msg="application scored" source=snapshot model=2026-09 elapsed=<11-38>ms'
+    well = 'time=<%Y-%m-%dT%H:%M:%S.%3>Z level=INFO msg="application scored" source=snapshot model=2026-09 elapsed=<11-38>ms'
     slow = (
-        'time=<%Y-%m-%dT%H:%M:%S>.<100-999>Z level=ERROR msg="bureau lookup failed" application=<410000-419999> '
+        'time=<%Y-%m-%dT%H:%M:%S.%3>Z level=ERROR msg="bureau lookup failed" application=<410000-419999> '
         'err="Get \\"https://bureau.partner.example/v2/reports?ref=<1000-9999>\\": context deadline exceeded '
         '(Client.Timeout exceeded while awaiting headers)" elapsed=2.00<0-9>s'
     )
-    fine = 'time=<%Y-%m-%dT%H:%M:%S>.<100-999>Z level=INFO msg="application scored" source=bureau model=2026-09 elapsed=1.<51-98>s'
+    fine = 'time=<%Y-%m-%dT%H:%M:%S.%3>Z level=INFO msg="application scored" source=bureau model=2026-09 elapsed=1.<51-98>s'
     for n, pod in enumerate(stage.pods("lending/scoring")):
         swapped = reloaded + timedelta(seconds=7 * n)
         stage.log(
@@ -90,15 +90,15 @@ def play(stage: Stage) -> None:
             "\n".join([
                 printed(edited - timedelta(minutes=6), [well] * 9, every_s=40),
                 printed(swapped, [
-                    'time=<%Y-%m-%dT%H:%M:%S>.<100-999>Z level=INFO msg="settings reloaded" file=/etc/scoring/settings.yaml changed="bureau.mode: snapshot -> direct"',
+                    'time=<%Y-%m-%dT%H:%M:%S.%3>Z level=INFO msg="settings reloaded" file=/etc/scoring/settings.yaml changed="bureau.mode: snapshot -> direct"',
                 ]),
                 printed(swapped + timedelta(seconds=9), [slow, slow, fine, slow, slow, slow, fine, slow] * 5, every_s=36),
             ]),
         )  # fmt: skip
     chatter(stage, "lending/portal", [
-        '{"level":50,"time":"<%Y-%m-%dT%H:%M:%S>.<100-999>Z","pid":1,"hostname":"portal","req":{"method":"POST","url":"/applications"},"res":{"statusCode":502},"err":{"type":"TimeoutError","message":"POST http://scoring.lending.svc.cluster.local/score: no answer within 2500 ms"},"msg":"request errored"}',
-        '{"level":30,"time":"<%Y-%m-%dT%H:%M:%S>.<100-999>Z","pid":1,"hostname":"portal","req":{"method":"GET","url":"/applications/<1000-9999>"},"res":{"statusCode":200},"responseTime":<12-60>,"msg":"request completed"}',
-        '{"level":50,"time":"<%Y-%m-%dT%H:%M:%S>.<100-999>Z","pid":1,"hostname":"portal","req":{"method":"POST","url":"/applications"},"res":{"statusCode":502},"err":{"type":"TimeoutError","message":"POST http://scoring.lending.svc.cluster.local/score: no answer within 2500 ms"},"msg":"request errored"}',
+        '{"level":50,"time":"<%Y-%m-%dT%H:%M:%S.%3>Z","pid":1,"hostname":"portal","req":{"method":"POST","url":"/applications"},"res":{"statusCode":502},"err":{"type":"TimeoutError","message":"POST http://scoring.lending.svc.cluster.local/score: no answer within 2500 ms"},"msg":"request errored"}',
+        '{"level":30,"time":"<%Y-%m-%dT%H:%M:%S.%3>Z","pid":1,"hostname":"portal","req":{"method":"GET","url":"/applications/<1000-9999>"},"res":{"statusCode":200},"responseTime":<12-60>,"msg":"request completed"}',
+        '{"level":50,"time":"<%Y-%m-%dT%H:%M:%S.%3>Z","pid":1,"hostname":"portal","req":{"method":"POST","url":"/applications"},"res":{"statusCode":502},"err":{"type":"TimeoutError","message":"POST http://scoring.lending.svc.cluster.local/score: no answer within 2500 ms"},"msg":"request errored"}',
     ], count=36, minutes=24)  # fmt: skip
     chatter(stage, "lending/letters", [
         "[<%Y-%m-%d %H:%M:%S> +0000] INFO rendered letter <30000-39999> in <80-190> ms",

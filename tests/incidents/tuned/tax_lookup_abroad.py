@@ -66,15 +66,22 @@ def play(stage: Stage) -> None:
     ])  # fmt: skip
     stage.calm()
     stage.wait(days=34, hours=3)
-    stage.kubectl("set", "image", "deployment/checkout", "checkout=registry.example.com/market/checkout:5.3.1", "-n", "market")
+    stage.kubectl(
+        "set",
+        "image",
+        "deployment/checkout",
+        "checkout=registry.example.com/market/checkout:5.3.1",
+        "-n",
+        "market",
+    )
     stage.calm()
     released = stage.now
     stage.wait(minutes=118)
     stage.heartbeat()
     down = stage.ago(minutes=31)
-    offer = '{"ts": "<%Y-%m-%dT%H:%M:%S>.<100-999>Z", "level": "INFO", "logger": "quotes.api", "message": "quote made", "cart": "c-<10000-99999>", "ms": <40-130>}'
+    offer = '{"ts": "<%Y-%m-%dT%H:%M:%S.%3>Z", "level": "INFO", "logger": "quotes.api", "message": "quote made", "cart": "c-<10000-99999>", "ms": <40-130>}'
     refused = json.dumps({
-        "ts": "<%Y-%m-%dT%H:%M:%S>.<100-999>Z", "level": "ERROR", "logger": "quotes.tax",
+        "ts": "<%Y-%m-%dT%H:%M:%S.%3>Z", "level": "ERROR", "logger": "quotes.tax",
         "message": "tax lookup failed, no quote without it", "url": "https://tax-rates.market.svc.cluster.local/v3/rates?country=DE", "host": "api.taxes.partner.example",
         "error": "requests.exceptions.HTTPError: 503 Server Error: Service Unavailable for url: https://api.taxes.partner.example/v3/rates?country=DE",
         "retry_after": "3600",
@@ -84,9 +91,9 @@ def play(stage: Stage) -> None:
             f"market/{pod['metadata']['name']}",
             printed(down - timedelta(minutes=40), [offer] * 20, every_s=118) + "\n" + printed(down, [refused] * 30, every_s=60),
         )  # fmt: skip
-    done = "<%Y-%m-%d %H:%M:%S>,<100-999> INFO  [http-nio-8080-exec-<1-9>] c.m.checkout.OrderController - order <500000-599999> placed"
+    done = "<%Y-%m-%d %H:%M:%S,%3> INFO  [http-nio-8080-exec-<1-9>] c.m.checkout.OrderController - order <500000-599999> placed"
     failed = (
-        "<%Y-%m-%d %H:%M:%S>,<100-999> ERROR [http-nio-8080-exec-<1-9>] c.m.checkout.OrderController - order not placed\n"
+        "<%Y-%m-%d %H:%M:%S,%3> ERROR [http-nio-8080-exec-<1-9>] c.m.checkout.OrderController - order not placed\n"
         "org.springframework.web.client.HttpServerErrorException$BadGateway: 502 Bad Gateway on POST request for"
         ' "http://quotes.market.svc.cluster.local/quotes": "{"error":"tax lookup failed"}"\n'
         "\tat org.springframework.web.client.HttpServerErrorException.create(HttpServerErrorException.java:102)\n"
@@ -95,15 +102,21 @@ def play(stage: Stage) -> None:
     for pod in stage.pods("market/checkout"):
         stage.log(
             f"market/{pod['metadata']['name']}",
-            printed(released, ["<%Y-%m-%d %H:%M:%S>,<100-999> INFO  [main] c.m.checkout.Application - Started Application in 9.4 seconds (process running for 10.1)"])
+            printed(released, ["<%Y-%m-%d %H:%M:%S,%3> INFO  [main] c.m.checkout.Application - Started Application in 9.4 seconds (process running for 10.1)"])
             + "\n" + printed(released + timedelta(seconds=40), [done] * 30, every_s=170)
             + "\n" + printed(down + timedelta(seconds=3), [failed] * 15, every_s=117),
         )  # fmt: skip
     chatter(stage, "market/carts", [
-        "1:M <%d %b %Y %H:%M:%S>.<100-999> * 100 changes in 300 seconds. Saving...",
-        "1:M <%d %b %Y %H:%M:%S>.<100-999> * Background saving terminated with success",
+        "1:M <%d %b %Y %H:%M:%S.%3> * 100 changes in 300 seconds. Saving...",
+        "1:M <%d %b %Y %H:%M:%S.%3> * Background saving terminated with success",
     ], count=12, minutes=30)  # fmt: skip
-    chatter(stage, "market/catalog", ["ts=<%Y-%m-%dT%H:%M:%S>.<100-999>Z level=info msg=request method=GET path=/items/<100-999> status=200 ms=<3-19>"])
+    chatter(
+        stage,
+        "market/catalog",
+        [
+            "ts=<%Y-%m-%dT%H:%M:%S.%3>Z level=info msg=request method=GET path=/items/<100-999> status=200 ms=<3-19>"
+        ],
+    )
     stage.metric(
         "checkout_failures_ratio", 'sum(rate(orders_total{namespace="market",outcome="failed"}[5m])) / sum(rate(orders_total{namespace="market"}[5m]))',
         [({"namespace": "market"}, [*[0.004, 0.006, 0.005] * 15, 0.2, 0.55, 0.8, *[0.97, 0.96, 0.98, 0.97] * 7])],
