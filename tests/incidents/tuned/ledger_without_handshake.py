@@ -20,7 +20,6 @@ INCIDENT = Incident(
     sources=[
         "https://kubernetes.io/docs/concepts/configuration/secret/#tls-secrets",
         "https://pkg.go.dev/crypto/x509#CertificateInvalidError",
-        "https://status.cloud.google.com/incidents/GCTvyvPz1KrRyJ2kvrSo",
     ],
     labels={
         "alertname": "HttpRequestsFailing",
