@@ -41,7 +41,9 @@ def play(stage: Stage) -> None:
         "maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "DoNotSchedule",
         "labelSelector": {"matchLabels": {"app": "finder"}},
     }]}  # fmt: skip
-    encoder = container("encoder", "media/encoder:1.19.2", cpu="500m", memory=("1Gi", "4Gi"), env={"THREADS": "2"})
+    encoder = container(
+        "encoder", "media/encoder:1.19.2", cpu="500m", memory=("1Gi", "4Gi"), env={"THREADS": "2"}
+    )
     stage.apply([
         *system(),
         deployment("discovery/finder", finder, replicas=3, pod=spread), service("discovery/finder", 8080),
@@ -79,7 +81,9 @@ def _metrics(stage: Stage) -> None:
             beside = name == "finder" and pod["spec"]["nodeName"] == "node-b"
             before, now = levels[name]
             labels = {"namespace": namespace, "pod": there, "container": name}
-            used.append((labels, [*about(before, PAST, of=there), *about(0.29 if beside else now, SINCE, of=there)]))
+            used.append(
+                (labels, [*about(before, PAST, of=there), *about(0.29 if beside else now, SINCE, of=there)])
+            )
             if name == "finder":
                 slow.append(({"namespace": namespace, "service": name, "pod": there},
                              [*about(0.19, PAST, of=there), *about(1.62 if beside else 0.2, SINCE, of=there)]))  # fmt: skip
@@ -87,7 +91,9 @@ def _metrics(stage: Stage) -> None:
     used.append((
         {"namespace": "media", "pod": encoder["metadata"]["name"], "container": "encoder"}, about(3.38, SINCE - 1)
     ))  # fmt: skip
-    stage.metric("cpu-usage", "sum by (namespace, pod, container) (rate(container_cpu_usage_seconds_total[5m]))", used)
+    stage.metric(
+        "cpu-usage", "sum by (namespace, pod, container) (rate(container_cpu_usage_seconds_total[5m]))", used
+    )
     stage.metric(
         "latency-by-pod", 'histogram_quantile(0.99, sum by (namespace, service, pod, le) (rate(http_request_duration_seconds_bucket{service="finder"}[5m])))', slow
     )  # fmt: skip
@@ -100,6 +106,8 @@ def _metrics(stage: Stage) -> None:
             for node in stage.kubelets
         ])  # fmt: skip
 
-    by_node("node-cpu", '1 - avg by (instance, job) (rate(node_cpu_seconds_total{mode="idle"}[5m]))', 0.33, 0.988)
+    by_node(
+        "node-cpu", '1 - avg by (instance, job) (rate(node_cpu_seconds_total{mode="idle"}[5m]))', 0.33, 0.988
+    )
     by_node("node-load", "node_load1", 1.4, 11.6)
     by_node("node-cpu-waiting", "rate(node_pressure_cpu_waiting_seconds_total[5m])", 0.02, 0.71)

@@ -48,7 +48,12 @@ def play(stage: Stage) -> None:
     stage.calm()
     stage.wait(days=19)
     stage.kubectl(
-        "set", "image", "deployment/profiles", "profiles=registry.example.com/members/profiles:4.9.0", "-n", "members"
+        "set",
+        "image",
+        "deployment/profiles",
+        "profiles=registry.example.com/members/profiles:4.9.0",
+        "-n",
+        "members",
     )
     stage.calm()
     stage.wait(hours=SINCE_H)
@@ -78,19 +83,35 @@ def _metrics(stage: Stage) -> None:
             else:
                 values = about(level * MIB, count, noise=0.03, of=there)
             used.append((labels, values))
-            limits.append(({**labels, "resource": "memory", "unit": "byte"}, [most[name] * MIB] * len(values)))
+            limits.append(
+                ({**labels, "resource": "memory", "unit": "byte"}, [most[name] * MIB] * len(values))
+            )
             restarts.append((labels, [0.0] * len(values)))
             cpu.append((labels, about(0.06 + 0.05 * number, len(values), noise=0.2, of=there)))
     largest = [*about(381 * MIB, BEFORE_H, noise=0.03), *slope(380 * MIB, 951 * MIB, SINCE_H, of="largest")]
     hour = 3600
-    stage.metric("memory", 'container_memory_working_set_bytes{namespace="members",container!=""}', used, step_s=hour)
+    stage.metric(
+        "memory", 'container_memory_working_set_bytes{namespace="members",container!=""}', used, step_s=hour
+    )
     # Over both releases: their pods have different names.
     stage.metric("memory-largest-pod", 'max by (namespace, container) (container_memory_working_set_bytes{namespace="members",container="profiles"})', [
         ({"namespace": "members", "container": "profiles"}, largest),
     ], step_s=hour)  # fmt: skip
-    stage.metric("memory-limit", 'kube_pod_container_resource_limits{namespace="members",resource="memory"}', limits, step_s=hour)
-    stage.metric("restarts", 'kube_pod_container_status_restarts_total{namespace="members"}', restarts, step_s=hour)
-    stage.metric("cpu", 'sum by (namespace, pod, container) (rate(container_cpu_usage_seconds_total{namespace="members"}[1h]))', cpu, step_s=hour)
+    stage.metric(
+        "memory-limit",
+        'kube_pod_container_resource_limits{namespace="members",resource="memory"}',
+        limits,
+        step_s=hour,
+    )
+    stage.metric(
+        "restarts", 'kube_pod_container_status_restarts_total{namespace="members"}', restarts, step_s=hour
+    )
+    stage.metric(
+        "cpu",
+        'sum by (namespace, pod, container) (rate(container_cpu_usage_seconds_total{namespace="members"}[1h]))',
+        cpu,
+        step_s=hour,
+    )
     stage.metric("requests", 'sum by (namespace, service) (rate(http_requests_total{namespace="members"}[1h]))', [
         ({"namespace": "members", "service": "profiles"}, about(41, count, noise=0.15)),
         ({"namespace": "members", "service": "avatars"}, about(88, count, noise=0.15)),

@@ -80,7 +80,12 @@ def play(stage: Stage) -> None:
 
 def _metrics(stage: Stage) -> None:
     """An hour and a quarter at one value a minute."""
-    calm_and_sale = {"cart": (0.11, 0.19), "quote": (0.10, 0.17), "tax": (0.121, 0.2496), "addresses": (0.05, 0.09)}
+    calm_and_sale = {
+        "cart": (0.11, 0.19),
+        "quote": (0.10, 0.17),
+        "tax": (0.121, 0.2496),
+        "addresses": (0.05, 0.09),
+    }
     held_back = {"tax": (0.03, 0.81), "addresses": (0.0, 0.004)}
     memory = {"cart": 1.21e8, "quote": 1.12e8, "tax": 1.84e8, "addresses": 0.92e8}
     used, throttled, working_set = [], [], []
@@ -89,7 +94,9 @@ def _metrics(stage: Stage) -> None:
             labels = {"namespace": "basket", "pod": pod["metadata"]["name"], "container": name}
             before, now = calm_and_sale[name]
             # A quota is met exactly: what is used stays level there.
-            used.append((labels, [*about(before, PAST), *about(now, SINCE, noise=0.002 if name == "tax" else 0.04)]))
+            used.append(
+                (labels, [*about(before, PAST), *about(now, SINCE, noise=0.002 if name == "tax" else 0.04)])
+            )
             working_set.append((labels, about(memory[name], PAST + SINCE, noise=0.02)))
             if name in held_back:
                 before, now = held_back[name]
@@ -102,7 +109,9 @@ def _metrics(stage: Stage) -> None:
         'sum by (namespace, pod, container) (rate(container_cpu_cfs_throttled_periods_total{namespace="basket"}[5m])) / sum by (namespace, pod, container) (rate(container_cpu_cfs_periods_total{namespace="basket"}[5m]))',
         throttled,
     )  # fmt: skip
-    stage.metric("memory", 'container_memory_working_set_bytes{namespace="basket",container!=""}', working_set)
+    stage.metric(
+        "memory", 'container_memory_working_set_bytes{namespace="basket",container!=""}', working_set
+    )
     slow = {"cart": (0.24, 3.9), "quote": (0.18, 3.7), "tax": (0.09, 3.5), "addresses": (0.012, 0.014)}
     asked = {"cart": (62, 131), "quote": (61, 129), "tax": (61, 128), "addresses": (30, 64)}
     for metric, query, levels in (
