@@ -78,8 +78,10 @@ def play(stage: Stage) -> None:
             for n in range(15)
             for line in (
                 f"[<%Y-%m-%dT%H:%M:%S.%3>+0000] GC({first + 3 * n}) Pause Full (G1 Compaction Pause) 1399M->139<1-8>M(1400M) <2100-3900>.<100-999>ms",
-                "<%Y-%m-%d %H:%M:%S.%3>  WARN 1 --- [nio-8080-exec-<1-9>] d.suggest.AnswerController : suggestions took <2300-5200> ms,"
-                f" answers kept: {kept + 211 * n}",
+                (
+                    "<%Y-%m-%d %H:%M:%S.%3>  WARN 1 --- [nio-8080-exec-<1-9>] d.suggest.AnswerController : suggestions took <2300-5200> ms,"
+                    f" answers kept: {kept + 211 * n}"
+                ),
             )
         ]
 
@@ -127,7 +129,7 @@ def play(stage: Stage) -> None:
     )
     # Bytes of heap an hour apart: flat with 5.0.4, a saw since.
     saw = [[0.32, 0.4, 0.38, 0.35][n % 4] for n in range(24)]
-    old_first = [*saw, *[min(1.4, 0.3 + 1.1 * (n % 53) / 50) for n in range(215)]]
+    old_first = [*saw, *[min(1.4, 0.3 + 1.1 * ((n + 51) % 53) / 50) for n in range(215)]]
     old_second = [*saw, *[min(1.4, 0.3 + 1.1 * ((n + 52) % 55) / 45) for n in range(215)]]
     stage.metric("suggest_heap_bytes", 'sum by (pod) (jvm_memory_used_bytes{namespace="discovery",area="heap",container="suggest"})', [
         ({"namespace": "discovery", "pod": first}, [v * 1e9 for v in old_first]),
