@@ -16,6 +16,7 @@ from libs.contracts.causes import FindingSeverity, NoCause
 from services.context_api.domain import causality, edges, ranking, relation
 from services.context_api.domain.analyzers import pod_crash_loop
 from services.context_api.domain.causality import connect
+from services.context_api.domain.mutes import Mute
 from services.context_api.domain.observation import Blame, Depth, Explains, Observation
 from services.context_api.domain.ranking import Alert, Ranked, rank
 from services.context_api.domain.relation import relate
@@ -111,6 +112,20 @@ def _owned() -> Pair:
     return Pair([shop, deployment("web", owner=shop)], ("Shop", "shop", "top"), WEB)
 
 
+def _certificate() -> Any:
+    """It names its issuer and writes its Secret."""
+    return thing(
+        "Certificate", "top", api="cert-manager.io/v1",
+        spec={"secretName": "tls", "issuerRef": {"name": "ca", "kind": "Issuer"}},
+    )  # fmt: skip
+
+
+def _kustomization() -> Any:
+    """Its inventory names what it wrote."""
+    written = {"entries": [{"id": "shop_web_apps_Deployment", "v": "v1"}]}
+    return thing("Kustomization", "top", api="kustomize.toolkit.fluxcd.io/v1", status={"inventory": written})
+
+
 PAIRS: Mapping[str, Callable[[], Pair]] = {
     "owner": _pod,
     "selects": lambda: Pair([service("web"), deployment("web")], ("Service", "shop", "web"), WEB),
@@ -134,6 +149,15 @@ PAIRS: Mapping[str, Callable[[], Pair]] = {
         [deployment("web", containers=[container(env=env(API="http://api:80"))]), service("api")], WEB, ("Service", "shop", "api")
     ),
     "node": lambda: Pair([deployment("web"), node()], WEB, ("Node", None, "node-1")),
+    "refers": lambda: Pair(
+        [_certificate(), thing("Issuer", "ca", api="cert-manager.io/v1")], ("Certificate", "shop", "top"), ("Issuer", "shop", "ca")
+    ),
+    "applies": lambda: Pair(
+        [_kustomization(), deployment("web")], ("Kustomization", "shop", "top"), WEB,
+    ),
+    "made": lambda: Pair(
+        [_certificate(), thing("Secret", "tls")], ("Secret", "shop", "tls"), ("Certificate", "shop", "top")
+    ),
     "account": _needing("ServiceAccount", {"serviceAccountName": "thing"}),
 }  # fmt: skip
 """By relation, in the order of the document's table."""
@@ -339,6 +363,7 @@ NOES: Mapping[str, Sequence[tuple[Sequence[Any], str | None, Sequence[NotRead]]]
         ([calm := deployment("api"), event(pods_in(calm)[0], "Unhealthy", "Readiness probe failed", last=5)], "Deployment/shop/api", ()),
     ],
     NoCause.nothing_wrong.value: [([deployment("api")], "Deployment/shop/api", ()), ([deployment("api")], None, ())],
+    NoCause.muted.value: [([deployment("api", statuses=[crashing()])], "Deployment/shop/api", ())],
 }  # fmt: skip
 """By answer, each of the conditions the document names."""
 
@@ -350,6 +375,10 @@ NOES: Mapping[str, Sequence[tuple[Sequence[Any], str | None, Sequence[NotRead]]]
 )
 def test_every_no_is_given(answer: str, case: tuple[Sequence[Any], str | None, Sequence[NotRead]]):
     objects, target, gaps = case
-    said = find_causes(snapshot(*objects, not_read=gaps)) if gaps else causes(*objects, target=target)
+    if answer == NoCause.muted.value:
+        everything = Mute("*", "*", "*", "*", moment(0) + timedelta(days=1))
+        said = find_causes(snapshot(*objects), mutes=[everything])
+    else:
+        said = find_causes(snapshot(*objects, not_read=gaps)) if gaps else causes(*objects, target=target)
 
     assert (said.no_cause, said.no_cause_reason) == (True, NoCause(answer))
