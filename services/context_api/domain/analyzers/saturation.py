@@ -38,6 +38,12 @@ FULL = 0.95
 SOON = 6 * 3600.0
 """Seconds. Memory that reaches its limit within six hours at its present rate is worth saying."""
 
+NEARLY, LATER = 0.9, 3 * 24 * 3600.0
+"""From this share of the limit on, days are looked ahead: a slow leak leaves little room at the end of its way."""
+
+RELEASED = 0.1
+"""A rise that began within this part of its length of a rollout began with it."""
+
 HALF = 0.5
 """Share of the limit below which a rise is a start-up, not a leak."""
 
@@ -69,7 +75,7 @@ def _findings(scene: Scene, pod: KubeObject) -> Iterator[tuple[str, str, Series]
         container = containers.get(one.labels.get("container", ""))
         if container is not None:
             yield from _of_container(container, one)
-            yield from _rising(container, one)
+            yield from _rising(scene, container, one)
     yield from _throttled(series, containers)
     yield from _pools(series)
     yield from _known_pools(series)
@@ -98,7 +104,7 @@ def _of_container(container: Container, series: Series) -> Iterator[tuple[str, s
             yield "CpuAtLimit", f"{container} uses {series.last:.3g} of its cpu limit {limits['cpu']}", series
 
 
-def _rising(container: Container, series: Series) -> Iterator[tuple[str, str, Series]]:
+def _rising(scene: Scene, container: Container, series: Series) -> Iterator[tuple[str, str, Series]]:
     """Memory on its way to the limit."""
     limit = text(at(container.spec, "resources", "limits", "memory"))
     allowed = quantity(limit)
@@ -107,15 +113,27 @@ def _rising(container: Container, series: Series) -> Iterator[tuple[str, str, Se
     if "/" in series.query.partition(" and ")[0]:
         return  # a share, not bytes
     coming = forecast(series.points, allowed) if HALF * allowed <= series.last < FULL * allowed else None
-    if coming is not None and coming.left <= SOON:
+    if coming is not None and coming.left <= (LATER if series.last >= NEARLY * allowed else SOON):
         yield (
             "MemoryTrendingToLimit",
             (
-                f"{container} uses {size(series.last)} of its memory limit {limit} and {size(coming.slope * 3600)} more every hour: "
-                f"it reaches the limit in {span(coming.left)}, at {clock(moment_of(coming.at))}"
+                f"{container} uses {size(series.last)} of its memory limit {limit} ({series.last / allowed:.0%}) and {size(coming.slope * 3600)} more every hour: "
+                f"it reaches the limit in {span(coming.left)}, at {clock(moment_of(coming.at))}{_since_release(scene, container, series)}"
             ),
             series,
         )
+
+
+def _since_release(scene: Scene, container: Container, series: Series) -> str:
+    """With which rollout the rise began, and what that changed."""
+    rollout = scene.rollouts.of(scene.graph.workload(container.pod))
+    first, last = series.points[0][0], series.points[-1][0]
+    if rollout is None or abs(rollout.at.timestamp() - first) > RELEASED * (last - first):
+        return ""
+    changed = listing(rollout.told, 3)
+    return f"; it has risen from {size(series.points[0][1])} since the rollout of {clock(rollout.at)}" + (
+        f" ({changed})" if changed else ""
+    )
 
 
 def _throttled(
