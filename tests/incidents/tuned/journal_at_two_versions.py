@@ -15,8 +15,8 @@ INCIDENT = Incident(
     title="A partition left from a trial keeps two of three journal pods at the old version",
     half=Half.tuned,
     story=(
-        "Three weeks ago somebody set updateStrategy.rollingUpdate.partition to 2 to try 2.8.1 on one pod, finished the"
-        " trial with Helm, and left the partition. Helm now upgrades to 3.0.0: only journal-2 gets it, and the new"
+        "Three weeks ago somebody set updateStrategy.rollingUpdate.partition to 2 to try 2.8.1 on one pod, let the others"
+        " follow, and put the partition back. Helm now upgrades to 3.0.0: only journal-2 gets it, and the new"
         " and the old version do not replicate to each other."
     ),
     sources=[
@@ -78,7 +78,7 @@ def play(stage: Stage) -> None:
     stage.edit("statefulsets/bookkeeping/journal", _image("2.8.1"), manager="helm")
     stage.calm(unfinished=["bookkeeping/journal"])
     stage.wait(hours=20)
-    # The trial went well; whoever finished it deleted the other pods' hold for a moment only.
+    # The trial went well: the other two follow, and the partition is put back for the next trial.
     for partition in (0, 2):
         stage.kubectl(
             "patch", "statefulset", "journal", "-n", "bookkeeping", "--type=merge",

@@ -70,7 +70,7 @@ def play(stage: Stage) -> None:
     chatter(stage, "settlement/statements", ['level=info msg="statement made" pages=<1-14>'])
     chatter(stage, "settlement/webhooks", ['level=info msg="delivered" attempt=1 took=<60-300>ms'])
     _metrics(stage)
-    stage.fire(minutes_ago=14)
+    stage.fire(minutes_ago=11)
 
 
 def _metrics(stage: Stage) -> None:
@@ -79,9 +79,18 @@ def _metrics(stage: Stage) -> None:
     for route, rate in ROUTES.items():
         labels = {"namespace": "settlement", "service": "payments", "route": route}
         broken = route == "/v1/refunds"
-        good = [*about(rate, PAST, of=route), *(about(rate, SINCE, of=route) if not broken else [0.0] * SINCE)]
-        bad = [*about(rate * 0.0002, PAST, of=route), *about(rate if broken else rate * 0.0002, SINCE, of=route)]
-        rates += [({**labels, "code": "201" if route == "/v1/charges" else "200"}, good), ({**labels, "code": "500"}, bad)]
+        good = [
+            *about(rate, PAST, of=route),
+            *(about(rate, SINCE, of=route) if not broken else [0.0] * SINCE),
+        ]
+        bad = [
+            *about(rate * 0.0002, PAST, of=route),
+            *about(rate if broken else rate * 0.0002, SINCE, of=route),
+        ]
+        rates += [
+            ({**labels, "code": "201" if route == "/v1/charges" else "200"}, good),
+            ({**labels, "code": "500"}, bad),
+        ]
     stage.metric(
         "requests", 'sum by (namespace, service, route, code) (rate(http_requests_total{namespace="settlement",service="payments"}[5m]))', rates
     )  # fmt: skip

@@ -165,7 +165,7 @@ def play(stage: Stage) -> None:
         _until_five(stage)
         _run(stage)
         stage.cluster.until("the run's pod was looked at", lambda: _looked_at(stage))
-    stage.wait(minutes=2)
+    stage.wait(minutes=4)
     stage.heartbeat()
     stuck = next(p for p in stage.pods("loyalty/points"))
     stage.told(

@@ -133,9 +133,13 @@ def play(stage: Stage) -> None:
                 previous=previous,
             )
         # The wiki's own container has been up since the pod began.
-        up = {"name": "wiki", "state": {"running": {"startedAt": stage.stamp(at=since)}}}
+        (pod,) = stage.pods(f"intranet/{name}")
+        statuses = pod["status"]["containerStatuses"]
+        for one in statuses:
+            if one["name"] == "wiki":
+                one["state"] = {"running": {"startedAt": stage.stamp(at=since)}}
         stage.cluster.ask(
-            "PATCH", f"/api/v1/namespaces/intranet/pods/{name}/status?fieldManager=kubelet", {"status": {"containerStatuses": [up]}},
+            "PATCH", f"/api/v1/namespaces/intranet/pods/{name}/status?fieldManager=kubelet", {"status": {"containerStatuses": statuses}},
             kind="application/strategic-merge-patch+json",
         )  # fmt: skip
     stage.wait(minutes=4)
