@@ -18,6 +18,9 @@ from statistics import median
 Points = Sequence[tuple[float, float]]
 
 FEWEST = 5
+COMPARED = 3 * FEWEST
+"""Samples from which on a level before and one now can be told apart."""
+
 SHORTEST = 600.0
 """Seconds. Less than ten minutes is a moment, not a trend; Kubernetes' own volume alerts look at six hours."""
 
@@ -76,7 +79,7 @@ def stepped(points: Points, factor: float) -> Step | None:
 
     The level before is the median of its first third, the level now that of its last `FEWEST` samples.
     """
-    if len(points) < 3 * FEWEST:
+    if len(points) < COMPARED:
         return None
     values = [v for _, v in points]
     before, after = median(values[: len(values) // 3]), median(values[-FEWEST:])

@@ -57,6 +57,7 @@ from services.context_api.domain.analyzers import (
     saturation,
     scaled_to_zero,
     service_without_endpoints,
+    slow_requests,
     stateful_set,
     storage,
     stuck_deletion,
@@ -100,6 +101,7 @@ SYMPTOMS: Sequence[Symptom] = (
     saturation.observe,
     node_filesystem.observe,
     error_budget.observe,
+    slow_requests.observe,
     node_trouble.observe,
     node_refused.observe,
     job_failed.observe,
@@ -122,6 +124,7 @@ SYMPTOMS: Sequence[Symptom] = (
 EXPLAINERS: Sequence[Explainer] = (
     recent_rollout.explain,
     recent_edit.explain,
+    saturation.explain,
     config_value.explain,
     wrong_address.explain,
     network_policy.explain,

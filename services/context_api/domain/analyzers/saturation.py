@@ -1,6 +1,6 @@
 """Resources at their limit though every object looks well: throttled processors, memory, pools of connections.
 
-Sees recorded metrics of the workloads an alert leads to: throttled periods (as a ratio, or the two counters), usage
+Sees recorded metrics of the workloads an alert leads to, and of those that measured symptoms blame: throttled periods (as a ratio, or the two counters), usage
 against the container's own limit, memory that rises steadily towards it with the time it gets there, and pairs of
 metrics that differ only by "active" and "max" (or that a database's exporter names so).
 Latent: being busy is no fault until an alert is about it.
@@ -15,7 +15,7 @@ https://sre.google/sre-book/monitoring-distributed-systems/ (saturation).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
@@ -27,7 +27,7 @@ from services.context_api.domain.metrics import Series, moment_of
 from services.context_api.domain.observation import Depth, Observation
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
-from services.context_api.domain.trend import forecast, increase
+from services.context_api.domain.trend import forecast, increase, stepped
 from services.context_api.domain.wording import clock, name_of, size, span
 
 NAME = "saturation"
@@ -57,15 +57,31 @@ _MOST = re.compile(r"_(?:max|limit|capacity|total|size)(?=_|$)")
 
 def observe(scene: Scene) -> Iterator[Observation]:
     """One observation per workload and resource that is at its limit."""
-    if not scene.metrics.all:
-        return
-    for top in alerted(scene):
-        told: set[str] = set()
-        for pod in scene.graph.pods_of(top):
-            for reason, words, series in _findings(scene, pod):
-                if reason not in told:
-                    told.add(reason)
-                    yield _observation(scene, top, reason, words, series)
+    if scene.metrics.all:
+        for top in alerted(scene):
+            yield from _of_workload(scene, top)
+
+
+def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
+    """The same of the workloads that are measured to keep others waiting, or are called by those that wait."""
+    known = {id(top) for top in alerted(scene)}
+    for one in seen:
+        for blame in one.blames if one.measured and one.latent else ():
+            for top in scene.deps.behind(blame.on) if blame.on.kind == "Service" else [blame.on]:
+                if id(top) not in known:
+                    known.add(id(top))
+                    yield from _of_workload(scene, top)
+
+
+def _of_workload(scene: Scene, top: KubeObject) -> Iterator[Observation]:
+    told: dict[str, tuple[str, Series]] = {}
+    for pod in scene.graph.pods_of(top):
+        for reason, words, series in _findings(scene, pod):
+            told.setdefault(reason, (words, series))
+    if "CpuThrottled" in told:
+        told.pop("CpuAtLimit", None)  # the same thing, and throttling is what is felt of it
+    for reason, (words, series) in told.items():
+        yield _observation(scene, top, reason, words, series)
 
 
 def _findings(scene: Scene, pod: KubeObject) -> Iterator[tuple[str, str, Series]]:
@@ -87,7 +103,7 @@ def _of_container(container: Container, series: Series) -> Iterator[tuple[str, s
     if "cfs_throttled" in said and "/" in series.query and THROTTLED <= series.last <= 1:
         yield (
             "CpuThrottled",
-            f"{container} is throttled in {series.last:.0%} of its periods; its cpu limit is {limits['cpu'] or 'unset'}",
+            f"{container} is throttled in {series.last:.0%} of its periods{_before(series)}; its cpu limit is {limits['cpu'] or 'unset'}",
             series,
         )
     elif "memory_working_set" in said or "memory_rss" in said or "memory_usage" in said:
@@ -102,6 +118,12 @@ def _of_container(container: Container, series: Series) -> Iterator[tuple[str, s
         allowed = quantity(limits["cpu"])
         if allowed and FULL <= series.last / allowed <= 1.5:
             yield "CpuAtLimit", f"{container} uses {series.last:.3g} of its cpu limit {limits['cpu']}", series
+
+
+def _before(series: Series) -> str:
+    """What share it was before, and since when it is what it is."""
+    step = stepped(series.points, 2.0)
+    return f" ({step.before:.0%} before {clock(moment_of(step.since))})" if step is not None else ""
 
 
 def _rising(scene: Scene, container: Container, series: Series) -> Iterator[tuple[str, str, Series]]:
