@@ -27,7 +27,9 @@ SLOWER = 2.0
 LEAST = 0.1
 """Seconds below which nobody waits: a rise from one millisecond to three is none."""
 
-_TIMED = re.compile(r"duration|latency|response_time|request_time|elapsed|_seconds_(?:bucket|sum)\b", re.IGNORECASE)
+_TIMED = re.compile(
+    r"duration|latency|response_time|request_time|elapsed|_seconds_(?:bucket|sum)\b", re.IGNORECASE
+)
 _QUANTILE = re.compile(r"histogram_quantile\(\s*(0?\.\d+|1)")
 _AVERAGE = re.compile(r"_sum\b.*/.*_count\b", re.DOTALL)
 _MILLISECONDS = re.compile(r"_(?:milliseconds|millis|ms)(?:_|\b)", re.IGNORECASE)
@@ -89,9 +91,14 @@ def measure_of(series: Series) -> str:
     return "median" if percent == 50 else f"{percent:.4g}th percentile"
 
 
+def unit_of(series: Series) -> float:
+    """Seconds in one of its units."""
+    return 0.001 if _MILLISECONDS.search(f"{series.name} {series.query}") else 1.0
+
+
 def slow(series: Series) -> Slow | None:
     """The series as one that rose; None when it did not."""
-    unit = 0.001 if _MILLISECONDS.search(f"{series.name} {series.query}") else 1.0
+    unit = unit_of(series)
     step = stepped(series.points, SLOWER)
     if step is None or step.after * unit < LEAST:
         return None

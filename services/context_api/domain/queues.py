@@ -119,7 +119,12 @@ def consumed(metrics: MetricIndex, backlog: Backlog) -> float | None:
 
 
 def _latest(
-    metrics: MetricIndex, pattern: re.Pattern[str], backlog: Backlog, *, group: bool = True, topic: bool = True
+    metrics: MetricIndex,
+    pattern: re.Pattern[str],
+    backlog: Backlog,
+    *,
+    group: bool = True,
+    topic: bool = True,
 ) -> float | None:
     """The last value, summed over the series of the first query that knows this group and topic."""
     query, total = None, 0.0
@@ -159,7 +164,11 @@ def _settings(graph: Graph, workload: KubeObject) -> Iterator[tuple[str, str]]:
             key, equals, value = flag.partition("=")
             yield key, value if equals else after
     for reference in references(spec):
-        config = graph.get("ConfigMap", workload.namespace, reference.name) if reference.kind == "ConfigMap" else None
+        config = (
+            graph.get("ConfigMap", workload.namespace, reference.name)
+            if reference.kind == "ConfigMap"
+            else None
+        )
         for key, value in flat(config.body.get("data")).items() if config is not None else ():
             if reference.key in (None, key):
                 yield reference.variable or key, value

@@ -78,7 +78,9 @@ def _observation(scene: Scene, top: KubeObject, backlog: Backlog, speed: float) 
     elif done is not None:
         words += f", while {done:.3g} a second are worked off"
     if seen is not None:
-        words += f"; it has {seen:.0f} members ({pods} pods)" + (f" for {parts:.0f} partitions" if parts else "")
+        words += f"; it has {seen:.0f} members ({pods} pods)" + (
+            f" for {parts:.0f} partitions" if parts else ""
+        )
     else:
         words += f"; {pods} pods work for it" + (f", of {parts:.0f} partitions" if parts else "")
     if parts is not None and (seen or pods) >= parts:

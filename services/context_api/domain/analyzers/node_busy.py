@@ -168,11 +168,16 @@ def _waiting(scene: Scene, node: KubeObject, not_these: Sequence[KubeObject]) ->
             continue
         slow = [p for s in one.slow if (p := pod_of(scene.graph, s.series)) is not None]
         if slow and all(p.spec.get("nodeName") == node.name for p in slow):
-            yield Explains(one.about, ALL_SLOW, f"only its pods on node {node.name} are slow", reasons=reasons)
+            yield Explains(
+                one.about, ALL_SLOW, f"only its pods on node {node.name} are slow", reasons=reasons
+            )
         else:
             strength = SHARED if not slow and 2 * len(here) >= len(pods) else ELSEWHERE
             yield Explains(
-                one.about, strength, f"{len(here)} of its {len(pods)} pods run on node {node.name}", reasons=reasons
+                one.about,
+                strength,
+                f"{len(here)} of its {len(pods)} pods run on node {node.name}",
+                reasons=reasons,
             )
 
 
@@ -181,10 +186,10 @@ def _observation(
 ) -> Observation:
     most, node = uses[0], why.about
     workload = next(iter(scene.graph.workloads_of(most.top)), most.top)
-    limits = [text(at(c, "resources", "limits", "cpu")) for c in entries(pod_spec(workload).get("containers"))]
-    words = (
-        f"{name_of(most.top)} takes {most.used:.3g} of the {whole:.3g} CPU cores of node {node.name} and asked for {most.asked:.3g}"
-    )
+    limits = [
+        text(at(c, "resources", "limits", "cpu")) for c in entries(pod_spec(workload).get("containers"))
+    ]
+    words = f"{name_of(most.top)} takes {most.used:.3g} of the {whole:.3g} CPU cores of node {node.name} and asked for {most.asked:.3g}"
     words += "" if all(limits) and limits else "; it has no cpu limit"
     words += f"; node {node.name} is {busy.last:.1%} busy"
     step = stepped(busy.points, RISEN)
@@ -207,6 +212,9 @@ def _observation(
             workload,
             f"Give {name_of(most.top)} a cpu request that says what it uses, and a limit, or a node of its own.",
         ),
-        explains=(Explains(node, 0.9, f"it takes the CPU of node {node.name}", reasons=frozenset({"NodeCpuBusy"})), *waiting),
+        explains=(
+            Explains(node, 0.9, f"it takes the CPU of node {node.name}", reasons=frozenset({"NodeCpuBusy"})),
+            *waiting,
+        ),
         latent=True,
     )

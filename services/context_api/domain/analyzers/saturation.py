@@ -22,12 +22,13 @@ from services.context_api.domain import evidence, remedies
 from services.context_api.domain.containers import Container, containers_of
 from services.context_api.domain.focus import alerted
 from services.context_api.domain.kube import at, listing, quantity, text
+from services.context_api.domain.latency import times
 from services.context_api.domain.metric_questions import KNOWN_POOLS
 from services.context_api.domain.metrics import Series, moment_of
 from services.context_api.domain.observation import Depth, Observation
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
-from services.context_api.domain.trend import forecast, increase, stepped
+from services.context_api.domain.trend import COMPARED, forecast, increase, stepped
 from services.context_api.domain.wording import clock, name_of, size, span
 
 NAME = "saturation"
@@ -40,6 +41,12 @@ SOON = 6 * 3600.0
 
 NEARLY, LATER = 0.9, 3 * 24 * 3600.0
 """From this share of the limit on, days are looked ahead: a slow leak leaves little room at the end of its way."""
+
+LONG = 6 * 3600.0
+"""Seconds of one level from which it is how a program works, not what happened to it."""
+
+RISEN = 1.3
+"""Times as much as before from which throttling has become more."""
 
 RELEASED = 0.1
 """A rise that began within this part of its length of a rollout began with it."""
@@ -78,10 +85,30 @@ def _of_workload(scene: Scene, top: KubeObject) -> Iterator[Observation]:
     for pod in scene.graph.pods_of(top):
         for reason, words, series in _findings(scene, pod):
             told.setdefault(reason, (words, series))
+    if "CpuThrottled" in told and _as_ever(scene, top, told["CpuThrottled"][1]):
+        del told["CpuThrottled"]
     if "CpuThrottled" in told:
         told.pop("CpuAtLimit", None)  # the same thing, and throttling is what is felt of it
     for reason, (words, series) in told.items():
         yield _observation(scene, top, reason, words, series)
+
+
+def _as_ever(scene: Scene, top: KubeObject, throttled: Series) -> bool:
+    """Whether it was throttled no less long before the alert, and answers as fast as ever by the record: then nobody waits.
+
+    A program that computes in bursts meets its limit in each of them, and may be done in time all the same.
+    """
+    points = throttled.points
+    if len(points) < COMPARED or points[-1][0] - points[0][0] < LONG:
+        return False
+    if min(v for _, v in points) < THROTTLED or stepped(points, RISEN) is not None:
+        return False
+    own = [
+        one
+        for one in times(scene.graph, scene.metrics)
+        if one.about is top or (one.about.kind == "Service" and top in scene.graph.behind(one.about))
+    ]
+    return bool(own) and not any(one.slow for one in own)
 
 
 def _findings(scene: Scene, pod: KubeObject) -> Iterator[tuple[str, str, Series]]:

@@ -50,9 +50,7 @@ def _observation(scene: Scene, one: Times, known: Sequence[Times]) -> Observatio
     fast = [s for s in one.well if pod_of(scene.graph, s) is not None]
     if pods:
         where = [f"{p.name} on node {text(p.spec.get('nodeName'))}" for p in pods.values()]
-        words += f", on {listing(where)}" + (
-            f" alone, {len(fast)} other pods as before" if fast else ""
-        )
+        words += f", on {listing(where)}" + (f" alone, {len(fast)} other pods as before" if fast else "")
     words += f" (recorded metric `{worst.series.query[:160]}`)"
     return Observation(
         about=about,
@@ -88,7 +86,9 @@ def _blames(scene: Scene, about: KubeObject, known: Sequence[Times]) -> Iterator
             elif line := _said_slow(scene, top, found):
                 yield Blame(found, CALLED_SLOW, f"its log calls {found.name} slow: `{line}`")
             else:
-                yield Blame(found, UNKNOWN, f"{where} names {found.name}, whose response times nobody recorded")
+                yield Blame(
+                    found, UNKNOWN, f"{where} names {found.name}, whose response times nobody recorded"
+                )
 
 
 def _tops(scene: Scene, about: KubeObject) -> list[KubeObject]:
