@@ -78,7 +78,7 @@ def observe(scene: Scene) -> Iterator[Observation]:
 def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
     """At most one workload per busy node."""
     busy = {o.about.name: o for o in seen if o.reason == "NodeCpuBusy"}
-    series = dict((node.name, s) for node, s in _busy(scene)) if busy else {}
+    series = {node.name: s for node, s in _busy(scene)} if busy else {}
     for name, why in sorted(busy.items()):
         uses = sorted(_uses(scene, name), key=lambda u: (-u.beyond, u.top.namespace or "", u.top.name))
         whole = quantity(at(why.about.status, "allocatable", "cpu")) or 0.0
