@@ -6,8 +6,8 @@ import pytest
 
 from services.context_api.domain.latency import is_timed, measure_of, pod_of, seconds, slow, times
 from tests.support.kube import deployment, pods_in, service
-from tests.support.series import scene, series
 from tests.support.series import recorded as metric
+from tests.support.series import scene, series
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-006", "API-BR-CAPI-009")
 
@@ -46,7 +46,9 @@ def test_a_rise_is_told_in_seconds_whatever_its_unit():
 
     assert by_second is not None
     assert by_milli is not None
-    assert (by_second.before, by_second.after) == pytest.approx((by_milli.before, by_milli.after)) == (0.2, 1.8)
+    assert (
+        (by_second.before, by_second.after) == pytest.approx((by_milli.before, by_milli.after)) == (0.2, 1.8)
+    )
     assert by_second.since == by_milli.since
 
 

@@ -22,7 +22,14 @@ def asking(cpu: str):
 
 API = deployment("api", containers=asking("400m"), node="node-1")
 FAR = deployment("api-far", labels={"app": "api", "zone": "far"}, containers=asking("400m"), node="node-2")
-GREEDY = deployment("greedy", "media", replicas=1, containers=asking("500m"), node="node-1", edits=[edit(15, "spec/template/spec/containers/app/env")])
+GREEDY = deployment(
+    "greedy",
+    "media",
+    replicas=1,
+    containers=asking("500m"),
+    node="node-1",
+    edits=[edit(15, "spec/template/spec/containers/app/env")],
+)
 NODES = (node("node-1", cpu="4"), node("node-2", cpu="4"))
 ALL = (*NODES, API, service("api", ready=2), GREEDY)
 
@@ -43,7 +50,9 @@ def busy(values=BUSY, instance: str = "node-1"):
 
 
 def test_the_workload_that_takes_the_node_is_named_with_what_it_takes_and_asked_for():
-    answer = answered("Service/shop/api", *ALL, metrics=[busy(), SLOW, used(GREEDY, 3.4, "media"), used(API, 0.3)])
+    answer = answered(
+        "Service/shop/api", *ALL, metrics=[busy(), SLOW, used(GREEDY, 3.4, "media"), used(API, 0.3)]
+    )
 
     assert first(answer) == ("Deployment/media/greedy", "TakesNodeCpu")
     told = answer.ranked[0].text
@@ -53,7 +62,9 @@ def test_the_workload_that_takes_the_node_is_named_with_what_it_takes_and_asked_
 
 @pytest.mark.parametrize("instance", ["node-1", "node-1:9100"])
 def test_an_alert_about_the_node_itself_is_answered_alike(instance: str):
-    answer = answered("Node/_cluster/node-1", *ALL, metrics=[busy(instance=instance), used(GREEDY, 3.4, "media")])
+    answer = answered(
+        "Node/_cluster/node-1", *ALL, metrics=[busy(instance=instance), used(GREEDY, 3.4, "media")]
+    )
 
     assert first(answer) == ("Deployment/media/greedy", "TakesNodeCpu")
 
@@ -61,7 +72,14 @@ def test_an_alert_about_the_node_itself_is_answered_alike(instance: str):
 def test_use_within_a_request_is_paid_for():
     paid = deployment("paid", "media", replicas=1, containers=asking("3500m"), node="node-1")
 
-    answer = answered("Service/shop/api", *NODES, API, service("api", ready=2), paid, metrics=[busy(), SLOW, used(paid, 3.4, "media")])
+    answer = answered(
+        "Service/shop/api",
+        *NODES,
+        API,
+        service("api", ready=2),
+        paid,
+        metrics=[busy(), SLOW, used(paid, 3.4, "media")],
+    )
 
     assert first(answer) == ("Node/_cluster/node-1", "NodeCpuBusy")
 
@@ -76,7 +94,10 @@ def test_use_within_a_request_is_paid_for():
     ids=["a node with room", "another node", "nobody measured the node"],
 )
 def test_a_workload_on_a_node_with_room_takes_nothing_from_anybody(metrics):
-    assert first(answered("Service/shop/api", *ALL, metrics=[SLOW, *metrics])) == ("Service/shop/api", "RequestsSlow")
+    assert first(answered("Service/shop/api", *ALL, metrics=[SLOW, *metrics])) == (
+        "Service/shop/api",
+        "RequestsSlow",
+    )
 
 
 def test_slow_pods_on_other_nodes_are_not_its_doing():

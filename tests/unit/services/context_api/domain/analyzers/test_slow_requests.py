@@ -24,11 +24,18 @@ def p99(values, name: str):
 
 
 def throttled(objects, values):
-    return recorded(RATIO, values, namespace="shop", pod=pods_in(objects)[0]["metadata"]["name"], container="app")
+    return recorded(
+        RATIO, values, namespace="shop", pod=pods_in(objects)[0]["metadata"]["name"], container="app"
+    )
 
 
 def test_a_callee_that_is_throttled_is_named_and_not_the_caller_that_waits():
-    metrics = [p99(RISEN, "web"), p99(RISEN, "prices"), p99(LEVEL, "places"), throttled(PRICES, [0.02] * 20 + [0.8] * 15)]
+    metrics = [
+        p99(RISEN, "web"),
+        p99(RISEN, "prices"),
+        p99(LEVEL, "places"),
+        throttled(PRICES, [0.02] * 20 + [0.8] * 15),
+    ]
 
     answer = answered("Service/shop/web", *THREE, metrics=metrics)
 
@@ -40,7 +47,10 @@ def test_a_callee_that_is_throttled_is_named_and_not_the_caller_that_waits():
 def test_a_callee_that_answers_as_fast_as_before_is_no_cause_though_it_is_throttled():
     metrics = [p99(RISEN, "web"), p99(LEVEL, "places"), throttled(PLACES, [0.02] * 20 + [0.8] * 15)]
 
-    assert first(answered("Service/shop/web", *THREE, metrics=metrics)) == ("Service/shop/web", "RequestsSlow")
+    assert first(answered("Service/shop/web", *THREE, metrics=metrics)) == (
+        "Service/shop/web",
+        "RequestsSlow",
+    )
 
 
 def test_a_callee_nobody_measured_counts_when_the_log_calls_it_slow():
