@@ -78,7 +78,12 @@ def topic_of(labels: Mapping[str, str]) -> str:
 def is_backlog(series: Series) -> bool:
     """Messages that wait, as a number: no rate and no share of something."""
     plain = "rate(" not in series.query and "deriv(" not in series.query and "/" not in series.query
-    return plain and _BACKLOG.search(f"{series.name} {series.query}") is not None
+    return plain and _BACKLOG.search(_said(series)) is not None
+
+
+def _said(series: Series) -> str:
+    """The metric's name where the query kept it: a query may ask for several."""
+    return series.name or series.query
 
 
 def backlogs(metrics: MetricIndex) -> Sequence[Backlog]:
@@ -130,7 +135,7 @@ def _latest(
     query, total = None, 0.0
     for series in metrics.all:
         labels = series.labels
-        if not pattern.search(f"{series.name} {series.query}") or query not in (None, series.query):
+        if not pattern.search(_said(series)) or query not in (None, series.query):
             continue
         if group and group_of(labels) != backlog.group:
             continue

@@ -91,3 +91,20 @@ def test_two_workloads_of_a_groups_name_are_not_guessed_between():
     known = scene(deployment("biller", "one"), deployment("biller", "two"), metrics=[])
 
     assert consumers(known.graph, "biller") == []
+
+
+def test_one_query_for_several_metrics_is_read_by_the_names_it_kept():
+    query, group = (
+        '{__name__=~"kafka_consumergroup_members|kafka_topic_partitions"}',
+        {"consumergroup": "biller"},
+    )
+    known = scene(
+        metrics=[
+            recorded("kafka_consumergroup_lag", [1, 5], topic="usage", **group),
+            recorded(query, [2], __name__="kafka_consumergroup_members", **group),
+            recorded(query, [12], __name__="kafka_topic_partitions", topic="usage"),
+        ]
+    ).metrics
+    (bill,) = backlogs(known)
+
+    assert (members(known, bill), partitions(known, bill)) == (2, 12)
