@@ -18,7 +18,7 @@ from tests.support.kube import NOW, snapshot
 MINUTE = 60.0
 
 
-def recorded(query: str, values: Sequence[float], *, step: float = MINUTE, **labels: str) -> MetricAnswer:
+def recorded(query: str, values: Sequence[float], step: float = MINUTE, /, **labels: str) -> MetricAnswer:
     """One series of a range query."""
     start = NOW.timestamp() - step * (len(values) - 1)
     samples = [[start + step * n, str(value)] for n, value in enumerate(values)]
@@ -27,9 +27,9 @@ def recorded(query: str, values: Sequence[float], *, step: float = MINUTE, **lab
     )
 
 
-def series(query: str, values: Sequence[float], *, step: float = MINUTE, **labels: str) -> Series:
+def series(query: str, values: Sequence[float], step: float = MINUTE, /, **labels: str) -> Series:
     """The same, read."""
-    (one,) = read(recorded(query, values, step=step, **labels))
+    (one,) = read(recorded(query, values, step, **labels))
     return one
 
 
