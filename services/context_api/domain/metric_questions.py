@@ -2,7 +2,8 @@
 
 Pure. Each query asks only for what is near a limit or has happened, so that a healthy cluster of any size
 answers with little. Readers: `analyzers.saturation`, `analyzers.volume_full`, `analyzers.node_filesystem`,
-`analyzers.node_filled`, `analyzers.error_budget`, and every finding's evidence. What nodes have belongs to no namespace
+`analyzers.node_filled`, `analyzers.node_busy`, `analyzers.slow_requests`, `analyzers.consumer_lag`,
+`analyzers.error_budget`, and every finding's evidence. What nodes have belongs to no namespace
 and is asked only when all namespaces are.
 """
 
@@ -33,6 +34,18 @@ KNOWN_POOLS = (
 
 SLOW = 6.0
 """Burn rate from which `analyzers.error_budget` speaks."""
+
+WAITED = 0.05
+"""Seconds from which response times are asked for; half of what `latency` calls waiting, so that a rise is seen."""
+
+BACKLOG = 10.0
+"""Messages from which a backlog is asked for; a tenth of what `analyzers.consumer_lag` judges, for the same reason."""
+
+ENGAGED = 0.5
+"""Share of a node's processors from which it is asked for; `analyzers.node_busy` judges from 0.95."""
+
+LARGEST = 30
+"""Containers whose use of processors is asked for: who takes a node's is among them."""
 
 THROTTLED = 0.25
 """As `analyzers.saturation` judges, and Kubernetes' own alert."""
@@ -88,9 +101,46 @@ def metric_questions(namespaces: Sequence[str] = ()) -> Sequence[MetricQuestion]
             f"{memory}{{{real}}} and ({rising} > ({memory_limit}{{{real}}} > 0))",
             "range",
         ),
+        MetricQuestion(
+            "response-times",
+            "histogram_quantile(0.99, sum by (namespace, service, le) "
+            f'(rate({{__name__=~"http_(server_)?requests?_duration_seconds_bucket",{own},service!=""}}[5m]))) > {WAITED:g}',
+            "range",
+        ),
+        MetricQuestion(
+            "group-lag",
+            f"sum by (namespace, consumergroup, topic) (kafka_consumergroup_lag{{{own}}}) > {BACKLOG:g}",
+            "range",
+        ),
+        MetricQuestion(
+            "queue-backlog",
+            f"sum by (namespace, vhost, queue) (rabbitmq_queue_messages_ready{{{own}}}) > {BACKLOG:g}",
+            "range",
+        ),
+        MetricQuestion(
+            "group-members",
+            f'{{__name__=~"kafka_consumergroup_members|kafka_topic_partitions|rabbitmq_queue_consumers",{own}}}',
+            "instant",
+        ),
+        MetricQuestion(
+            "topic-produced",
+            f"sum by (namespace, topic) (rate(kafka_topic_partition_current_offset{{{own}}}[5m])) > 0",
+            "instant",
+        ),
+        MetricQuestion(
+            "group-consumed",
+            f"sum by (namespace, consumergroup, topic) (rate(kafka_consumergroup_current_offset{{{own}}}[5m]))",
+            "instant",
+        ),
+        MetricQuestion("cpu-largest", f"topk({LARGEST}, {cpu})", "instant"),
         MetricQuestion("burn-rates", f'{{__name__=~".*burn_?rate.*",{own}}} >= {SLOW:g}', "instant"),
     )
     if namespaces:
         return questions
     free = f"node_filesystem_avail_bytes{{{mounts}}} / node_filesystem_size_bytes{{{mounts}}}"
-    return (*questions, MetricQuestion("node-filesystems", f"{free} < 0.5", "range"))
+    idle = 'avg by (instance, node) (rate(node_cpu_seconds_total{mode="idle"}[5m]))'
+    return (
+        *questions,
+        MetricQuestion("node-filesystems", f"{free} < 0.5", "range"),
+        MetricQuestion("node-cpu", f"1 - {idle} > {ENGAGED}", "range"),
+    )

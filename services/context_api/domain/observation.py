@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import IntEnum
 
 from libs.contracts.causes import FindingSeverity, Remediation
+from libs.contracts.evidence import EvidenceKind
 from services.context_api.domain.evidence import Fact
 from services.context_api.domain.snapshot import KubeObject
 
@@ -75,6 +76,11 @@ class Observation:
     explains: tuple[Explains, ...] = ()
     latent: bool = False
     """Harmless alone; counts only when it explains something or the alert is about this object."""
+
+    @property
+    def measured(self) -> bool:
+        """Whether a recorded metric is what it was seen by: then it is true of the time of the alert."""
+        return any(fact.kind is EvidenceKind.metric for fact in self.facts)
 
     @property
     def key(self) -> tuple[str, str, str, str, str]:

@@ -204,8 +204,24 @@ def _chain(tree: Causality, nearness: Sequence[float], relations: Relations, ale
     if alert.named:
         own = [i for i in real if relations.nearness(seen[i].about) >= ITSELF]
         members = _with_causes(tree, own) if own else {i for i in real if nearness[i] > 0}
+        if not own:
+            # Where nothing else is wrong with the alert's object, what is measured of it is what the alert is about.
+            members |= _with_causes(tree, _measured(tree, relations))
     onsets = [moment for i in members if (moment := seen[i].onset)]
     return _Chain(frozenset(members), Counter(id(seen[i].about) for i in members), min(onsets, default=None))
+
+
+def _measured(tree: Causality, relations: Relations) -> list[int]:
+    """Latent observations of the alerting object that a recorded metric shows, what was merely changed left out."""
+    return [
+        i
+        for i, o in enumerate(tree.observations)
+        if o.latent
+        and o.measured
+        and o.depth is not Depth.change
+        and o.severity is not FindingSeverity.info
+        and relations.nearness(o.about) >= ITSELF
+    ]
 
 
 def _with_causes(tree: Causality, own: list[int]) -> set[int]:

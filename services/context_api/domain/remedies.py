@@ -91,6 +91,15 @@ def set_image(workload: KubeObject, container: str, image: str, now: str) -> Rem
     )
 
 
+def add_replicas(workload: KubeObject, count: int, now: int) -> Remediation:
+    return Remediation(
+        text=f"Let {workload.kind} {workload.name} run {count} replicas instead of {now}, or make each of them faster.",
+        command=kubectl(workload, "scale", resource(workload), f"--replicas={count}"),
+        risk="More pods need room on the nodes, and more connections where they ask.",
+        undo=kubectl(workload, "scale", resource(workload), f"--replicas={now}"),
+    )
+
+
 def scale(workload: KubeObject, count: int) -> Remediation:
     return Remediation(
         text=f"Scale {workload.kind} {workload.name} up again.",

@@ -19,6 +19,7 @@ from libs.contracts.target import Target
 from services.context_api.domain.events import about, read_event
 from services.context_api.domain.graph import HASHED, Graph
 from services.context_api.domain.kube import flat, text
+from services.context_api.domain.queues import GROUP_LABELS, consumers
 from services.context_api.domain.snapshot import KubeObject, Snapshot
 
 LABELS: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
@@ -166,6 +167,7 @@ def is_exporter(name: str) -> bool:
 def _guesses(graph: Graph, labels: Mapping[str, str], cluster: str) -> Iterator[_Candidate]:
     """Looser words: owner labels, application labels, at last the namespace; only for objects that exist."""
     namespace = labels.get("namespace")
+    yield from _consumers(graph, labels, cluster)
     yield from _platform_objects(graph, labels, namespace, cluster)
     for kind_label, name_label in (
         ("created_by_kind", "created_by_name"),
@@ -194,6 +196,14 @@ def _guesses(graph: Graph, labels: Mapping[str, str], cluster: str) -> Iterator[
         except ValidationError:
             return
         yield _Candidate("namespace", target, graph.get("Namespace", None, namespace))
+
+
+def _consumers(graph: Graph, labels: Mapping[str, str], cluster: str) -> Iterator[_Candidate]:
+    """The workload that works for the consumer group an alert is about, if one alone does: the broker is elsewhere."""
+    for label in GROUP_LABELS:
+        found = consumers(graph, labels[label]) if label in labels and label != "group" else []
+        if len(found) == 1:
+            yield _Candidate(label, found[0].target(cluster), found[0])
 
 
 def _platform_objects(

@@ -15,6 +15,7 @@ from services.context_api.domain.containers import is_ready
 from services.context_api.domain.kube import condition, listing, replicas, text
 from services.context_api.domain.logs import cut, is_narrative
 from services.context_api.domain.names import resembles
+from services.context_api.domain.past_trouble import passed
 from services.context_api.domain.redact import redact
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
@@ -105,5 +106,11 @@ def _healed(scene: Scene, about: KubeObject, reason: NoCause) -> Iterator[str]:
     past = [m for m in signs(scene, about) if m >= since]
     if reason is NoCause.recovered and past:
         yield f"The last sign of trouble: {clock(max(past))}."
-    elif reason is NoCause.nothing_wrong:
+    measured = next(passed(scene, about, since), None) if reason is NoCause.recovered else None
+    if measured is not None:
+        yield (
+            f"From {clock(measured.began)} to {clock(measured.ended)} up to {measured.words}, and since then as before "
+            f"(recorded metric `{measured.series.query[:160]}`)."
+        )
+    if reason is NoCause.nothing_wrong:
         yield f"No container ended and no warning was written since {clock(since)}."

@@ -1,4 +1,4 @@
-"""When a measured value will reach a limit, if it goes on as it has.
+"""When a measured value will reach a limit, if it goes on as it has; whether it has risen to another level, or come back.
 
 Decides whether a series rises steadily enough to say so: a straight line fitted to it, judged by how much of the
 movement the line accounts for, and whether the last part still rises. What the value means is the analyzers' business.
@@ -13,10 +13,14 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 Points = Sequence[tuple[float, float]]
 
 FEWEST = 5
+COMPARED = 3 * FEWEST
+"""Samples from which on a level before and one now can be told apart."""
+
 SHORTEST = 600.0
 """Seconds. Less than ten minutes is a moment, not a trend; Kubernetes' own volume alerts look at six hours."""
 
@@ -58,6 +62,54 @@ def forecast(points: Points, limit: float) -> Forecast | None:
         return None
     left = max(limit - tail[-1][1], 0.0) / slope
     return Forecast(slope, left, tail[-1][0] + left, fit, len(tail))
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A series that went from one level to a higher one and stayed there."""
+
+    before: float
+    after: float
+    since: float
+    """When it had left the lower half for good, in seconds since 1970."""
+
+
+def stepped(points: Points, factor: float) -> Step | None:
+    """From which level the series rose to at least `factor` times as much, and since when; None if it did not, or fell again.
+
+    The level before is the median of its first third, the level now that of its last `FEWEST` samples.
+    """
+    if len(points) < COMPARED:
+        return None
+    values = [v for _, v in points]
+    before, after = median(values[: len(values) // 3]), median(values[-FEWEST:])
+    middle = (before + after) / 2
+    last_low = max((i for i, v in enumerate(values) if v < middle), default=-1)
+    if after <= 0 or after < factor * before or not len(values) // 3 <= last_low + 1 <= len(values) - FEWEST:
+        return None
+    return Step(before, after, points[last_low + 1][0])
+
+
+@dataclass(frozen=True, slots=True)
+class Spell:
+    """A time for which a series was over a limit, now past."""
+
+    began: float
+    ended: float
+    """The first sample under the limit again, in seconds since 1970."""
+    most: float
+
+
+def past_spell(points: Points, limit: float) -> Spell | None:
+    """The last time the series reached `limit`, when it was under it before and has been under it for `FEWEST` samples."""
+    over = [i for i, (_, v) in enumerate(points) if v >= limit]
+    if not over or over[-1] + FEWEST >= len(points):
+        return None
+    last = over[-1]
+    first = next((i for i in range(last, -1, -1) if points[i][1] < limit), -1) + 1
+    if first == 0:
+        return None
+    return Spell(points[first][0], points[last + 1][0], max(v for _, v in points[first : last + 1]))
 
 
 def line(points: Points) -> tuple[float, float]:

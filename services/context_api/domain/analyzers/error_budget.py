@@ -15,6 +15,7 @@ from collections.abc import Iterator
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
+from services.context_api.domain.failures import FAILED, is_failed_share
 from services.context_api.domain.metric_questions import SLOW
 from services.context_api.domain.metrics import Series
 from services.context_api.domain.observation import Blame, Depth, Observation
@@ -27,12 +28,8 @@ NAME = "error_budget"
 FAST = 14.4
 """A burn rate that spends 2 % of a month's budget in an hour; `SLOW` spends 5 % in six: the workbook's two pages."""
 
-FAILED = 0.05
-"""Share of failed requests that breaks any objective people set. A guess; most are 99 % and more."""
-
 MONTH = 30 * 24 * 3600.0
 _BURN = re.compile(r"burn[-_]?rate", re.IGNORECASE)
-_ERRORS = re.compile(r"=~?\"5(?:\.\.|\.\*|xx|\\\\d)|code=\"5|error_?ratio|errors?:ratio", re.IGNORECASE)
 
 
 def observe(scene: Scene) -> Iterator[Observation]:
@@ -52,7 +49,7 @@ def _burning(series: Series) -> str:
         left = span(MONTH / value)
         speed = "fast" if value >= FAST else "slowly"
         return f"its error budget burns {speed}: at {value:.3g} times the rate that lasts a month, it is gone in {left}"
-    if _ERRORS.search(said) and ("/" in series.query or "ratio" in said) and FAILED <= value <= 1:
+    if is_failed_share(series) and FAILED <= value <= 1:
         return f"{value:.1%} of its requests fail"
     return ""
 

@@ -2,7 +2,7 @@
 
 Sees the restart count against the pod's age, how long the instance that ended last had lived, and how long ago that was:
 restarts of the first minutes, a crash loop that is over and a restart of weeks ago are history. Tells the exit code and
-the last words.
+the last words. Ends that are days apart count only for pods that a rollout made: it is told with what it changed.
 Leaves to others: crash loops (`pod_crash_loop`), kills for memory (`oom_kill`) and by probes (`probe_failure`).
 Cannot see when each restart was (only the last end is kept), nor restarts of pods that were replaced since.
 
@@ -30,7 +30,9 @@ from services.context_api.domain.endings import (
     out_of_memory,
     quoted,
 )
+from services.context_api.domain.kube import listing
 from services.context_api.domain.observation import Depth, Observation
+from services.context_api.domain.rollouts import Rollout
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject, parse_time
 from services.context_api.domain.wording import by_top, clock, how_many, span
@@ -40,8 +42,14 @@ FEWEST = 3
 OFTEN = timedelta(hours=12)
 """Restarts farther apart than this on average are accidents. A guess: a nightly job's memory shows once a day."""
 
+SELDOM = timedelta(days=4)
+"""Restarts of pods that a rollout made may be this far apart: each of them since then is what the rollout brought."""
+
 QUIET = 3
 """Having run this many times longer than usual, it has stopped."""
+
+SETTLED = timedelta(hours=1)
+"""A pod that was made this long after a rollout is its own; a later one was moved."""
 
 LIVED = 0.25
 """The instance that ended last must have lived this part of the usual time: those of a crash loop live for seconds."""
@@ -65,11 +73,25 @@ def _often(scene: Scene, container: Container) -> bool:
         _ended(container),
         parse_time(container.last_end.get("startedAt")),
     )
-    if apart is None or ended is None or started is None or apart > OFTEN:
+    if (
+        apart is None
+        or ended is None
+        or started is None
+        or apart > (SELDOM if _made_by(scene, container) else OFTEN)
+    ):
         return False
     if scene.now - ended > QUIET * apart or ended - started < LIVED * apart:
         return False
     return not crashing(container, scene.now) and killed_by_probe(scene.graph, container) is None
+
+
+def _made_by(scene: Scene, container: Container) -> Rollout | None:
+    """The rollout that brought the container's pod: what it changed, and nothing later, is what all its restarts had."""
+    rollout = scene.rollouts.of(scene.graph.workload(container.pod))
+    created = container.pod.created_at
+    if rollout is None or not rollout.changes or created is None:
+        return None
+    return rollout if timedelta(0) <= created - rollout.at <= SETTLED else None
 
 
 def between(container: Container) -> timedelta | None:
@@ -95,6 +117,9 @@ def _observation(scene: Scene, top: KubeObject, group: list[Container]) -> Obser
     )
     words += f" with exit code {code} ({meaning(code)})" if code is not None else ""
     words += f"; last words: {quoted(lines)}" if lines else ""
+    rollout = _made_by(scene, worst)
+    if rollout is not None:
+        words += f"; all of it since the rollout of {clock(rollout.at)} ({listing(rollout.told, 3)})"
     return Observation(
         about=top,
         reason="RestartsOften",

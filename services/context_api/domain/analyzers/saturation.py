@@ -1,6 +1,6 @@
 """Resources at their limit though every object looks well: throttled processors, memory, pools of connections.
 
-Sees recorded metrics of the workloads an alert leads to: throttled periods (as a ratio, or the two counters), usage
+Sees recorded metrics of the workloads an alert leads to, and of those that measured symptoms blame: throttled periods (as a ratio, or the two counters), usage
 against the container's own limit, memory that rises steadily towards it with the time it gets there, and pairs of
 metrics that differ only by "active" and "max" (or that a database's exporter names so).
 Latent: being busy is no fault until an alert is about it.
@@ -15,19 +15,20 @@ https://sre.google/sre-book/monitoring-distributed-systems/ (saturation).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.containers import Container, containers_of
 from services.context_api.domain.focus import alerted
 from services.context_api.domain.kube import at, listing, quantity, text
+from services.context_api.domain.latency import times
 from services.context_api.domain.metric_questions import KNOWN_POOLS
 from services.context_api.domain.metrics import Series, moment_of
 from services.context_api.domain.observation import Depth, Observation
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
-from services.context_api.domain.trend import forecast, increase
+from services.context_api.domain.trend import COMPARED, forecast, increase, stepped
 from services.context_api.domain.wording import clock, name_of, size, span
 
 NAME = "saturation"
@@ -37,6 +38,18 @@ THROTTLED = 0.25
 FULL = 0.95
 SOON = 6 * 3600.0
 """Seconds. Memory that reaches its limit within six hours at its present rate is worth saying."""
+
+NEARLY, LATER = 0.9, 3 * 24 * 3600.0
+"""From this share of the limit on, days are looked ahead: a slow leak leaves little room at the end of its way."""
+
+LONG = 6 * 3600.0
+"""Seconds of one level from which it is how a program works, not what happened to it."""
+
+RISEN = 1.3
+"""Times as much as before from which throttling has become more."""
+
+RELEASED = 0.1
+"""A rise that began within this part of its length of a rollout began with it."""
 
 HALF = 0.5
 """Share of the limit below which a rise is a start-up, not a leak."""
@@ -51,15 +64,51 @@ _MOST = re.compile(r"_(?:max|limit|capacity|total|size)(?=_|$)")
 
 def observe(scene: Scene) -> Iterator[Observation]:
     """One observation per workload and resource that is at its limit."""
-    if not scene.metrics.all:
-        return
-    for top in alerted(scene):
-        told: set[str] = set()
-        for pod in scene.graph.pods_of(top):
-            for reason, words, series in _findings(scene, pod):
-                if reason not in told:
-                    told.add(reason)
-                    yield _observation(scene, top, reason, words, series)
+    if scene.metrics.all:
+        for top in alerted(scene):
+            yield from _of_workload(scene, top)
+
+
+def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
+    """The same of the workloads that are measured to keep others waiting, or are called by those that wait."""
+    known = {id(top) for top in alerted(scene)}
+    for one in seen:
+        for blame in one.blames if one.measured and one.latent else ():
+            for top in scene.deps.behind(blame.on) if blame.on.kind == "Service" else [blame.on]:
+                if id(top) not in known:
+                    known.add(id(top))
+                    yield from _of_workload(scene, top)
+
+
+def _of_workload(scene: Scene, top: KubeObject) -> Iterator[Observation]:
+    told: dict[str, tuple[str, Series]] = {}
+    for pod in scene.graph.pods_of(top):
+        for reason, words, series in _findings(scene, pod):
+            told.setdefault(reason, (words, series))
+    if "CpuThrottled" in told and _as_ever(scene, top, told["CpuThrottled"][1]):
+        del told["CpuThrottled"]
+    if "CpuThrottled" in told:
+        told.pop("CpuAtLimit", None)  # the same thing, and throttling is what is felt of it
+    for reason, (words, series) in told.items():
+        yield _observation(scene, top, reason, words, series)
+
+
+def _as_ever(scene: Scene, top: KubeObject, throttled: Series) -> bool:
+    """Whether it was throttled no less long before the alert, and answers as fast as ever by the record: then nobody waits.
+
+    A program that computes in bursts meets its limit in each of them, and may be done in time all the same.
+    """
+    points = throttled.points
+    if len(points) < COMPARED or points[-1][0] - points[0][0] < LONG:
+        return False
+    if min(v for _, v in points) < THROTTLED or stepped(points, RISEN) is not None:
+        return False
+    own = [
+        one
+        for one in times(scene.graph, scene.metrics)
+        if one.about is top or (one.about.kind == "Service" and top in scene.graph.behind(one.about))
+    ]
+    return bool(own) and not any(one.slow for one in own)
 
 
 def _findings(scene: Scene, pod: KubeObject) -> Iterator[tuple[str, str, Series]]:
@@ -69,7 +118,7 @@ def _findings(scene: Scene, pod: KubeObject) -> Iterator[tuple[str, str, Series]
         container = containers.get(one.labels.get("container", ""))
         if container is not None:
             yield from _of_container(container, one)
-            yield from _rising(container, one)
+            yield from _rising(scene, container, one)
     yield from _throttled(series, containers)
     yield from _pools(series)
     yield from _known_pools(series)
@@ -81,7 +130,7 @@ def _of_container(container: Container, series: Series) -> Iterator[tuple[str, s
     if "cfs_throttled" in said and "/" in series.query and THROTTLED <= series.last <= 1:
         yield (
             "CpuThrottled",
-            f"{container} is throttled in {series.last:.0%} of its periods; its cpu limit is {limits['cpu'] or 'unset'}",
+            f"{container} is throttled in {series.last:.0%} of its periods{_before(series)}; its cpu limit is {limits['cpu'] or 'unset'}",
             series,
         )
     elif "memory_working_set" in said or "memory_rss" in said or "memory_usage" in said:
@@ -98,7 +147,13 @@ def _of_container(container: Container, series: Series) -> Iterator[tuple[str, s
             yield "CpuAtLimit", f"{container} uses {series.last:.3g} of its cpu limit {limits['cpu']}", series
 
 
-def _rising(container: Container, series: Series) -> Iterator[tuple[str, str, Series]]:
+def _before(series: Series) -> str:
+    """What share it was before, and since when it is what it is."""
+    step = stepped(series.points, 2.0)
+    return f" ({step.before:.0%} before {clock(moment_of(step.since))})" if step is not None else ""
+
+
+def _rising(scene: Scene, container: Container, series: Series) -> Iterator[tuple[str, str, Series]]:
     """Memory on its way to the limit."""
     limit = text(at(container.spec, "resources", "limits", "memory"))
     allowed = quantity(limit)
@@ -107,15 +162,27 @@ def _rising(container: Container, series: Series) -> Iterator[tuple[str, str, Se
     if "/" in series.query.partition(" and ")[0]:
         return  # a share, not bytes
     coming = forecast(series.points, allowed) if HALF * allowed <= series.last < FULL * allowed else None
-    if coming is not None and coming.left <= SOON:
+    if coming is not None and coming.left <= (LATER if series.last >= NEARLY * allowed else SOON):
         yield (
             "MemoryTrendingToLimit",
             (
-                f"{container} uses {size(series.last)} of its memory limit {limit} and {size(coming.slope * 3600)} more every hour: "
-                f"it reaches the limit in {span(coming.left)}, at {clock(moment_of(coming.at))}"
+                f"{container} uses {size(series.last)} of its memory limit {limit} ({series.last / allowed:.0%}) and {size(coming.slope * 3600)} more every hour: "
+                f"it reaches the limit in {span(coming.left)}, at {clock(moment_of(coming.at))}{_since_release(scene, container, series)}"
             ),
             series,
         )
+
+
+def _since_release(scene: Scene, container: Container, series: Series) -> str:
+    """With which rollout the rise began, and what that changed."""
+    rollout = scene.rollouts.of(scene.graph.workload(container.pod))
+    first, last = series.points[0][0], series.points[-1][0]
+    if rollout is None or abs(rollout.at.timestamp() - first) > RELEASED * (last - first):
+        return ""
+    changed = listing(rollout.told, 3)
+    return f"; it has risen from {size(series.points[0][1])} since the rollout of {clock(rollout.at)}" + (
+        f" ({changed})" if changed else ""
+    )
 
 
 def _throttled(

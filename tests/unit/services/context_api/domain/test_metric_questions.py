@@ -4,8 +4,19 @@ import re
 
 import pytest
 
-from services.context_api.domain.analyzers import saturation, volume_full
-from services.context_api.domain.metric_questions import AHEAD, THROTTLED, metric_questions
+from services.context_api.domain import latency
+from services.context_api.domain.analyzers import consumer_lag, node_busy, saturation, volume_full
+from services.context_api.domain.latency import is_timed
+from services.context_api.domain.metric_questions import (
+    AHEAD,
+    BACKLOG,
+    ENGAGED,
+    THROTTLED,
+    WAITED,
+    metric_questions,
+)
+from services.context_api.domain.queues import is_backlog
+from tests.support.series import series
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-006")
 
@@ -18,7 +29,7 @@ def test_every_question_is_limited_to_the_namespaces_asked_for():
 
 
 def test_without_namespaces_every_namespace_is_meant():
-    of_nodes = {"node-filesystems"}
+    of_nodes = {"node-filesystems", "node-cpu"}
 
     assert all('namespace!=""' in q.query for q in metric_questions() if q.name not in of_nodes)
     assert of_nodes <= {q.name for q in metric_questions()}
@@ -46,10 +57,15 @@ def test_names_are_distinct_and_fit_for_files():
         ("memory-rising", ("memory_working_set", " and ")),
         ("node-filesystems", ("node_filesystem_avail_bytes", " / node_filesystem_size_bytes")),
         ("burn-rates", ("burn_?rate",)),
+        ("response-times", ("histogram_quantile(0.99", "duration_seconds_bucket")),
+        ("group-lag", ("kafka_consumergroup_lag", "consumergroup", "topic")),
+        ("queue-backlog", ("rabbitmq_queue_messages_ready", "queue")),
+        ("node-cpu", ("1 - avg", 'mode="idle"')),
+        ("cpu-largest", ("cpu_usage_seconds", "rate(")),
     ],
 )
 def test_the_analyzers_recognise_the_query_by_these_words(name: str, words: tuple[str, ...]):
-    """`saturation`, `volume_full`, `node_filesystem` and `error_budget` tell by the query's text what a value means."""
+    """`saturation`, `slow_requests`, `consumer_lag`, `node_busy`, `volume_full`, `node_filesystem` and `error_budget` tell by the query's text what a value means."""
     query = next(question.query for question in metric_questions() if question.name == name)
 
     assert all(word in query for word in words)
@@ -66,3 +82,16 @@ def test_no_more_is_asked_than_is_judged():
     assert AHEAD.total_seconds() == saturation.SOON
     assert saturation.FULL > 0.9
     assert volume_full.FULL > 0.5
+
+
+def test_what_queries_of_metrics_measure_is_what_the_analyzers_take_them_for():
+    asked = {question.name: series(question.query, [1.0]) for question in metric_questions()}
+
+    assert is_timed(asked["response-times"])
+    assert is_backlog(asked["group-lag"])
+    assert is_backlog(asked["queue-backlog"])
+    assert [name for name, one in asked.items() if is_backlog(one)] == ["group-lag", "queue-backlog"]
+    assert [name for name, one in asked.items() if is_timed(one)] == ["response-times"]
+    assert WAITED < latency.LEAST
+    assert BACKLOG < consumer_lag.FEWEST
+    assert ENGAGED < node_busy.BUSY

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from libs.contracts.causes import FindingSeverity
+from libs.contracts.evidence import EvidenceKind
 from services.context_api.domain import ranking
 from services.context_api.domain.causality import connect
+from services.context_api.domain.evidence import Fact
 from services.context_api.domain.observation import Blame, Depth, Explains, Observation
 from services.context_api.domain.ranking import WEIGHTS, Alert, Ranked, rank
 from services.context_api.domain.relation import relate
@@ -190,3 +192,45 @@ def test_a_way_decides_nearness_where_there_is_one():
     (near,) = [r.nearness for r in ranked(own, why) if r.observation.about is API]
 
     assert near == relate(SCENE, WEB, [own, why]).nearness(API)
+
+
+# -- what is measured of the alert's own object ----------------------------------------------------------
+
+
+def latent(about, *, metric: bool, depth: Depth = Depth.mechanism, **more) -> Observation:
+    kind = EvidenceKind.metric if metric else EvidenceKind.object
+    return Observation(
+        about=about, reason="PoolExhausted", text="", severity=FindingSeverity.warning, analyzer="x", depth=depth,
+        certainty=0.7, facts=(Fact(kind, about, "", {}),), latent=True, **more,
+    )  # fmt: skip
+
+
+def only(*seen: Observation) -> Ranked:
+    tree = connect(SCENE, sorted(seen, key=lambda o: o.key))
+    found = rank(SCENE, tree, relate(SCENE, API, seen), Alert(API, "shop", None, named=True))
+    return next(r for r in found if r.observation.reason == "PoolExhausted")
+
+
+def test_what_a_metric_shows_of_the_alerts_own_object_is_no_bystander():
+    assert only(latent(API, metric=True)).parts["bystander"] == 0
+    assert only(latent(API, metric=True)).confidence == pytest.approx(0.7)
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [latent(API, metric=False), latent(API, metric=True, depth=Depth.change)],
+    ids=["not measured", "merely changed"],
+)
+def test_what_is_latent_and_not_measured_stays_a_bystander(seen: Observation):
+    assert only(seen).parts["bystander"] == WEIGHTS["bystander"]
+
+
+def test_a_measurement_beside_a_real_fault_of_the_same_object_stays_a_bystander():
+    fault = Observation(
+        about=API, reason="R", text="", severity=FindingSeverity.warning, analyzer="y", depth=Depth.mechanism, certainty=0.7, facts=(),
+    )  # fmt: skip
+    tree = connect(SCENE, sorted([latent(API, metric=True), fault], key=lambda o: o.key))
+    (best,) = rank(SCENE, tree, relate(SCENE, API, []), Alert(API, "shop", None, named=True))
+
+    assert best.observation is fault
+    assert [a.parts["bystander"] for a in best.also] == [WEIGHTS["bystander"]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.context_api.domain.resolve import LABELS, is_exporter, resolve
-from tests.support.kube import container, deployment, service, snapshot, stateful_set, thing
+from tests.support.kube import container, deployment, env, service, snapshot, stateful_set, thing
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-001", "API-BR-CAPI-016")
 
@@ -217,3 +217,35 @@ def test_a_name_label_that_is_no_custom_resource_decides_nothing():
     found = answer(certificate(), namespace="shop", name="api", alertname="X")
 
     assert str(found.target) == "Namespace/_cluster/shop"
+
+
+# -- consumer groups -----------------------------------------------------------------------------------
+
+LAG = {
+    "alertname": "LagGrows",
+    "namespace": "streaming",
+    "pod": "kafka-exporter-7f9c-x2x4z",
+    "consumergroup": "biller",
+}
+
+
+def test_an_alert_about_a_consumer_group_is_about_the_workload_that_names_it():
+    worker = deployment("worker", "billing", containers=[container(env=env(GROUP_ID="biller"))])
+
+    found = resolve(snapshot(service("broker", "streaming"), worker), LAG)
+
+    assert (str(found.target), found.reason) == ("Deployment/billing/worker", "label:consumergroup")
+
+
+def test_a_group_nobody_names_leaves_the_alert_with_its_namespace():
+    found = resolve(snapshot(service("broker", "streaming"), deployment("worker", "billing")), LAG)
+
+    assert str(found.target) == "Namespace/_cluster/streaming"
+
+
+def test_a_group_two_workloads_name_is_not_guessed():
+    both = [deployment(n, "billing", containers=[container(env=env(GROUP_ID="biller"))]) for n in ("a", "b")]
+
+    found = resolve(snapshot(service("broker", "streaming"), *both), LAG)
+
+    assert str(found.target) == "Namespace/_cluster/streaming"

@@ -21,6 +21,7 @@ from tests.support.kube import (
     stateful_set,
     thing,
 )
+from tests.support.series import answered, recorded
 from tests.support.triage import causes
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-004", "API-BR-CAPI-009")
@@ -229,3 +230,13 @@ def test_a_service_that_settings_name_and_nobody_made_is_its_own_cause():
 def test_without_a_target_nothing_is_added():
     assert causes(deployment("api")).no_cause_text == ""
     assert causes(thing("Namespace", "shop", None)).no_cause_text == ""
+
+
+def test_trouble_that_a_metric_shows_to_be_over_is_told_with_its_time_and_height():
+    share = 'sum(rate(sent_total{outcome="failed"}[2m])) / sum(rate(sent_total[2m]))'
+    metric = recorded(share, [0.0] * 20 + [0.9] * 10 + [0.001] * 20, namespace="shop")
+
+    answer = answered("Deployment/shop/api", deployment("api"), metrics=[metric], onset=moment(28))
+
+    assert answer.no_cause_reason is NoCause.recovered
+    assert "up to 90.0% of all failed, and since then as before" in answer.no_cause_text

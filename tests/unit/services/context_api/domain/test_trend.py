@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.context_api.domain.trend import forecast, increase, line
+from services.context_api.domain.trend import forecast, increase, line, past_spell, stepped
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-006")
 
@@ -78,3 +78,43 @@ def test_values_no_program_measures_have_no_forecast_and_raise_nothing():
 def test_a_counter_that_began_anew_counts_from_zero():
     assert increase(points(10, 15, 2, 4)) == 9
     assert increase(points(10)) == 0
+
+
+def test_a_step_is_told_with_both_levels_and_when_it_was():
+    found = stepped(points(*[2] * 10, 2.2, 8, *[9] * 10), 2)
+
+    assert found is not None
+    assert (found.before, found.after, found.since) == (2, 9, 11 * 300)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [2] * 20,
+        [2] * 10 + [9] * 6 + [2] * 6,
+        [9] * 20,
+        [2] * 10 + [3] * 10,
+        [9, 2] * 10,
+        [2] * 4 + [9] * 4,
+        [0] * 20,
+    ],
+    ids=["level", "back again", "high all the time", "a little", "swings", "too few samples", "nothing"],
+)
+def test_what_stays_or_comes_back_is_no_step(values):
+    assert stepped(points(*values), 2) is None
+
+
+def test_a_spell_is_told_from_its_first_sample_to_the_first_after_it():
+    found = past_spell(points(*[0] * 5, 3, 4, *[0] * 8), 2)
+
+    assert found is not None
+    assert (found.began, found.ended, found.most) == (5 * 300, 7 * 300, 4)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[0] * 15, [0] * 5 + [3] * 10, [3] * 5 + [0] * 10, [0] * 10 + [3] * 2 + [0] * 3],
+    ids=["never", "goes on", "began before the record", "just now"],
+)
+def test_what_goes_on_or_was_not_seen_to_begin_is_no_past_spell(values):
+    assert past_spell(points(*values), 2) is None

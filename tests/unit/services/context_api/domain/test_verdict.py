@@ -24,6 +24,7 @@ from tests.support.kube import (
     service,
     snapshot,
 )
+from tests.support.series import recorded, scene
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-004", "API-BR-CAPI-009")
 
@@ -118,3 +119,24 @@ def test_what_was_missing_is_named():
         "objects: the recording holds none",
         "Deployment/shop/api: not in the recording",
     ]
+
+
+# -- what metrics say ----------------------------------------------------------------------------------
+
+SHARE = 'sum(rate(sent_total{outcome="failed"}[2m])) / sum(rate(sent_total[2m]))'
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([0.0] * 20 + [0.9] * 10 + [0.001] * 20, NoCause.recovered),
+        ([0.001] * 50, NoCause.nothing_wrong),
+    ],
+    ids=["came back", "never left"],
+)
+def test_a_metric_that_came_back_means_that_it_is_over_though_the_pods_were_well_all_the_time(
+    values, expected
+):
+    known = scene(deployment("api"), metrics=[recorded(SHARE, values, namespace="shop")], onset=moment(28))
+
+    assert without_cause(known, API, known.graph.get("Deployment", "shop", "api")) is expected

@@ -74,3 +74,9 @@ def test_why_it_fails_is_the_cause_rather_than_that_it_does():
 
 def test_nobody_asked_so_it_is_no_cause():
     assert asked(measured(RATIO, 0.31), target=None).no_cause
+
+
+def test_a_share_of_failed_outcomes_is_told_like_one_of_status_codes():
+    query = 'sum(rate(sent_total{outcome="failed"}[2m])) / sum(rate(sent_total[2m]))'
+
+    assert "12.0% of its requests fail" in asked(measured(query, 0.12)).ranked[0].text

@@ -101,3 +101,38 @@ def test_kills_by_a_probe_are_told_by_the_probe():
     found = seen(restart_rate, objects[:3], told)
 
     assert said(found) == []
+
+
+# -- seldom, but ever since a release ------------------------------------------------------------------
+
+DAY = 60 * 24
+OLD, NEW = container(image="registry.example/app:1.0"), container(image="registry.example/app:1.1")
+
+
+def seldom(*, pod_age: float | None = None, before=(OLD,)):
+    """Four ends in nine days, the last a quarter of an hour ago."""
+    status = running(minutes=14, restarts=4, last=ended(3, "Error", minutes=15, lived=2.2 * DAY))
+    return deployment(
+        "api", containers=[NEW], statuses=[status], age=30 * DAY, pod_age=pod_age,
+        before=list(before) or None, rolled_out=9 * DAY,
+    )  # fmt: skip
+
+
+def test_ends_two_days_apart_are_told_when_they_came_with_a_release():
+    objects = seldom()
+    logs = [log(pods_in(objects)[0], "java.lang.OutOfMemoryError: Java heap space", previous=True)]
+
+    answer = causes(objects, target="Deployment/shop/api", logs=logs)
+
+    assert first(answer) == ("Deployment/shop/api", "RestartsOften")
+    for words in ("4 restarts", "Java heap space", "all of it since the rollout of", "`registry.example/app:1.0` → `registry.example/app:1.1`"):  # fmt: skip
+        assert words in answer.ranked[0].text
+
+
+@pytest.mark.parametrize(
+    "objects",
+    [seldom(before=()), seldom(pod_age=8.5 * DAY)],
+    ids=["no release", "a pod that was moved since"],
+)
+def test_ends_days_apart_without_a_release_that_brought_them_are_accidents(objects):
+    assert seen(restart_rate, objects) == []

@@ -152,3 +152,91 @@ def test_a_maximum_that_only_bears_the_word_in_its_name_is_enough():
 
     assert asked(*busy).ranked[0].reason == "PoolExhausted"
     assert asked(*other).no_cause
+
+
+# -- slow leaks, bursts ------------------------------------------------------------------------------
+
+HOUR = 3600.0
+
+
+def test_a_slow_leak_near_its_limit_is_foretold_by_days_and_told_with_its_release():
+    old, new = (
+        container(image="registry.example/app:1.0"),
+        container(image="registry.example/app:1.1", resources={"limits": {"memory": "256Mi"}}),
+    )
+    leaking = deployment("api", containers=[new], before=[old], rolled_out=100 * 60, age=60 * 24 * 30)
+    pod = next(p["metadata"]["name"] for p in pods_in(leaking))
+    memory = rising(*[(100 + 1.4 * n) * MI for n in range(100)], step=HOUR, pod=pod)
+    slower = rising(*[(100 + 0.8 * n) * MI for n in range(100)], step=HOUR, pod=pod)
+
+    def ask(metric):
+        whole = replace(snapshot(leaking), metrics=[metric])
+        return find_causes(whole, target=Target.parse("Deployment/shop/api"))
+
+    best = ask(memory).ranked[0]
+    assert best.reason == "MemoryTrendingToLimit"
+    assert (
+        "238.6Mi of its memory limit 256Mi (93%) and 1.4Mi more every hour: it reaches the limit in 12 h"
+        in best.text
+    )
+    assert "it has risen from 100Mi since the rollout of" in best.text
+    assert "`registry.example/app:1.0` → `registry.example/app:1.1`" in best.text
+    # 179Mi of 256Mi: four days away, and not near yet.
+    assert not [f for f in ask(slower).findings if f.reason == "MemoryTrendingToLimit"]
+
+
+def test_a_leak_that_is_older_than_the_rollout_is_not_laid_to_it():
+    new = container(resources={"limits": {"memory": "256Mi"}})
+    leaking = deployment(
+        "api",
+        containers=[new],
+        before=[container(image="registry.example/app:0.9")],
+        rolled_out=30,
+        age=60 * 24 * 30,
+    )
+    pod = next(p["metadata"]["name"] for p in pods_in(leaking))
+    whole = replace(
+        snapshot(leaking), metrics=[rising(*[(100 + 1.4 * n) * MI for n in range(100)], step=HOUR, pod=pod)]
+    )
+
+    told = [
+        f.text
+        for f in find_causes(whole).findings
+        + find_causes(whole, target=Target.parse("Deployment/shop/api")).findings
+    ]
+
+    assert all("it has risen from" not in text for text in told)
+
+
+P99 = "histogram_quantile(0.99, rate(http_request_duration_seconds_bucket[5m]))"
+LEVEL = [0.03] * 40
+BURSTS = [0.34, 0.36] * 20
+
+
+@pytest.mark.parametrize(
+    ("ratio", "seconds", "fault"),
+    [
+        (BURSTS, LEVEL, False),
+        (BURSTS, [0.2] * 20 + [1.8] * 20, True),
+        ([0.02] * 20 + [0.36] * 20, LEVEL, True),
+        (BURSTS, None, True),
+    ],
+    ids=["as ever and nobody waits", "requests wait", "newly throttled", "nobody measured the requests"],
+)
+def test_throttling_that_was_always_there_is_no_fault_while_answers_are_as_fast_as_ever(
+    ratio, seconds, fault: bool
+):
+    metrics = [rising(*ratio, query=RATIO, step=HOUR)]
+    if seconds is not None:
+        metrics.append(rising(*seconds, query=P99, step=HOUR))
+
+    reasons = [c.reason for c in asked(*metrics).ranked]
+
+    assert ("CpuThrottled" in reasons) is fault
+
+
+def test_throttling_is_told_instead_of_the_limit_it_comes_from():
+    answer = asked(metric(RATIO, 0.8), metric("rate(container_cpu_usage_seconds_total[5m])", 0.499))
+
+    assert [c.reason for c in answer.ranked] == ["CpuThrottled"]
+    assert not [f for f in answer.findings if f.reason == "CpuAtLimit"]

@@ -1,0 +1,102 @@
+"""Recorded trouble that is over: shares of failures, response times and backlogs that were too high and came back.
+
+Decides which series are about an object, and when one of them was in trouble around the alert. A rule that looks back
+half an hour still fires when what it measures is well again.
+What names no object but a namespace counts for what lies in that namespace: an alert about text messages names the
+program that sends them, the ratio only where it runs.
+
+Rests on: https://prometheus.io/docs/prometheus/latest/querying/functions/#aggregation_over_time (max_over_time),
+https://sre.google/workbook/alerting-on-slos/ (long windows reset slowly).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from statistics import median
+
+from services.context_api.domain.failures import FAILED, is_failed_share
+from services.context_api.domain.latency import LEAST, SLOWER, is_timed, seconds, subject, unit_of
+from services.context_api.domain.metrics import Series, moment_of
+from services.context_api.domain.queues import backlogs, is_backlog
+from services.context_api.domain.scene import Scene
+from services.context_api.domain.snapshot import KubeObject
+from services.context_api.domain.trend import COMPARED, Points, past_spell
+
+FEWEST = 100.0
+"""Messages below which a backlog is a batch on its way, as `analyzers.consumer_lag` judges."""
+
+HIGHER = 10.0
+"""Times its usual level from which a backlog was one."""
+
+AFTER = timedelta(minutes=5)
+"""How long after the alert trouble may have begun: evaluation and clocks are coarse."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """One series that was in trouble and is no more."""
+
+    series: Series
+    began: datetime
+    ended: datetime
+    words: str
+    """`a share of failed requests of 100.0%`."""
+
+
+def passed(scene: Scene, about: KubeObject | None, since: datetime) -> Iterator[Passed]:
+    """Trouble of this object that ended after `since`, and began before the alert or just after it."""
+    if about is None or not scene.metrics.all:
+        return
+    until = (scene.onset or scene.now) + AFTER
+    for series, points, limit, unit in _measured(scene):
+        spell = past_spell(points, limit) if limit else None
+        if spell is None or not _is_about(scene, series, about):
+            continue
+        began, ended = moment_of(spell.began), moment_of(spell.ended)
+        if began is not None and ended is not None and ended >= since and began <= until:
+            yield Passed(series, began, ended, _words(unit, spell.most))
+
+
+def _measured(scene: Scene) -> Iterator[tuple[Series, Points, float, str]]:
+    """What measures trouble: the series, its samples, from which value on it is trouble, and in what."""
+    for series in scene.metrics.all:
+        if is_failed_share(series):
+            yield series, series.points, FAILED, "share"
+        elif is_timed(series) and len(series.points) >= COMPARED:
+            unit = unit_of(series)
+            usual = _usual(series.points)
+            yield (
+                series,
+                [(t, v * unit) for t, v in series.points],
+                max(SLOWER * usual * unit, LEAST),
+                "seconds",
+            )
+    for backlog in backlogs(scene.metrics):
+        if len(backlog.points) >= COMPARED and is_backlog(backlog.series):
+            yield backlog.series, backlog.points, max(HIGHER * _usual(backlog.points), FEWEST), "messages"
+
+
+def _usual(points: Points) -> float:
+    """The level before: the median of the first third."""
+    return median(v for _, v in points[: len(points) // 3])
+
+
+def _words(unit: str, most: float) -> str:
+    if unit == "share":
+        return f"{most:.1%} of all failed"
+    return f"{seconds(most)} were taken" if unit == "seconds" else f"{most:.0f} messages waited"
+
+
+def _is_about(scene: Scene, series: Series, about: KubeObject) -> bool:
+    graph = scene.graph
+    top = graph.top(about)
+    found = subject(graph, series)
+    if found is not None:
+        own = [about, top, *graph.pods_of(top), *(graph.behind(about) if about.kind == "Service" else [])]
+        behind = graph.behind(found) if found.kind == "Service" else []
+        return any(o is one for o in (found, *behind) for one in own)
+    namespace = series.labels.get("exported_namespace") or series.labels.get("namespace", "")
+    place = about.name if about.kind == "Namespace" else about.namespace
+    return bool(namespace) and namespace == place

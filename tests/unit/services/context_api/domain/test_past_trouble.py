@@ -1,0 +1,67 @@
+"""Recorded trouble that is over, and trouble that is not, or is another's."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from services.context_api.domain.past_trouble import passed
+from tests.support.kube import NOW, deployment, moment, service
+from tests.support.series import recorded, scene
+
+pytestmark = pytest.mark.requirement("API-BR-CAPI-004", "API-BR-CAPI-009")
+
+SHARE = 'sum(rate(sent_total{outcome="failed"}[2m])) / sum(rate(sent_total[2m]))'
+P99 = "histogram_quantile(0.99, rate(http_request_duration_seconds_bucket[5m]))"
+FAILED = [0.0] * 20 + [0.9] * 10 + [0.001] * 20
+
+
+def found(metric, target=("Deployment", "shop", "api")) -> list[str]:
+    known = scene(
+        deployment("api"), service("api", ready=2), deployment("web"), metrics=[metric], onset=moment(28)
+    )
+    about = known.graph.find(*target)
+    return [p.words for p in passed(known, about, moment(28) - timedelta(hours=1))]
+
+
+@pytest.mark.parametrize(
+    ("metric", "words"),
+    [
+        (recorded(SHARE, FAILED, namespace="shop", service="api"), "90.0% of all failed"),
+        (recorded(SHARE, FAILED, namespace="shop"), "90.0% of all failed"),
+        (recorded(P99, [0.2] * 20 + [3.0] * 10 + [0.21] * 20, namespace="shop", service="api"), "3 s were taken"),
+        (recorded("rabbitmq_queue_messages_ready", [3.0] * 20 + [9000.0] * 10 + [2.0] * 20, namespace="shop", queue="q"), "9000 messages waited"),
+    ],
+    ids=["failures of the Service", "failures in its namespace", "response times", "a backlog"],
+)  # fmt: skip
+def test_trouble_that_came_back_is_over(metric, words: str):
+    assert found(metric) == [words]
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        recorded(SHARE, [0.0] * 20 + [0.9] * 30, namespace="shop", service="api"),
+        recorded(SHARE, [0.0] * 20 + [0.9] * 28 + [0.0] * 2, namespace="shop", service="api"),
+        recorded(SHARE, [0.001] * 50, namespace="shop", service="api"),
+        recorded(SHARE, FAILED, namespace="shop", deployment="web"),
+        recorded(SHARE, FAILED, namespace="elsewhere"),
+        recorded(SHARE, FAILED),
+        recorded(SHARE, [0.9] * 20 + [0.0] * 100, namespace="shop", service="api"),
+        recorded("rate(http_requests_total[5m])", [3.0] * 20 + [900.0] * 10 + [2.0] * 20, namespace="shop"),
+        recorded(SHARE, [0.0] * 40 + [0.9] * 3 + [0.0] * 7, namespace="shop", service="api"),
+    ],
+    ids=[
+        "goes on", "a moment's rest", "none", "another workload", "another namespace", "nowhere", "before the record",
+        "requests are no trouble", "began after the alert",
+    ],
+)  # fmt: skip
+def test_what_is_not_over_or_not_its_own_is_left_out(metric):
+    assert found(metric) == []
+
+
+def test_without_an_object_nothing_is_its_own():
+    known = scene(metrics=[recorded(SHARE, FAILED, namespace="shop")], onset=NOW)
+
+    assert list(passed(known, None, NOW - timedelta(hours=1))) == []
