@@ -10,9 +10,11 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from services.context_api.domain.kube import harmless
 from services.context_api.domain.redact import redact
+from services.context_api.domain.snapshot import parse_time
 
 LINES = 300
 """Lines read from a log's end. A crash explains itself in its last lines; a guess, generous."""
@@ -24,6 +26,7 @@ _STAMP = re.compile(
     r"^(?:\[?\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?(?:Z|(?!INFO|WARN|CRIT|NOTE|LOG|ERR)[A-Z]{3,4}\b|[+-]\d\d:?\d\d))?\]?[:\s]*(?:\[\d+\] ?)?"
     r"|[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+\s+\d+ |\d\d:\d\d:\d\d(?:[.,]\d+)?\s+)"
 )
+_TIME = re.compile(r"\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?")
 _SHAPE = re.compile(r"0x[0-9a-fA-F]+|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\b[0-9a-f]{16,}\b|\d+")
 _FATAL = re.compile(
     r"\bfatal\b|\bpanic\b|\bemerg\b|\bcritical\b|\bcrit\b|\balert\b\]|unrecoverable|\babort", re.IGNORECASE
@@ -135,6 +138,12 @@ def last_lines(log: str, most: int = LINES) -> list[str]:
     """The last non-empty lines, structured ones made readable; only the end of a long log is split."""
     tail = log[-most * 500 :]
     return [readable(line) for line in tail.splitlines() if line.strip()][-most:]
+
+
+def time_of(line: str) -> datetime | None:
+    """The time a line says it was written at, as UTC when it names no zone."""
+    found = _TIME.search(line[:200])
+    return parse_time(found[0].replace("/", "-").replace(",", ".")) if found else None
 
 
 def shape_of(line: str) -> str:

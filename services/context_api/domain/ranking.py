@@ -40,6 +40,9 @@ CHANGE_WINDOW = timedelta(hours=1)
 ITSELF = 0.99
 """Nearness of the alerting object and its owners."""
 
+STANDS_FOR = 0.95
+"""Nearness of the pods that an alerting Service or route stands for."""
+
 COINCIDENCE = 0.25
 """Nearness given to a fault that only shares the alert's namespace and time."""
 
@@ -204,8 +207,17 @@ def _chain(tree: Causality, nearness: Sequence[float], relations: Relations, ale
     if alert.named:
         own = [i for i in real if relations.nearness(seen[i].about) >= ITSELF]
         members = _with_causes(tree, own) if own else {i for i in real if nearness[i] > 0}
+        # An alert about what looks well is about what its log complains of: that is the symptom then.
+        heard = [] if own else [i for i, o in enumerate(seen) if o.latent and _complains(o, relations)]
+        members |= _with_causes(tree, heard)
     onsets = [moment for i in members if (moment := seen[i].onset)]
     return _Chain(frozenset(members), Counter(id(seen[i].about) for i in members), min(onsets, default=None))
+
+
+def _complains(seen: Observation, relations: Relations) -> bool:
+    """Whether it is a sign of failing, no change or state, of the alert's object or of the pods it stands for."""
+    failing = seen.depth < Depth.mechanism and seen.severity is not FindingSeverity.info
+    return failing and relations.nearness(seen.about) >= STANDS_FOR
 
 
 def _with_causes(tree: Causality, own: list[int]) -> set[int]:

@@ -10,18 +10,20 @@ Rests on: kubernetes.io/docs, "Server-Side Apply" (managedFields), "ConfigMaps" 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.changes import Edit, FieldChange, data_changes, last_applied, last_edit
 from services.context_api.domain.config_match import in_config, speaks_of
 from services.context_api.domain.containers import containers_of
-from services.context_api.domain.dependencies import trouble_in
+from services.context_api.domain.dependencies import PODS_READ, trouble_in
 from services.context_api.domain.kube import flat, mapping, pod_spec, text
-from services.context_api.domain.logs import cut
+from services.context_api.domain.logs import LINES, cut, is_narrative, readable, time_of
 from services.context_api.domain.observation import Depth, Explains, Observation
-from services.context_api.domain.redact import value_of
+from services.context_api.domain.redact import redact, value_of
 from services.context_api.domain.references import Reference, references
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject, parse_time
@@ -29,6 +31,10 @@ from services.context_api.domain.trouble import SLACK, Trouble, troubles
 from services.context_api.domain.wording import clock, name_of
 
 NAME = "recent_edit"
+RELOADS_WITHIN = timedelta(minutes=5)
+"""The kubelet brings an edit into a volume within its sync period and cache time, about two minutes; more for slow programs."""
+
+_RELOADED = re.compile(r"re-?load|re-?read|refresh|chang|appl|updat|watch", re.IGNORECASE)
 _MEMORY_WORDS = (
     "mem",
     "heap",
@@ -109,6 +115,11 @@ def _config_strength(
         return 0.88, "the log complains about credentials"
     if trouble.points_elsewhere:
         return 0.36, "though its log complains about something else that fails"
+    if use.live and not _started_since(scene, trouble.top, edit):
+        told = _read_again(scene, trouble.top, changes, edit)
+        if told:
+            return 0.92, f"its log tells that it read the new value without a restart: `{cut(told, 160)}`"
+        return 0.8, "the mounted file follows the edit without a restart"
     return (
         (0.8, "its containers started with it") if changes else (0.7, "its containers started after the edit")
     )
@@ -120,6 +131,10 @@ def _credentials_refused(trouble: Trouble) -> bool:
 
 def _took_effect(scene: Scene, top: KubeObject, use: Reference, edit: Edit) -> bool:
     """Whether a failing container started after the edit, or reads a mounted volume that follows it."""
+    return use.live or _started_since(scene, top, edit)
+
+
+def _started_since(scene: Scene, top: KubeObject, edit: Edit) -> bool:
     starts = [
         moment
         for pod in scene.graph.pods_of(top)
@@ -131,7 +146,24 @@ def _took_effect(scene: Scene, top: KubeObject, use: Reference, edit: Edit) -> b
         )
         if moment is not None
     ]
-    return use.live or not starts or any(s >= edit.at - SLACK for s in starts)
+    return not starts or any(s >= edit.at - SLACK for s in starts)
+
+
+def _read_again(scene: Scene, top: KubeObject, changes: Sequence[FieldChange], edit: Edit) -> str:
+    """The line, of whatever level, with which a program tells soon after the edit that it has the new value."""
+    values = [
+        word for c in changes for word in (c.after, *c.after.partition(":")[::2]) if len(word.strip()) >= 4
+    ]
+    for pod in scene.graph.pods_of(top)[:PODS_READ]:
+        for log in scene.snapshot.logs_of(pod.namespace, pod.name):
+            for line in log.text[-LINES * 500 :].splitlines()[-LINES:]:
+                if not _RELOADED.search(line) or is_narrative(line):
+                    continue
+                moment = time_of(line)
+                soon = moment is not None and edit.at - SLACK <= moment <= edit.at + RELOADS_WITHIN
+                if soon and any(value.strip() in line for value in values):
+                    return redact(readable(line))
+    return ""
 
 
 def _touched(edit: Edit) -> set[str]:

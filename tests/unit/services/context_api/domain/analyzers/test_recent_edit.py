@@ -6,6 +6,7 @@ import pytest
 
 from services.context_api.domain.analyzers import recent_edit
 from tests.support.kube import (
+    ago,
     applied,
     config_map,
     container,
@@ -17,6 +18,7 @@ from tests.support.kube import (
     log,
     pods_in,
     running,
+    service,
     stateful_set,
     thing,
 )
@@ -163,3 +165,55 @@ def test_the_log_decides_between_an_edit_and_a_rollout_at_the_same_time():
         first(causes(objects, config, target="Deployment/shop/api", logs=logs))[0]
         == "ConfigMap/shop/api-conf"
     )
+
+
+def settings(after: str = "mode: direct\n", minutes: float = 20):
+    return config_map(
+        "modes", data={"a.yaml": after}, edits=[edit(minutes, "data/a.yaml")], annotations=applied({"data": {"a.yaml": "mode: snapshot\n"}})
+    )  # fmt: skip
+
+
+def reader(live: bool = True):
+    """A workload that runs since long and reads its settings from a mounted file, or once from its environment."""
+    if live:
+        used = container(volumeMounts=[{"name": "c", "mountPath": "/etc/a"}])
+        return deployment(
+            "api", containers=[used], spec={"volumes": [{"name": "c", "configMap": {"name": "modes"}}]}
+        )
+    return deployment("api", containers=[container(envFrom=[{"configMapRef": {"name": "modes"}}])])
+
+
+SLOW = "\n".join(f"{ago(18 - i)} ERROR lookup failed: deadline exceeded" for i in range(17))
+
+
+def test_an_edit_that_is_read_without_a_restart_is_the_cause_behind_a_client_that_complains():
+    web, api = deployment("web"), reader()
+    complaint = "\n".join(
+        f"{ago(17 - i)} ERROR POST http://api/score: no answer within 900 ms" for i in range(16)
+    )
+    reloaded = f'{ago(19)} INFO settings read again changed="mode: snapshot -> direct"\n'
+    logs = [log(pods_in(web)[0], complaint), log(pods_in(api)[0], reloaded + SLOW)]
+
+    answer = causes(web, api, service("api", ready=2), settings(), target="Deployment/shop/web", logs=logs)
+
+    assert first(answer) == ("ConfigMap/shop/modes", "ConfigChangedBeforeOnset")
+    assert "`mode: snapshot` → `mode: direct`" in answer.ranked[0].text
+    assert any(
+        "without a restart" in basis and "read again" in basis for basis in answer.ranked[0].confidence.basis
+    )
+    assert answer.ranked[0].confidence.value > 0.7
+
+
+@pytest.mark.parametrize(
+    ("live", "minutes"),
+    [(False, 20), (True, 5)],
+    ids=["read at its start alone", "edited after the complaints began"],
+)
+def test_an_edit_that_nobody_has_read_or_that_came_later_is_no_cause(live: bool, minutes: float):
+    api = reader(live)
+
+    answer = causes(
+        api, settings(minutes=minutes), target="Deployment/shop/api", logs=[log(pods_in(api)[0], SLOW)]
+    )
+
+    assert first(answer) == ("Deployment/shop/api", "ErrorsInLog")
