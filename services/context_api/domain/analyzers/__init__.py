@@ -27,6 +27,7 @@ from services.context_api.domain.analyzers import (
     event_scaler,
     gateway_route,
     gitops,
+    held_back,
     image_pull,
     image_source,
     init_waiting,
@@ -115,6 +116,7 @@ SYMPTOMS: Sequence[Symptom] = (
     event_scaler.observe,
     image_source.observe,
     not_written.observe,
+    held_back.observe,
     not_reconciled.observe,
     suspicious_text.observe,
 )

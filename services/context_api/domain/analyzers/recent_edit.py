@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.changes import Edit, FieldChange, data_changes, last_applied, last_edit
 from services.context_api.domain.config_match import in_config, speaks_of
-from services.context_api.domain.containers import containers_of
+from services.context_api.domain.containers import containers_of, is_ready
 from services.context_api.domain.dependencies import PODS_READ, trouble_in
 from services.context_api.domain.kube import flat, mapping, pod_spec, text
 from services.context_api.domain.logs import LINES, cut, is_narrative, readable, time_of
@@ -70,12 +70,30 @@ def _configs(scene: Scene, trouble: Trouble) -> Iterator[tuple[KubeObject, Refer
                 continue
             config = scene.graph.get(use.kind, workload.namespace, use.name)
             edit = last_edit(config) if config is not None else None
-            if config is None or edit is None or not trouble.recent(scene, edit.at) or not _uses(use, edit):
+            if config is None or edit is None or not _uses(use, edit):
+                continue
+            met = _first_met(scene, workload, use, edit)
+            if not trouble.recent(scene, edit.at) and (met is None or not trouble.recent(scene, met)):
                 continue
             strength, why = _config_strength(scene, trouble, config, use, edit)
             if strength and (id(config) not in best or best[id(config)][2] < strength):
                 best[id(config)] = (config, use, strength, why)
     yield from best.values()
+
+
+def _first_met(scene: Scene, workload: KubeObject, use: Reference, edit: Edit) -> datetime | None:
+    """When the first pod started that reads what was edited, while those from before still run well on the old text.
+
+    Environment is read at a start: an edit of last week does its harm with the next rollout.
+    """
+    if use.live:
+        return None
+    pods = [p for p in scene.graph.pods_of(workload) if p.created_at is not None]
+    older = [p for p in pods if p.created_at is not None and p.created_at < edit.at and not _started(p, edit)]
+    newer = [p for p in pods if p not in older]
+    if not older or not newer or not all(is_ready(p) for p in older) or any(is_ready(p) for p in newer):
+        return None
+    return min(p.created_at for p in newer if p.created_at is not None)
 
 
 def _uses(use: Reference, edit: Edit) -> bool:
@@ -135,9 +153,18 @@ def _took_effect(scene: Scene, top: KubeObject, use: Reference, edit: Edit) -> b
 
 
 def _started_since(scene: Scene, top: KubeObject, edit: Edit) -> bool:
-    starts = [
+    pods = scene.graph.pods_of(top)
+    return not any(_starts(p) for p in pods) or any(_started(p, edit) for p in pods)
+
+
+def _started(pod: KubeObject, edit: Edit) -> bool:
+    """Whether one of its containers started (or ended) after the edit."""
+    return any(moment >= edit.at - SLACK for moment in _starts(pod))
+
+
+def _starts(pod: KubeObject) -> list[datetime]:
+    return [
         moment
-        for pod in scene.graph.pods_of(top)
         for c in containers_of(pod)
         for moment in (
             parse_time(c.last_end.get("startedAt")),
@@ -146,7 +173,6 @@ def _started_since(scene: Scene, top: KubeObject, edit: Edit) -> bool:
         )
         if moment is not None
     ]
-    return not starts or any(s >= edit.at - SLACK for s in starts)
 
 
 def _read_again(scene: Scene, top: KubeObject, changes: Sequence[FieldChange], edit: Edit) -> str:

@@ -217,3 +217,47 @@ def test_an_edit_that_nobody_has_read_or_that_came_later_is_no_cause(live: bool,
     )
 
     assert first(answer) == ("Deployment/shop/api", "ErrorsInLog")
+
+
+REFUSED = 'FATAL: password authentication failed for user "api"'
+
+
+def with_password(*, old_pods: int = 2, edited: float = 60 * 24 * 3, rolled_out: float = 20, old_status=None):
+    """A rollout whose new pods are refused; the Secret in their environment was edited days before."""
+    variable = {"name": "PASSWORD", "valueFrom": {"secretKeyRef": {"name": "creds", "key": "password"}}}
+    objects = deployment(
+        "api", containers=[container(image="api:2", env=[variable])], before=[container(image="api:1", env=[variable])],
+        age=60 * 24 * 9, rolled_out=rolled_out, old_pods=old_pods, statuses=[crashing()], pods=1, pod_age=None,
+    )  # fmt: skip
+    for one in pods_in(objects):
+        old = "5d4f8c7b9" in one["metadata"]["name"]
+        one["metadata"]["creationTimestamp"] = ago(60 * 24 * 9 if old else rolled_out)
+        if old:
+            one["status"]["containerStatuses"][0]["state"] = {"running": {"startedAt": ago(60 * 24 * 9)}}
+    secret = thing(
+        "Secret", "creds", age=60 * 24 * 30, edits=[edit(edited, "data/password", by="kubectl-patch")]
+    )
+    newest = next(p for p in pods_in(objects) if "7c9d5b6f8" in p["metadata"]["name"])
+    return objects, secret, [log(newest, REFUSED)]
+
+
+def test_an_edit_of_days_ago_does_its_harm_with_the_first_pods_that_read_it():
+    objects, secret, logs = with_password()
+
+    answer = causes(objects, secret, target="Deployment/shop/api", logs=logs)
+
+    assert first(answer) == ("Secret/shop/creds", "SecretChangedBeforeOnset")
+    assert "password authentication failed" in answer.ranked[0].text
+
+
+@pytest.mark.parametrize(
+    ("old_pods", "edited"),
+    [(0, 60 * 24 * 3), (2, 60 * 24 * 12)],
+    ids=["nobody runs on the old text", "the pods that run well have read it too"],
+)
+def test_an_old_edit_is_no_cause_without_pods_that_run_on_the_text_before(old_pods: int, edited: float):
+    objects, secret, logs = with_password(old_pods=old_pods, edited=edited)
+
+    found = seen(recent_edit, objects, secret, logs=logs)
+
+    assert said(found) == []
