@@ -48,6 +48,7 @@ from services.context_api.domain.analyzers import (
     pod_crash_loop,
     pod_rejected,
     pod_sandbox,
+    policy_denies,
     preemption,
     probe_failure,
     pvc_pending,
@@ -143,4 +144,5 @@ EXPLAINERS: Sequence[Explainer] = (
     mesh_rule.explain,
     certificate_issue.explain,
     autoscaler.explain,
+    policy_denies.explain,
 )
