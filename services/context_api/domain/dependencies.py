@@ -47,7 +47,7 @@ _WORDS: dict[Trouble, str] = {
     "timeout": r"timed? ?out|timeout|ETIMEDOUT|deadline exceeded|\bno (?:answer|response|reply)\b|"
     r"(?:did not|does not|didn't|doesn't|not) (?:answer|respond|reply)(?:ing)?\b",
     "http": r"\b50[234]\b|status(?: ?code)?[=: ]{1,2}5\d\d\b|bad gateway|service unavailable|no healthy upstream|"
-    r"gateway time|internal server error",
+    r"gateway time|internal server error|too many requests|status(?: ?code)?[=: ]{1,2}429\b",
     "other": r"could not connect|unable to connect|failed to connect|can ?not connect|can't connect|connect(?:ion)? "
     r"(?:error|failed|reset|closed|lost)|unreachable|no route to host|EHOSTUNREACH|ECONNRESET|broken pipe|"
     r"lost connection|connection to .{1,80} failed|no (?:brokers|servers|nodes) available|not reachable",

@@ -45,6 +45,7 @@ from services.context_api.domain.analyzers import (
     not_written,
     oom_kill,
     operator_install,
+    outside_host,
     pod_crash_loop,
     pod_rejected,
     pod_sandbox,
@@ -145,4 +146,5 @@ EXPLAINERS: Sequence[Explainer] = (
     certificate_issue.explain,
     autoscaler.explain,
     policy_denies.explain,
+    outside_host.explain,
 )
