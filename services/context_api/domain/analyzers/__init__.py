@@ -57,6 +57,7 @@ from services.context_api.domain.analyzers import (
     recent_rollout,
     restart_rate,
     rollout_stuck,
+    room_taken,
     saturation,
     scaled_to_zero,
     service_without_endpoints,
@@ -147,4 +148,5 @@ EXPLAINERS: Sequence[Explainer] = (
     autoscaler.explain,
     policy_denies.explain,
     outside_host.explain,
+    room_taken.explain,
 )
