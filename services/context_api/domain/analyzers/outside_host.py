@@ -60,7 +60,8 @@ def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
     rolled_out = {id(t.top) for t in troubles(scene, seen) if _rolled_out(scene, t)}
     found: dict[tuple[int, str], list[_Lead]] = {}
     for top in concerned(scene, [o for o in seen if o.analyzer in _FAILING]):
-        if id(top) in rolled_out:
+        # A complaint of an hour ago is no trouble: something must be seen of it now.
+        if id(top) in rolled_out or not any(o.about is top and o.depth < Depth.mechanism for o in seen):
             continue
         for host, said in _outside(scene, top):
             setting = _named_by(scene, top, host)
@@ -86,7 +87,11 @@ def _outside(scene: Scene, top: KubeObject) -> list[tuple[str, Spoken]]:
     if len(silent) > 1:
         best = {h: said for h, said in best.items() if h not in silent}
     # Names that cannot be looked up at all are cluster DNS's; one that does not exist is its own.
-    return [(h, s) for h, s in best.items() if s.trouble != "dns" or _NO_ADDRESS.search(s.line)]
+    return [(h, s) for h, s in best.items() if not _is_lookup(s) or _NO_ADDRESS.search(s.line)]
+
+
+def _is_lookup(said: Spoken) -> bool:
+    return said.trouble == "dns" or re.search(r"\blookup [\w.-]+ on ", said.line) is not None
 
 
 def _outer_name(scene: Scene, top: KubeObject, said: Spoken) -> str:

@@ -14,8 +14,8 @@ ANSWERS = f"ERROR lookup failed: 503 Service Unavailable for url: https://{HOST}
 OUTER = thing("Service", "rates", spec={"type": "ExternalName", "externalName": HOST})
 
 
-def lines(*texts: str) -> str:
-    return "\n".join(f"{ago(12 - i)} {text}" for i in range(9) for text in texts)
+def lines(*texts: str, start: float = 12) -> str:
+    return "\n".join(f"{ago(start - i)} {text}" for i in range(9) for text in texts)
 
 
 def asked(*texts: str, used: Doc | None = None, more: tuple[object, ...] = (), **rollout: object):
@@ -82,11 +82,19 @@ def test_a_host_that_does_not_answer_is_less_sure():
         asked(f"INFO asked https://{HOST}/v1", "ERROR cart is empty", more=(OUTER,)),
         asked(f"ERROR Get https://{HOST}/v1: i/o timeout", "ERROR Get https://mail.example.net/: i/o timeout", more=(OUTER,)),
         asked(f"ERROR Get https://{HOST}/v1: lookup {HOST}: server misbehaving", more=(OUTER,)),
+        asked(f"ERROR dial tcp: lookup {HOST} on 10.96.0.10:53: i/o timeout", more=(OUTER,)),
     ],
     ids=[
         "nobody readable names it", "another host", "rolled out just before", "no complaint about it",
-        "nobody outside answers", "no name can be looked up",
+        "nobody outside answers", "no name can be looked up", "DNS does not answer",
     ],
 )  # fmt: skip
 def test_hosts_that_are_not_why_are_not_named(answer):
     assert "OutsideHostFails" not in {c.reason for c in answer.ranked}
+
+
+def test_a_complaint_that_has_ended_is_no_trouble():
+    api = deployment("api", containers=[container(env=env(RATES=f"https://{HOST}/v1"))])
+    logs = [log(pods_in(api)[0], lines(ANSWERS, start=50) + "\n" + lines("INFO quoted"))]
+
+    assert causes(api, target="Deployment/shop/api", logs=logs).ranked == []
