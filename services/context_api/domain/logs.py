@@ -99,6 +99,14 @@ _UNSAID = frozenset(
 )
 
 
+_LEVELS = ("level", "severity", "lvl", "levelname", "log.level")
+_ERRORS = frozenset(
+    {"error", "err", "exception", "reason", "cause", "error.message", "error.type", "exception.message"}
+)
+_OF_THE_WRITER = ("log.", "process.", "service.", "ecs.", "event.", "trace.", "host.")
+"""Fields of the Elastic Common Schema that say who wrote a line, not what happened."""
+
+
 def readable(line: str) -> str:
     """A structured (JSON) log line as a sentence: level, message, then its fields; other lines as they are.
 
@@ -114,13 +122,18 @@ def readable(line: str) -> str:
         return line
     if not isinstance(fields, dict):
         return line
-    level = next(
-        (str(fields[k]).upper() for k in ("level", "severity", "lvl", "levelname") if k in fields), ""
-    )
+    level = next((str(fields[k]).upper() for k in _LEVELS if k in fields), "")
     said = next((str(fields[k]) for k in ("msg", "message", "event", "log") if k in fields), "")
-    skipped = _UNSAID | {"level", "severity", "lvl", "levelname", "msg", "message", "event", "log"}
-    errors = sorted(k for k in fields if k in ("error", "err", "exception", "reason", "cause"))
-    rest = [k for k in fields if k not in skipped and k not in errors]
+    skipped = _UNSAID | {*_LEVELS, "msg", "message", "event", "log"}
+    errors = sorted(k for k in fields if k in _ERRORS)
+    rest = [
+        k
+        for k in fields
+        if k not in skipped
+        and k not in errors
+        and not k.startswith(_OF_THE_WRITER)
+        and not k.endswith("stack_trace")
+    ]
     # pino and others nest an error: {"err": {"type": …, "message": …, "stack": …}}.
     told = {k: v.get("message") if k in errors and isinstance(v, dict) else v for k, v in fields.items()}
     parts = [f"{k}={told[k]}" for k in (*errors, *rest) if isinstance(told[k], str | int | float | bool)]

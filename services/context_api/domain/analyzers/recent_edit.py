@@ -16,7 +16,14 @@ from datetime import datetime, timedelta
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
-from services.context_api.domain.changes import Edit, FieldChange, data_changes, last_applied, last_edit
+from services.context_api.domain.changes import (
+    Edit,
+    FieldChange,
+    applied_changes,
+    data_changes,
+    last_applied,
+    last_edit,
+)
 from services.context_api.domain.config_match import in_config, speaks_of
 from services.context_api.domain.containers import containers_of, is_ready
 from services.context_api.domain.dependencies import PODS_READ, trouble_in
@@ -33,6 +40,9 @@ from services.context_api.domain.wording import clock, name_of
 NAME = "recent_edit"
 RELOADS_WITHIN = timedelta(minutes=5)
 """The kubelet brings an edit into a volume within its sync period and cache time, about two minutes; more for slow programs."""
+
+RENDERED_WITHIN = timedelta(minutes=5)
+"""A controller renders what it is told within seconds; minutes where it has a queue."""
 
 _RELOADED = re.compile(r"re-?load|re-?read|refresh|chang|appl|updat|watch", re.IGNORECASE)
 _MEMORY_WORDS = (
@@ -120,6 +130,9 @@ def _config_strength(
             (0.85, "its pods started before the edit and still use the old value") if refused else (0.0, "")
         )
     changes = changes_of(scene, config, edit)
+    author = _author(scene, config, edit)
+    if author is not None:
+        changes = applied_changes(*author) or changes
     line = speaks_of(changes, trouble.lines)
     if not line and config.kind == "ConfigMap":
         match = in_config(config, [use], trouble.lines)
@@ -192,6 +205,15 @@ def _read_again(scene: Scene, top: KubeObject, changes: Sequence[FieldChange], e
     return ""
 
 
+def _author(scene: Scene, config: KubeObject, edit: Edit) -> tuple[KubeObject, Edit] | None:
+    """The object that a controller rendered it from, if that was edited just before: a person's change is there."""
+    owner = scene.graph.top(config)
+    change = last_edit(owner) if owner is not config else None
+    if change is None or not edit.at - RENDERED_WITHIN <= change.at <= edit.at + SLACK:
+        return None
+    return owner, change
+
+
 def _touched(edit: Edit) -> set[str]:
     return {p.partition(".")[2] for p in edit.paths}
 
@@ -223,20 +245,28 @@ def _config_observation(
     by = edit.by if edit is not None else "somebody"
     uses.sort(key=lambda u: (-u[2], u[0].top.name))
     trouble, use, strength, why = uses[0]
-    changes = changes_of(scene, config, edit) if edit is not None else []
+    author = _author(scene, config, edit) if edit is not None else None
+    about = author[0] if author is not None else config
+    changes = applied_changes(*author) if author is not None else []
+    changes = changes or (changes_of(scene, config, edit) if edit is not None else [])
     changes.sort(
         key=lambda c: not speaks_of([c], trouble.lines, file_too=False)
     )  # what the log names comes first
     shown = "; ".join(("key " + str(c)) for c in changes[:6]) or "what was changed is not recorded"
     words = (
-        f"{name_of(config)} was edited at {clock(at)} by {by}, {trouble.how_long_before(at)} the first failure of "
+        ""
+        if author is None
+        else (f"{name_of(about)} was edited at {clock(author[1].at)} by {author[1].by}, and from it ")
+    )
+    words += (
+        f"{name_of(config)} was {'edited' if author is None else 'written'} at {clock(at)} by {by}, {trouble.how_long_before(at)} the first failure of "
         f"{name_of(trouble.top)}, which uses it ({use.where}): {shown}. Since then: {trouble.told}"
     )
-    before_known = bool(recorded_changes(scene, config))
+    before_known = bool(recorded_changes(scene, config)) or any(c.before for c in changes)
     restart = None if use.live else scene.graph.workloads_of(trouble.top)[0]
     return Observation(
-        about=config,
-        reason=f"{'Config' if config.kind == 'ConfigMap' else 'Secret'}ChangedBeforeOnset",
+        about=about,
+        reason=f"{'Settings' if author is not None else 'Config' if config.kind == 'ConfigMap' else 'Secret'}ChangedBeforeOnset",
         text=words,
         severity=FindingSeverity.critical,
         analyzer=NAME,
@@ -263,7 +293,7 @@ def _config_observation(
             else "against it: the value before is not recorded",
         ),
         onset=at,
-        remediation=remedies.edit(config, _advice(changes, config), restart=restart),
+        remediation=remedies.edit(about, _advice(changes, about), restart=restart),
         explains=tuple(
             Explains(t.top, s, f"it uses {config.kind} {config.name} ({u.where}); {w}") for t, u, s, w in uses
         ),

@@ -78,9 +78,10 @@ def _wants(scene: Scene, seen: Sequence[Observation]) -> Iterator[_Want]:
             pod = next((p for p in scene.graph.pods_of(one.about) if not text(p.spec.get("nodeName"))), None)
             if pod is None or _asks_for_more(scene, scene.graph.workload(pod)):
                 continue
+            asks = requests_of(pod.spec)
             for resource in dict.fromkeys(_SHORT.findall(one.text)):
-                if amount := requests_of(pod.spec).get(resource, 0.0):
-                    yield _Want(one, resource, amount, pod)
+                if asks.get(resource):
+                    yield _Want(one, resource, asks[resource], pod)
         elif one.reason == "QuotaExceeded" and (asked := _QUOTA.search(one.text)):
             edit, amount = last_edit(one.about), quantity(asked[2])
             if amount and (edit is None or one.onset is None or one.onset - edit.at > LATELY):

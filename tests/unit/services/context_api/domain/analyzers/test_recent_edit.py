@@ -261,3 +261,39 @@ def test_an_old_edit_is_no_cause_without_pods_that_run_on_the_text_before(old_po
     found = seen(recent_edit, objects, secret, logs=logs)
 
     assert said(found) == []
+
+
+def rendered(owner_edited: float):
+    """A ConfigMap that an operator writes from a custom resource, and the workload that reads it."""
+    spec = {"config": {"buffer": "25"}}
+    owner = thing(
+        "Search", "titles", api="example.org/v1", spec=spec, age=60 * 24 * 9, edits=[edit(owner_edited, "spec/config/buffer")],
+        annotations=applied({"spec": {"config": {"buffer": "15"}}}),
+    )  # fmt: skip
+    config = config_map(
+        "titles-conf", edits=[edit(20, "data/a.yaml", by="search-operator")], data={"a.yaml": "buffer: 25\n"}
+    )
+    config["metadata"]["ownerReferences"] = [
+        {
+            "apiVersion": "example.org/v1",
+            "kind": "Search",
+            "name": "titles",
+            "uid": owner["metadata"]["uid"],
+            "controller": True,
+        }
+    ]
+    uses = container(envFrom=[{"configMapRef": {"name": "titles-conf"}}])
+    return [owner, config, deployment("api", containers=[uses], statuses=[crashing()])]
+
+
+def test_what_an_operator_renders_leads_to_the_object_a_person_edited():
+    answer = causes(rendered(20.2), target="Deployment/shop/api")
+
+    assert first(answer) == ("Search/shop/titles", "SettingsChangedBeforeOnset")
+    assert "`15` → `25`" in answer.ranked[0].text
+    assert "written at" in answer.ranked[0].text
+    assert "search-operator" in answer.ranked[0].text
+
+
+def test_what_an_operator_writes_without_having_been_told_so_is_its_own_edit():
+    assert first(causes(rendered(600), target="Deployment/shop/api"))[0] == "ConfigMap/shop/titles-conf"
