@@ -149,4 +149,5 @@ EXPLAINERS: Sequence[Explainer] = (
     policy_denies.explain,
     outside_host.explain,
     room_taken.explain,
+    not_written.explain,
 )
