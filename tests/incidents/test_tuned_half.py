@@ -19,7 +19,9 @@ from tests.incidents.play import filled, names_of
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-004", "API-BR-CAPI-007", "API-BR-CAPI-009")
 
-STAMP = re.compile(r'"(?!notAfter|not_after|renewalTime)(\w+)": "(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)"')
+STAMP = re.compile(
+    r'"(?!notAfter|not_after|renewalTime)(\w+)": "(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)"'
+)
 """Key and time; but for those of a certificate, which lie ahead."""
 TUNED = {name: entry for name, entry in entries().items() if entry.incident.half is Half.tuned}
 

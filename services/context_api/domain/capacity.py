@@ -34,11 +34,20 @@ class Capacity:
         used: dict[str, dict[str, float]] = {}
         for pod in self._graph.pods:
             node = text(pod.spec.get("nodeName"))
-            if node and pod.status.get("phase") != "Failed":
+            if node and pod.status.get("phase") not in ("Succeeded", "Failed"):
                 sums = used.setdefault(node, {})
                 for name, amount in requests_of(pod.spec).items():
                     sums[name] = sums.get(name, 0.0) + amount
         return used
+
+    def left(self, name: str) -> dict[str, float]:
+        """What is left of a resource on each open node that says how much it has."""
+        left: dict[str, float] = {}
+        for node in self._graph.of_kind("Node"):
+            whole = quantity(at(node.status, "allocatable", name))
+            if whole is not None and node.spec.get("unschedulable") is not True:
+                left[node.name] = whole - self._used.get(node.name, {}).get(name, 0.0)
+        return left
 
     def roomiest(self, name: str) -> tuple[str, float, float] | None:
         """(node, left, allocatable) of the open node with most of a resource left; None when none was recorded."""

@@ -160,14 +160,15 @@ def last_applied(obj: KubeObject) -> Body:
 
 
 def applied_changes(obj: KubeObject, edit: Edit) -> list[FieldChange]:
-    """Fields of an edit that the last `kubectl apply` had set to something else."""
+    """Fields of an edit that the last `kubectl apply` had set to something else, or had not yet called by another name.
+
+    What is there now and was not applied may be a server's default; beside a field that went it is its new name.
+    """
     before = mapping(last_applied(obj).get("spec"))
     changes = spec_changes(before, obj.spec, "spec") if before else []
-    return [
-        c
-        for c in changes
-        if c.before and c.after and any(p.startswith(c.path) or c.path.startswith(p) for p in edit.paths)
-    ]
+    edited = [c for c in changes if any(p.startswith(c.path) or c.path.startswith(p) for p in edit.paths)]
+    went = {c.path.rpartition(".")[0] for c in edited if c.before and not c.after}
+    return [c for c in edited if c.before or c.path.rpartition(".")[0] in went]
 
 
 def data_changes(before: Body, after: Body, only: frozenset[str] | None = None) -> list[FieldChange]:

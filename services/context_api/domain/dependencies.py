@@ -24,7 +24,7 @@ from services.context_api.domain.kube import (
     strings,
     text,
 )
-from services.context_api.domain.logs import Line, cut, is_narrative, last_lines
+from services.context_api.domain.logs import Line, cut, is_narrative, last_lines, weigh
 from services.context_api.domain.names import Host, hosts_in
 from services.context_api.domain.observation import Blame
 from services.context_api.domain.redact import redact
@@ -44,14 +44,20 @@ _WORDS: dict[Trouble, str] = {
     "auth": r"password authentication failed|access denied for user|authentication failed|WRONGPASS|NOAUTH|"
     r"invalid credentials|login failed|SASL|RBAC: access denied|\b401\b|\b403\b|unauthorized|not authorized|bad credentials",
     "tls": r"x509|certificate|tls handshake|ssl (?:error|handshake|routines)|handshake failure",
-    "timeout": r"timed? ?out|timeout|ETIMEDOUT|deadline exceeded",
+    "timeout": r"timed? ?out|timeout|ETIMEDOUT|deadline exceeded|\bno (?:answer|response|reply)\b|"
+    r"(?:did not|does not|didn't|doesn't|not) (?:answer|respond|reply)(?:ing)?\b",
     "http": r"\b50[234]\b|status(?: ?code)?[=: ]{1,2}5\d\d\b|bad gateway|service unavailable|no healthy upstream|"
-    r"gateway time|internal server error",
+    r"gateway time|internal server error|too many requests|status(?: ?code)?[=: ]{1,2}429\b",
     "other": r"could not connect|unable to connect|failed to connect|can ?not connect|can't connect|connect(?:ion)? "
     r"(?:error|failed|reset|closed|lost)|unreachable|no route to host|EHOSTUNREACH|ECONNRESET|broken pipe|"
     r"lost connection|connection to .{1,80} failed|no (?:brokers|servers|nodes) available|not reachable",
 }
 _TROUBLES = {trouble: re.compile(words, re.IGNORECASE) for trouble, words in _WORDS.items()}
+_CALLED = re.compile(
+    r"\b(?:GET|POST|PUT|PATCH|DELETE|HEAD|Get|Post|Put|Patch|Delete|Head)\b[^a-z]{0,6}https?://"
+)
+"""A call as clients write it; a URL alone may be a setting that is read out."""
+
 _LOCAL = frozenset({"localhost", "127.0.0.1", "0.0.0.0"})  # noqa: S104 - read in text, nothing is bound
 
 _DNS_SERVICES = (("kube-system", "kube-dns"), ("kube-system", "coredns"), ("openshift-dns", "dns-default"))
@@ -198,7 +204,7 @@ class Dependencies:
         counts: dict[str, int] = {}
         for pod, log in self._logs(top):
             for line in last_lines(log.text):
-                trouble = trouble_in(line)
+                trouble = trouble_in(line) or self._asked_in_vain(line, pod)
                 if trouble is None or is_narrative(line):
                     continue
                 shape = re.sub(r"\d+", "#", line[-300:])
@@ -208,6 +214,14 @@ class Dependencies:
             shown = redact(cut(line))
             for host, found in self._heard(line, pod):
                 yield Spoken(trouble, shown, counts[shape], pod, log.container, log.previous, host, found)
+
+    def _asked_in_vain(self, line: str, pod: KubeObject) -> Trouble | None:
+        """An error about a call of a Service, in whatever words: `POST http://pay/charge: quota used up`."""
+        if not weigh(line) or not _CALLED.search(line):
+            return None
+        own = self._graph.top(pod)
+        named = [self._graph.names.find(h.name, pod.namespace) for h in hosts_in(line, spoken=True)]
+        return "other" if any(f is not None and own not in self.behind(f) for f in named) else None
 
     def _heard(self, line: str, pod: KubeObject) -> list[tuple[Host | None, KubeObject | None]]:
         """Hosts in a line that mean something here; (None, None) for a complaint that names nobody."""

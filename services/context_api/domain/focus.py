@@ -18,12 +18,15 @@ _LEADS = frozenset({"owner", "selects", "backend", "heard", "scales"})
 
 
 def alerted(scene: Scene) -> list[KubeObject]:
-    """Workloads (top owners with pods) of the alert's object and of what their logs complain about, nearest first."""
+    """Workloads (top owners with pods) of the alert's object and of what their logs complain about, nearest first.
+
+    An alert about a namespace is one about the workloads in it.
+    """
     if scene.target is None:
         return []
     found: dict[int, KubeObject] = {}
-    seen = {id(scene.target)}
-    level: list[KubeObject] = [scene.target]
+    level = _start(scene, scene.target)
+    seen = {id(o) for o in level}
     for _ in range(FARTHEST + 1):
         for obj in level:
             if scene.graph.pods_of(obj) and scene.graph.top(obj) is obj:
@@ -32,6 +35,14 @@ def alerted(scene: Scene) -> list[KubeObject]:
         level = list({id(o): o for o in onward if id(o) not in seen}.values())
         seen.update(id(o) for o in level)
     return list(found.values())
+
+
+def _start(scene: Scene, target: KubeObject) -> list[KubeObject]:
+    """Where the way begins: the object itself; of a namespace, the workloads in it, for it has no log of its own."""
+    if target.kind != "Namespace":
+        return [target]
+    tops = [scene.graph.top(w) for w in scene.graph.workloads_in(target.name)]
+    return [target, *{id(t): t for t in tops}.values()]
 
 
 def concerned(scene: Scene, seen: Sequence[Observation]) -> list[KubeObject]:

@@ -10,9 +10,11 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from services.context_api.domain.kube import harmless
 from services.context_api.domain.redact import redact
+from services.context_api.domain.snapshot import parse_time
 
 LINES = 300
 """Lines read from a log's end. A crash explains itself in its last lines; a guess, generous."""
@@ -24,6 +26,7 @@ _STAMP = re.compile(
     r"^(?:\[?\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?(?:Z|(?!INFO|WARN|CRIT|NOTE|LOG|ERR)[A-Z]{3,4}\b|[+-]\d\d:?\d\d))?\]?[:\s]*(?:\[\d+\] ?)?"
     r"|[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+\s+\d+ |\d\d:\d\d:\d\d(?:[.,]\d+)?\s+)"
 )
+_TIME = re.compile(r"\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?")
 _SHAPE = re.compile(r"0x[0-9a-fA-F]+|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\b[0-9a-f]{16,}\b|\d+")
 _FATAL = re.compile(
     r"\bfatal\b|\bpanic\b|\bemerg\b|\bcritical\b|\bcrit\b|\balert\b\]|unrecoverable|\babort", re.IGNORECASE
@@ -96,6 +99,14 @@ _UNSAID = frozenset(
 )
 
 
+_LEVELS = ("level", "severity", "lvl", "levelname", "log.level")
+_ERRORS = frozenset(
+    {"error", "err", "exception", "reason", "cause", "error.message", "error.type", "exception.message"}
+)
+_OF_THE_WRITER = ("log.", "process.", "service.", "ecs.", "event.", "trace.", "host.")
+"""Fields of the Elastic Common Schema that say who wrote a line, not what happened."""
+
+
 def readable(line: str) -> str:
     """A structured (JSON) log line as a sentence: level, message, then its fields; other lines as they are.
 
@@ -111,13 +122,18 @@ def readable(line: str) -> str:
         return line
     if not isinstance(fields, dict):
         return line
-    level = next(
-        (str(fields[k]).upper() for k in ("level", "severity", "lvl", "levelname") if k in fields), ""
-    )
+    level = next((str(fields[k]).upper() for k in _LEVELS if k in fields), "")
     said = next((str(fields[k]) for k in ("msg", "message", "event", "log") if k in fields), "")
-    skipped = _UNSAID | {"level", "severity", "lvl", "levelname", "msg", "message", "event", "log"}
-    errors = sorted(k for k in fields if k in ("error", "err", "exception", "reason", "cause"))
-    rest = [k for k in fields if k not in skipped and k not in errors]
+    skipped = _UNSAID | {*_LEVELS, "msg", "message", "event", "log"}
+    errors = sorted(k for k in fields if k in _ERRORS)
+    rest = [
+        k
+        for k in fields
+        if k not in skipped
+        and k not in errors
+        and not k.startswith(_OF_THE_WRITER)
+        and not k.endswith("stack_trace")
+    ]
     # pino and others nest an error: {"err": {"type": …, "message": …, "stack": …}}.
     told = {k: v.get("message") if k in errors and isinstance(v, dict) else v for k, v in fields.items()}
     parts = [f"{k}={told[k]}" for k in (*errors, *rest) if isinstance(told[k], str | int | float | bool)]
@@ -135,6 +151,12 @@ def last_lines(log: str, most: int = LINES) -> list[str]:
     """The last non-empty lines, structured ones made readable; only the end of a long log is split."""
     tail = log[-most * 500 :]
     return [readable(line) for line in tail.splitlines() if line.strip()][-most:]
+
+
+def time_of(line: str) -> datetime | None:
+    """The time a line says it was written at, as UTC when it names no zone."""
+    found = _TIME.search(line[:200])
+    return parse_time(found[0].replace("/", "-").replace(",", ".")) if found else None
 
 
 def shape_of(line: str) -> str:

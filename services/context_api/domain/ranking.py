@@ -40,6 +40,9 @@ CHANGE_WINDOW = timedelta(hours=1)
 ITSELF = 0.99
 """Nearness of the alerting object and its owners."""
 
+STANDS_FOR = 0.95
+"""Nearness of the pods that an alerting Service or route stands for."""
+
 COINCIDENCE = 0.25
 """Nearness given to a fault that only shares the alert's namespace and time."""
 
@@ -205,8 +208,10 @@ def _chain(tree: Causality, nearness: Sequence[float], relations: Relations, ale
         own = [i for i in real if relations.nearness(seen[i].about) >= ITSELF]
         members = _with_causes(tree, own) if own else {i for i in real if nearness[i] > 0}
         if not own:
-            # Where nothing else is wrong with the alert's object, what is measured of it is what the alert is about.
-            members |= _with_causes(tree, _measured(tree, relations))
+            # Where nothing else is wrong with the alert's object, what is measured of it, and what its log
+            # complains of, is what the alert is about.
+            heard = [i for i, o in enumerate(seen) if o.latent and _complains(o, relations)]
+            members |= _with_causes(tree, [*_measured(tree, relations), *heard])
     onsets = [moment for i in members if (moment := seen[i].onset)]
     return _Chain(frozenset(members), Counter(id(seen[i].about) for i in members), min(onsets, default=None))
 
@@ -222,6 +227,12 @@ def _measured(tree: Causality, relations: Relations) -> list[int]:
         and o.severity is not FindingSeverity.info
         and relations.nearness(o.about) >= ITSELF
     ]
+
+
+def _complains(seen: Observation, relations: Relations) -> bool:
+    """Whether it is a sign of failing, no change or state, of the alert's object or of the pods it stands for."""
+    failing = seen.depth < Depth.mechanism and seen.severity is not FindingSeverity.info
+    return failing and relations.nearness(seen.about) >= STANDS_FOR
 
 
 def _with_causes(tree: Causality, own: list[int]) -> set[int]:

@@ -1,6 +1,6 @@
 """A dependency that runs and was changed just before its client began to complain about it.
 
-Sees, behind a Service a failing client's log complains about, rollouts of the workload, edits of the ConfigMaps and
+Sees, behind a Service a failing client's log complains about, rollouts of the workload, fewer replicas than before, edits of the ConfigMaps and
 Secrets it uses (a rotated password, another port, fewer connections) and edits of the Service itself. Behind a
 complaint that a name is not found stands cluster DNS. Surer where the dependency's own log names what was changed.
 Only for dependencies that have nothing else wrong: then the change is the best lead there is. Latent.
@@ -11,16 +11,18 @@ Rests on: kubernetes.io/docs, "Server-Side Apply" (managedFields), "Service".
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.analyzers.recent_edit import changes_of
-from services.context_api.domain.changes import Edit, FieldChange, last_edit
+from services.context_api.domain.changes import Edit, FieldChange, last_applied, last_edit, writer_of
 from services.context_api.domain.config_match import speaks_of
 from services.context_api.domain.dependencies import PODS_READ, Spoken
-from services.context_api.domain.kube import listing, pod_spec
+from services.context_api.domain.kube import at, listing, number, pod_spec
 from services.context_api.domain.logs import clusters, cut
 from services.context_api.domain.observation import Depth, Explains, Observation
 from services.context_api.domain.references import references
@@ -30,6 +32,11 @@ from services.context_api.domain.trouble import Trouble, troubles
 from services.context_api.domain.wording import clock, name_of
 
 NAME = "dependency_change"
+TOGETHER = timedelta(minutes=1)
+_AUTOSCALERS = frozenset({"kube-controller-manager", "keda-operator", "keda"})
+"""Who lowers replicas because there is less to do."""
+
+_SCALED_DOWN = re.compile(r"Scaled down replica set (\S+) (?:from (\d+) to|to \d+ from (\d+))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +92,9 @@ def _changed(
                     Edit(rollout.at, rollout.by or "a rollout", tuple(str(c) for c in rollout.changes[:6])),
                     "the workload behind it",
                 )
+            lowered = _lowered(scene, workload)
+            if lowered is not None and trouble.recent(scene, lowered.at):
+                yield workload, lowered, "the workload behind it"
             for use in references(pod_spec(workload)):
                 if use.kind not in ("ConfigMap", "Secret"):
                     continue
@@ -97,6 +107,22 @@ def _changed(
                     and any("ata" in p for p in edit.paths)
                 ):
                     yield config, edit, f"{name_of(workload)} uses it ({use.where})"
+
+
+def _lowered(scene: Scene, workload: KubeObject) -> Edit | None:
+    """That somebody gave the workload fewer replicas: what its controller's events or the last apply say it had."""
+    edit, now = writer_of(workload, "spec.replicas"), number(workload.spec.get("replicas"))
+    if edit is None or edit.by in _AUTOSCALERS:
+        return None
+    said = [
+        (int(m[2] or m[3]), e)
+        for e in scene.graph.events_about(workload)
+        if (m := _SCALED_DOWN.search(e.message)) and e.last is not None and abs(e.last - edit.at) <= TOGETHER
+    ]
+    before = max((n for n, _ in said), default=number(at(last_applied(workload), "spec", "replicas")))
+    if before <= now:
+        return None
+    return Edit(edit.at, edit.by, (str(FieldChange("spec.replicas", str(before), str(now))),))
 
 
 def _observation(scene: Scene, changed: KubeObject, leads: list[_Lead]) -> Observation:

@@ -9,8 +9,7 @@ Rests on: kubernetes.io/docs, "Logging Architecture".
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -20,10 +19,19 @@ from services.context_api.domain.containers import is_ready
 from services.context_api.domain.dependencies import PODS_READ, blames
 from services.context_api.domain.endings import quoted
 from services.context_api.domain.focus import alerted
-from services.context_api.domain.logs import LINES, Line, clusters, telling, weigh
+from services.context_api.domain.logs import (
+    LINES,
+    Line,
+    clusters,
+    readable,
+    shape_of,
+    telling,
+    time_of,
+    weigh,
+)
 from services.context_api.domain.observation import Depth, Observation
 from services.context_api.domain.scene import Scene
-from services.context_api.domain.snapshot import KubeObject, parse_time
+from services.context_api.domain.snapshot import KubeObject
 from services.context_api.domain.wording import name_of
 
 NAME = "log_errors"
@@ -31,8 +39,6 @@ RECENT = timedelta(minutes=15)
 FEWEST = 3
 SHARE = 0.2
 """Errors must be at least this part of the lines of the last minutes. A guess; programs that are well write few."""
-
-_TIME = re.compile(r"\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +58,6 @@ def observe(scene: Scene) -> Iterator[Observation]:
             yield _observation(scene, top, found)
 
 
-def time_of(line: str) -> datetime | None:
-    """The time a line says it was written at, as UTC when it names no zone."""
-    found = _TIME.search(line[:200])
-    return parse_time(found[0].replace("/", "-").replace(",", ".")) if found else None
-
-
 def _errors(scene: Scene, pod: KubeObject) -> Iterator[_Errors]:
     for log in scene.snapshot.logs_of(pod.namespace, pod.name):
         if log.previous:
@@ -71,7 +71,13 @@ def _errors(scene: Scene, pod: KubeObject) -> Iterator[_Errors]:
         bad = [(moment, line) for moment, line in recent if weigh(line)]
         if len(bad) >= FEWEST and len(bad) >= SHARE * len(recent):
             lines = telling(clusters(["\n".join(line for _, line in bad)]))
-            yield _Errors(pod, log.container, lines, min(moment for moment, _ in bad))
+            yield _Errors(pod, log.container, lines, _began(timed, bad))
+
+
+def _began(timed: Sequence[tuple[datetime, str]], bad: Sequence[tuple[datetime, str]]) -> datetime:
+    """When the log began to say what it says now: the first line of a shape that the last minutes' errors have."""
+    shapes = {shape_of(readable(line)) for _, line in bad}
+    return min(moment for moment, line in timed if weigh(line) and shape_of(readable(line)) in shapes)
 
 
 def _observation(scene: Scene, top: KubeObject, found: list[_Errors]) -> Observation:

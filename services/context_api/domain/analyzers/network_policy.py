@@ -19,7 +19,18 @@ from services.context_api.domain import evidence, remedies
 from services.context_api.domain.changes import first_seen_change, last_edit
 from services.context_api.domain.dependencies import Mention, Spoken
 from services.context_api.domain.focus import concerned
-from services.context_api.domain.kube import entries, flat, mapping, number, selects, strings, text
+from services.context_api.domain.kube import (
+    at,
+    entries,
+    flat,
+    listing,
+    mapping,
+    number,
+    selects,
+    show_labels,
+    strings,
+    text,
+)
 from services.context_api.domain.logs import cut
 from services.context_api.domain.observation import Depth, Explains, Observation
 from services.context_api.domain.scene import Scene
@@ -45,6 +56,7 @@ def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
         clients = scene.graph.pods_of(top)
         if not clients:
             continue
+        yield from _to_outside(scene, top, clients[0], told)
         for server, port, said in _wanted(scene, top):
             for policy, way in forbidding(scene, clients[0], server, port):
                 if said is None and not _as_new(scene, seen, top, policy):
@@ -53,6 +65,52 @@ def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
                 if key not in told:
                     told.add(key)
                     yield _observation(scene, top, server, port, policy, way, said)
+
+
+def _to_outside(
+    scene: Scene, top: KubeObject, client: KubeObject, told: set[tuple[int, int, int]]
+) -> Iterator[Observation]:
+    """Policies that let nothing out of the cluster, for hosts outside that its log says do not answer."""
+    for said in scene.deps.spoken(top):
+        host = said.host
+        outside = host is not None and said.found is None and _outer(scene, host.name, client.namespace)
+        if host is None or not outside or said.trouble not in ("timeout", "other") or "lookup" in said.line:
+            continue
+        port = host.port or (443 if f"https://{host.name}" in said.line.lower() else 0)
+        for policy in _keeping_in(client, port, scene):
+            if (id(policy), id(top), 0) not in told:
+                told.add((id(policy), id(top), 0))
+                yield _observation(scene, top, host.name, port, policy, "Egress", said)
+
+
+def _outer(scene: Scene, name: str, namespace: str | None) -> bool:
+    dotted = "." in name and not name.replace(".", "").isdigit()
+    return (
+        dotted and not name.endswith((".svc", ".local")) and scene.graph.names.place(name, namespace) is None
+    )
+
+
+def _keeping_in(client: KubeObject, port: int, scene: Scene) -> list[KubeObject]:
+    """Policies that select the client and of which none allows any address outside on that port.
+
+    Which address a name has is not known: a rule for any range of addresses is taken as meant for it.
+    """
+    if client.spec.get("hostNetwork") is True or not port:
+        return []
+    policies = [
+        p
+        for p in scene.graph.of_kind("NetworkPolicy")
+        if p.namespace == client.namespace
+        and "Egress" in _types(p)
+        and selects(p.spec.get("podSelector"), flat(client.labels))
+    ]
+    for policy in policies:
+        for rule in entries(policy.spec.get("egress")):
+            ports, peers = entries(rule.get("ports")), entries(rule.get("to"))
+            fits = not ports or any(_port_fits(p, port, client) for p in ports)
+            if fits and (not peers or any(mapping(p.get("ipBlock")) for p in peers)):
+                return []
+    return policies
 
 
 def _wanted(scene: Scene, top: KubeObject) -> Iterator[tuple[KubeObject, int, Spoken | None]]:
@@ -204,16 +262,18 @@ def _in_block(address: str, block: Body) -> bool:
 def _observation(
     scene: Scene,
     top: KubeObject,
-    server: KubeObject,
+    server: KubeObject | str,
     port: int,
     policy: KubeObject,
     way: str,
     said: Spoken | None,
 ) -> Observation:
-    behind = scene.graph.top(server)
+    """`server` is a pod, or the name of a host outside the cluster."""
+    behind = server if isinstance(server, str) else name_of(scene.graph.top(server))
     edit = last_edit(policy)
-    end = f"leaving {name_of(top)}" if way == "Egress" else f"reaching {name_of(behind)}"
-    words = f"{name_of(policy)} ({way}) forbids {name_of(top)} to connect to {name_of(behind)} on port {port}: no rule allows traffic {end}"
+    end = f"leaving {name_of(top)}" if way == "Egress" else f"reaching {behind}"
+    words = f"{name_of(policy)} ({way}) forbids {name_of(top)} to connect to {behind} on port {port}: no rule allows traffic {end}"
+    words += f"; it allows {_allowed(policy, way)}"
     since = edit.at if edit is not None else policy.created_at
     if since is not None:
         words += f"; in force since {clock(since)}" + (f" (edited by {edit.by})" if edit is not None else "")
@@ -243,9 +303,37 @@ def _observation(
         onset=since,
         remediation=remedies.edit(
             policy,
-            f"Allow {way.lower()} from {name_of(top)} to {name_of(behind)} on port {port} in {name_of(policy)}.",
+            f"Allow {way.lower()} from {name_of(top)} to {behind} on port {port} in {name_of(policy)}.",
         ),
         explains=(
             Explains(top, 0.93, f"NetworkPolicy {policy.name} drops its connections", deepest=Depth.process),
         ),
     )
+
+
+def _allowed(policy: KubeObject, way: str) -> str:
+    """What a policy's rules let through, in words: `to pods of its namespace; on 443, 5432`."""
+    told = []
+    for rule in entries(policy.spec.get(way.lower())):
+        peers = [_peer(p) for p in entries(rule.get("to" if way == "Egress" else "from"))]
+        ports = [
+            f"{text(p.get('port'))}/{text(p.get('protocol')) or 'TCP'}"
+            for p in entries(rule.get("ports"))
+            if p.get("port")
+        ]
+        said = [f"{'to' if way == 'Egress' else 'from'} {listing(peers, 3)}"] if peers else []
+        said += [f"on {listing(ports, 6)}"] if ports else []
+        told.append(" ".join(said) or "everything")
+    return "; ".join(told[:4]) or "nothing"
+
+
+def _peer(rule: Body) -> str:
+    block = mapping(rule.get("ipBlock"))
+    if block:
+        return text(block.get("cidr"))
+    spaces = rule.get("namespaceSelector")
+    pods = show_labels(flat(at(rule, "podSelector", "matchLabels")))
+    where = "its namespace" if spaces is None else "any namespace"
+    named = show_labels(flat(at(rule, "namespaceSelector", "matchLabels")))
+    where = f"namespaces `{named}`" if named else where
+    return f"pods{f' `{pods}`' if pods else ''} of {where}"

@@ -10,18 +10,27 @@ Rests on: kubernetes.io/docs, "Server-Side Apply" (managedFields), "ConfigMaps" 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
-from services.context_api.domain.changes import Edit, FieldChange, data_changes, last_applied, last_edit
+from services.context_api.domain.changes import (
+    Edit,
+    FieldChange,
+    applied_changes,
+    data_changes,
+    last_applied,
+    last_edit,
+)
 from services.context_api.domain.config_match import in_config, speaks_of
-from services.context_api.domain.containers import containers_of
-from services.context_api.domain.dependencies import trouble_in
+from services.context_api.domain.containers import containers_of, is_ready
+from services.context_api.domain.dependencies import PODS_READ, trouble_in
 from services.context_api.domain.kube import flat, mapping, pod_spec, text
-from services.context_api.domain.logs import cut
+from services.context_api.domain.logs import LINES, cut, is_narrative, readable, time_of
 from services.context_api.domain.observation import Depth, Explains, Observation
-from services.context_api.domain.redact import value_of
+from services.context_api.domain.redact import redact, value_of
 from services.context_api.domain.references import Reference, references
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject, parse_time
@@ -29,6 +38,13 @@ from services.context_api.domain.trouble import SLACK, Trouble, troubles
 from services.context_api.domain.wording import clock, name_of
 
 NAME = "recent_edit"
+RELOADS_WITHIN = timedelta(minutes=5)
+"""The kubelet brings an edit into a volume within its sync period and cache time, about two minutes; more for slow programs."""
+
+RENDERED_WITHIN = timedelta(minutes=5)
+"""A controller renders what it is told within seconds; minutes where it has a queue."""
+
+_RELOADED = re.compile(r"re-?load|re-?read|refresh|chang|appl|updat|watch", re.IGNORECASE)
 _MEMORY_WORDS = (
     "mem",
     "heap",
@@ -64,12 +80,30 @@ def _configs(scene: Scene, trouble: Trouble) -> Iterator[tuple[KubeObject, Refer
                 continue
             config = scene.graph.get(use.kind, workload.namespace, use.name)
             edit = last_edit(config) if config is not None else None
-            if config is None or edit is None or not trouble.recent(scene, edit.at) or not _uses(use, edit):
+            if config is None or edit is None or not _uses(use, edit):
+                continue
+            met = _first_met(scene, workload, use, edit)
+            if not trouble.recent(scene, edit.at) and (met is None or not trouble.recent(scene, met)):
                 continue
             strength, why = _config_strength(scene, trouble, config, use, edit)
             if strength and (id(config) not in best or best[id(config)][2] < strength):
                 best[id(config)] = (config, use, strength, why)
     yield from best.values()
+
+
+def _first_met(scene: Scene, workload: KubeObject, use: Reference, edit: Edit) -> datetime | None:
+    """When the first pod started that reads what was edited, while those from before still run well on the old text.
+
+    Environment is read at a start: an edit of last week does its harm with the next rollout.
+    """
+    if use.live:
+        return None
+    pods = [p for p in scene.graph.pods_of(workload) if p.created_at is not None]
+    older = [p for p in pods if p.created_at is not None and p.created_at < edit.at and not _started(p, edit)]
+    newer = [p for p in pods if p not in older]
+    if not older or not newer or not all(is_ready(p) for p in older) or any(is_ready(p) for p in newer):
+        return None
+    return min(p.created_at for p in newer if p.created_at is not None)
 
 
 def _uses(use: Reference, edit: Edit) -> bool:
@@ -96,6 +130,9 @@ def _config_strength(
             (0.85, "its pods started before the edit and still use the old value") if refused else (0.0, "")
         )
     changes = changes_of(scene, config, edit)
+    author = _author(scene, config, edit)
+    if author is not None:
+        changes = applied_changes(*author) or changes
     line = speaks_of(changes, trouble.lines)
     if not line and config.kind == "ConfigMap":
         match = in_config(config, [use], trouble.lines)
@@ -109,6 +146,11 @@ def _config_strength(
         return 0.88, "the log complains about credentials"
     if trouble.points_elsewhere:
         return 0.36, "though its log complains about something else that fails"
+    if use.live and not _started_since(scene, trouble.top, edit):
+        told = _read_again(scene, trouble.top, changes, edit)
+        if told:
+            return 0.92, f"its log tells that it read the new value without a restart: `{cut(told, 160)}`"
+        return 0.8, "the mounted file follows the edit without a restart"
     return (
         (0.8, "its containers started with it") if changes else (0.7, "its containers started after the edit")
     )
@@ -120,9 +162,22 @@ def _credentials_refused(trouble: Trouble) -> bool:
 
 def _took_effect(scene: Scene, top: KubeObject, use: Reference, edit: Edit) -> bool:
     """Whether a failing container started after the edit, or reads a mounted volume that follows it."""
-    starts = [
+    return use.live or _started_since(scene, top, edit)
+
+
+def _started_since(scene: Scene, top: KubeObject, edit: Edit) -> bool:
+    pods = scene.graph.pods_of(top)
+    return not any(_starts(p) for p in pods) or any(_started(p, edit) for p in pods)
+
+
+def _started(pod: KubeObject, edit: Edit) -> bool:
+    """Whether one of its containers started (or ended) after the edit."""
+    return any(moment >= edit.at - SLACK for moment in _starts(pod))
+
+
+def _starts(pod: KubeObject) -> list[datetime]:
+    return [
         moment
-        for pod in scene.graph.pods_of(top)
         for c in containers_of(pod)
         for moment in (
             parse_time(c.last_end.get("startedAt")),
@@ -131,7 +186,32 @@ def _took_effect(scene: Scene, top: KubeObject, use: Reference, edit: Edit) -> b
         )
         if moment is not None
     ]
-    return use.live or not starts or any(s >= edit.at - SLACK for s in starts)
+
+
+def _read_again(scene: Scene, top: KubeObject, changes: Sequence[FieldChange], edit: Edit) -> str:
+    """The line, of whatever level, with which a program tells soon after the edit that it has the new value."""
+    values = [
+        word for c in changes for word in (c.after, *c.after.partition(":")[::2]) if len(word.strip()) >= 4
+    ]
+    for pod in scene.graph.pods_of(top)[:PODS_READ]:
+        for log in scene.snapshot.logs_of(pod.namespace, pod.name):
+            for line in log.text[-LINES * 500 :].splitlines()[-LINES:]:
+                if not _RELOADED.search(line) or is_narrative(line):
+                    continue
+                moment = time_of(line)
+                soon = moment is not None and edit.at - SLACK <= moment <= edit.at + RELOADS_WITHIN
+                if soon and any(value.strip() in line for value in values):
+                    return redact(readable(line))
+    return ""
+
+
+def _author(scene: Scene, config: KubeObject, edit: Edit) -> tuple[KubeObject, Edit] | None:
+    """The object that a controller rendered it from, if that was edited just before: a person's change is there."""
+    owner = scene.graph.top(config)
+    change = last_edit(owner) if owner is not config else None
+    if change is None or not edit.at - RENDERED_WITHIN <= change.at <= edit.at + SLACK:
+        return None
+    return owner, change
 
 
 def _touched(edit: Edit) -> set[str]:
@@ -165,20 +245,28 @@ def _config_observation(
     by = edit.by if edit is not None else "somebody"
     uses.sort(key=lambda u: (-u[2], u[0].top.name))
     trouble, use, strength, why = uses[0]
-    changes = changes_of(scene, config, edit) if edit is not None else []
+    author = _author(scene, config, edit) if edit is not None else None
+    about = author[0] if author is not None else config
+    changes = applied_changes(*author) if author is not None else []
+    changes = changes or (changes_of(scene, config, edit) if edit is not None else [])
     changes.sort(
         key=lambda c: not speaks_of([c], trouble.lines, file_too=False)
     )  # what the log names comes first
     shown = "; ".join(("key " + str(c)) for c in changes[:6]) or "what was changed is not recorded"
     words = (
-        f"{name_of(config)} was edited at {clock(at)} by {by}, {trouble.how_long_before(at)} the first failure of "
+        ""
+        if author is None
+        else (f"{name_of(about)} was edited at {clock(author[1].at)} by {author[1].by}, and from it ")
+    )
+    words += (
+        f"{name_of(config)} was {'edited' if author is None else 'written'} at {clock(at)} by {by}, {trouble.how_long_before(at)} the first failure of "
         f"{name_of(trouble.top)}, which uses it ({use.where}): {shown}. Since then: {trouble.told}"
     )
-    before_known = bool(recorded_changes(scene, config))
+    before_known = bool(recorded_changes(scene, config)) or any(c.before for c in changes)
     restart = None if use.live else scene.graph.workloads_of(trouble.top)[0]
     return Observation(
-        about=config,
-        reason=f"{'Config' if config.kind == 'ConfigMap' else 'Secret'}ChangedBeforeOnset",
+        about=about,
+        reason=f"{'Settings' if author is not None else 'Config' if config.kind == 'ConfigMap' else 'Secret'}ChangedBeforeOnset",
         text=words,
         severity=FindingSeverity.critical,
         analyzer=NAME,
@@ -205,7 +293,7 @@ def _config_observation(
             else "against it: the value before is not recorded",
         ),
         onset=at,
-        remediation=remedies.edit(config, _advice(changes, config), restart=restart),
+        remediation=remedies.edit(about, _advice(changes, about), restart=restart),
         explains=tuple(
             Explains(t.top, s, f"it uses {config.kind} {config.name} ({u.where}); {w}") for t, u, s, w in uses
         ),

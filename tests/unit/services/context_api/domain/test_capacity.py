@@ -28,10 +28,15 @@ def test_the_roomiest_open_node_is_found_by_what_its_pods_ask_for():
     pods = [
         pod("x", containers=[asks("1")], node="a"),
         pod("y", containers=[asks("6")], node="b"),
-        pod("done", containers=[asks("2")], node="a", phase="Failed"),
+        pod("failed", containers=[asks("2")], node="a", phase="Failed"),
+        pod("done", containers=[asks("2")], node="a", phase="Succeeded"),
     ]
 
-    assert Capacity(Graph(snapshot(nodes, pods))).roomiest("cpu") == ("a", 3.0, 4.0)
+    capacity = Capacity(Graph(snapshot(nodes, pods)))
+
+    assert capacity.roomiest("cpu") == ("a", 3.0, 4.0)
+    assert capacity.left("cpu") == {"a": 3.0, "b": 2.0}
+    assert capacity.left("example.com/gpu") == {}
 
 
 def test_without_nodes_nothing_is_known():

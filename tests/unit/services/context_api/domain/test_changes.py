@@ -167,3 +167,26 @@ def test_a_rule_that_came_or_went_is_told_with_the_whole_list():
     (change,) = spec_changes(before, after)
 
     assert change.path == "ingress"
+
+
+def test_a_field_that_was_given_another_name_is_told_and_a_default_is_not():
+    before = {"sets": [{"name": "a", "config": {"buffer_size": "15%"}}]}
+    after = {"sets": [{"name": "a", "config": {"buffer_sizes": "25%"}, "policy": "Always"}]}
+    changed = edit(20, "spec/sets")
+    obj = kube(
+        thing(
+            "Search",
+            "titles",
+            api="example.org/v1",
+            spec=after,
+            annotations=applied({"spec": before}),
+            edits=[changed],
+        )
+    )
+    made = last_edit(obj)
+
+    assert made is not None
+    assert [str(c) for c in applied_changes(obj, made)] == [
+        "spec.sets[a].config.buffer_size: removed `15%`",
+        "spec.sets[a].config.buffer_sizes: added `25%`",
+    ]

@@ -124,3 +124,31 @@ def test_complaints_of_one_shape_are_counted_and_narratives_are_not_heard():
     (found,) = deps.spoken(top)
 
     assert (found.count, found.trouble, str(found.found)) == (4, "refused", "Service/shop-data/db")
+
+
+@pytest.mark.parametrize(
+    ("line", "heard"),
+    [
+        ("ERROR POST http://api/charge: quota used up", ["api"]),
+        ("ERROR GET http://api.shop.svc/x: no answer within 2500 ms", ["api"]),
+        ("INFO POST http://api/charge: quota 3 of 9", []),
+        ("ERROR setting api.url=http://api is read twice", []),
+        ("ERROR POST https://pay.partner.example/charge: quota used up", []),
+    ],
+    ids=[
+        "an error about a call",
+        "no answer",
+        "no error",
+        "a URL that is not called",
+        "nobody of this cluster",
+    ],
+)
+def test_an_error_about_a_call_of_a_service_is_a_complaint_in_whatever_words(line: str, heard: list[str]):
+    web = deployment("web")
+    graph = Graph(
+        snapshot(web, deployment("api"), service("api", ready=2), logs=[log(pods_in(web)[0], line)])
+    )
+
+    spoken = Dependencies(graph).spoken(graph.find("Deployment", "shop", "web"))
+
+    assert [s.found.name for s in spoken if s.found is not None] == heard

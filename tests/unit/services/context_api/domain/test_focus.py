@@ -50,3 +50,19 @@ def test_whatever_is_in_trouble_is_of_concern_as_well():
     scene = scene_of("Deployment/api")
 
     assert {o.name for o in concerned(scene, observe(scene))} == {"other", "api"}
+
+
+def test_an_alert_about_a_namespace_leads_to_the_workloads_in_it():
+    taken = snapshot([*OBJECTS, *deployment("far", "elsewhere"), thing("Namespace", "shop", None)], logs=LOGS)
+    scene = Scene(taken)
+
+    found = alerted(Scene(taken, target=scene.graph.get("Namespace", None, "shop")))
+
+    assert {o.name for o in found} == {"web", "api", "other"}
+
+
+def test_an_alert_about_a_node_does_not_lead_to_workloads_by_their_namespace():
+    taken = snapshot([*OBJECTS, thing("Node", "shop", None)], logs=LOGS)
+    scene = Scene(taken)
+
+    assert alerted(Scene(taken, target=scene.graph.get("Node", None, "shop"))) == []

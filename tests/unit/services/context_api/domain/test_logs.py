@@ -133,3 +133,15 @@ def test_a_level_after_the_time_is_no_time_zone(level: str):
 
 def test_a_time_zone_goes_with_the_time():
     assert shape_of("2026-11-16 13:40:02 UTC [9] LOG: ready") == "LOG: ready"
+
+
+def test_of_a_line_in_the_common_schema_the_error_comes_before_who_wrote_it():
+    line = (
+        '{"@timestamp":"2026-11-18T09:20:00.000Z","log.level":"ERROR","message":"fatal exception while booting","ecs.version":"1.2.0",'
+        '"service.name":"ES_ECS","process.thread.name":"main","node.name":"n-2","error.type":"java.lang.IllegalArgumentException",'
+        '"error.message":"unknown setting [a.b]","error.stack_trace":"at x\\n"}'
+    )
+
+    assert readable(line) == (
+        "ERROR fatal exception while booting error.message=unknown setting [a.b] error.type=java.lang.IllegalArgumentException node.name=n-2"
+    )

@@ -13,6 +13,7 @@ from tests.support.kube import (
     deployment,
     edit,
     env,
+    event,
     log,
     pods_in,
     service,
@@ -142,3 +143,38 @@ def test_cluster_dns_is_no_lead_for_other_trouble_or_after_a_long_time(line: str
     web, logs = asking("web", line)
 
     assert seen(dependency_change, web, resolver(minutes), logs=logs) == []
+
+
+def scaled(minutes: float = 25, by: str = "kubectl-scale", before: int = 6, now: int = 1):
+    return [
+        *deployment("pay", replicas=now, edits=[edit(minutes, "spec/replicas", by=by)]),
+        event(
+            deployment("pay")[0],
+            "ScalingReplicaSet",
+            f"Scaled down replica set pay-7c to {now} from {before}",
+            last=minutes,
+        ),
+    ]
+
+
+SLOW = "ERROR POST http://pay/charge: no answer within 900 ms"
+
+
+def test_a_dependency_that_was_given_fewer_replicas_is_the_lead_though_all_of_them_are_ready():
+    api, logs = client(SLOW)
+
+    answer = causes(api, scaled(), service("pay", ready=1), target="Deployment/shop/api", logs=logs)
+
+    assert first(answer) == ("Deployment/shop/pay", "DependencyChangedBeforeOnset")
+    assert "spec.replicas: `6` → `1`" in answer.ranked[0].text
+
+
+@pytest.mark.parametrize(
+    "objects",
+    [scaled(minutes=300), scaled(by="kube-controller-manager"), scaled(before=1, now=3)],
+    ids=["long ago", "by an autoscaler", "more than before"],
+)
+def test_other_numbers_of_replicas_are_no_lead(objects: list[object]):
+    api, logs = client(SLOW)
+
+    assert seen(dependency_change, api, objects, service("pay", ready=1), logs=logs) == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.context_api.domain.analyzers.log_errors import time_of
+from services.context_api.domain.logs import time_of
 from tests.support.kube import (
     ago,
     config_map,
@@ -99,3 +99,16 @@ def test_times_of_lines_are_read(line: str):
 
 def test_a_line_without_a_time_has_none():
     assert time_of("ERROR at 9 o'clock") is None
+
+
+def test_the_trouble_began_with_the_first_line_of_the_kind_the_log_is_full_of_now():
+    text = "\n".join(
+        [
+            lines("ERROR another thing broke", start=58, count=4),
+            lines("ERROR cannot render page 7", start=40, count=39),
+        ]
+    )
+
+    answer = causes(WEB, target="Deployment/shop/web", logs=[log(pods_in(WEB)[0], text)])
+
+    assert answer.ranked[0].onset == moment(40)

@@ -131,3 +131,37 @@ def test_a_new_policy_is_left_in_peace_where_the_log_speaks_of_something_else():
     assert (
         seen(network_policy, objects, DB, SHOP, policy(edits=[edit(22, "spec/podSelector")]), logs=logs) == []
     )
+
+
+OUTER = 'Get "https://rates.partner.example/v1": context deadline exceeded'
+TO_DNS = {"ports": [{"port": 53, "protocol": "UDP"}]}
+
+
+def egress(*rules: object):
+    return policy("shop", edits=[edit(25, "spec/egress")], policyTypes=["Egress"], egress=[TO_DNS, *rules])
+
+
+def test_a_policy_that_lets_nothing_out_is_why_a_host_outside_does_not_answer():
+    objects, logs = client(OUTER)
+
+    answer = causes(objects, egress({"to": [{"podSelector": {}}]}), target="Deployment/shop/api", logs=logs)
+
+    assert first(answer) == ("NetworkPolicy/shop/guard", "NetworkPolicyBlocks")
+    assert "connect to rates.partner.example on port 443" in answer.ranked[0].text
+    assert "it allows on 53/UDP; to pods of its namespace" in answer.ranked[0].text
+
+
+@pytest.mark.parametrize(
+    ("rule", "line"),
+    [
+        ({"ports": [{"port": 443}]}, OUTER),
+        ({"to": [{"ipBlock": {"cidr": "203.0.113.0/24"}}]}, OUTER),
+        ({"to": [{"podSelector": {}}]}, 'Get "https://rates.partner.example/v1": 503 Service Unavailable'),
+        ({"to": [{"podSelector": {}}]}, "dial rates.partner.example:443: connection refused"),
+    ],
+    ids=["the port is open", "a range may hold it", "it answers", "it refuses"],
+)
+def test_a_policy_that_lets_something_out_or_a_host_that_answers_is_no_case_of_it(rule: object, line: str):
+    objects, logs = client(line)
+
+    assert seen(network_policy, objects, egress(rule), logs=logs) == []

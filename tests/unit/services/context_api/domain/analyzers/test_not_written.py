@@ -5,7 +5,20 @@ from __future__ import annotations
 import pytest
 
 from services.context_api.domain.analyzers import not_written
-from tests.support.kube import Doc, ago, container, deployment, thing, waiting
+from services.context_api.domain.scene import Scene
+from services.context_api.domain.triage import observe
+from tests.support.kube import (
+    Doc,
+    ago,
+    container,
+    crashing,
+    deployment,
+    log,
+    pods_in,
+    snapshot,
+    thing,
+    waiting,
+)
 from tests.support.triage import causes, first, said, seen
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-001", "API-BR-CAPI-006")
@@ -79,3 +92,53 @@ def test_an_ingress_waits_for_its_certificate():
     certificate = thing("Certificate", "web-tls", api="cert-manager.io/v1", spec={"secretName": "web-tls"})
 
     assert said(seen(not_written, route, certificate)) == [("Certificate/shop/web-tls", "SecretNotWritten")]
+
+
+REFUSED = 'FATAL: password authentication failed for user "api"'
+
+
+def refused(line: str = REFUSED):
+    """A workload that reads Secret db, crashes since about 20 minutes, and says this."""
+    objects = deployment(
+        "api", containers=[container(envFrom=[{"secretRef": {"name": "db"}}])], statuses=[crashing()]
+    )
+    return [*objects, thing("Secret", "db")], [log(pods_in(objects)[0], line)]
+
+
+def test_a_secret_that_grew_old_leads_to_the_object_that_no_longer_renews_it():
+    objects, logs = refused()
+
+    answer = causes(external(status=FAILED), store(), objects, target="Deployment/shop/api", logs=logs)
+
+    assert first(answer) == ("ExternalSecret/shop/db", "SecretNotRenewed")
+    for words in ("has not renewed Secret shop/db", "could not get secret data from provider", REFUSED):
+        assert words in answer.ranked[0].text
+
+
+def test_the_store_that_is_not_well_is_why_a_secret_grew_old():
+    objects, logs = refused()
+
+    answer = causes(external(status=FAILED), store("False"), objects, target="Deployment/shop/api", logs=logs)
+
+    assert first(answer) == ("SecretStore/shop/vault", "ReadyFalse")
+
+
+LATE = {"conditions": [{**FAILED["conditions"][0], "lastTransitionTime": ago(1)}]}
+
+
+@pytest.mark.parametrize(
+    ("writer", "line"),
+    [
+        (external(status=FAILED), "FATAL: relation orders does not exist"),
+        (external(status=LATE), REFUSED),
+        (external(), REFUSED),
+        (external("other", status=FAILED), REFUSED),
+    ],
+    ids=["another complaint", "it failed later", "it is well", "it writes another Secret"],
+)
+def test_a_secret_that_is_not_why_it_is_refused_leads_nowhere(writer: Doc, line: str):
+    objects, logs = refused(line)
+
+    assert "SecretNotRenewed" not in {
+        o.reason for o in observe(Scene(snapshot(writer, store(), objects, logs=logs)))
+    }

@@ -6,6 +6,7 @@ import pytest
 
 from services.context_api.domain.analyzers import recent_edit
 from tests.support.kube import (
+    ago,
     applied,
     config_map,
     container,
@@ -17,6 +18,7 @@ from tests.support.kube import (
     log,
     pods_in,
     running,
+    service,
     stateful_set,
     thing,
 )
@@ -163,3 +165,135 @@ def test_the_log_decides_between_an_edit_and_a_rollout_at_the_same_time():
         first(causes(objects, config, target="Deployment/shop/api", logs=logs))[0]
         == "ConfigMap/shop/api-conf"
     )
+
+
+def settings(after: str = "mode: direct\n", minutes: float = 20):
+    return config_map(
+        "modes", data={"a.yaml": after}, edits=[edit(minutes, "data/a.yaml")], annotations=applied({"data": {"a.yaml": "mode: snapshot\n"}})
+    )  # fmt: skip
+
+
+def reader(live: bool = True):
+    """A workload that runs since long and reads its settings from a mounted file, or once from its environment."""
+    if live:
+        used = container(volumeMounts=[{"name": "c", "mountPath": "/etc/a"}])
+        return deployment(
+            "api", containers=[used], spec={"volumes": [{"name": "c", "configMap": {"name": "modes"}}]}
+        )
+    return deployment("api", containers=[container(envFrom=[{"configMapRef": {"name": "modes"}}])])
+
+
+SLOW = "\n".join(f"{ago(18 - i)} ERROR lookup failed: deadline exceeded" for i in range(17))
+
+
+def test_an_edit_that_is_read_without_a_restart_is_the_cause_behind_a_client_that_complains():
+    web, api = deployment("web"), reader()
+    complaint = "\n".join(
+        f"{ago(17 - i)} ERROR POST http://api/score: no answer within 900 ms" for i in range(16)
+    )
+    reloaded = f'{ago(19)} INFO settings read again changed="mode: snapshot -> direct"\n'
+    logs = [log(pods_in(web)[0], complaint), log(pods_in(api)[0], reloaded + SLOW)]
+
+    answer = causes(web, api, service("api", ready=2), settings(), target="Deployment/shop/web", logs=logs)
+
+    assert first(answer) == ("ConfigMap/shop/modes", "ConfigChangedBeforeOnset")
+    assert "`mode: snapshot` → `mode: direct`" in answer.ranked[0].text
+    assert any(
+        "without a restart" in basis and "read again" in basis for basis in answer.ranked[0].confidence.basis
+    )
+    assert answer.ranked[0].confidence.value > 0.7
+
+
+@pytest.mark.parametrize(
+    ("live", "minutes"),
+    [(False, 20), (True, 5)],
+    ids=["read at its start alone", "edited after the complaints began"],
+)
+def test_an_edit_that_nobody_has_read_or_that_came_later_is_no_cause(live: bool, minutes: float):
+    api = reader(live)
+
+    answer = causes(
+        api, settings(minutes=minutes), target="Deployment/shop/api", logs=[log(pods_in(api)[0], SLOW)]
+    )
+
+    assert first(answer) == ("Deployment/shop/api", "ErrorsInLog")
+
+
+REFUSED = 'FATAL: password authentication failed for user "api"'
+
+
+def with_password(*, old_pods: int = 2, edited: float = 60 * 24 * 3, rolled_out: float = 20, old_status=None):
+    """A rollout whose new pods are refused; the Secret in their environment was edited days before."""
+    variable = {"name": "PASSWORD", "valueFrom": {"secretKeyRef": {"name": "creds", "key": "password"}}}
+    objects = deployment(
+        "api", containers=[container(image="api:2", env=[variable])], before=[container(image="api:1", env=[variable])],
+        age=60 * 24 * 9, rolled_out=rolled_out, old_pods=old_pods, statuses=[crashing()], pods=1, pod_age=None,
+    )  # fmt: skip
+    for one in pods_in(objects):
+        old = "5d4f8c7b9" in one["metadata"]["name"]
+        one["metadata"]["creationTimestamp"] = ago(60 * 24 * 9 if old else rolled_out)
+        if old:
+            one["status"]["containerStatuses"][0]["state"] = {"running": {"startedAt": ago(60 * 24 * 9)}}
+    secret = thing(
+        "Secret", "creds", age=60 * 24 * 30, edits=[edit(edited, "data/password", by="kubectl-patch")]
+    )
+    newest = next(p for p in pods_in(objects) if "7c9d5b6f8" in p["metadata"]["name"])
+    return objects, secret, [log(newest, REFUSED)]
+
+
+def test_an_edit_of_days_ago_does_its_harm_with_the_first_pods_that_read_it():
+    objects, secret, logs = with_password()
+
+    answer = causes(objects, secret, target="Deployment/shop/api", logs=logs)
+
+    assert first(answer) == ("Secret/shop/creds", "SecretChangedBeforeOnset")
+    assert "password authentication failed" in answer.ranked[0].text
+
+
+@pytest.mark.parametrize(
+    ("old_pods", "edited"),
+    [(0, 60 * 24 * 3), (2, 60 * 24 * 12)],
+    ids=["nobody runs on the old text", "the pods that run well have read it too"],
+)
+def test_an_old_edit_is_no_cause_without_pods_that_run_on_the_text_before(old_pods: int, edited: float):
+    objects, secret, logs = with_password(old_pods=old_pods, edited=edited)
+
+    found = seen(recent_edit, objects, secret, logs=logs)
+
+    assert said(found) == []
+
+
+def rendered(owner_edited: float):
+    """A ConfigMap that an operator writes from a custom resource, and the workload that reads it."""
+    spec = {"config": {"buffer": "25"}}
+    owner = thing(
+        "Search", "titles", api="example.org/v1", spec=spec, age=60 * 24 * 9, edits=[edit(owner_edited, "spec/config/buffer")],
+        annotations=applied({"spec": {"config": {"buffer": "15"}}}),
+    )  # fmt: skip
+    config = config_map(
+        "titles-conf", edits=[edit(20, "data/a.yaml", by="search-operator")], data={"a.yaml": "buffer: 25\n"}
+    )
+    config["metadata"]["ownerReferences"] = [
+        {
+            "apiVersion": "example.org/v1",
+            "kind": "Search",
+            "name": "titles",
+            "uid": owner["metadata"]["uid"],
+            "controller": True,
+        }
+    ]
+    uses = container(envFrom=[{"configMapRef": {"name": "titles-conf"}}])
+    return [owner, config, deployment("api", containers=[uses], statuses=[crashing()])]
+
+
+def test_what_an_operator_renders_leads_to_the_object_a_person_edited():
+    answer = causes(rendered(20.2), target="Deployment/shop/api")
+
+    assert first(answer) == ("Search/shop/titles", "SettingsChangedBeforeOnset")
+    assert "`15` → `25`" in answer.ranked[0].text
+    assert "written at" in answer.ranked[0].text
+    assert "search-operator" in answer.ranked[0].text
+
+
+def test_what_an_operator_writes_without_having_been_told_so_is_its_own_edit():
+    assert first(causes(rendered(600), target="Deployment/shop/api"))[0] == "ConfigMap/shop/titles-conf"
