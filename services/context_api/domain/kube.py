@@ -50,6 +50,12 @@ def is_native(obj: KubeObject) -> bool:
     return obj.kind == "Rollout"
 
 
+def is_custom(obj: KubeObject) -> bool:
+    """Whether it is a platform's object: of an API group that is not Kubernetes' own, and no workload."""
+    foreign = "." in obj.group and not obj.group.endswith(".k8s.io")
+    return (foreign or obj.group == "gateway.networking.k8s.io") and obj.kind not in WORKLOADS
+
+
 def mapping(value: object) -> Body:
     """`value` when it is an object, else an empty one."""
     # Nearly always a dict, and asking the abstract class costs ten times as much.
@@ -105,6 +111,19 @@ def number(value: object, default: int = 0) -> int:
     if isinstance(value, str) and value.lstrip("-").isdigit() and len(value) < 19:
         return int(value)
     return default
+
+
+def leaves(value: object, path: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
+    """(dotted path, text) of each string, number and boolean inside; entries of a list by their place."""
+    if isinstance(value, Mapping) and depth < 12:
+        for key, inner in value.items():
+            if isinstance(key, str):
+                yield from leaves(inner, f"{path}.{key}" if path else key, depth + 1)
+    elif isinstance(value, list) and depth < 12:
+        for index, inner in enumerate(value):
+            yield from leaves(inner, f"{path}[{index}]", depth + 1)
+    elif isinstance(value, str | int | float):
+        yield path, text(value)
 
 
 def at(value: object, *path: str) -> Any:

@@ -2,7 +2,7 @@
 
 Decides which fields of a GitOps application, a certificate, a route's parent, an operator's subscription, a build or
 a scaler name another object, and which objects it writes. Whether any of them is well is not asked here. A kind that
-has no row names nothing: its own conditions are heard all the same (`analyzers/unhealthy_condition.py`).
+has no row names what its fields are called after (`conventions.py`).
 
 Rests on the API references of argo-cd.readthedocs.io, fluxcd.io, cert-manager.io, external-secrets.io,
 gateway-api.sigs.k8s.io, istio.io, olm.operatorframework.io, keda.sh and docs.openshift.com.
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from services.context_api.domain.conventions import Named, named
 from services.context_api.domain.graph import Graph
 from services.context_api.domain.kube import entries, mapping, text
 from services.context_api.domain.names import hosts_in
@@ -231,7 +232,21 @@ class Platforms:
                 for name in NAMES[group, kind] if maker.group == group else ():
                     for made in _named(maker, name) if name.makes else ():
                         index.setdefault(made, []).append(maker)
+        for maker, by_field in self._by_convention.values():
+            for one in by_field:
+                if one.makes and maker not in index.get((one.kind, one.namespace, one.name), ()):
+                    index.setdefault((one.kind, one.namespace, one.name), []).append(maker)
         return index
+
+    @cached_property
+    def _by_convention(self) -> dict[int, tuple[KubeObject, list[Named]]]:
+        """What custom resources without a row name, by the way their fields are called."""
+        kinds = frozenset(self._graph.snapshot.kinds)
+        return {
+            id(obj): (obj, found)
+            for obj in self._graph.snapshot.objects
+            if (obj.group, obj.kind) not in NAMES and (found := named(obj, kinds))
+        }
 
     def unmet(self, obj: KubeObject) -> Iterator[tuple[Name, str, str | None, str]]:
         """(field, kind, namespace, name) of everything it needs and that was not recorded."""
@@ -248,6 +263,10 @@ class Platforms:
                 for to in self._resolved(obj, name):
                     if to is not obj:
                         found[name.makes].setdefault(id(to), Link(to, name.path.replace("[]", "")))
+            for one in self._by_convention.get(id(obj), (obj, []))[1]:
+                other = self._find(one.kind, one.namespace, one.name, None)
+                if other is not None and other is not obj:
+                    found[one.makes].setdefault(id(other), Link(other, one.where))
             self._known[id(obj)] = (list(found[0].values()), list(found[1].values()))
         return self._known[id(obj)]
 
@@ -279,6 +298,9 @@ class Platforms:
                 if maker.group == group:
                     for link in self._read(maker)[1]:
                         index.setdefault(id(link.to), []).append(maker)
+        for maker, _ in self._by_convention.values():
+            for link in self._read(maker)[1]:
+                index.setdefault(id(link.to), []).append(maker)
         return index
 
     @cached_property

@@ -1,9 +1,10 @@
 """Secrets and ConfigMaps that a workload or a route waits for and that another object was to write.
 
 Sees, for every name a workload uses and that is not there, whether a Certificate, an ExternalSecret, a sealed or a
-Vault secret says that it writes an object of that name. Then the fault lies with the writer, or with the store or the
-issuer it names, not with the workload that uses it. So it does where the object is there and grew old: its writer has
-not been well since before the workload's log began to complain that its credentials or certificate are refused.
+Vault secret, a claim or any custom resource says that it writes an object of that name. Then the fault lies with the
+writer, or with the store or the issuer it names, not with the workload that uses it. So it does where the object is
+there and grew old: its writer has not been well since before the workload's log began to complain that its credentials
+or certificate are refused.
 Cannot see writers that no object tells of: a script, a pipeline, a person.
 
 Rests on: cert-manager.io/docs, "Certificate resource" (secretName); external-secrets.io, "ExternalSecret" (target);
@@ -17,11 +18,11 @@ from datetime import datetime
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
+from services.context_api.domain.analyzers.unhealthy_condition import last_word
 from services.context_api.domain.dependencies import trouble_in
 from services.context_api.domain.kube import Condition, conditions, entries, pod_spec, text
 from services.context_api.domain.logs import cut, is_narrative
 from services.context_api.domain.observation import Blame, Depth, Explains, Observation
-from services.context_api.domain.redact import redact
 from services.context_api.domain.references import references
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
@@ -145,16 +146,9 @@ def _wanted(scene: Scene) -> Iterator[tuple[KubeObject, str, str, str]]:
 def _observation(
     scene: Scene, writer: KubeObject, what: str, users: list[tuple[KubeObject, str]]
 ) -> Observation:
-    said = next(
-        (
-            f"{c.type}={c.status} {c.reason}: `{cut(redact(c.message), 260)}`"
-            for c in conditions(writer)
-            if c.status == "False" and c.message and not is_narrative(c.message)
-        ),
-        "",
-    )
+    said = last_word(scene, writer)
     words = f"{name_of(writer)} should write {what}, which does not exist; {', '.join(name_of(u) for u, _ in users[:3])} needs it ({users[0][1]})"
-    words += f"; it says {said}" if said else ""
+    words += f"; {said}" if said else ""
     return Observation(
         about=writer,
         reason="SecretNotWritten" if what.startswith("Secret") else "ConfigNotWritten",

@@ -28,13 +28,16 @@ from services.context_api.domain.kube import (
     at,
     conditions,
     entries,
+    is_custom,
     is_native,
+    leaves,
+    mapping,
     read_condition,
     text,
 )
 from services.context_api.domain.logs import cut, is_narrative
 from services.context_api.domain.observation import Blame, Depth, Observation
-from services.context_api.domain.redact import redact
+from services.context_api.domain.redact import redact, value_of
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject, parse_time
 from services.context_api.domain.wording import clock, name_of
@@ -145,10 +148,11 @@ def observe(scene: Scene) -> Iterator[Observation]:
         head = head_of(scene, obj)
         if head is not obj:
             # Of several runs the newest counts: what failed before it is history.
+            # Parts that are listed by name are all there at once.
             kin = (obj.group, obj.kind, obj.namespace)
             if kin not in newest:
                 newest[kin] = _newest(scene, obj)
-            if newest[kin].get(id(head)) is not obj:
+            if newest[kin].get(id(head)) is not obj and not _listed(scene, asked_by(scene, obj), obj):
                 continue
         by_head.setdefault(id(head), (head, []))[1].append(heard)
     for head, heard_of in by_head.values():
@@ -156,19 +160,36 @@ def observe(scene: Scene) -> Iterator[Observation]:
 
 
 def head_of(scene: Scene, obj: KubeObject) -> KubeObject:
-    """The object of the same platform whose step this one is; itself when it is nobody's."""
-    here = obj
+    """Whoever wished for what this object is a step of; itself when it is nobody's."""
+    here, passed = obj, {id(obj)}
     for _ in range(8):
-        above = scene.graph.owner(here)
-        if (
-            above is None
-            or above is here
-            or _family(above) != _family(obj)
-            or above.kind in ("Application", "ApplicationSet")
-        ):
+        above = asked_by(scene, here)
+        if above is None or id(above) in passed:
             return here
+        passed.add(id(above))
         here = above
     return here
+
+
+def asked_by(scene: Scene, obj: KubeObject) -> KubeObject | None:
+    """The object of the same platform that owns it; or of any, where that names it and it names that (a claim)."""
+    owner = scene.graph.owner(obj)
+    if owner is not None and owner is not obj:
+        kin = _family(owner) == _family(obj) and owner.kind not in ("Application", "ApplicationSet")
+        if kin or (is_custom(owner) and _listed(scene, owner, obj)):
+            return owner
+    claim = mapping(obj.spec.get("claimRef"))
+    if not claim or not is_custom(obj):
+        return None
+    found = scene.graph.get(
+        text(claim.get("kind")), text(claim.get("namespace")) or None, text(claim.get("name"))
+    )
+    return found if found is not None and found is not obj and _listed(scene, found, obj) else None
+
+
+def _listed(scene: Scene, above: KubeObject | None, obj: KubeObject) -> bool:
+    """Whether the one names the other in its spec."""
+    return above is not None and any(link.to is obj for link in scene.platforms.needs(above))
 
 
 def _family(obj: KubeObject) -> str:
@@ -243,8 +264,29 @@ def _phase(obj: KubeObject) -> str:
     return health or text(obj.status.get("phase")) or text(obj.status.get("state"))
 
 
+def told(message: str) -> str:
+    """A status message, redacted; of a long one both ends, as an error that wraps others names the first of them last."""
+    flat = "" if is_narrative(message) else " ".join(redact(message[:20000]).split())
+    return cut(flat, 400) if len(flat) <= 400 else f"{cut(flat[:200])} … {cut(flat[-200:])}"
+
+
+def named_values(obj: KubeObject, said: str) -> list[str]:
+    """Fields of a spec whose value a message quotes: ``spec.parameters.version is `16.40` ``."""
+    words = {word.strip(".-") for word in _WORD.findall(said)}
+    return [
+        f"{path} is `{cut(value_of(path, value), 80)}`"
+        for path, value in leaves(obj.spec, "spec")
+        if value in words and _says_much(value) and "Ref" not in path
+    ][:3]
+
+
+def _says_much(value: str) -> bool:
+    """Whether a value would not stand in a message by chance: a version, a compound name."""
+    return len(value) >= 3 and (any(c.isdigit() for c in value) or any(c in "-._" for c in value)) and not value.isdigit()  # fmt: skip
+
+
 def _from_condition(scene: Scene, obj: KubeObject, state: Condition) -> _Complaint:
-    message = "" if is_narrative(state.message) else cut(redact(state.message), 300)
+    message = told(state.message)
     words = f"{name_of(obj)} reports {state.type}={state.status}"
     words += f" ({state.reason})" if state.reason else ""
     words += f" since {clock(state.since)}" if state.since else ""
@@ -270,7 +312,7 @@ def _from_phase(obj: KubeObject, phase: str) -> _Complaint:
         or text(at(obj.status, "health", "message"))
         or text(obj.status.get("reason"))
     )
-    message = "" if is_narrative(message) else cut(redact(message), 300)
+    message = told(message)
     words = f"{name_of(obj)} is {phase}" + (f": `{message}`" if message else "")
     fact = evidence.field(obj, "status.phase", {"phase": phase, "message": message}, words)
     return _Complaint(obj, f"{phase[:1].upper()}{phase[1:]}", words, message, None, fact, 0.6, settled=True)
@@ -284,6 +326,8 @@ def _observation(scene: Scene, head: KubeObject, heard: list[_Complaint]) -> Obs
     if first.obj is not head:
         words = f"{name_of(head)} does not get on: {words}"
     words = "; ".join([words, *(c.words for c in heard[1:MOST_STEPS])])
+    values = named_values(head, " ".join(c.message for c in heard))
+    words += f"; of {name_of(head)}, {' and '.join(values)}" if values else ""
     onsets = [c.state.since for c in heard if c.state is not None and c.state.since]
     mine = next((c for c in heard if c.obj is head), first)
     return Observation(
@@ -303,10 +347,28 @@ def _observation(scene: Scene, head: KubeObject, heard: list[_Complaint]) -> Obs
     )
 
 
+def last_word(scene: Scene, head: KubeObject) -> str:
+    """What the farthest step of an object says of itself; what it says itself where it has no steps."""
+    found: list[_Complaint] = []
+    todo, passed = [head], {id(head)}
+    while todo and len(passed) < MOST_BLAMED:
+        here = todo.pop(0)
+        heard = _complaint(scene, here)
+        found += [heard] if heard is not None and heard.message else []
+        for link in scene.platforms.needs(here):
+            if id(link.to) not in passed and asked_by(scene, link.to) is here:
+                passed.add(id(link.to))
+                todo.append(link.to)
+    if not found:
+        return ""
+    values = named_values(head, found[-1].message)
+    return found[-1].words + (f"; of {name_of(head)}, {' and '.join(values)}" if values else "")
+
+
 def _steps(scene: Scene, obj: KubeObject, head: KubeObject) -> int:
     here, count = obj, 0
     while here is not head and count < 8:
-        above = scene.graph.owner(here)
+        above = asked_by(scene, here)
         if above is None:
             return count
         here, count = above, count + 1

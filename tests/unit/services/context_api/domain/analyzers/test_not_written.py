@@ -142,3 +142,44 @@ def test_a_secret_that_is_not_why_it_is_refused_leads_nowhere(writer: Doc, line:
     assert "SecretNotRenewed" not in {
         o.reason for o in observe(Scene(snapshot(writer, store(), objects, logs=logs)))
     }
+
+
+def claimed(version: str = "16.40", writes: str = "db") -> list[Doc]:
+    """A claim, what a platform composes of it, and what the provider says of the part that it cannot make."""
+    refused = (
+        f"create failed: api error InvalidParameterCombination: Cannot find version {version} for postgres"
+    )
+    wish = thing(
+        "Database", "orders", api="platform.example.com/v1",
+        spec={"parameters": {"version": "16.40", "sizeGB": 50}, "resourceRef": {"kind": "XDatabase", "name": "orders-x1"}, "writeConnectionSecretToRef": {"name": writes}},
+        status={"conditions": [{"type": "Ready", "status": "False", "reason": "Waiting", "message": "Claim is waiting for composite resource to become Ready", "lastTransitionTime": ago(30)}]},
+    )  # fmt: skip
+    composite = thing(
+        "XDatabase", "orders-x1", api="platform.example.com/v1", namespace=None,
+        spec={"claimRef": {"kind": "Database", "name": "orders", "namespace": "shop"}, "resourceRefs": [{"kind": "Instance", "name": "orders-x1-i"}]},
+        status={"conditions": [{"type": "Ready", "status": "False", "reason": "Creating", "message": "Unready resources: instance", "lastTransitionTime": ago(30)}]},
+    )  # fmt: skip
+    managed = thing(
+        "Instance", "orders-x1-i", api="rds.cloud.example.com/v1", namespace=None, owner=composite,
+        status={"conditions": [{"type": "Synced", "status": "False", "reason": "ReconcileError", "message": refused, "lastTransitionTime": ago(30)}]},
+    )  # fmt: skip
+    return [wish, composite, managed]
+
+
+def test_a_missing_secret_leads_to_the_claim_that_promises_it_in_the_words_of_its_last_part():
+    answer = causes(claimed(), user(), OTHER, target="Deployment/shop/api")
+
+    assert first(answer) == ("Database/shop/orders", "SecretNotWritten")
+    assert "Cannot find version 16.40" in answer.ranked[0].text
+    assert "spec.parameters.version is `16.40`" in answer.ranked[0].text
+
+
+def test_a_claim_that_writes_another_secret_is_left_alone():
+    assert seen(not_written, claimed(writes="elsewhere"), user()) == []
+
+
+def test_a_value_that_the_words_do_not_quote_is_not_shown():
+    answer = causes(claimed(version="15.1"), user(), OTHER, target="Deployment/shop/api")
+
+    assert first(answer) == ("Database/shop/orders", "SecretNotWritten")
+    assert "spec.parameters" not in answer.ranked[0].text
