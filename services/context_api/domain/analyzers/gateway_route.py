@@ -1,8 +1,9 @@
 """Gateway API routes that no gateway takes, and gateways that cannot serve.
 
 Sees a route's parents beside the Gateways there are: a Gateway that does not exist, a listener it does not have, a
-namespace or a hostname the listener does not let in, a backend in another namespace without a ReferenceGrant; and of
-a Gateway a class nobody serves and a certificate that does not exist. Backends and ports are judged by
+namespace or a hostname the listener does not let in, a backend in another namespace without a ReferenceGrant (or with
+one that was meant for it and names another namespace); and of a Gateway a class nobody serves and a certificate that
+does not exist or that no grant lets it use. Backends and ports are judged by
 `traffic_route`, the conditions that the implementation writes by `unhealthy_condition`.
 Cannot see the proxy's own state, nor parents of other kinds than Gateway (a mesh's Services).
 
@@ -15,7 +16,7 @@ from collections.abc import Iterator
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
-from services.context_api.domain.changes import last_edit
+from services.context_api.domain.changes import applied_changes, last_edit
 from services.context_api.domain.edges import backends
 from services.context_api.domain.kube import (
     at,
@@ -45,10 +46,11 @@ def observe(scene: Scene) -> Iterator[Observation]:
         for route in scene.snapshot.of_kind(kind):
             if route.group == GROUP and not route.metadata.get("deletionTimestamp"):
                 yield from _parents(scene, route)
-                yield from _grants(scene, route)
+                yield from _grants(scene, route, "rules[].backendRefs[]", "Service")
     for gateway in scene.snapshot.of_kind("Gateway"):
         if gateway.group == GROUP and not gateway.metadata.get("deletionTimestamp"):
             yield from _gateway(scene, gateway)
+            yield from _grants(scene, gateway, "listeners[].tls.certificateRefs[]", "Secret")
 
 
 def _parents(scene: Scene, route: KubeObject) -> Iterator[Observation]:
@@ -147,32 +149,81 @@ def _refused(scene: Scene, route: KubeObject, gateway: KubeObject, reason: str, 
     return _observation(culprit, reason, told, 0.9, (*turned, *_cut_off(scene, route)))
 
 
-def _cut_off(scene: Scene, route: KubeObject) -> tuple[Explains, ...]:
-    """The Services that nobody reaches through the route."""
+def _cut_off(scene: Scene, route: KubeObject, *, only: KubeObject | None = None) -> tuple[Explains, ...]:
+    """The Services that nobody reaches through the route, and what stands behind them: well, and idle."""
     services = [scene.graph.get("Service", b.namespace, b.service) for b in backends(route)]
-    return tuple(
-        Explains(s, 0.85, f"{route.kind} {route.name} should lead to it") for s in services if s is not None
+    found = [s for s in services if s is not None and only in (None, s)]
+    why = f"{route.kind} {route.name} should lead to it"
+    idle = {id(top): top for s in found for top in scene.graph.behind(s)}
+    return (
+        *(Explains(s, 0.85, why) for s in found),
+        *(Explains(top, 0.8, why, reasons=frozenset()) for top in idle.values()),
     )
 
 
-def _grants(scene: Scene, route: KubeObject) -> Iterator[Observation]:
-    """Backends in other namespaces that no ReferenceGrant there lets the route use."""
-    for backend in walk(route.spec, "rules[].backendRefs[]"):
-        space, name = text(mapping(backend).get("namespace")), text(mapping(backend).get("name"))
-        if not space or space == route.namespace or scene.graph.get("Service", space, name) is None:
+def _grants(scene: Scene, user: KubeObject, path: str, kind: str) -> Iterator[Observation]:
+    """Objects in other namespaces that no ReferenceGrant there lets a route or a gateway use.
+
+    The fault is the grant's where one is meant for this use and names a namespace that does not exist, or was
+    edited after the user was.
+    """
+    told: set[tuple[str, str]] = set()
+    for reference in walk(user.spec, path):
+        entry = mapping(reference)
+        space, name = text(entry.get("namespace")), text(entry.get("name"))
+        used = scene.graph.get(kind, space, name) if text(entry.get("kind") or kind) == kind else None
+        if not space or space == user.namespace or used is None or (space, name) in told:
             continue
-        granted = any(
-            any(text(f.get("kind")) == route.kind and text(f.get("namespace")) == route.namespace for f in entries(grant.spec.get("from")))
-            and any(text(t.get("kind")) == "Service" and text(t.get("name")) in ("", name) for t in entries(grant.spec.get("to")))
-            for grant in scene.snapshot.of_kind("ReferenceGrant", space)
-        )  # fmt: skip
-        if not granted:
+        told.add((space, name))
+        here = [g for g in scene.snapshot.of_kind("ReferenceGrant", space) if _covers(g, kind, name)]
+        meant = [(g, froms) for g in here if (froms := _froms(g, user))]
+        if any(user.namespace in froms for _, froms in meant):
+            continue
+        lost = (Explains(used, 0.85, f"{name_of(user)} may not use it"),) if kind != "Service" else _cut_off(scene, user, only=used)  # fmt: skip
+        words = f"{name_of(user)} uses {kind} {space}/{name} across namespaces, and no ReferenceGrant in namespace {space} lets {user.kind}s of namespace `{user.namespace}` do so"
+        culprit = next(((g, froms) for g, froms in meant if _strayed(scene, g, froms, user)), None)
+        if culprit is None:
+            others = listing([f"{name_of(g)} lets in those of {listing(froms, 3)}" for g, froms in meant], 2)
             yield _observation(
-                route,
-                "ReferenceNotGranted",
-                f"{name_of(route)} sends traffic to Service {space}/{name}, and no ReferenceGrant in namespace {space} lets it",
-                0.85,
+                user, "ReferenceNotGranted", words + (f"; {others}" if others else ""), 0.85, lost
             )
+            continue
+        grant, froms = culprit
+        absent = [f for f in froms if _absent(scene, f)]
+        words += f": {name_of(grant)} lets in those of namespace {listing([f'`{f}`' for f in froms], 3)}"
+        words += f", and there is no namespace `{absent[0]}`" if absent else ""
+        refused = Explains(user, 0.92, f"{name_of(grant)} does not let it")
+        yield _observation(grant, "ReferenceNotGranted", words, 0.92 if absent else 0.88, (refused, *lost))
+
+
+def _covers(grant: KubeObject, kind: str, name: str) -> bool:
+    return any(
+        text(t.get("kind")) == kind and text(t.get("name")) in ("", name)
+        for t in entries(grant.spec.get("to"))
+    )
+
+
+def _froms(grant: KubeObject, user: KubeObject) -> list[str]:
+    """Namespaces from which a grant lets in objects of the user's kind."""
+    return [text(f.get("namespace")) for f in entries(grant.spec.get("from")) if text(f.get("kind")) == user.kind]  # fmt: skip
+
+
+def _absent(scene: Scene, namespace: str) -> bool:
+    """Whether a namespace does not exist, in a recording that holds namespaces."""
+    recorded = next(scene.snapshot.of_kind("Namespace"), None) is not None
+    return recorded and scene.graph.get("Namespace", None, namespace) is None
+
+
+def _strayed(scene: Scene, grant: KubeObject, froms: list[str], user: KubeObject) -> bool:
+    """Whether a grant was to let the user in: it names nobody else, or was edited since, away from it where that is told."""
+    if any(_absent(scene, f) for f in froms):
+        return True
+    edit, mine = last_edit(grant), last_edit(user)
+    since = mine.at if mine is not None else user.created_at
+    if edit is None or not any(p.startswith("spec") for p in edit.paths) or (since and edit.at <= since):
+        return False
+    known = applied_changes(grant, edit)
+    return not known or any(user.namespace in change.before for change in known if user.namespace)
 
 
 def _gateway(scene: Scene, gateway: KubeObject) -> Iterator[Observation]:

@@ -103,3 +103,51 @@ def test_a_class_and_a_certificate_that_do_not_exist_are_told():
     assert sorted(o.reason for o in found) == ["GatewayClassNotFound", "TlsSecretNotFound"]
     well = [gateway(tls), thing("GatewayClass", "front", None, api=GROUP), thing("Secret", "web-tls")]
     assert seen(gateway_route, *well) == []
+
+
+ELSEWHERE = {"name": "api", "namespace": "other", "port": 80}
+
+
+def grant(
+    *namespaces: str, to: str = "Service", kind: str = "HTTPRoute", edits: list[Doc] | None = None
+) -> Doc:
+    spec = {"from": [{"kind": kind, "namespace": n} for n in namespaces], "to": [{"kind": to}]}
+    return thing("ReferenceGrant", "in", "other", api="gateway.networking.k8s.io/v1beta1", spec=spec, edits=edits or [])  # fmt: skip
+
+
+def spaces(*names: str) -> list[Doc]:
+    return [thing("Namespace", name, None) for name in names]
+
+
+def test_a_grant_that_names_a_namespace_which_does_not_exist_is_the_cause_for_what_the_route_leads_to():
+    answer = causes(
+        route(backends=[ELSEWHERE]), gateway(), service("api", "other", ready=2), deployment("api", "other"),
+        grant("shopp"), spaces("shop", "other"), target="Deployment/other/api",
+    )  # fmt: skip
+
+    assert first(answer) == ("ReferenceGrant/other/in", "ReferenceNotGranted")
+    assert "there is no namespace `shopp`" in answer.ranked[0].text
+
+
+@pytest.mark.parametrize(
+    ("granted", "about"),
+    [
+        (grant("desk", edits=[edit(20, "spec/from")]), "ReferenceGrant/other/in"),
+        (grant("desk"), "HTTPRoute/shop/web"),
+        (grant("shop", kind="GRPCRoute", edits=[edit(20, "spec/from")]), "HTTPRoute/shop/web"),
+        (grant("desk", to="Secret", edits=[edit(20, "spec/from")]), "HTTPRoute/shop/web"),
+    ],
+    ids=["edited-last", "for-somebody-else", "for-another-kind", "to-another-kind"],
+)
+def test_a_grant_for_others_is_at_fault_only_when_it_was_edited_last(granted: Doc, about: str):
+    objects = (route(backends=[ELSEWHERE]), gateway(), service("api", "other"), granted, spaces("shop", "other", "desk"))  # fmt: skip
+
+    assert said(seen(gateway_route, *objects)) == [(about, "ReferenceNotGranted")]
+
+
+def test_a_certificate_of_another_namespace_needs_a_grant_too():
+    tls = {"name": "https", "port": 443, "tls": {"certificateRefs": [{"name": "web-tls", "namespace": "other"}]}}  # fmt: skip
+    held = thing("Secret", "web-tls", "other")
+
+    assert said(seen(gateway_route, gateway(tls), held)) == [("Gateway/shop/public", "ReferenceNotGranted")]
+    assert seen(gateway_route, gateway(tls), held, grant("shop", to="Secret", kind="Gateway")) == []
