@@ -48,6 +48,7 @@ from services.context_api.domain.analyzers import (
     oom_kill,
     operator_install,
     outside_host,
+    part_changed,
     pod_crash_loop,
     pod_rejected,
     pod_sandbox,
@@ -158,4 +159,5 @@ EXPLAINERS: Sequence[Explainer] = (
     outside_host.explain,
     room_taken.explain,
     not_written.explain,
+    part_changed.explain,
 )

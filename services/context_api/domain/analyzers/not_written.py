@@ -23,6 +23,7 @@ from services.context_api.domain.dependencies import trouble_in
 from services.context_api.domain.kube import Condition, conditions, entries, pod_spec, text
 from services.context_api.domain.logs import cut, is_narrative
 from services.context_api.domain.observation import Blame, Depth, Explains, Observation
+from services.context_api.domain.redact import redact
 from services.context_api.domain.references import references
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject

@@ -228,7 +228,7 @@ def _conditions(obj: KubeObject) -> Iterator[Condition]:
     for place in ("ingress", "parents", "listeners", "tags"):
         for entry in entries(obj.status.get(place)):
             found += [read_condition(c) for c in entries(entry.get("conditions"))]
-    yield from sorted(found, key=lambda c: (c.type not in _MUST_NOT_HOLD, not c.message, c.type))
+    yield from sorted(found, key=lambda c: (not _tells_of_trouble(c), not c.message, c.type))
 
 
 def _is_bad(state: Condition) -> bool:
@@ -237,8 +237,13 @@ def _is_bad(state: Condition) -> bool:
     if state.type == "Progressing" and state.reason in _RETRYING:
         return True
     return (state.type in _MUST_HOLD and state.status == "False") or (
-        state.type in _MUST_NOT_HOLD and state.status == "True"
+        _tells_of_trouble(state) and state.status == "True"
     )
+
+
+def _tells_of_trouble(state: Condition) -> bool:
+    """Degraded and the like; parts of a whole put a word before it (`RenderDegraded`, `NodeDegraded`)."""
+    return state.type in _MUST_NOT_HOLD or state.type.endswith("Degraded")
 
 
 def _settled(scene: Scene, state: Condition) -> bool:
