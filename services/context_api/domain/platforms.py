@@ -11,6 +11,7 @@ gateway-api.sigs.k8s.io, istio.io, olm.operatorframework.io, keda.sh and docs.op
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -145,6 +146,7 @@ _CARRIED = (
 )
 """(label with a maker's name, label with its namespace, its kind)."""
 
+_TOKEN = re.compile(r"[\w./-]+")
 SHORTEST = 6
 """Letters of a controller's name from which it is told by: `manager` says nothing of a Deployment `man`."""
 
@@ -215,6 +217,29 @@ class Platforms:
                 if service is not None:
                     found.setdefault(id(service), (service, host.name))
         return list(found.values())
+
+    def mentioned(self, obj: KubeObject, message: str) -> list[KubeObject]:
+        """Recorded objects that a status message calls by kind and name: `Zone "eu-1"`, `secrets/db`, `Pool ops/blue`."""
+        found: dict[int, KubeObject] = {}
+        words = [w.strip(".-/") for w in _TOKEN.findall(message[:4000])]
+        for index, word in enumerate(words):
+            head, _, tail = word.partition("/")
+            kind = self._kinds.get(head.lower())
+            if kind is None:
+                continue
+            for called in [tail] if tail else words[index + 1 : index + 3]:
+                space, _, name = called.rpartition("/")
+                other = self._find(kind, space or obj.namespace, name, None) if name else None
+                if other is not None and other is not obj:
+                    found.setdefault(id(other), other)
+                    break
+        return list(found.values())
+
+    @cached_property
+    def _kinds(self) -> dict[str, str]:
+        """Kinds as messages write them: `Pool`, `pool`, `pools`."""
+        kinds = sorted(self._graph.snapshot.kinds)
+        return {**{p: k for p, k in self._plurals.items() if k in kinds}, **{k.lower(): k for k in kinds}}
 
     @cached_property
     def _by_name(self) -> dict[str, list[KubeObject]]:

@@ -5,7 +5,8 @@ like that are False, Degraded, Failed and Stalled that are True, and phases that
 cert-manager, GitOps controllers, OLM, OpenShift cluster operators, routes and gateways at once.
 What one object makes as a step of its own work (the order of a certificate, the builds of a build configuration) is
 told about that object, the last step's words first; of several runs only the newest counts. Blames what the object
-names (its source, its issuer, its catalogue), and what it writes where its words are about that.
+names (its source, its issuer, its catalogue) or calls by kind and name in its message, and what it writes where its
+words are about that.
 Believes only conditions (written through the status subresource), never other text. Cannot know what an
 unknown condition type means; those are left alone.
 
@@ -370,6 +371,11 @@ def last_word(scene: Scene, head: KubeObject) -> str:
     return found[-1].words + (f"; of {name_of(head)}, {' and '.join(values)}" if values else "")
 
 
+def _asks(scene: Scene, other: KubeObject, obj: KubeObject) -> bool:
+    """Whether the other names this one as what it needs: then a fault here is its trouble, not the reverse."""
+    return any(link.to is obj for link in scene.platforms.needs(other))
+
+
 def _steps(scene: Scene, obj: KubeObject, head: KubeObject) -> int:
     here, count = obj, 0
     while here is not head and count < 8:
@@ -390,6 +396,9 @@ def _blames(scene: Scene, head: KubeObject, heard: list[_Complaint]) -> tuple[Bl
     for one in heard:
         for service, host in scene.platforms.spoken(one.obj, one.message):
             found.setdefault(id(service), Blame(service, 0.9, f"its words name {host}"))
+        for other in scene.platforms.mentioned(one.obj, one.message):
+            if other is not head and head_of(scene, other) is not head and not _asks(scene, other, one.obj):
+                found.setdefault(id(other), Blame(other, 0.85, "its words name it"))
         for controller in scene.platforms.controllers(one.obj):
             found.setdefault(id(controller), Blame(controller, 0.7, "it writes the object's status"))
     words = {word.strip(".-") for word in _WORD.findall(said)}

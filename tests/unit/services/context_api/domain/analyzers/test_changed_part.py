@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.context_api.domain.analyzers import part_changed, unhealthy_condition
+from services.context_api.domain.analyzers import changed_part, unhealthy_condition
 from services.context_api.domain.observation import Observation
 from services.context_api.domain.scene import Scene
 from tests.support.kube import Doc, ago, applied, edit, snapshot, thing
@@ -19,7 +19,7 @@ GROUPED = {"group": "a"}
 
 def found(*objects: Any) -> list[Observation]:
     scene = Scene(snapshot(*objects))
-    return list(part_changed.explain(scene, list(unhealthy_condition.observe(scene))))
+    return list(changed_part.explain(scene, list(unhealthy_condition.observe(scene))))
 
 
 def pool(minutes: float = 30, message: str = "cannot render: unknown format", **spec: Any) -> Doc:

@@ -28,7 +28,7 @@ from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
 from services.context_api.domain.wording import clock, name_of, span
 
-NAME = "part_changed"
+NAME = "changed_part"
 BEFORE = timedelta(minutes=10)
 """A controller reads a new part within seconds to minutes. A guess, generous."""
 
