@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.context_api.domain.analyzers import unhealthy_condition
-from tests.support.kube import Doc, ago, crashing, deployment, edit, service, thing
+from tests.support.kube import Doc, ago, applied, crashing, deployment, edit, service, thing
 from tests.support.triage import causes, first, said, seen
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-001", "API-BR-CAPI-006")
