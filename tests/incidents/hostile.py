@@ -99,7 +99,13 @@ def draft(taken: Snapshot, safe: frozenset[str] = frozenset()) -> Draft:
         f"logs/{g.namespace}/{g.pod}/{g.container}{'.previous' if g.previous else ''}.log": g.text.encode("utf-8", "replace")
         for g in taken.logs
     }  # fmt: skip
-    return Draft(docs, logs, f"{taken.captured_at:%Y-%m-%dT%H:%M:%SZ}", safe)
+    metrics = {
+        f"metrics/recorded-{number}.json": orjson.dumps(
+            {"query": one.query, "kind": one.kind, "asked_at": one.asked_at, "data": one.data}
+        )
+        for number, one in enumerate(taken.metrics)
+    }
+    return Draft(docs, logs, f"{taken.captured_at:%Y-%m-%dT%H:%M:%SZ}", safe, metrics)
 
 
 # -- words ------------------------------------------------------------------------------------------
@@ -312,7 +318,8 @@ def copies(dice: random.Random, to: Draft) -> None:
         older["metadata"]["resourceVersion"] = "1"
         if isinstance(older.get("status"), dict):
             older["status"] = {"phase": "Failed", "conditions": [{"type": "Ready", "status": "False"}]}
-        stranger = copy.deepcopy(older) | {"apiVersion": "fake.example.com/v1"}
+        # As well as the one it resembles: a custom resource that says it failed is a finding, whatever its kind.
+        stranger = copy.deepcopy(doc) | {"apiVersion": "fake.example.com/v1"}
         stranger["metadata"].pop("uid", None)
         to.docs += (
             [older, copy.deepcopy(doc)] if doc["kind"] == "Event" or dice.random() < 0.7 else [stranger]

@@ -23,6 +23,7 @@ from datetime import UTC, datetime, timedelta
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
+from services.context_api.domain.changes import applied_changes, last_edit
 from services.context_api.domain.kube import (
     WORKLOADS,
     Condition,
@@ -32,6 +33,7 @@ from services.context_api.domain.kube import (
     is_custom,
     is_native,
     leaves,
+    listing,
     mapping,
     read_condition,
     text,
@@ -46,6 +48,9 @@ from services.context_api.domain.wording import clock, name_of
 NAME = "unhealthy_condition"
 PATIENCE = timedelta(minutes=2)
 """A resource may be not ready this long after its last transition; controllers work in steps."""
+
+JUST_BEFORE, SLACK = timedelta(minutes=10), timedelta(seconds=90)
+"""A controller reads a new setting within seconds to minutes. A guess, generous."""
 
 RUN = timedelta(hours=6)
 """A failed run older than this has been seen, repeated or given up."""
@@ -335,6 +340,7 @@ def _observation(scene: Scene, head: KubeObject, heard: list[_Complaint]) -> Obs
     values = named_values(head, " ".join(c.message for c in heard))
     words += f"; of {name_of(head)}, {' and '.join(values)}" if values else ""
     onsets = [c.state.since for c in heard if c.state is not None and c.state.since]
+    words += _edited(head, min(onsets, default=None))
     mine = next((c for c in heard if c.obj is head), first)
     return Observation(
         about=head,
@@ -351,6 +357,16 @@ def _observation(scene: Scene, head: KubeObject, heard: list[_Complaint]) -> Obs
         blames=_blames(scene, head, heard),
         latent=not any(c.settled for c in heard),
     )
+
+
+def _edited(obj: KubeObject, onset: datetime | None) -> str:
+    """Who changed what of its settings just before it went bad, however long ago that was."""
+    edit = last_edit(obj)
+    if edit is None or onset is None or not onset - JUST_BEFORE <= edit.at <= onset + SLACK:
+        return ""
+    known = [str(c) for c in applied_changes(obj, edit)] or [p for p in edit.paths if p.startswith("spec")]
+    by = f"; it was edited at {clock(edit.at)} by {edit.by}, just before"
+    return f"{by} ({listing(known, 3)})" if known else ""
 
 
 def last_word(scene: Scene, head: KubeObject) -> str:

@@ -149,6 +149,9 @@ def test_an_error_about_a_call_of_a_service_is_a_complaint_in_whatever_words(lin
         snapshot(web, deployment("api"), service("api", ready=2), logs=[log(pods_in(web)[0], line)])
     )
 
-    spoken = Dependencies(graph).spoken(graph.find("Deployment", "shop", "web"))
+    caller = graph.find("Deployment", "shop", "web")
+    assert caller is not None
+
+    spoken = Dependencies(graph).spoken(caller)
 
     assert [s.found.name for s in spoken if s.found is not None] == heard

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.support.kube import Doc, ago, config_map, container, deployment, env, log, pods_in, service, thing
@@ -18,7 +20,7 @@ def lines(*texts: str, start: float = 12) -> str:
     return "\n".join(f"{ago(start - i)} {text}" for i in range(9) for text in texts)
 
 
-def asked(*texts: str, used: Doc | None = None, more: tuple[object, ...] = (), **rollout: object):
+def asked(*texts: str, used: Doc | None = None, more: tuple[object, ...] = (), **rollout: Any):
     """The answer about `web`, which complains about `api`, whose log says this."""
     web, api = deployment("web"), deployment("api", containers=[used or container()], **rollout)
     logs = [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from services.context_api.domain.analyzers import room_taken
@@ -15,7 +17,7 @@ def asks(cpu: str, **more: str) -> Doc:
     return container(resources={"requests": {"cpu": cpu}, "limits": more})
 
 
-def waiting(cpu: str = "1", **more: object) -> list[Doc]:
+def waiting(cpu: str = "1", **more: Any) -> list[Doc]:
     """A Deployment of which one pod has waited for a node for ten minutes."""
     state = {
         "type": "PodScheduled",
@@ -62,7 +64,7 @@ def cron(
     return made
 
 
-def scaled(minutes: float = 30, *, pod_age: float = 29, **more: object) -> list[Doc]:
+def scaled(minutes: float = 30, *, pod_age: float = 29, **more: Any) -> list[Doc]:
     return deployment(
         "web",
         replicas=3,
