@@ -15,6 +15,16 @@ GOALS_MISSED: frozenset[str] = frozenset({"blind", "no-cause"})
 """Of the goals over the whole corpus."""
 
 
+RENAMED_WRONG = frozenset({"corpus/certificate_renewal_lacks_secret", "corpus/gitops_puts_fix_back"})
+"""Incidents in which other names for everything lead to another first cause."""
+
+SHUFFLED_WRONG = frozenset({"corpus/trainer_arrives"})
+"""Incidents in which another order of the evidence changes something in the answer."""
+
+HOSTILE_WRONG = frozenset({"93", "156"})
+"""Hostile recordings (odd times) in which the cause of the incident beneath is lost, and nothing is said to be missing."""
+
+
 def not_yet(name: str, missed: frozenset[str]) -> list[pytest.MarkDecorator]:
     """Marks of a test's parameter."""
     return [pytest.mark.xfail(reason="not reached yet", strict=True)] if name in missed else []
