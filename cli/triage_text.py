@@ -51,7 +51,8 @@ def write(report: Report, stream: IO[str]) -> None:
         page.blank()
         page.line("No cause found.", style="bold")
         page.line(_NO_CAUSE.get(NoCause(report.no_cause_reason), "") if report.no_cause_reason else "")
-        page.line(report.no_cause_text)
+        if report.no_cause_text:
+            page.line(report.no_cause_text)
     _told(page, "Muted", report.muted)
     _told(page, "Not looked at", report.not_looked_at)
 

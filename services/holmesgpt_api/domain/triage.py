@@ -158,6 +158,8 @@ def _summary(asked: Target, cause: Cause | None, answer: CausesAnswer, not_looke
             said = f"Nothing is wrong with {asked}, nor with what it depends on."
         case NoCause.recovered:
             said = f"{asked} had trouble and is healthy again; nothing is wrong with it now."
+        case NoCause.muted:
+            said = f"What is wrong with {asked}, or with what it depends on, is known and muted: {'; '.join(answer.muted[:3])}."
         case _:
             said = f"The evidence does not tell why {asked} alerts."
     said += f" {answer.no_cause_text}" if answer.no_cause_text else ""

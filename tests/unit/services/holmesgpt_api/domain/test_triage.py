@@ -119,6 +119,16 @@ async def test_no_cause_is_a_verdict_without_a_cause(why: NoCause, said: str):
     assert answer.summary.endswith("Not looked at: logs: none recorded.")
 
 
+async def test_what_is_muted_is_told_as_known_and_not_as_unclear():
+    known = "Deployment/shop/checkout: RestartedOften, until 2027-01-01 00:00:00 UTC: replaced soon"
+
+    answer = await verdict(nothing(NoCause.muted, muted=[known]))
+
+    assert answer.results.no_cause_reason == "all-muted"
+    assert f"is known and muted: {known}." in answer.summary
+    assert "does not tell" not in answer.summary
+
+
 async def test_an_answer_that_ranks_causes_and_calls_them_none_names_none():
     answer = found(no_cause=True, no_cause_reason=NoCause.insufficient)
 
