@@ -17,9 +17,10 @@ from typing import Any
 
 import yaml
 
+from tests.incidents.chronicle import write_extras
 from tests.incidents.corpus import Entry
 from tests.incidents.incident import RECORDINGS
-from tests.incidents.stage import CONTROLLERS, Stage, write_extras
+from tests.incidents.stage import CONTROLLERS, Stage
 from tests.testbed.cluster import Cluster, ClusterFailed
 from tests.testbed.incidents.orders_database_config.evidence import fingerprint
 from tests.testbed.incidents.orders_database_config.record import NOT_IN_THE_STORY, read

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tests.incidents.incident import Half, Incident, Trait
-from tests.incidents.stage import MERGE, Body, Stage
+from tests.incidents.kubelets import MERGE
+from tests.incidents.stage import Body, Stage
 
 INCIDENT = Incident(
     title="A volume cannot be attached to a node where the CSI driver's node plugin may not run",

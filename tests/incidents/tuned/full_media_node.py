@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from tests.incidents.incident import Half, Incident, Trait
+from tests.incidents.kubelets import MERGE
 from tests.incidents.manifests import deployment, kube_prometheus, service
-from tests.incidents.stage import MERGE, Stage
+from tests.incidents.stage import Stage
 
 INCIDENT = Incident(
     title="Disk pressure on the only media node evicts the transcoder",
