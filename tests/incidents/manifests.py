@@ -1,4 +1,4 @@
-"""Manifests as people write them, in few words; everything not said is left to the API server's defaults."""
+"""Workloads with one container, and alerts on them, in few words; for more containers and everything else see `workloads`."""
 
 from __future__ import annotations
 
@@ -67,42 +67,6 @@ def _workload(
             "template": {"metadata": {"labels": marks}, "spec": {"containers": [one], **(pod or {})}},
             **(spec or {}),
         },
-    }
-
-
-def service(
-    place: str, port: int, *, target: int | str = 0, selector: Mapping[str, str] | None = None
-) -> Body:
-    """A Service NAMESPACE/NAME; it selects `app: NAME` by default."""
-    namespace, name = place.split("/")
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {"name": name, "namespace": namespace},
-        "spec": {
-            "selector": dict(selector or {"app": name}),
-            "ports": [{"name": "main", "port": port, "targetPort": target or port}],
-        },
-    }
-
-
-def config_map(place: str, data: Mapping[str, str]) -> Body:
-    namespace, name = place.split("/")
-    return {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": name, "namespace": namespace},
-        "data": dict(data),
-    }
-
-
-def secret(place: str, data: Mapping[str, str]) -> Body:
-    namespace, name = place.split("/")
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": name, "namespace": namespace},
-        "stringData": dict(data),
     }
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from tests.incidents.incident import Half, Incident, Trait
-from tests.incidents.manifests import deployment, service
+from tests.incidents.manifests import deployment
 from tests.incidents.stage import Stage
+from tests.incidents.workloads import service
 
 INCIDENT = Incident(
     title="No autoscaler sees any load since the metrics server's upgrade",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from tests.incidents.incident import Half, Incident, Trait
-from tests.incidents.manifests import config_map, deployment, kube_prometheus, service, stateful_set
+from tests.incidents.manifests import deployment, kube_prometheus, stateful_set
 from tests.incidents.stage import Stage
+from tests.incidents.workloads import config_map, service
 
 INCIDENT = Incident(
     title="A broker stays at its first member because a mounted ConfigMap was cleaned away",

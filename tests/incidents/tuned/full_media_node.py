@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from tests.incidents.incident import Half, Incident, Trait
 from tests.incidents.kubelets import MERGE
-from tests.incidents.manifests import deployment, kube_prometheus, service
+from tests.incidents.manifests import deployment, kube_prometheus
 from tests.incidents.stage import Stage
+from tests.incidents.workloads import service
 
 INCIDENT = Incident(
     title="Disk pressure on the only media node evicts the transcoder",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from tests.incidents.incident import Half, Incident, Trait
-from tests.incidents.manifests import deployment, kube_prometheus, service
+from tests.incidents.manifests import deployment, kube_prometheus
 from tests.incidents.stage import Stage
+from tests.incidents.workloads import service
 
 INCIDENT = Incident(
     title="Nobody answers a webhook that must not fail, so no namespace gets a new pod",

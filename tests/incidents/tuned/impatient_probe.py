@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 from tests.incidents.incident import Half, Incident
-from tests.incidents.manifests import deployment, kube_prometheus, service
+from tests.incidents.manifests import deployment, kube_prometheus
 from tests.incidents.stage import Stage
+from tests.incidents.workloads import service
 
 INCIDENT = Incident(
     title="A release that takes a minute to start is killed by its liveness probe after twenty-five seconds",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from tests.incidents.incident import Half, Incident, Trait
-from tests.incidents.manifests import deployment, service
+from tests.incidents.manifests import deployment
 from tests.incidents.stage import Stage
+from tests.incidents.workloads import service
 
 INCIDENT = Incident(
     title="A deleted namespace stays because nobody removes a bucket's finalizer",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from tests.incidents.incident import Half, Incident
-from tests.incidents.manifests import deployment, kube_prometheus, service, stateful_set
+from tests.incidents.manifests import deployment, kube_prometheus, stateful_set
 from tests.incidents.stage import Body, Stage
+from tests.incidents.workloads import service
 from tests.testbed.kubelet import Container, terminated
 
 INCIDENT = Incident(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from tests.incidents.incident import Half, Incident, Trait
-from tests.incidents.manifests import deployment, kube_prometheus, service, stateful_set
+from tests.incidents.manifests import deployment, kube_prometheus, stateful_set
 from tests.incidents.stage import Body, Stage
+from tests.incidents.workloads import service
 
 INCIDENT = Incident(
     title="An ingress rule now names another team, and the accounts lose their database",

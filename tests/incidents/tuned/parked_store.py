@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from tests.incidents.incident import Half, Incident, Trait
-from tests.incidents.manifests import deployment, service, stateful_set
+from tests.incidents.manifests import deployment, stateful_set
 from tests.incidents.stage import Stage
+from tests.incidents.workloads import service
 
 INCIDENT = Incident(
     title="Dashboards fail because the store behind their query service is scaled to zero",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 
 from tests.incidents.incident import Half, Incident, Trait
-from tests.incidents.manifests import deployment, kube_prometheus, service, stateful_set
+from tests.incidents.manifests import deployment, kube_prometheus, stateful_set
 from tests.incidents.stage import Stage
+from tests.incidents.workloads import service
 from tests.testbed.kubelet import MERGE, Body
 
 INCIDENT = Incident(

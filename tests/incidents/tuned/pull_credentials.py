@@ -6,8 +6,9 @@ import base64
 import json
 
 from tests.incidents.incident import Half, Incident, Trait
-from tests.incidents.manifests import deployment, kube_prometheus, service
+from tests.incidents.manifests import deployment, kube_prometheus
 from tests.incidents.stage import Body, Stage
+from tests.incidents.workloads import service
 
 INCIDENT = Incident(
     title="A pull secret was renewed with a token that the registry does not know",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 
 from tests.incidents.incident import Half, Incident, Trait
-from tests.incidents.manifests import deployment, kube_prometheus, secret, service
+from tests.incidents.manifests import deployment, kube_prometheus
 from tests.incidents.stage import Body, Stage
+from tests.incidents.workloads import secret, service
 
 INCIDENT = Incident(
     title="A rotated Secret has its key under a new name, and tokens are issued no more",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from tests.incidents.incident import Half, Incident, Trait
-from tests.incidents.manifests import config_map, deployment, service, stateful_set
+from tests.incidents.manifests import deployment, stateful_set
 from tests.incidents.stage import Stage
+from tests.incidents.workloads import config_map, service
 
 INCIDENT = Incident(
     title="The quotes are served all the time; only a scrape was missed",

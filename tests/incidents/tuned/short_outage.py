@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 from tests.incidents.incident import Half, Incident, Trait
-from tests.incidents.manifests import deployment, kube_prometheus, service
+from tests.incidents.manifests import deployment, kube_prometheus
 from tests.incidents.stage import Stage
+from tests.incidents.workloads import service
 from tests.testbed.kubelet import Container, stamp, terminated
 
 INCIDENT = Incident(

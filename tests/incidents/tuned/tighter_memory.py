@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 from tests.incidents.incident import Half, Incident
-from tests.incidents.manifests import deployment, service, stateful_set
+from tests.incidents.manifests import deployment, stateful_set
 from tests.incidents.stage import Stage
+from tests.incidents.workloads import service
 from tests.testbed.kubelet import Container, stamp, terminated
 
 INCIDENT = Incident(
