@@ -2,7 +2,8 @@
 
 Sees, in the logs of the alert's workload and of those its log complains about, whether errors make up a good part of
 the last minutes before the recording. Latent: errors alone are no fault, and an alert elsewhere does not ask.
-Lines without a time are not counted. Cannot tell an error that matters from one that does not.
+What the log names (a resource it cannot reconcile, a pod it cannot evict, a caller it refuses) may be why. Lines without
+a time are not counted. Cannot tell an error that matters from one that does not.
 
 Rests on: kubernetes.io/docs, "Logging Architecture".
 """
@@ -16,22 +17,24 @@ from datetime import datetime, timedelta
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.containers import is_ready
-from services.context_api.domain.dependencies import PODS_READ, blames
+from services.context_api.domain.dependencies import PODS_READ, blames, trouble_in
 from services.context_api.domain.endings import quoted
 from services.context_api.domain.focus import alerted
 from services.context_api.domain.logs import (
     LINES,
     Line,
     clusters,
+    cut,
     readable,
     shape_of,
     telling,
     time_of,
     weigh,
 )
-from services.context_api.domain.observation import Depth, Observation
+from services.context_api.domain.observation import Blame, Depth, Observation
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
+from services.context_api.domain.told_of import blames_by_name
 from services.context_api.domain.wording import name_of
 
 NAME = "log_errors"
@@ -39,6 +42,10 @@ RECENT = timedelta(minutes=15)
 FEWEST = 3
 SHARE = 0.2
 """Errors must be at least this part of the lines of the last minutes. A guess; programs that are well write few."""
+
+REFUSED = 0.8
+"""How surely a caller that is refused, and says so, is why a server's log is full of refusals: more than the 0.7 by
+which a caller's log points at the server that refuses it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +70,7 @@ def _errors(scene: Scene, pod: KubeObject) -> Iterator[_Errors]:
         if log.previous:
             continue
         timed = [
-            (moment, line)
+            (moment, readable(line))
             for line in log.text[-LINES * 500 :].splitlines()[-LINES:]
             if (moment := time_of(line)) is not None
         ]
@@ -76,8 +83,24 @@ def _errors(scene: Scene, pod: KubeObject) -> Iterator[_Errors]:
 
 def _began(timed: Sequence[tuple[datetime, str]], bad: Sequence[tuple[datetime, str]]) -> datetime:
     """When the log began to say what it says now: the first line of a shape that the last minutes' errors have."""
-    shapes = {shape_of(readable(line)) for _, line in bad}
-    return min(moment for moment, line in timed if weigh(line) and shape_of(readable(line)) in shapes)
+    shapes = {shape_of(line) for _, line in bad}
+    return min(moment for moment, line in timed if weigh(line) and shape_of(line) in shapes)
+
+
+def _strangers(scene: Scene, top: KubeObject, lines: Sequence[Line]) -> Iterator[Blame]:
+    """Callers whom the log refuses and who complain of that themselves: the wrong password is on their side."""
+    if not lines or any(trouble_in(line.text) != "auth" for line in lines):
+        return
+    for caller in {id(t): t for t in map(scene.graph.top, scene.graph.workloads)}.values():
+        refused = [
+            said
+            for said in scene.deps.spoken(caller)
+            if said.trouble == "auth" and said.found is not None and top in scene.deps.behind(said.found)
+        ]
+        if caller is not top and refused:
+            yield Blame(
+                caller, REFUSED, f"{name_of(caller)} is whom it refuses: `{cut(refused[0].line, 160)}`"
+            )
 
 
 def _observation(scene: Scene, top: KubeObject, found: list[_Errors]) -> Observation:
@@ -97,6 +120,10 @@ def _observation(scene: Scene, top: KubeObject, found: list[_Errors]) -> Observa
         ),
         onset=min(e.first for e in found),
         remediation=remedies.look(top, f"Read the log of {name_of(top)}."),
-        blames=blames(scene.deps, top, [line for line in lines if line.weight > 1]),
+        blames=(
+            *blames(scene.deps, top, [line for line in lines if line.weight > 1]),
+            *blames_by_name(scene.graph, top, lines),
+            *_strangers(scene, top, lines),
+        ),
         latent=True,
     )

@@ -1,10 +1,9 @@
 """Rules of an Istio mesh that refuse what somebody misses: policies, mutual TLS, injected faults, pools.
 
-Where a workload's log complains about a Service, it evaluates what stands between the two: an AuthorizationPolicy that
-denies (or allows others only), strict mutual TLS towards a client without a sidecar, a DestinationRule that turns TLS
-off or on against that, an injected fault, a pool that overflows. Judges refusals only where somebody complains: a
-policy that keeps strangers out does its work. Cannot see JWT claims, external authorizers, nor what the proxies were
-really sent.
+Sees, where a workload's log complains about a Service, what stands between the two: an AuthorizationPolicy that denies
+(or allows others only), strict mutual TLS towards a client without a sidecar, a DestinationRule that turns TLS off or
+on against that, an injected fault, a pool that overflows. Judges refusals only where somebody complains: a policy that
+keeps strangers out does its work. Cannot see JWT claims, external authorizers, nor what the proxies were really sent.
 
 Rests on: istio.io/latest/docs, "Authorization Policy", "PeerAuthentication", "Destination Rule", "Traffic Management
 Problems".

@@ -1,7 +1,8 @@
 """StatefulSets whose governing Service is not there, or gives their pods no names.
 
-Sees `spec.serviceName` beside the Services of the namespace: missing, with a cluster address of its own (not headless),
-or selecting other pods. Latent: pods start without it; it counts when somebody's log cannot look up the names it gives.
+Sees `spec.serviceName` beside the Services of the namespace: missing, selecting other pods, or, where somebody's log
+cannot look up the names it should give, with a cluster address of its own (not headless). Latent until then: pods start
+without it.
 Cannot see names that are asked for and not logged. Claims of its templates are told by `pvc_pending`.
 
 Rests on: https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#stable-network-id (the headless Service
@@ -37,20 +38,26 @@ def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
             continue
         service = scene.graph.get("Service", owner.namespace, name)
         words = _fault(owner, name, service)
-        if words:
-            yield _observation(scene, owner, name, service, words, _missed(scene, owner, name, seen))
+        missed = _missed(scene, owner, name, seen) if words else []
+        # Many give their StatefulSet an ordinary Service and never ask for its pods by name: that is no fault.
+        if missed or (words and not _has_address(service)):
+            yield _observation(scene, owner, name, service, words, missed)
 
 
 def _fault(owner: KubeObject, name: str, service: KubeObject | None) -> str:
     if service is None:
         return f"names Service {name} as its own, which does not exist: its pods have no names of their own"
-    if text(service.spec.get("clusterIP")) not in ("None", ""):
+    if _has_address(service):
         return f"names Service {name} as its own, which is not headless (it has address {text(service.spec.get('clusterIP'))}): its pods have no names of their own"
     selector = flat(service.spec.get("selector"))
     labels = template_labels(owner)
     if selector and not all(labels.get(k) == v for k, v in selector.items()):
         return f"names Service {name} as its own, which selects other pods (`{show_labels(selector)}`)"
     return ""
+
+
+def _has_address(service: KubeObject | None) -> bool:
+    return service is not None and text(service.spec.get("clusterIP")) not in ("None", "")
 
 
 def _missed(

@@ -9,6 +9,7 @@ from tests.support.kube import (
     ago,
     config_map,
     container,
+    crashing,
     deployment,
     edit,
     env,
@@ -16,11 +17,14 @@ from tests.support.kube import (
     moment,
     pods_in,
     service,
+    thing,
 )
 from tests.support.triage import causes, first
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-006", "API-BR-CAPI-009")
 
+API = deployment("api")
+CRASHES = deployment("web", statuses=[crashing("web")])
 WEB = deployment("web", containers=[container(env=env(API="http://api:80"))])
 
 
@@ -112,3 +116,38 @@ def test_the_trouble_began_with_the_first_line_of_the_kind_the_log_is_full_of_no
     answer = causes(WEB, target="Deployment/shop/web", logs=[log(pods_in(WEB)[0], text)])
 
     assert answer.ranked[0].onset == moment(40)
+
+
+def test_a_controller_that_cannot_reconcile_leads_to_the_resource_it_names():
+    operator = deployment("operator", "operators")
+    broken = thing(
+        "Cache", "carts", api="caches.example.com/v1",
+        status={"conditions": [{"type": "Ready", "status": "False", "reason": "BadSize", "message": "size 0"}]},
+    )  # fmt: skip
+    logs = [log(pods_in(operator)[0], lines("ERROR Reconciler error namespace=shop name=carts: size 0"))]
+
+    answer = causes(operator, broken, API, target="Deployment/operators/operator", logs=logs)
+
+    assert first(answer)[0] == "Cache/shop/carts"
+
+
+def test_a_server_that_refuses_a_caller_leads_to_the_caller():
+    store = deployment("store")
+    logs = [
+        log(pods_in(store)[0], lines('FATAL: password authentication failed for user "web"')),
+        log(
+            pods_in(CRASHES)[0],
+            "FATAL: http://store:80: password authentication failed",
+            container="web",
+        ),
+    ]
+
+    answer = causes(CRASHES, store, service("store", ready=1), target="Deployment/shop/store", logs=logs)
+
+    assert first(answer)[0] == "Deployment/shop/web"
+
+
+def test_a_structured_line_is_an_error_by_what_it_says_and_not_by_its_fields_names():
+    quiet = '{"log.level":"info","message":"waits for its turn","failed_predicates":{"error":[]}}'
+
+    assert causes(WEB, target="Deployment/shop/web", logs=[log(pods_in(WEB)[0], lines(quiet))]).no_cause

@@ -83,3 +83,9 @@ def test_a_log_that_misses_another_name_is_not_its_doing():
     (found,) = seen(analyzer, objects, service("web", "shop-data"), logs=logs)
 
     assert found.latent
+
+
+def test_an_ordinary_service_is_no_fault_where_nobody_asks_for_its_pods_by_name():
+    objects = stateful_set("db", statuses=[running("db")])
+
+    assert seen(analyzer, objects, service("db", "shop-data", address="10.96.3.4")) == []
