@@ -58,8 +58,9 @@ def report(verdicts: Sequence[Verdict]) -> str:
 Written by `{COMMAND}`: the {len(verdicts)} incidents below `tests/incidents`, each asked about by its alert, without a
 model. An answer is right when the first object is one a person would change and the text states the facts that an
 engineer would (or, where nothing is wrong, when no cause is named, for the right reason). The blind half was written
-from upstream documentation and post-mortems without sight of the analyzers and nothing was tuned on it. Authored are
-those in which the script wrote a status in the place of a controller that does not run on the test bed.
+from upstream documentation and post-mortems without sight of the analyzers; nothing was tuned on it, and so it is not
+listed one by one. Authored are those in which the script wrote a status in the place of a controller that does not run
+on the test bed.
 
 Machine: {machine()}.
 

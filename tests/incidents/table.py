@@ -1,4 +1,4 @@
-"""The corpus' results as a table for people: per half and kind, then one line an incident."""
+"""The corpus' results as a table for people: per half and kind, then one line an incident of the tuned half."""
 
 from __future__ import annotations
 
@@ -57,11 +57,14 @@ def summary(verdicts: Sequence[Verdict]) -> str:
 
 
 def listing(verdicts: Sequence[Verdict]) -> str:
-    lines = ["| incident | half | kind | right | named first | sure |", "|---|---|---|---|---|--:|"]
+    """The tuned half one by one. Of the blind half only numbers are told: what is seen is soon tuned on."""
+    lines = ["| incident | kind | right | named first | sure |", "|---|---|---|---|--:|"]
     for one in verdicts:
+        if one.half is Half.blind:
+            continue
         lacks = f"; does not say {', '.join(one.missing)}" if one.target and one.missing else ""
         mark = "yes" if one.right else "**no**"
         lines.append(
-            f"| {one.name} | {one.half} | {one.kind} | {mark} | {one.first}{lacks.replace('|', 'or')} | {one.confidence:.2f} |"
+            f"| {one.name} | {one.kind} | {mark} | {one.first}{lacks.replace('|', 'or')} | {one.confidence:.2f} |"
         )
     return "\n".join(lines)

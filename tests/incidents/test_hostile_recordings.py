@@ -174,7 +174,7 @@ def test_a_hostile_recording_is_answered_soundly(number: int, tmp_path: Path):
     wound, name = chosen(number)
     sound = base(name)
     if sound is None:
-        pytest.skip(f"{name} is not answered rightly as it is")
+        pytest.skip("it is not answered rightly as it is")
     dice = random.Random(number)
     ill = bool(sound.right.ranked)
     made = draft(sound.taken)
