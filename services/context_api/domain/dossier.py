@@ -10,22 +10,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from libs.contracts.causes import FindingSeverity
 from libs.contracts.evidence import EvidenceItem, EvidenceKind, EvidencePage
 from libs.contracts.target import Target
-from services.context_api.domain import evidence, verdict
-from services.context_api.domain.causality import connect
+from services.context_api.domain import evidence
 from services.context_api.domain.errors import BadCursor
 from services.context_api.domain.evidence import Fact
 from services.context_api.domain.graph import Graph
 from services.context_api.domain.kube import Condition, conditions
 from services.context_api.domain.logs import clusters, cut, is_narrative, telling
-from services.context_api.domain.observation import Observation
-from services.context_api.domain.ranking import Alert, rank
+from services.context_api.domain.mutes import Mutes
 from services.context_api.domain.redact import redact
-from services.context_api.domain.relation import Relations, relate
+from services.context_api.domain.relation import Relations
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject, Snapshot
-from services.context_api.domain.triage import MOST_CAUSES, OnBroken, locate, noted, observe, unheard
+from services.context_api.domain.triage import Judged, OnBroken, judge, unheard
 from services.context_api.domain.wording import clock
 
 MOST_ITEMS = 200
@@ -48,11 +47,30 @@ MOST_OF_EACH = 20
 
 
 @dataclass(frozen=True, slots=True)
+class Placed:
+    """A fact, and by which way it got into the dossier."""
+
+    fact: Fact
+    nearness: float
+    """Of the object it is about, to the target: 1 for itself."""
+    cause: int | None = None
+    """Place of the cause it proves, 0 for the first; None: of none."""
+    confidence: float = 0.0
+    """How sure that cause is."""
+    severity: FindingSeverity | None = None
+    """Of the finding it proves; None: it is only on record."""
+    explained: bool = False
+    """Whether the first cause accounts for that finding."""
+
+
+@dataclass(frozen=True, slots=True)
 class Dossier:
     """Every fact once, the most telling first; and what could not be looked at."""
 
     target: Target
     items: list[EvidenceItem]
+    places: list[Placed]
+    """Of each item, at the same index."""
     not_looked_at: list[str]
     snapshot_at: datetime
 
@@ -63,29 +81,31 @@ def gather(
     *,
     onset: datetime | None = None,
     graph: Graph | None = None,
+    mutes: Mutes = (),
     broken: OnBroken = unheard,
 ) -> Dossier:
     """Everything known about `target` and what it is connected to; arguments as for `find_causes`."""
-    graph = graph or Graph(snapshot)
-    about = locate(graph, target)
-    scene = Scene(snapshot, target=about, onset=onset, graph=graph)
-    unseen: list[str] = []
-    seen = observe(scene, noted(unseen, broken))
-    relations = relate(scene, about, seen)
-    facts = [*_explaining(scene, seen, relations, target, about), *_observed(seen, relations)]
-    facts += _recorded(scene, relations)
-    items: dict[str, EvidenceItem] = {}
-    for item in evidence.items(facts[:MOST_FACTS], snapshot):
-        items.setdefault(item.id, item)
+    return of(judge(snapshot, target=target, onset=onset, graph=graph, mutes=mutes, broken=broken), target)
+
+
+def of(judged: Judged, target: Target) -> Dossier:
+    """The dossier of what was judged already."""
+    snapshot = judged.scene.snapshot
+    placed = [*_explaining(judged), *_observed(judged), *_recorded(judged.scene, judged.relations)]
+    items: dict[str, tuple[EvidenceItem, Placed]] = {}
+    for one in placed[:MOST_FACTS]:
+        for item in evidence.items([one.fact], snapshot):
+            items.setdefault(item.id, (item, one))
     far = (
-        [f"{len(facts) - MOST_FACTS} facts about distant objects: too many"]
-        if len(facts) > MOST_FACTS
+        [f"{len(placed) - MOST_FACTS} facts about distant objects: too many"]
+        if len(placed) > MOST_FACTS
         else []
     )
     return Dossier(
         target,
-        list(items.values()),
-        [*verdict.not_looked_at(snapshot, target, about), *unseen, *far],
+        [item for item, _ in items.values()],
+        [place for _, place in items.values()],
+        [*judged.not_looked_at, *far],
         snapshot.captured_at,
     )
 
@@ -129,27 +149,35 @@ def _fit(items: Sequence[EvidenceItem]) -> list[EvidenceItem]:
     return kept
 
 
-def _explaining(
-    scene: Scene, seen: Sequence[Observation], relations: Relations, target: Target, about: KubeObject | None
-) -> Iterator[Fact]:
-    alert = Alert(about, target.namespace, scene.onset, named=True, missing=target if about is None else None)
-    for one in rank(scene, connect(scene, seen), relations, alert)[:MOST_CAUSES]:
+def _explaining(judged: Judged) -> Iterator[Placed]:
+    for place, one in enumerate(judged.ranked):
         for observation in (one.observation, *(also.observation for also in one.also)):
-            yield from observation.facts
+            for fact in observation.facts:
+                yield Placed(
+                    fact,
+                    one.nearness,
+                    cause=place,
+                    confidence=one.confidence,
+                    severity=observation.severity,
+                )
 
 
-def _observed(seen: Sequence[Observation], relations: Relations) -> Iterator[Fact]:
-    near = [(relations.nearness(one.about), one) for one in seen]
-    for nearness, one in sorted(near, key=lambda pair: (-pair[0], pair[1].key)):
+def _observed(judged: Judged) -> Iterator[Placed]:
+    tree = judged.tree
+    accounted = set(judged.ranked[0].effects) if judged.ranked else set()
+    near = [(judged.relations.nearness(o.about), i, o) for i, o in enumerate(tree.observations)]
+    for nearness, index, one in sorted(near, key=lambda found: (-found[0], found[2].key)):
         if nearness > 0:
-            yield from one.facts
+            for fact in one.facts:
+                yield Placed(fact, nearness, severity=one.severity, explained=index in accounted)
 
 
-def _recorded(scene: Scene, relations: Relations) -> Iterator[Fact]:
+def _recorded(scene: Scene, relations: Relations) -> Iterator[Placed]:
     for near in relations.objects()[:MOST_OBJECTS]:
+        nearness = relations.nearness(near)
         for obj in _with_pods(scene, near):
-            yield from record_of(scene, obj)
-            yield from _log_lines(scene, obj)
+            for fact in (*record_of(scene, obj), *_log_lines(scene, obj)):
+                yield Placed(fact, nearness)
 
 
 def _with_pods(scene: Scene, obj: KubeObject) -> Iterable[KubeObject]:

@@ -8,10 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from libs.contracts.causes import Cause, CausesAnswer, Confidence, Finding, FindingsAnswer, FindingSeverity
+from libs.contracts.causes import (
+    Cause,
+    CausesAnswer,
+    Confidence,
+    Finding,
+    FindingsAnswer,
+    FindingSeverity,
+    NoCause,
+)
 from libs.contracts.evidence import EvidenceItem
 from libs.contracts.target import Target
 from services.context_api.domain import evidence, told, verdict
@@ -52,6 +60,60 @@ def unheard(_name: str, _error: Exception) -> None:
     """For callers who only read what was therefore not looked at."""
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Everything found out about one target, before it is written down."""
+
+    scene: Scene
+    target: Target | None
+    about: KubeObject | None
+    tree: Causality
+    relations: Relations
+    alert: Alert
+    ranked: Sequence[Ranked]
+    muted: Sequence[str]
+    not_looked_at: Sequence[str]
+
+
+def judge(
+    snapshot: Snapshot,
+    *,
+    target: Target | None = None,
+    onset: datetime | None = None,
+    graph: Graph | None = None,
+    mutes: Mutes = (),
+    broken: OnBroken = unheard,
+) -> Judged:
+    """Observe, connect and rank; arguments as for `find_causes`."""
+    graph = graph or Graph(snapshot)
+    about = locate(graph, target)
+    if onset is not None and not can_be_reckoned_with(onset):
+        onset = None
+    scene = Scene(snapshot, target=about, onset=onset, graph=graph)
+    unseen: list[str] = []
+    seen, muted = apart(observe(scene, noted(unseen, broken)), mutes, scene.now)
+    tree = connect(scene, seen)
+    alert = Alert(
+        about,
+        target.namespace if target else None,
+        onset,
+        named=target is not None,
+        missing=target if about is None else None,
+    )
+    relations = relate(scene, about, seen)
+    return Judged(
+        scene,
+        target,
+        about,
+        tree,
+        relations,
+        alert,
+        rank(scene, tree, relations, alert)[:MOST_CAUSES],
+        muted,
+        [*verdict.not_looked_at(snapshot, target, about), *unseen],
+    )
+
+
 def find_causes(
     snapshot: Snapshot,
     *,
@@ -69,39 +131,33 @@ def find_causes(
         mutes: findings that are not to be told of; the answer says which there were.
         broken: told of each analyzer that failed, and how.
     """
-    graph = graph or Graph(snapshot)
-    about = locate(graph, target)
-    if onset is not None and not can_be_reckoned_with(onset):
-        onset = None
-    scene = Scene(snapshot, target=about, onset=onset, graph=graph)
-    unseen: list[str] = []
-    seen, muted = apart(observe(scene, noted(unseen, broken)), mutes, scene.now)
-    tree = connect(scene, seen)
-    alert = Alert(
-        about,
-        target.namespace if target else None,
-        onset,
-        named=target is not None,
-        missing=target if about is None else None,
-    )
-    relations = relate(scene, about, seen)
-    ranked = rank(scene, tree, relations, alert)[:MOST_CAUSES]
-    shown = _visible(tree, ranked)
-    causes = [_cause(scene, tree, relations, alert, one) for one in ranked]
-    no_cause = None if causes else verdict.without_cause(scene, target, about, muted=bool(muted))
-    missing = [*verdict.not_looked_at(snapshot, target, about), *unseen]
+    judged = judge(snapshot, target=target, onset=onset, graph=graph, mutes=mutes, broken=broken)
+    shown = _visible(judged.tree, judged.ranked)
+    no_cause = without_cause(judged)
     return CausesAnswer(
         target=target,
-        ranked=causes,
-        no_cause=not causes,
+        ranked=written(judged),
+        no_cause=no_cause is not None,
         no_cause_reason=no_cause,
-        no_cause_text=told.told(scene, target, about, no_cause) if no_cause is not None else "",
-        findings=[_finding(snapshot, tree, o) for o in shown],
+        no_cause_text=told.told(judged.scene, target, judged.about, no_cause) if no_cause else "",
+        findings=[_finding(snapshot, judged.tree, o) for o in shown],
         evidence=_evidence(snapshot, shown),
-        not_looked_at=missing,
-        muted=muted,
+        not_looked_at=list(judged.not_looked_at),
+        muted=list(judged.muted),
         snapshot_at=snapshot.captured_at,
     )
+
+
+def written(judged: Judged) -> list[Cause]:
+    """The causes in words, best first."""
+    return [_cause(judged.scene, judged.tree, judged.relations, judged.alert, one) for one in judged.ranked]
+
+
+def without_cause(judged: Judged) -> NoCause | None:
+    """Why no cause is named; None where one is."""
+    if judged.ranked:
+        return None
+    return verdict.without_cause(judged.scene, judged.target, judged.about, muted=bool(judged.muted))
 
 
 def find_findings(
