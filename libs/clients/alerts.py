@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from libs.clients.peer import Peer, segment
-from libs.contracts.alerts import AlertEpisodeDetail, AlertPage, AlertReceipt
+from libs.contracts.alerts import AlertEpisodeDetail, AlertPage, AlertReceipt, IncidentSummary
 
 _ALERTS = "/api/v1/alerts"
 
@@ -47,6 +47,16 @@ class AlertsClient(Peer):
             "GET",
             f"{_ALERTS}/{segment(alert_id)}",
             answer=AlertEpisodeDetail,
+            tenant=tenant,
+            deadline=deadline,
+        )
+
+    async def incident(self, incident_id: str, *, tenant: str, deadline: timedelta) -> IncidentSummary:
+        """One incident with the causes that were found."""
+        return await self.call(
+            "GET",
+            f"/api/v1/incidents/{segment(incident_id)}",
+            answer=IncidentSummary,
             tenant=tenant,
             deadline=deadline,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -95,9 +95,12 @@ class RankedEvidence(Contract):
     why: str = Field(description="what the relevance rests on, in a few words")
     observed_at: UtcTime | None = None
     age_s: float | None = Field(default=None, description="seconds before the snapshot")
-    also: int = Field(
-        default=0, ge=0, description="other facts that say the same of its siblings, folded into it"
+    also: int | None = Field(
+        default=None,
+        ge=1,
+        description="so many other facts say the same of its siblings and are folded into it",
     )
+    detail: dict[str, Any] | None = Field(default=None, description="the fact itself, where it is short")
     lines: list[LogCluster] | None = None
 
 
@@ -117,6 +120,17 @@ class LeftOut(Contract):
 
     id: str
     relevance: float
+
+
+class PastEpisode(Contract):
+    """An earlier firing of the same alert, and how it ended."""
+
+    id: str
+    state: str = Field(description="`firing`, `resolved` or `expired`")
+    starts_at: UtcTime
+    ends_at: UtcTime | None = None
+    target: str = Field(default="", description="`Kind/namespace/name` it was about")
+    cause: str = Field(default="", description="`Reason of Kind/namespace/name` that was found then")
 
 
 class SourceReport(Contract):
@@ -153,6 +167,9 @@ class Bundle(Contract):
     causes: list[BundleCause]
     no_cause: str | None = Field(default=None, description="why none is named, where none is")
     items: list[RankedEvidence] = Field(description="most relevant first")
+    history: list[PastEpisode] = Field(
+        default_factory=list, description="earlier episodes of the same alert, newest first"
+    )
     left_out: list[LeftOut] = Field(description="the most relevant of what there was no room for")
     left_out_total: int
     sources: list[SourceReport]

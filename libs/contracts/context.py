@@ -56,3 +56,33 @@ class ContextHealth(Contract):
     cache_hit_rate: float
     context_types: int
     kubernetes_connectivity: str = Field(description="`healthy`, `unhealthy` or `unavailable`")
+
+
+class TopologyNode(Contract):
+    id: str = Field(description="`Kind/namespace/name`")
+    target: Target
+    distance: int = Field(description="steps from the object asked about")
+    findings: list[str] = Field(default_factory=list, description="reasons of what is wrong with it")
+
+
+class TopologyEdge(Contract):
+    """`source` needs `target`: a fault of the target can reach the source along it."""
+
+    source: str
+    target: str
+    relation: str = Field(
+        description="`owner`, `selects`, `config`, `volume`, `heard`, …; `blames`: a finding says so"
+    )
+    how: str
+    strength: float = Field(ge=0, le=1, description="how well a fault travels along it")
+
+
+class Topology(Contract):
+    """What an object needs and what it is made of, as a graph."""
+
+    target: Target
+    nodes: list[TopologyNode]
+    edges: list[TopologyEdge]
+    cut: str | None = Field(default=None, description="what was left out, and how to see it")
+    not_looked_at: list[str] = Field(default_factory=list)
+    snapshot_at: UtcTime

@@ -7,13 +7,13 @@ from typing import NoReturn
 
 from fastapi import FastAPI
 
-from libs.auth import Authenticator
+from libs.auth import Authenticator, KeyRing
 from libs.metrics import Metrics
 from libs.web import ServiceInfo, serve
 from libs.web import create_app as build
 from libs.web.server import Program, load
 from services.context_api import wiring
-from services.context_api.routes import context
+from services.context_api.routes import bundle, context, older
 from services.context_api.routes.problems import PROBLEMS
 from services.context_api.settings import Settings
 
@@ -31,14 +31,18 @@ def create_app(
     """The application. Opens nothing before it starts; `authenticator` is given by tests."""
     counted = metrics or Metrics(INFO.name)
 
-    def ports(_: FastAPI) -> AbstractAsyncContextManager[wiring.Ports]:
-        return wiring.serving(settings, counted)
+    def ports(app: FastAPI) -> AbstractAsyncContextManager[wiring.Ports]:
+        def ring() -> KeyRing | None:
+            known: Authenticator | None = app.state.edge.authenticator
+            return known.ring if known else None
+
+        return wiring.serving(settings, ring, counted)
 
     return build(
         info=INFO,
         settings=settings,
         wiring=ports,
-        routers=[context.router],
+        routers=[context.router, bundle.router, older.router],
         problems_of=PROBLEMS,
         metrics=counted,
         checks=wiring.checks,

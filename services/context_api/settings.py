@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from libs.auth.settings import AuthSettings
 from libs.cache.settings import RedisSettings
+from libs.clients.settings import AlertsPeerSettings
 from libs.contracts.base import Duration
 from libs.web.settings import Port, WebSettings
 from services.context_api.steps.ask import UNNAMED
@@ -90,6 +91,12 @@ class EvidenceSettings(BaseSettings):
     """Different questions that may wait for their answer at once; above it 503. At 15 ms each the last one waits
     a second."""
 
+    history_timeout: Duration = Field(
+        default=timedelta(milliseconds=400), validation_alias="CONTEXT_HISTORY_TIMEOUT", gt=timedelta(0)
+    )
+    """Longest wait for the alerts service's archive, in seconds. Earlier episodes are worth having and not worth
+    waiting for; without them an answer says so."""
+
     finding_mutes: Path | None = Field(default=None, validation_alias="FINDING_MUTES")
     """A YAML file of known findings that no answer is to name as a cause, each until a time. Read once, at the start;
     answers say what was muted. `kubernaut triage --mutes` reads the same file."""
@@ -121,7 +128,7 @@ class EvidenceSettings(BaseSettings):
         return self
 
 
-class Settings(EvidenceSettings, WebSettings, RedisSettings, AuthSettings):
+class Settings(EvidenceSettings, AlertsPeerSettings, WebSettings, RedisSettings, AuthSettings):
     """Everything this service reads."""
 
     model_config = SettingsConfigDict(use_attribute_docstrings=True, extra="ignore", populate_by_name=True)

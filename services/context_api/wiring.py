@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from libs.auth import KeyRing, TokenMinter
 from libs.cache import Cache, MemoryCache, RedisCache, connect
+from libs.clients import AlertsClient
 from libs.contracts.health import ComponentHealth
 from libs.metrics import Metrics
 from libs.web.info import Check, Checks
+from services.context_api.adapters.history import AlertHistory
 from services.context_api.adapters.mutes import read_mutes
 from services.context_api.adapters.recorded import NoSource, RecordedCluster
 from services.context_api.domain.errors import NoEvidence
@@ -19,11 +22,15 @@ from services.context_api.domain.ports import Connectivity, EvidenceSource
 from services.context_api.settings import Settings
 from services.context_api.steps.answers import OUTCOMES, Answers
 from services.context_api.steps.ask import Desk
+from services.context_api.steps.bundles import Bundles
+from services.context_api.steps.older import Older
 
 if TYPE_CHECKING:
     from services.context_api.adapters.live import LiveCluster
 
 SERVICE = "context-api"
+
+Ring = Callable[[], KeyRing | None]
 
 NOTHING_SET = (
     "no evidence source is set: set RECORDED_CLUSTER to a must-gather or a folder of Kubernetes objects, or "
@@ -36,29 +43,32 @@ class Ports:
     """What the routes and the health checks use."""
 
     desk: Desk
+    bundles: Bundles
+    older: Older
 
 
 @asynccontextmanager
-async def serving(settings: Settings, metrics: Metrics) -> AsyncIterator[Ports]:
+async def serving(settings: Settings, ring: Ring, metrics: Metrics) -> AsyncIterator[Ports]:
     """Everything, until the service stops. Answers at once; the recording or the cluster is read meanwhile."""
     total = metrics.counter(
         "context_api_answers_total", "Answers, by where they came from.", {"outcome": OUTCOMES}
     )
-    async with _source(settings) as source, _cache(settings) as cache:
+    alerts = AlertsClient(settings.alerts_url, token=TokenMinter(ring, service=SERVICE))
+    async with _source(settings) as source, _cache(settings) as cache, alerts:
         answers = Answers(
             cache, most_waiting=settings.most_waiting, observe=lambda outcome: total.inc(outcome=outcome)
         )
         try:
-            yield Ports(
-                Desk(
-                    source,
-                    answers,
-                    cluster=settings.evidence_cluster,
-                    limit=settings.answer_timeout,
-                    ttl=settings.answer_ttl,
-                    mutes=read_mutes(settings.finding_mutes) if settings.finding_mutes else (),
-                )
+            desk = Desk(
+                source,
+                answers,
+                cluster=settings.evidence_cluster,
+                limit=settings.answer_timeout,
+                ttl=settings.answer_ttl,
+                mutes=read_mutes(settings.finding_mutes) if settings.finding_mutes else (),
             )
+            bundles = Bundles(desk, AlertHistory(alerts, deadline=settings.history_timeout))
+            yield Ports(desk, bundles, Older(desk, bundles))
         finally:
             await answers.close()
 

@@ -9,6 +9,7 @@ ContextError
 ├── UnknownEvidence  no fact of that id in what the caller may read
 ├── NoLog            no such log was recorded; says which were
 ├── NotReadable      the caller may not read this namespace
+├── NamesNoObject    the alert's labels name no object
 ├── BadSelector      the label selector cannot be read
 └── BadCursor        the page's cursor is of another question, or of an older snapshot
 """
@@ -75,6 +76,13 @@ class NoLog(ContextError):
 class NotReadable(ContextError):
     def __init__(self, namespace: str | None) -> None:
         super().__init__(f"this caller may not read namespace {namespace or CLUSTER_SCOPE}")
+
+
+class NamesNoObject(ContextError):
+    """`why`: which labels were looked at."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"body.alert.labels: {why}; name the object in `target`")
 
 
 class BadSelector(ContextError):

@@ -164,6 +164,11 @@ def shape_of(line: str) -> str:
     return _SHAPE.sub("#", _STAMP.sub("", line, count=1))
 
 
+def message_of(line: str) -> str:
+    """A line without the time in front, of bounded length."""
+    return cut(_STAMP.sub("", line, count=1))
+
+
 def clusters(logs: Iterable[str], most: int = LINES) -> list[Line]:
     """Error lines of several logs, clustered by shape, in the order of their newest occurrence."""
     found: dict[str, tuple[str, int, int]] = {}
@@ -171,7 +176,7 @@ def clusters(logs: Iterable[str], most: int = LINES) -> list[Line]:
         for line in last_lines(log, most):
             weight = weigh(line)
             if weight:
-                message = cut(_STAMP.sub("", line, count=1))
+                message = message_of(line)
                 shape = _SHAPE.sub("#", message)
                 count = found.pop(shape, ("", 0, 0))[1]
                 found[shape] = (message, count + 1, weight)

@@ -55,12 +55,7 @@ class Relations:
 
 def relate(scene: Scene, start: KubeObject | None, observations: Sequence[Observation]) -> Relations:
     """Follow needs, blame and accounts outwards from the alerting object, strongest way first."""
-    named: dict[int, list[tuple[KubeObject, float, str]]] = {}
-    for seen in observations:
-        for blame in seen.blames:
-            named.setdefault(id(seen.about), []).append((blame.on, blame.strength, blame.why))
-        for claim in seen.explains:
-            named.setdefault(id(claim.about), []).append((seen.about, claim.strength, claim.why))
+    named = claims(observations)
     steps: dict[int, Step] = {}
     order = 0
     queue: list[tuple[float, int, Step]] = (
@@ -79,9 +74,22 @@ def relate(scene: Scene, start: KubeObject | None, observations: Sequence[Observ
     return Relations(steps)
 
 
-def _outwards(
-    scene: Scene, step: Step, named: dict[int, list[tuple[KubeObject, float, str]]]
-) -> list[tuple[KubeObject, float, str]]:
+Claims = dict[int, list[tuple[KubeObject, float, str]]]
+"""Object's identity -> what is blamed for it, how surely, and why."""
+
+
+def claims(observations: Sequence[Observation]) -> Claims:
+    """Blame and accounts, from the side of the object that suffers."""
+    named: Claims = {}
+    for seen in observations:
+        for blame in seen.blames:
+            named.setdefault(id(seen.about), []).append((blame.on, blame.strength, blame.why))
+        for claim in seen.explains:
+            named.setdefault(id(claim.about), []).append((seen.about, claim.strength, claim.why))
+    return named
+
+
+def _outwards(scene: Scene, step: Step, named: Claims) -> list[tuple[KubeObject, float, str]]:
     # What else runs on a node or lies in a namespace matters only when the alert is about that node or namespace.
     edges = [e for e in scene.needs.of(step.obj) if e.relation != "contains" or step.came_from is None]
     return [*named.get(id(step.obj), []), *((e.to, e.strength, e.how) for e in edges)]

@@ -16,6 +16,7 @@ from libs.contracts.target import CLUSTER_SCOPE, Cluster
 from services.context_api.domain.dossier import MOST_ITEMS
 from services.context_api.domain.excerpt import MOST_LINES, Wanted
 from services.context_api.steps.ask import About, Desk
+from services.context_api.steps.older import Older
 
 Caller = Annotated[Principal, Depends(require_permission(Permission.view_context))]
 
@@ -102,6 +103,14 @@ async def _desk(request: Request) -> Desk:
 
 
 AtDesk = Annotated[Desk, Depends(_desk)]
+
+
+async def _older(request: Request) -> Older:
+    older: Older = request.app.state.ports.older
+    return older
+
+
+AtOlder = Annotated[Older, Depends(_older)]
 
 
 def scope(namespace: str) -> str | None:

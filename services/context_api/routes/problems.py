@@ -9,6 +9,7 @@ from services.context_api.domain.errors import (
     BadCursor,
     BadSelector,
     Busy,
+    NamesNoObject,
     NoEvidence,
     NoLog,
     NotReadable,
@@ -32,6 +33,7 @@ PROBLEMS: Problems = {
     UnknownEvidence: ProblemSpec(404, "unknown-evidence", "Unknown evidence"),
     NoLog: ProblemSpec(404, "no-log", "No log"),
     NotReadable: ProblemSpec(403, "namespace-not-readable", "Namespace not readable"),
+    NamesNoObject: ProblemSpec(422, "names-no-object", "The alert names no object"),
     BadSelector: ProblemSpec(422, "invalid-input", "Invalid input"),
     BadCursor: ProblemSpec(422, "invalid-input", "Invalid input"),
 }

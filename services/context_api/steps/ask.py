@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -64,18 +64,19 @@ class Desk:
         mutes: Mutes = (),
     ) -> None:
         self.source, self.answers = source, answers
-        self._cluster, self._limit, self._ttl = cluster, limit, ttl
+        self.cluster, self.ttl = cluster, ttl
+        self._limit = limit
         self._views = Views()
-        self._mutes = mutes
+        self.mutes = mutes
         # Processes that share a cache may have been started with different mutes.
-        self._silence = hashlib.sha256(repr(list(mutes)).encode()).hexdigest()[:16] if mutes else ""
+        self.silence = hashlib.sha256(repr(list(mutes)).encode()).hexdigest()[:16] if mutes else ""
 
     async def resolve(
         self, labels: Mapping[str, str], cluster: str | None, caller: Principal, left: timedelta | None
     ) -> Resolution:
         """Which object do these labels speak of? 30 µs (measured), so it is done here and now."""
-        seen = await self._view(caller, cluster, self._within(left))
-        found = resolve_in(seen.graph, labels, cluster or self._cluster)
+        seen = await self.view(caller, cluster, self.within(left))
+        found = resolve_in(seen.graph, labels, cluster or self.cluster)
         if found.target is not None and not caller.may_read(found.target.namespace):
             raise NotReadable(found.target.namespace)
         gaps = [] if found.exists else [str(gap) for gap in seen.snapshot.not_read[:RESOLVED_GAPS]]
@@ -92,21 +93,21 @@ class Desk:
                 target=target,
                 onset=onset,
                 graph=seen.graph,
-                mutes=self._mutes,
-                broken=_report,
+                mutes=self.mutes,
+                broken=report,
             )
 
-        return await self._about(joined("causes", self._silence), about, onset, caller, left, find)
+        return await self._about(joined("causes", self.silence), about, onset, caller, left, find)
 
     async def findings(self, about: About, caller: Principal, left: timedelta | None) -> bytes:
         """Everything wrong with the object and what it needs, as JSON."""
 
         def find(seen: View, target: Target) -> FindingsAnswer:
             return find_findings(
-                seen.snapshot, target=target, graph=seen.graph, mutes=self._mutes, broken=_report
+                seen.snapshot, target=target, graph=seen.graph, mutes=self.mutes, broken=report
             )
 
-        return await self._about(joined("findings", self._silence), about, None, caller, left, find)
+        return await self._about(joined("findings", self.silence), about, None, caller, left, find)
 
     async def evidence(
         self,
@@ -120,7 +121,7 @@ class Desk:
         """One page of the facts about an object and what it is connected to, as JSON."""
 
         def find(seen: View, target: Target) -> EvidencePage:
-            dossier = gather(seen.snapshot, target, graph=seen.graph, broken=_report)
+            dossier = gather(seen.snapshot, target, graph=seen.graph, broken=report)
             return page(dossier, kind, limit, cursor)
 
         asked = joined("evidence", kind or "", str(limit), cursor or "")
@@ -128,30 +129,30 @@ class Desk:
 
     async def one(self, evidence_id: str, caller: Principal, left: timedelta | None) -> bytes:
         """The fact of that id, as JSON."""
-        limit = self._within(left)
-        seen = await self._view(caller, None, limit)
+        limit = self.within(left)
+        seen = await self.view(caller, None, limit)
 
         def find() -> bytes:
             item = seen.catalogue.get(evidence_id)
             if item is None:
                 raise UnknownEvidence(evidence_id)
-            return _json(item)
+            return as_json(item)
 
-        return await self.answers.get(_fact(seen, evidence_id), find, ttl=self._ttl, limit=limit)
+        return await self.answers.get(_fact(seen, evidence_id), find, ttl=self.ttl, limit=limit)
 
     async def logs(
         self, namespace: str, pod: str, wanted: Wanted, caller: Principal, left: timedelta | None
     ) -> bytes:
         """The last lines of one container's log, as JSON."""
-        limit = self._within(left)
-        seen = await self._readable(caller, namespace, None, limit)
+        limit = self.within(left)
+        seen = await self.readable(caller, namespace, None, limit)
 
         def find() -> Found:
             answer, item = excerpt(seen.snapshot, namespace, pod, wanted)
-            return Found(_json(answer), {_fact(seen, item.id): _json(item)})
+            return Found(as_json(answer), {_fact(seen, item.id): as_json(item)})
 
         key = joined("logs", seen.key, namespace, pod, repr(wanted))
-        return await self.answers.get(key, find, ttl=self._ttl, limit=limit)
+        return await self.answers.get(key, find, ttl=self.ttl, limit=limit)
 
     async def listing(
         self,
@@ -162,11 +163,11 @@ class Desk:
         left: timedelta | None,
     ) -> bytes:
         """The objects of one resource in one namespace, as JSON."""
-        limit = self._within(left)
-        seen = await self._readable(caller, namespace, None, limit)
+        limit = self.within(left)
+        seen = await self.readable(caller, namespace, None, limit)
 
         def find() -> bytes:
-            return _json(listing(seen.snapshot, namespace, resource, selector))
+            return as_json(listing(seen.snapshot, namespace, resource, selector))
 
         key = joined("listing", seen.key, namespace or "", resource, str(selector))
         return await self.answers.get(key, find, ttl=LISTING_TTL, limit=limit)
@@ -180,31 +181,31 @@ class Desk:
         left: timedelta | None,
         find: Callable[[View, Target], CausesAnswer | FindingsAnswer | EvidencePage],
     ) -> bytes:
-        limit = self._within(left)
-        seen = await self._readable(caller, about.namespace, about.cluster, limit)
-        target = target_of(seen, about, about.cluster or self._cluster)
+        limit = self.within(left)
+        seen = await self.readable(caller, about.namespace, about.cluster, limit)
+        target = target_of(seen, about, about.cluster or self.cluster)
         key = joined(question, seen.key, target.model_dump_json(), onset.isoformat() if onset else "")
         return await self.answers.get(
-            key, lambda: _citable(seen, find(seen, target)), ttl=self._ttl, limit=limit
+            key, lambda: _citable(seen, find(seen, target)), ttl=self.ttl, limit=limit
         )
 
-    async def _readable(
+    async def readable(
         self, caller: Principal, namespace: str | None, cluster: str | None, limit: timedelta
     ) -> View:
         """First whether the caller may ask, then whether there is anything: a refusal tells nothing."""
         if not caller.may_read(namespace):
             raise NotReadable(namespace)
-        return await self._view(caller, cluster, limit)
+        return await self.view(caller, cluster, limit)
 
-    async def _view(self, caller: Principal, cluster: str | None, limit: timedelta) -> View:
+    async def view(self, caller: Principal, cluster: str | None, limit: timedelta) -> View:
         if cluster is not None and not is_cluster_name(cluster):
-            raise UnknownCluster("a cluster with an impossible name", self._cluster)
+            raise UnknownCluster("a cluster with an impossible name", self.cluster)
         # An evidence source nobody named speaks for whatever cluster is asked about.
-        if cluster is not None and cluster != self._cluster and self._cluster != UNNAMED:
-            raise UnknownCluster(cluster, self._cluster)
+        if cluster is not None and cluster != self.cluster and self.cluster != UNNAMED:
+            raise UnknownCluster(cluster, self.cluster)
         return await self._views.of(await self.source.snapshot(limit), caller)
 
-    def _within(self, left: timedelta | None) -> timedelta:
+    def within(self, left: timedelta | None) -> timedelta:
         return self._limit if left is None else min(self._limit, left)
 
 
@@ -246,9 +247,12 @@ MOST_KEPT = 200
 
 
 def _citable(seen: View, answer: CausesAnswer | FindingsAnswer | EvidencePage) -> Found:
+    return citable(seen, as_json(answer), _cited_first(answer))
+
+
+def citable(seen: View, answer: bytes, facts: Sequence[EvidenceItem]) -> Found:
     """The answer; and its facts, for those who will ask about them by their ids."""
-    told = {_fact(seen, item.id): _json(item) for item in _cited_first(answer)[:MOST_KEPT]}
-    return Found(_json(answer), told)
+    return Found(answer, {_fact(seen, item.id): as_json(item) for item in facts[:MOST_KEPT]})
 
 
 def _cited_first(answer: CausesAnswer | FindingsAnswer | EvidencePage) -> list[EvidenceItem]:
@@ -265,9 +269,9 @@ def _fact(seen: View, evidence_id: str) -> str:
     return joined("fact", seen.snapshot.source, seen.snapshot.cluster, seen.rights, evidence_id)
 
 
-def _json(answer: BaseModel) -> bytes:
+def as_json(answer: BaseModel) -> bytes:
     return answer.model_dump_json().encode()
 
 
-def _report(analyzer: str, error: Exception) -> None:
+def report(analyzer: str, error: Exception) -> None:
     _log.error("analyzer failed", analyzer=analyzer, exc_info=error)

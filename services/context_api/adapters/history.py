@@ -1,0 +1,52 @@
+"""The alerts service's archive, as the place where earlier episodes are looked up.
+
+The one call against the stream of data (alerts calls the Context API, not the other way): short, optional, and never
+made while answering the alerts service itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+from libs.auth.principal import Principal
+from libs.clients import AlertsClient
+from libs.clients.errors import PeerRefused, PeerUnavailable
+from libs.contracts.alerts import IncidentSummary
+from services.context_api.domain.history import MOST, Past, seen_by, visible
+
+MOST_INCIDENTS = 10
+"""Incidents whose causes are looked up: those of the newest episodes."""
+
+
+class AlertHistory:
+    """Earlier episodes, within the deadline or with the reason why not."""
+
+    def __init__(self, alerts: AlertsClient, *, deadline: timedelta) -> None:
+        self._alerts, self._deadline = alerts, deadline
+
+    async def past(
+        self, alertname: str, namespace: str | None, caller: Principal, left: timedelta | None
+    ) -> Past:
+        """Episodes of that alert which the caller may see, newest first."""
+        limit = self._deadline if left is None else min(self._deadline, left)
+        filters = {"alertname": alertname, "limit": str(MOST)} | (
+            {"namespace": namespace} if namespace else {}
+        )
+        try:
+            page = await self._alerts.list(filters=filters, tenant=caller.tenant, deadline=limit)
+        except (PeerUnavailable, PeerRefused) as error:
+            return Past(missing=f"the alerts service: {error}")
+        episodes = visible(page.items, caller.may_read)
+        ids = list(dict.fromkeys(one.incident_id for one in episodes if one.incident_id))[:MOST_INCIDENTS]
+        found = await asyncio.gather(*(self._incident(one, caller, limit) for one in ids))
+        return Past(episodes, {one.id: one for one in found if one is not None})
+
+    async def _incident(
+        self, incident_id: str, caller: Principal, limit: timedelta
+    ) -> IncidentSummary | None:
+        try:
+            found = await self._alerts.incident(incident_id, tenant=caller.tenant, deadline=limit)
+        except (PeerUnavailable, PeerRefused):
+            return None  # the episode is told without its cause; `explained` counts those that have one
+        return seen_by(found, caller.may_read)
