@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from libs.clients.peer import Peer, segment
+from libs.contracts.bundle import Bundle, BundleRequest
 from libs.contracts.causes import CausesAnswer, FindingsAnswer
-from libs.contracts.context import ContextHealth, KubernetesContext, Resolution, ResolveRequest
+from libs.contracts.context import ContextHealth, KubernetesContext, Resolution, ResolveRequest, Topology
 from libs.contracts.evidence import EvidenceItem, EvidenceKind, EvidencePage, LogAnswer
 from libs.contracts.target import CLUSTER_SCOPE, Target
 
@@ -128,6 +129,25 @@ class ContextClient(Peer):
             f"{_ROOT}/kubernetes/{segment(namespace)}/{segment(resource)}",
             answer=KubernetesContext,
             query={"labels": selector} if selector else None,
+            tenant=tenant,
+            deadline=deadline,
+        )
+
+    async def bundle(self, request: BundleRequest, *, tenant: str, deadline: timedelta) -> Bundle:
+        """Everything that matters to one incident, most relevant first, within a budget of tokens."""
+        return await self.call(
+            "POST", f"{_ROOT}/bundle", answer=Bundle, body=request, tenant=tenant, deadline=deadline
+        )
+
+    async def topology(
+        self, target: Target, *, depth: int | None = None, tenant: str, deadline: timedelta
+    ) -> Topology:
+        """What the target needs and what it is made of, `depth` steps far."""
+        return await self.call(
+            "GET",
+            _about("topology", target),
+            answer=Topology,
+            query=_given({"cluster": target.cluster, "depth": depth}),
             tenant=tenant,
             deadline=deadline,
         )

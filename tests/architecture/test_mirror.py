@@ -88,6 +88,14 @@ SEEN_ELSEWHERE: dict[str, tuple[str, str]] = {
         "a route is its path, its guard and its answer: all of it only shows over HTTP",
         "tests/integration/context_api/test_service.py",
     ),
+    "services/context_api/routes/bundle.py": (
+        "a route is its path, its guard and its answer, and a stream is one over HTTP",
+        "tests/integration/context_api/test_bundle.py",
+    ),
+    "services/context_api/routes/older.py": (
+        "a route is its path, its guard and its answer: all of it only shows over HTTP",
+        "tests/integration/context_api/test_bundle.py",
+    ),
     "services/context_api/wiring.py": (
         "it joins what is tested alone; what counts is the running service",
         "tests/integration/context_api/test_service.py",

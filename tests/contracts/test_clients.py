@@ -11,6 +11,7 @@ import pytest
 
 from libs.clients import AlertsClient, ContextClient, HolmesClient, NotificationsClient
 from libs.clients.peer import Peer
+from libs.contracts.bundle import BundleRequest
 from libs.contracts.evidence import EvidenceKind
 from libs.contracts.investigations import InvestigationRequest
 from libs.contracts.notifications import NotificationRequest
@@ -30,6 +31,9 @@ CALLS: list[tuple[str, type[Peer], str, Call]] = [
     ("alerts", AlertsClient, "send_webhook", lambda c: c.send_webhook(b"{}", **SOON)),
     ("alerts", AlertsClient, "list", lambda c: c.list(cursor="x", **SOON)),
     ("alerts", AlertsClient, "get", lambda c: c.get("e-1", **SOON)),
+    ("alerts", AlertsClient, "incident", lambda c: c.incident("i-1", **SOON)),
+    ("context_api", ContextClient, "bundle", lambda c: c.bundle(BundleRequest(target=WEB), **SOON)),
+    ("context_api", ContextClient, "topology", lambda c: c.topology(WEB, depth=2, **SOON)),
     ("context_api", ContextClient, "resolve", lambda c: c.resolve({"pod": "web"}, **SOON)),
     ("context_api", ContextClient, "causes", lambda c: c.causes(WEB, onset=datetime.now(UTC), **SOON)),
     ("context_api", ContextClient, "findings", lambda c: c.findings(WEB, **SOON)),

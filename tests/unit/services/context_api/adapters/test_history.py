@@ -1,0 +1,67 @@
+"""The alerts service's archive as it is asked for earlier episodes."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import httpx
+import pytest
+
+from libs.auth.permissions import Role
+from libs.auth.principal import Principal, principal_for
+from libs.clients import AlertsClient
+from libs.contracts.alerts import AlertPage
+from services.context_api.adapters.history import MOST_INCIDENTS, AlertHistory
+from tests.unit.services.context_api.domain.test_history import episode, incident
+
+pytestmark = pytest.mark.requirement("HAPI-BR-CONTEXT-006", "API-BR-CAPI-006")
+
+
+def caller(*namespaces: str) -> Principal:
+    return principal_for(
+        "ann", tenant="default", roles=[Role.viewer], namespaces=namespaces, method="token", credential="k"
+    )
+
+
+async def asked(handler, who: Principal):
+    seen: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return handler(request)
+
+    async with AlertsClient("http://alerts", transport=httpx.MockTransport(answer)) as client:
+        history = AlertHistory(client, deadline=timedelta(milliseconds=400))
+        return await history.past("HighErrorRate", "shop", who, None), seen
+
+
+def archive(request: httpx.Request) -> httpx.Response:
+    if request.url.path == "/api/v1/alerts":
+        page = AlertPage(items=[episode(n, days=n) for n in range(1, 15)])
+        return httpx.Response(200, content=page.model_dump_json())
+    number = int(request.url.path.rpartition("/i")[2])
+    return httpx.Response(200, content=incident(number, "OOMKilled").model_dump_json())
+
+
+async def test_episodes_come_with_the_causes_of_the_newest_and_no_more_calls_than_that():
+    past, seen = await asked(archive, caller("*"))
+
+    assert len(past.episodes) == 14
+    assert len(past.incidents or {}) == MOST_INCIDENTS
+    assert len(seen) == 1 + MOST_INCIDENTS
+    assert dict(seen[0].url.params) == {"alertname": "HighErrorRate", "limit": "50", "namespace": "shop"}
+
+
+async def test_what_the_caller_may_not_read_is_neither_told_nor_asked_about():
+    past, seen = await asked(archive, caller("bank"))
+
+    assert past.episodes == []
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize("status", [500, 503, 404, 429])
+async def test_an_archive_that_fails_costs_the_answer_nothing_but_its_past(status: int):
+    past, _ = await asked(lambda _: httpx.Response(status, json={}), caller("*"))
+
+    assert past.episodes == ()
+    assert "alerts" in past.missing
