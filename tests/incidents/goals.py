@@ -21,7 +21,7 @@ RENAMED_WRONG: frozenset[str] = frozenset()
 SHUFFLED_WRONG: frozenset[str] = frozenset()
 """Incidents in which another order of the evidence changes something in the answer."""
 
-HOSTILE_WRONG = frozenset({"93", "156"})
+HOSTILE_WRONG: frozenset[str] = frozenset()
 """Hostile recordings (odd times) in which the cause of the incident beneath is lost, and nothing is said to be missing."""
 
 

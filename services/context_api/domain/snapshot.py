@@ -154,6 +154,8 @@ class Snapshot:
     logs: Sequence[ContainerLog] = ()
     metrics: Sequence[MetricAnswer] = ()
     not_read: Sequence[NotRead] = ()
+    time_told: bool = True
+    """False: the evidence does not say when it was taken, and `captured_at` is the newest time in it."""
     source: str = "recording"
     cluster: str = "local"
     id: str = ""
