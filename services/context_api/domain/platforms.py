@@ -147,6 +147,9 @@ _CARRIED = (
 )
 """(label with a maker's name, label with its namespace, its kind)."""
 
+_MARKS = frozenset(label for label, _, _ in _CARRIED)
+TRACKING = "argocd.argoproj.io/tracking-id"
+
 _TOKEN = re.compile(r"[\w./-]+")
 SHORTEST = 6
 """Letters of a controller's name from which it is told by: `manager` says nothing of a Deployment `man`."""
@@ -348,7 +351,8 @@ class Platforms:
     def _marked(self) -> dict[int, list[KubeObject]]:
         index: dict[int, list[KubeObject]] = {}
         for obj in self._graph.snapshot.objects:
-            for maker in self._carried(obj) if obj.labels or obj.annotations else ():
+            marked = TRACKING in obj.annotations or not _MARKS.isdisjoint(obj.labels)
+            for maker in self._carried(obj) if marked else ():
                 index.setdefault(id(maker), []).append(obj)
         return index
 
@@ -361,7 +365,7 @@ class Platforms:
             if found is not None and found is not obj:
                 yield found
         # `app:group/Kind:namespace/name`; an application outside of Argo CD's own namespace is `namespace_app`.
-        tracking, _, rest = text(obj.annotations.get("argocd.argoproj.io/tracking-id")).partition(":")
+        tracking, _, rest = text(obj.annotations.get(TRACKING)).partition(":")
         if tracking and rest.endswith(f"{obj.kind}:{obj.namespace or ''}/{obj.name}"):
             home, _, short = tracking.rpartition("_")
             for app in self._applications.get(short or tracking, []):

@@ -163,11 +163,15 @@ def test_paths_go_through_lists_and_any_field():
 
 
 @pytest.mark.parametrize(("installed", "expected"), [(None, "cert-manager"), ("pki", "pki")])
-def test_what_lies_with_the_program_is_looked_for_where_it_was_installed(installed: str | None, expected: str):
+def test_what_lies_with_the_program_is_looked_for_where_it_was_installed(
+    installed: str | None, expected: str
+):
     issuer = thing(
         "ClusterIssuer", "corp", None, api="cert-manager.io/v1", spec={"ca": {"secretName": "root"}},
     )  # fmt: skip
     secrets = [thing("Secret", "root", place) for place in ("cert-manager", "pki")]
-    program = deployment("cm", installed, labels={"app.kubernetes.io/name": "cert-manager"}) if installed else []
+    program = (
+        deployment("cm", installed, labels={"app.kubernetes.io/name": "cert-manager"}) if installed else []
+    )
 
     assert needed(issuer, *secrets, program) == {f"Secret/{expected}/root"}
