@@ -115,6 +115,8 @@ class Case(_Strict):
 
     incident: Text
     asks: InvestigationType = InvestigationType.root_cause
+    about: Place | None = None
+    """What is asked about, where the alert's labels name no object."""
     must_have: tuple[Matcher, ...] = Field(min_length=1, max_length=4)
     relevant: tuple[Matcher, ...] = ()
 
