@@ -38,6 +38,7 @@ from services.context_api.domain.everyday import is_everyday
 from services.context_api.domain.graph import Graph
 from services.context_api.domain.history import Past
 from services.context_api.domain.logs import cut, shape_of
+from services.context_api.domain.outline import is_outline
 from services.context_api.domain.registry import TYPES, source_of
 from services.context_api.domain.relevance import Relevance, crowded, relevance
 from services.context_api.domain.snapshot import Snapshot
@@ -209,7 +210,7 @@ def _item(snapshot: Snapshot, item: EvidenceItem, source: ContextSource, worth: 
 
 def _detail(item: EvidenceItem) -> dict[str, Any] | None:
     """The body of an object's field or of a change, when it is short; other facts say everything in their text."""
-    if item.kind not in (EvidenceKind.object, EvidenceKind.change) or is_everyday(item):
+    if item.kind not in (EvidenceKind.object, EvidenceKind.change) or is_everyday(item) or is_outline(item):
         return None
     return item.body if len(orjson.dumps(item.body, default=str)) <= LONGEST_DETAIL else None
 

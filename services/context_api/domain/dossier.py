@@ -57,7 +57,7 @@ NAMED = 0.9
 """Nearness of what a cause's words name, as a share of the cause's own."""
 
 SAME_PLACE = 0.6
-"""Nearness of a series that names the target's namespace and nothing in it. A guess: such ones are few and meant."""
+"""Nearness of a series that names a namespace and nothing in it, as a share of that of the nearest object there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,10 +204,21 @@ def _recorded(judged: Judged, known: Set[int]) -> Iterator[Placed]:
             facts += [*record_of(scene, obj), *_log_lines(scene, obj)]
         facts += [evidence.metric(each, one) for each in series.get(id(one), [])[:MOST_OF_EACH]]
         yield from (Placed(fact, nearness, suspect=one is suspect) for fact in facts)
-    place = _namespace(scene, judged.about)
-    if place is not None and all(place is not one for one, _ in near):
+    for place, nearness in _places(scene, near):
         for each in series.get(id(place), [])[:MOST_OF_EACH]:
-            yield Placed(evidence.metric(each, place), SAME_PLACE)
+            yield Placed(evidence.metric(each, place), nearness)
+
+
+def _places(scene: Scene, near: Sequence[tuple[KubeObject, float]]) -> Iterator[tuple[KubeObject, float]]:
+    """Namespaces of what is near, which are not near themselves; of series that name one and nothing in it."""
+    there, best = {id(one) for one, _ in near}, dict[str, float]()
+    for one, nearness in near:
+        if one.namespace:
+            best[one.namespace] = max(best.get(one.namespace, 0.0), nearness)
+    for name, nearness in best.items():
+        place = scene.graph.get("Namespace", None, name)
+        if place is not None and id(place) not in there:
+            yield place, nearness * SAME_PLACE
 
 
 def _near(judged: Judged) -> list[tuple[KubeObject, float]]:
@@ -222,16 +233,12 @@ def _near(judged: Judged) -> list[tuple[KubeObject, float]]:
 
 
 def _described(judged: Judged) -> set[int]:
-    """Identities of the workloads whose template is worth a fact: the target's own, and those that are called a cause."""
+    """Identities of what is worth an outline: the target with its workloads, and what is called a cause."""
     graph, about = judged.scene.graph, judged.about
     found = [cause.observation.about for cause in judged.ranked[:CAUSES_READ]]
     if about is not None:
-        found += [graph.workload(about), *(graph.behind(about) if about.kind == "Service" else [])]
+        found += [about, graph.workload(about), *(graph.behind(about) if about.kind == "Service" else [])]
     return {id(one) for one in found}
-
-
-def _namespace(scene: Scene, obj: KubeObject | None) -> KubeObject | None:
-    return scene.graph.get("Namespace", None, obj.namespace) if obj is not None and obj.namespace else None
 
 
 def _with_pods(scene: Scene, obj: KubeObject) -> Iterable[KubeObject]:
