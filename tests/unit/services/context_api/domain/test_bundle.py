@@ -51,6 +51,28 @@ def test_replicas_that_say_the_same_are_told_once():
     assert backoff[0].also == 3
 
 
+def test_many_facts_of_one_kind_about_one_object_do_not_crowd_out_the_others():
+    api = deployment("api")
+    many = [event(api[0], f"Odd{n}", f"something odd number {n}", type_="Normal") for n in range(9)]
+    packed = made(snapshot(api, *many, logs=[log(pods_in(api)[0], "ERROR cannot reach the ledger")]))
+
+    kinds = [item.kind.value for item in packed.items]
+
+    assert kinds.index("log") < 3
+    assert [item.relevance for item in packed.items] == sorted(
+        (item.relevance for item in packed.items), reverse=True
+    )
+    assert any("more of its kind before it" in item.why for item in packed.items)
+
+
+def test_the_everyday_and_outlines_are_not_said_twice():
+    packed = made(snapshot(deployment("api")))
+
+    said = [item for item in packed.items if "is to be" in item.text or "=True" in item.text]
+    assert len(said) > 2
+    assert {item.detail for item in said} == {None}
+
+
 def test_a_gap_is_said_where_it_belongs():
     states = {one.source: one for one in made(crash_loop()).sources}
 
