@@ -43,7 +43,8 @@ def outline(obj: KubeObject) -> Fact | None:
     """None of what has no spec, of a long spec, and of a pod that something else made."""
     if obj.kind == "Pod" and obj.owners:
         return None
-    value = _of_workload(obj) if obj.kind in WORKLOADS else _of_any(obj)
+    # Bounded before it is put into words: a hostile spec is deep, and names secrets.
+    value = evidence.bounded(_of_workload(obj) if obj.kind in WORKLOADS else _of_any(obj))
     if not value:
         return None
     return evidence.field(

@@ -71,6 +71,22 @@ def test_secrets_in_a_spec_are_not_told():
     assert "size 5Gi" in fact.summary
 
 
+def test_a_spec_of_any_depth_and_shape_is_told_within_bounds():
+    deep: dict[str, object] = {"type": "x"}
+    for _ in range(5_000):
+        deep = {"in": deep}
+    spec = {
+        "replicas": [None],
+        "strategy": deep,
+        "template": {"spec": {"containers": [container(), {"name": 7, "resources": "no"}]}},
+    }
+
+    fact = outline(kube(thing("Deployment", "api", api="apps/v1", spec=spec)))
+
+    assert fact is not None
+    assert len(fact.summary) < 700
+
+
 def test_what_has_no_spec_and_a_pod_that_something_made_has_no_outline():
     made = pods_in(deployment("api"))[0]
 
