@@ -118,6 +118,10 @@ bench: .venv/.dev engine ## measure the ratios and write docs/benchmarks.md
 triage-eval: .venv/.dev ## ask triage about every incident of the corpus; the table goes to docs/benchmarks.md
 	@$(PY) -m tests.incidents eval --write $(ARGS)
 
+.PHONY: relevance-eval
+relevance-eval: .venv/.dev ## compare bundles with what people labelled as relevant; the table goes to docs/benchmarks.md
+	@$(PY) -m tests.relevance --write
+
 .PHONY: incidents
 incidents: testbed ## play the corpus' incidents on the test bed and record them anew (ARGS="NAME …" for some)
 	@$(PY) -m tests.incidents play $(ARGS)

@@ -155,6 +155,15 @@ def conditions(obj: KubeObject) -> list[Condition]:
     return [read_condition(c) for c in entries(obj.status.get("conditions"))]
 
 
+def reported(obj: KubeObject) -> list[Condition]:
+    """All conditions in its status, those too that it reports per parent, listener, ingress or tag."""
+    found = conditions(obj)
+    for place in ("ingress", "parents", "listeners", "tags"):
+        for entry in entries(obj.status.get(place)):
+            found += [read_condition(c) for c in entries(entry.get("conditions"))]
+    return found
+
+
 def read_condition(raw: Body) -> Condition:
     return Condition(
         type=text(raw.get("type")),

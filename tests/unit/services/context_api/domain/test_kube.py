@@ -96,3 +96,18 @@ def test_condition_status_is_compared_whatever_its_case():
 def test_texts_that_would_steer_a_terminal_or_an_eye_are_made_harmless():
     assert kube.harmless("a\x1b[2Jb\x00\u202ec\ud800\x9b") == "a\ufffd[2Jb\ufffd\ufffdc?\ufffd"
     assert kube.harmless("naïve, two\nlines\tand a tab") == "naïve, two\nlines\tand a tab"
+
+
+def test_conditions_of_each_parent_and_listener_are_reported_with_an_objects_own():
+    route = thing(
+        "HTTPRoute", "api",
+        status={
+            "conditions": [{"type": "Ready", "status": "True"}],
+            "parents": [{"conditions": [{"type": "Accepted", "status": "false"}]}, "junk", {"conditions": None}],
+            "listeners": [{"conditions": [{"type": "Programmed", "status": "True"}]}],
+        },
+    )  # fmt: skip
+
+    found = [(state.type, state.status) for state in kube.reported(made(route))]
+
+    assert found == [("Ready", "True"), ("Accepted", "False"), ("Programmed", "True")]
