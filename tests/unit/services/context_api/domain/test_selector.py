@@ -62,7 +62,10 @@ def test_one_meaning_has_one_spelling():
     assert str(parse_selector("a=1")) != str(parse_selector("a!=1"))
     assert str(parse_selector("a in (2,1)")) == str(parse_selector("a in ( 1, 2,1 )"))
     assert str(parse_selector("a in (1)")) == str(parse_selector("a=1"))
-    assert len({str(parse_selector(f"a{rest}")) for rest in (" in (1,2)", " notin (1,2)", ">1", "<1", "", "=1")}) == 6
+    assert (
+        len({str(parse_selector(f"a{rest}")) for rest in (" in (1,2)", " notin (1,2)", ">1", "<1", "", "=1")})
+        == 6
+    )
 
 
 def test_older_callers_get_the_equalities_back():
