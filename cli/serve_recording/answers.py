@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from cli.serve_recording import discovery, logs, reviews, selection, watching
+from cli.serve_recording import discovery, logs, protobuf, reviews, selection, watching
 from cli.serve_recording.index import Index, Item, Shelf
 from cli.serve_recording.negotiation import JSON, Form, form_of, form_of_discovery, text_wanted
 from cli.serve_recording.paths import Asked, Query, query_of, resource_path, segments
@@ -24,6 +24,9 @@ from services.context_api.domain.snapshot import Body
 READ = ("GET", "HEAD")
 CHUNK = 1024 * 1024
 """Bytes that are handed to the network at once."""
+
+OPENAPI_V2 = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+"""The only form in which kubectl asks for it."""
 
 LIVING = {
     "exec": "a command in it",
@@ -81,6 +84,9 @@ class Desk:
             case ["openapi", "v3"]:
                 # No schema was recorded; kubectl asks before it explains or writes.
                 return document({"paths": {}})
+            case ["openapi", "v2"]:
+                # Of no bytes: an empty message. Without it kubectl does not get as far as being told "read-only".
+                return Answer([], OPENAPI_V2)
             case ["api" | "apis" as root]:
                 return self._groups(root, request.accept)
             case ["apis", group]:
@@ -110,11 +116,7 @@ class Desk:
     def _written(self, request: Request, parts: Sequence[str]) -> Answer:
         match request.method, parts:
             case "POST", ["apis", group, "v1", plural] if kind := reviews.PATHS.get((group, plural)):
-                try:
-                    body = orjson.loads(request.body)
-                except orjson.JSONDecodeError:
-                    raise bad_request(f"the body is no {kind} in JSON") from None
-                return document(reviews.review(kind, body), status=201)
+                return document(reviews.review(kind, _posted(request.body, kind)), status=201)
             case _, ["api", _, *rest] | ["apis", _, _, *rest] if rest and rest[-1] in LIVING:
                 raise read_only(LIVING[rest[-1]])
         raise read_only(f"{request.method[:20]} /{'/'.join(parts)[:400]}")
@@ -227,6 +229,14 @@ def document(
 
 def refusal(refused: Refused) -> Answer:
     return Answer([refused.body()], JSON, refused.code, refused.headers)
+
+
+def _posted(body: bytes, kind: str) -> object:
+    """The review in a body: JSON, or protobuf as kubectl sends it."""
+    try:
+        return protobuf.review_of(body) if body.startswith(protobuf.MAGIC) else orjson.loads(body)
+    except (orjson.JSONDecodeError, protobuf.NotReadable):
+        raise bad_request(f"the body is no {kind} that can be read") from None
 
 
 def _there(found: object) -> object:

@@ -108,7 +108,7 @@ def _config(app: App) -> uvicorn.Config:
         lifespan="off",
         access_log=False,
         log_config=None,
-        log_level="warning",
+        log_level="error",  # its warnings are about upgrades, which are refused
         server_header=False,
         proxy_headers=False,
         limit_concurrency=MOST_CONNECTIONS,

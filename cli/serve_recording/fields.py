@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from cli.serve_recording.statuses import Refused, bad_request
+from cli.serve_recording.statuses import bad_request
 from services.context_api.domain.kube import at, text
 from services.context_api.domain.snapshot import Body
 
@@ -136,11 +136,8 @@ def _value(field: str, namespace: str | None, name: str, fields: Fields) -> str:
 _ESCAPE = re.compile(r"\\(.?)", re.DOTALL)
 
 
-def parse(words: str, allowed: frozenset[str], what: str) -> FieldSelector:
+def parse(words: str, allowed: frozenset[str]) -> FieldSelector:
     """Read a selector as the API server does.
-
-    Args:
-        what: the resource as the API server names it, e.g. `/v1, Resource=pods`.
 
     Raises:
         Refused: it cannot be read, or asks for a field that nobody can select by.
@@ -150,14 +147,8 @@ def parse(words: str, allowed: frozenset[str], what: str) -> FieldSelector:
         raise bad_request(f"{len(terms)} field selectors (at most {MOST_TERMS})")
     for term in terms:
         if term.field not in allowed:
-            raise _unsupported(term.field, allowed, what, words)
+            raise bad_request(f"field label not supported: {term.field}")
     return FieldSelector(tuple(terms))
-
-
-def _unsupported(field: str, allowed: frozenset[str], what: str, words: str) -> Refused:
-    return bad_request(
-        f'Unable to find "{what}" that match label selector "", field selector "{words}": field label not supported: {field}'
-    )
 
 
 def _term(part: str, words: str) -> Term:

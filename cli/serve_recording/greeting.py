@@ -18,8 +18,10 @@ NO_CONFIG = "/dev/null"
 def greeting(snapshot: Snapshot, source: Path, url: str, kubeconfig: Path | None) -> Sequence[str]:
     """One line each."""
     lines = [
-        f"{source}: {len(snapshot.objects)} objects, {len(snapshot.events)} events and {len(snapshot.logs)} logs "
-        f"as of {snapshot.captured_at:%Y-%m-%d %H:%M:%S} UTC",
+        (
+            f"{source}: {len(snapshot.objects)} objects, {len(snapshot.events)} events and {len(snapshot.logs)} logs "
+            f"as of {snapshot.captured_at:%Y-%m-%d %H:%M:%S} UTC"
+        ),
         f"serving it read-only, to this machine alone, at {url} until Ctrl-C",
         "",
         f"  {command(url, kubeconfig)} get pods -A",

@@ -57,8 +57,7 @@ def selection_of(asked: Asked, query: Query, shelf: Shelf) -> Selection:
     if max(len(labels), len(wanted)) > LONGEST_SELECTOR:
         raise bad_request(f"a selector of more than {LONGEST_SELECTOR} characters")
     allowed = fields.names_of(one.group, one.kind, namespaced=one.namespaced, selectable=one.selectable)
-    what = f"{one.api_version if one.group else '/v1'}, Resource={one.plural}"
-    return Selection(asked.namespace, _labels(labels), fields.parse(wanted, allowed, what))
+    return Selection(asked.namespace, _labels(labels), fields.parse(wanted, allowed))
 
 
 def _labels(words: str) -> Selector:

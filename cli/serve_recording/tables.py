@@ -118,7 +118,7 @@ def cell(value: object, kind: str, now: datetime) -> Cell:
         return "<invalid>" if age == durations.UNKNOWN else age
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if kind == "integer":
-        return int(value) if is_number and abs(value) < 2**63 else None  # type: ignore[arg-type,operator,call-overload]
+        return int(value) if is_number and abs(value) < 2**63 else None  # type: ignore[arg-type,call-overload]
     if kind == "number":
         return value if is_number else None  # type: ignore[return-value]
     if kind == "boolean":
