@@ -52,6 +52,7 @@ class Request:
 @dataclass(frozen=True, slots=True)
 class Answer:
     chunks: Iterable[bytes]
+    """A list where the whole answer is there, and its length can be said."""
     content_type: str = JSON
     status: int = 200
     headers: Sequence[Header] = ()
@@ -125,7 +126,7 @@ class Desk:
         shelf = self._index.shelves.get((asked.group, asked.version, asked.plural))
         if shelf is None or not _fits(shelf, asked):
             raise no_such_path()
-        if asked.subresource in LIVING and discovery.has_logs(shelf.resource):
+        if asked.subresource in LIVING:
             raise read_only(LIVING[asked.subresource])
         if asked.subresource == "log" and discovery.has_logs(shelf.resource):
             return self._log(shelf, asked, query, accept)

@@ -112,6 +112,8 @@ async def _gone(receive: Receive) -> None:
 
 async def _begin(send: Send, answer: Answer) -> None:
     headers = [("content-type", answer.content_type), *ALWAYS, *answer.headers]
+    if isinstance(answer.chunks, list):
+        headers.append(("content-length", str(sum(map(len, answer.chunks)))))
     raw = [(name.encode(), value.encode("latin-1")) for name, value in headers]
     await send({"type": "http.response.start", "status": answer.status, "headers": raw})
 

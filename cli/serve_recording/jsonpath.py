@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 from services.context_api.domain.kube import at
@@ -34,7 +35,7 @@ def first(document: object, path: str) -> object:
         return None
     found: Iterator[Any] = iter([document])
     for step in steps:
-        found = (value for parent in found for value in step(parent))
+        found = chain.from_iterable(map(step, found))
     return next(found, None)
 
 

@@ -21,6 +21,8 @@ DISCOVERY_GROUP = "apidiscovery.k8s.io"
 """`kubectl get --raw /apis` in its newer form is a list of these; they tell of kinds and are none themselves."""
 
 _WORD = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_GROUP = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+_KIND = re.compile(r"[A-Za-z][A-Za-z0-9]{0,62}")
 _VERSION = re.compile(r"v([0-9]{1,9})(?:(alpha|beta)([0-9]{1,9}))?")
 _STAGE = {"alpha": 0, "beta": 1, None: 2}
 
@@ -78,9 +80,11 @@ def resources_of(snapshot: Snapshot) -> Sequence[Resource]:
     seen = Counter((item.group, item.kind, version_of(item)) for item in _served(snapshot))
     scopes = _scopes(_served(snapshot))
     told = {**_defined(snapshot), **_discovered(snapshot)}
-    wanted = {(group, kind) for group, kind, _ in seen} | told.keys() | _usual()
     if any(event.group for event in snapshot.events):
         seen["", "Event", "v1"] += 1
+    if any(item.namespace for item in _served(snapshot)) or snapshot.logs:
+        seen["", "Namespace", "v1"] += 1  # those that were not recorded are told of all the same
+    wanted = {(group, kind) for group, kind, _ in seen} | told.keys() | _usual()
     made: dict[tuple[str, str, str], Resource] = {}
     for group, kind in sorted(wanted, key=_rank):
         names = told.get((group, kind)) or _known(group, kind, namespaced=scopes.get((group, kind), True))
@@ -141,15 +145,15 @@ def _defined(snapshot: Snapshot) -> Mapping[tuple[str, str], _Told]:
         spec = definition.spec
         names, group = mapping(spec.get("names")), text(spec.get("group"))
         kind, plural = text(names.get("kind")), text(names.get("plural"))
-        if not group or not kind or not _WORD.fullmatch(plural):
+        if not _GROUP.fullmatch(group) or not _KIND.fullmatch(kind) or not _WORD.fullmatch(plural):
             continue
         versions = _versions(spec)
         told[group, kind] = _Told(
             plural,
-            text(names.get("singular")) or kind.lower(),
+            _word(names.get("singular")) or kind.lower(),
             text(spec.get("scope")) != "Cluster",
-            strings(names.get("shortNames")),
-            strings(names.get("categories")),
+            _words(names.get("shortNames")),
+            _words(names.get("categories")),
             _in_order(dict.fromkeys(versions, 0)),
             versions,
         )
@@ -165,7 +169,7 @@ def _versions(spec: Body) -> Mapping[str, tuple[Sequence[Body], Sequence[str]]]:
             [text(f.get("jsonPath")).removeprefix(".") for f in entries(one.get("selectableFields"))],
         )
         for one in found
-        if one.get("served") is not False and text(one.get("name"))
+        if one.get("served") is not False and _word(one.get("name"))
     }
 
 
@@ -187,11 +191,21 @@ def _discovered(snapshot: Snapshot) -> Mapping[tuple[str, str], _Told]:
 def _of_discovery(raw: Body, plural: str, kind: str) -> _Told:
     return _Told(
         plural,
-        text(raw.get("singularResource")) or kind.lower(),
+        _word(raw.get("singularResource")) or kind.lower(),
         text(raw.get("scope")) != "Cluster",
-        strings(raw.get("shortNames")),
-        strings(raw.get("categories")),
+        _words(raw.get("shortNames")),
+        _words(raw.get("categories")),
     )
+
+
+def _word(value: object) -> str:
+    """What may be a name in a path; a recording may come from anybody."""
+    word = text(value)
+    return word if _WORD.fullmatch(word) else ""
+
+
+def _words(value: object) -> Sequence[str]:
+    return [word for word in strings(value) if _WORD.fullmatch(word)]
 
 
 def _renamed(one: Resource, taken: Mapping[tuple[str, str, str], Any]) -> Resource:
