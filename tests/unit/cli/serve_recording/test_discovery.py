@@ -37,7 +37,10 @@ def test_both_forms_of_discovery_tell_of_the_same_kinds():
         if "/" not in one["name"]
     }
     new = {
-        (f"{name}/{version['version']}" if (name := item["metadata"]["name"]) else version["version"], one["resource"])
+        (
+            f"{name}/{version['version']}" if (name := item["metadata"]["name"]) else version["version"],
+            one["resource"],
+        )
         for core in (True, False)
         for item in discovery.aggregated(RESOURCES, Form.discovery, core=core)["items"]
         for version in item["versions"]

@@ -75,7 +75,9 @@ def test_a_custom_kind_adds_the_fields_of_its_definition():
     allowed = names_of("example.com", "Widget", namespaced=False, selectable=["spec.color"])
 
     assert allowed == {"metadata.name", "spec.color"}
-    assert fields_of("example.com", "Widget", {"spec": {"color": "red"}}, selectable=["spec.color"]) == {"spec.color": "red"}
+    assert fields_of("example.com", "Widget", {"spec": {"color": "red"}}, selectable=["spec.color"]) == {
+        "spec.color": "red"
+    }
 
 
 def test_an_event_of_the_newer_group_reads_as_a_core_one():

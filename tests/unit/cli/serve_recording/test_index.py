@@ -32,7 +32,9 @@ def test_an_object_is_kept_byte_for_byte_as_it_was_admitted():
 
 
 def test_the_items_behind_a_place_are_found_without_looking_at_those_before():
-    shelf = index_of(snapshot([pod(name, space) for space in ("a", "b", "c") for name in ("x", "y")])).shelves["", "v1", "pods"]
+    shelf = index_of(
+        snapshot([pod(name, space) for space in ("a", "b", "c") for name in ("x", "y")])
+    ).shelves["", "v1", "pods"]
 
     def after(place: tuple[str, str] | None, namespace: str | None) -> list[tuple[str | None, str]]:
         return [(item.namespace, item.name) for item in shelf.after(place, namespace)]
@@ -71,7 +73,9 @@ def test_the_lists_version_is_the_newest_of_any_object():
 
 
 def test_events_of_the_newer_group_are_core_events_too():
-    event = thing("Event", "e", api="events.k8s.io/v1", note="it failed", regarding={"kind": "Pod", "name": "a"})
+    event = thing(
+        "Event", "e", api="events.k8s.io/v1", note="it failed", regarding={"kind": "Pod", "name": "a"}
+    )
     index = index_of(snapshot(event))
     core: Item = index.shelves["", "v1", "events"].items[0]
 

@@ -49,7 +49,9 @@ def test_a_path_leads_where_it_leads_in_kubernetes(path: str, value: object):
     assert first(DOCUMENT, path) == value
 
 
-@pytest.mark.parametrize("path", ["spec.size", ".spec..size", ".spec[", ".spec[?(@.a>1)]", "." + "a" * LONGEST])
+@pytest.mark.parametrize(
+    "path", ["spec.size", ".spec..size", ".spec[", ".spec[?(@.a>1)]", "." + "a" * LONGEST]
+)
 def test_a_path_that_is_not_read_finds_nothing(path: str):
     assert first(DOCUMENT, path) is None
 

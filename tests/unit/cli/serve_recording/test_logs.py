@@ -110,7 +110,9 @@ def test_the_only_container_needs_no_name():
         (made("app"), "web", "container web is not valid for pod api-0"),
     ],
 )  # fmt: skip
-def test_a_container_that_is_not_clear_is_asked_for_in_the_api_servers_words(document: Doc, asked: str, words: str):
+def test_a_container_that_is_not_clear_is_asked_for_in_the_api_servers_words(
+    document: Doc, asked: str, words: str
+):
     with pytest.raises(Refused) as refused:
         container_of(document, asked)
 
@@ -122,7 +124,13 @@ def test_what_was_not_recorded_is_said_with_its_reason_and_what_there_is():
 
     assert log_of(logs, [], "shop", "api-0", Wanted("app", previous=True)) is logs[1]
     with pytest.raises(Refused) as refused:
-        log_of(logs, [NotRead("previous log of shop/api-0/proxy", "HTTP 500")], "shop", "api-0", Wanted("proxy", previous=True))
+        log_of(
+            logs,
+            [NotRead("previous log of shop/api-0/proxy", "HTTP 500")],
+            "shop",
+            "api-0",
+            Wanted("proxy", previous=True),
+        )
     assert refused.value.code == 404
     assert refused.value.message == (
         "the previous log of shop/api-0/proxy was not recorded (HTTP 500); of this pod there is: app, app (previous), proxy"

@@ -46,12 +46,20 @@ def test_the_list_of_groups_comes_in_the_form_that_is_asked_for():
     assert form_of_discovery(KUBECTL_DISCOVERS) is Form.discovery
     assert form_of_discovery(KUBECTL_DISCOVERS.partition(",")[2]) is Form.older_discovery
     assert form_of_discovery("application/json") is Form.plain
-    assert Form.discovery.content_type == "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+    assert (
+        Form.discovery.content_type == "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+    )
     assert Form.table.content_type == "application/json"
 
 
 def test_a_log_is_text_whatever_clients_ask_for_beside_it():
-    for accept in ("", "text/plain", "*/*", "application/json, */*", "application/vnd.kubernetes.protobuf,application/json"):
+    for accept in (
+        "",
+        "text/plain",
+        "*/*",
+        "application/json, */*",
+        "application/vnd.kubernetes.protobuf,application/json",
+    ):
         text_wanted(accept)
     with pytest.raises(Refused):
         text_wanted("image/png")

@@ -28,7 +28,9 @@ def test_a_path_says_which_object_or_list_is_meant(path: bytes, asked: Asked):
     assert resource_path(segments(path)) == asked
 
 
-@pytest.mark.parametrize("path", [b"/api/v1//pods", b"/api/v1/namespaces/s/pods/a/log/more", b"/apis/apps/v1/a/b/c/d"])
+@pytest.mark.parametrize(
+    "path", [b"/api/v1//pods", b"/api/v1/namespaces/s/pods/a/log/more", b"/apis/apps/v1/a/b/c/d"]
+)
 def test_a_path_of_another_shape_leads_nowhere(path: bytes):
     with pytest.raises(Refused) as refused:
         resource_path(segments(path))

@@ -12,7 +12,13 @@ pytestmark = pytest.mark.requirement("API-BR-CAPI-005")
 
 
 def definition(
-    kind: str, plural: str, group: str = "example.com", *, scope: str = "Namespaced", versions: Any = None, **names: Any
+    kind: str,
+    plural: str,
+    group: str = "example.com",
+    *,
+    scope: str = "Namespaced",
+    versions: Any = None,
+    **names: Any,
 ) -> Doc:
     spec = {
         "group": group,
@@ -24,13 +30,20 @@ def definition(
 
 
 def named(*documents: Any, **more: Any) -> dict[str, Resource]:
-    return {f"{one.kind}.{one.version}.{one.group}": one for one in resources_of(snapshot(*documents, **more))}
+    return {
+        f"{one.kind}.{one.version}.{one.group}": one for one in resources_of(snapshot(*documents, **more))
+    }
 
 
 def test_built_in_kinds_have_the_names_people_know():
     one = named(thing("Deployment", "api", api="apps/v1"))["Deployment.v1.apps"]
 
-    assert (one.plural, one.singular, one.namespaced, list(one.short)) == ("deployments", "deployment", True, ["deploy"])
+    assert (one.plural, one.singular, one.namespaced, list(one.short)) == (
+        "deployments",
+        "deployment",
+        True,
+        ["deploy"],
+    )
     assert (one.categories, one.recorded, str(one)) == (("all",), True, "deployments.apps")
 
 
@@ -40,18 +53,31 @@ def test_a_custom_kind_is_called_as_its_definition_says():
         {"name": "v1beta1", "served": True},
         {"name": "v1", "served": True, "additionalPrinterColumns": columns, "selectableFields": [{"jsonPath": ".spec.color"}]},
     ]  # fmt: skip
-    crd = definition("Mouse", "mice", versions=versions, singular="mouse", shortNames=["mo"], categories=["zoo"])
+    crd = definition(
+        "Mouse", "mice", versions=versions, singular="mouse", shortNames=["mo"], categories=["zoo"]
+    )
     found = named(crd, thing("Mouse", "m", api="example.com/v1"))
     one = found["Mouse.v1.example.com"]
 
-    assert (one.plural, one.singular, list(one.short), list(one.categories)) == ("mice", "mouse", ["mo"], ["zoo"])
+    assert (one.plural, one.singular, list(one.short), list(one.categories)) == (
+        "mice",
+        "mouse",
+        ["mo"],
+        ["zoo"],
+    )
     assert (list(one.columns), list(one.selectable)) == (columns, ["spec.color"])
     assert "Mouse.v1beta1.example.com" not in found
 
 
 def test_a_definition_without_objects_is_served_stable_versions_first():
-    versions = [{"name": n, "served": s} for n, s in (("v1alpha1", True), ("v2", True), ("v1", True), ("v3", False))]
-    found = [one for one in resources_of(snapshot(definition("Mouse", "mice", versions=versions))) if one.kind == "Mouse"]
+    versions = [
+        {"name": n, "served": s} for n, s in (("v1alpha1", True), ("v2", True), ("v1", True), ("v3", False))
+    ]
+    found = [
+        one
+        for one in resources_of(snapshot(definition("Mouse", "mice", versions=versions)))
+        if one.kind == "Mouse"
+    ]
 
     assert [one.version for one in found] == ["v2", "v1", "v1alpha1"]
     assert not any(one.recorded or one.categories for one in found)
@@ -59,7 +85,11 @@ def test_a_definition_without_objects_is_served_stable_versions_first():
 
 def test_an_older_definition_has_one_version_and_its_columns_at_the_top():
     crd = definition("Mouse", "mice")
-    crd["spec"] |= {"versions": None, "version": "v1alpha1", "additionalPrinterColumns": [{"name": "A", "JSONPath": ".a"}]}
+    crd["spec"] |= {
+        "versions": None,
+        "version": "v1alpha1",
+        "additionalPrinterColumns": [{"name": "A", "JSONPath": ".a"}],
+    }
     one = named(crd)["Mouse.v1alpha1.example.com"]
 
     assert list(one.columns) == [{"name": "A", "JSONPath": ".a"}]
@@ -70,8 +100,14 @@ def test_a_kind_nobody_describes_follows_the_rule_and_its_objects_scope():
         thing("Policy", "p", api="example.com/v1"), thing("Gateway", "g", None, api="example.com/v1alpha1")
     )
 
-    assert (found["Policy.v1.example.com"].plural, found["Policy.v1.example.com"].namespaced) == ("policies", True)
-    assert (found["Gateway.v1alpha1.example.com"].plural, found["Gateway.v1alpha1.example.com"].namespaced) == ("gateways", False)
+    assert (found["Policy.v1.example.com"].plural, found["Policy.v1.example.com"].namespaced) == (
+        "policies",
+        True,
+    )
+    assert (
+        found["Gateway.v1alpha1.example.com"].plural,
+        found["Gateway.v1alpha1.example.com"].namespaced,
+    ) == ("gateways", False)
 
 
 def test_a_recorded_discovery_document_has_the_first_word():
@@ -82,7 +118,10 @@ def test_a_recorded_discovery_document_has_the_first_word():
     told = thing("APIGroupDiscovery", "example.com", None, api="apidiscovery.k8s.io/v2", versions=[{"version": "v1", "resources": [resource, {"responseKind": {"kind": "Unseen"}, "resource": "unseens"}]}])  # fmt: skip
     found = named(told, thing("Gateway", "g", api="example.com/v1"))
 
-    assert (found["Gateway.v1.example.com"].plural, list(found["Gateway.v1.example.com"].short)) == ("gateways2", ["g"])
+    assert (found["Gateway.v1.example.com"].plural, list(found["Gateway.v1.example.com"].short)) == (
+        "gateways2",
+        ["g"],
+    )
     assert not [key for key in found if "APIGroupDiscovery" in key or "Unseen" in key]
 
 
@@ -101,7 +140,9 @@ def test_the_version_with_most_objects_is_preferred():
 
 
 def test_groups_come_as_an_api_server_orders_them():
-    found = resources_of(snapshot(thing("Event", "e", api="events.k8s.io/v1"), thing("A", "a", api="a.example.com/v1")))
+    found = resources_of(
+        snapshot(thing("Event", "e", api="events.k8s.io/v1"), thing("A", "a", api="a.example.com/v1"))
+    )
     groups = list(dict.fromkeys(one.group for one in found))
 
     assert groups[0] == ""
@@ -110,7 +151,9 @@ def test_groups_come_as_an_api_server_orders_them():
 
 
 def test_two_kinds_with_one_plural_can_both_be_looked_at():
-    found = resources_of(snapshot(thing("Mouse", "a", api="example.com/v1"), thing("MOUSE", "b", api="example.com/v1")))
+    found = resources_of(
+        snapshot(thing("Mouse", "a", api="example.com/v1"), thing("MOUSE", "b", api="example.com/v1"))
+    )
 
     assert sorted(one.plural for one in found if one.group == "example.com") == ["mouses", "mouses2"]
 

@@ -12,7 +12,9 @@ from tests.support.kube import pod, snapshot
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-005", "API-BR-SEC-006")
 
-INDEX = index_of(snapshot([pod(f"p{n}", space, labels={"n": str(n)}) for space in ("bank", "shop") for n in range(5)]))
+INDEX = index_of(
+    snapshot([pod(f"p{n}", space, labels={"n": str(n)}) for space in ("bank", "shop") for n in range(5)])
+)
 PODS = INDEX.shelves["", "v1", "pods"]
 
 
@@ -32,10 +34,14 @@ def test_without_a_limit_everything_comes_at_once():
     assert names(page(fieldSelector="metadata.namespace!=shop", labelSelector="n=2")) == ["bank/p2"]
 
 
-@pytest.mark.parametrize("query", [{}, {"labelSelector": "n notin (0)"}, {"fieldSelector": "metadata.name!=p4"}])
+@pytest.mark.parametrize(
+    "query", [{}, {"labelSelector": "n notin (0)"}, {"fieldSelector": "metadata.name!=p4"}]
+)
 @pytest.mark.parametrize("namespace", [None, "shop", "nowhere"])
 @pytest.mark.parametrize("limit", [1, 3, 10, 1000])
-def test_pages_together_are_the_whole_list_each_object_once(query: dict[str, str], namespace: str | None, limit: int):
+def test_pages_together_are_the_whole_list_each_object_once(
+    query: dict[str, str], namespace: str | None, limit: int
+):
     found, token = [], ""
     while True:
         part = page(namespace, limit=limit, **query, **({"continue": token} if token else {}))

@@ -30,7 +30,10 @@ def events(query: bytes = b"", form: Form = Form.plain) -> list[Any]:
 def test_from_nowhere_every_object_is_told_once(query: bytes):
     told = events(query)
 
-    assert [(one["type"], one["object"]["metadata"]["name"]) for one in told] == [("ADDED", "a"), ("ADDED", "b")]
+    assert [(one["type"], one["object"]["metadata"]["name"]) for one in told] == [
+        ("ADDED", "a"),
+        ("ADDED", "b"),
+    ]
     assert told[0]["object"] == PODS.items[0].body
     assert len(events(query + b"&labelSelector=app")) == 1
 

@@ -32,7 +32,8 @@ def test_misshapen_fields_read_as_empty(odd):
 
 
 @pytest.mark.parametrize(
-    ("value", "number"), [("12", 12), ("-3", -3), (4, 4), ("²", 7), ("--5", 7), ("٣", 7), ("1\n", 7), ("", 7), (1.5, 7)]
+    ("value", "number"),
+    [("12", 12), ("-3", -3), (4, 4), ("²", 7), ("--5", 7), ("٣", 7), ("1\n", 7), ("", 7), (1.5, 7)],
 )
 def test_a_whole_number_is_one_or_there_is_none(value: object, number: int):
     assert kube.number(value, 7) == number
