@@ -48,6 +48,21 @@ def refused(path: str, query: str = "", **more: Any) -> Refused:
     return found.value
 
 
+def code_of(request: Request) -> int:
+    """Of an answer that is sent whole, or of the refusal."""
+    try:
+        answer = DESK.answer(request)
+        b"".join(answer.chunks)
+    except Refused as found:
+        return found.code
+    return answer.status
+
+
+REFUSALS = range(400, 500)
+TOO_NEW = 504
+"""The API server's answer to a version it has not reached."""
+
+
 def warnings(answer: Answer) -> list[str]:
     return [value for name, value in answer.headers if name == "warning"]
 
@@ -285,39 +300,29 @@ PARAMETERS = ["labelSelector", "fieldSelector", "limit", "continue", "resourceVe
 @pytest.mark.parametrize("words", HOSTILE)
 def test_no_path_is_a_fault(place: str, words: str):
     for path in (place.replace("{}", words), place.replace("{}", quote(words, safe=""))):
-        try:
-            answer = DESK.answer(Request("GET", path.encode()))
-        except Refused as found:
-            assert 400 <= found.code < 500
-        else:
-            # An empty list of a namespace that nobody recorded, as the API server answers it.
-            assert read(answer).get("items", []) == []
+        request = Request("GET", path.encode())
+
+        # An empty list of a namespace that nobody recorded, as the API server answers it, or a refusal.
+        assert code_of(request) in REFUSALS or read(DESK.answer(request)).get("items", []) == []
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
 @pytest.mark.parametrize(
-    "path", ["/api/v1/pods", "/api/v1/namespaces/shop/pods/api-0", "/api/v1/namespaces/shop/pods/api-0/log"]
+    "path",
+    ["/api/v1/pods", "/api/v1/namespaces/shop/pods/api-0", "/api/v1/namespaces/shop/pods/api-0/log"],
 )
 def test_no_parameter_is_a_fault(path: str, name: str):
     for words in HOSTILE:
         for raw in (f"{name}={words}", f"{name}={quote(words)}", f"{name}={quote(words)}&watch=1"):
-            try:
-                b"".join(ask(path, raw).chunks)
-            except Refused as found:
-                assert 400 <= found.code < 505, found.message
-                assert found.code != 500
+            assert code_of(Request("GET", path.encode(), raw.encode())) in (200, TOO_NEW, *REFUSALS)
 
 
 @given(st.text(max_size=80), st.text(max_size=80), st.sampled_from(["", TABLE]))
 def test_no_request_is_a_fault(path: str, query: str, accept: str):
     for given_path in (f"/{path}", f"/api/v1/{path}", f"/api/v1/namespaces/shop/pods/api-0/{path}"):
-        try:
-            answer = DESK.answer(
-                Request("GET", given_path.encode(), quote(query, safe="=&").encode(), accept)
-            )
-            b"".join(answer.chunks)
-        except Refused as found:
-            assert 400 <= found.code < 505
+        request = Request("GET", given_path.encode(), quote(query, safe="=&").encode(), accept)
+
+        assert code_of(request) in (200, TOO_NEW, *REFUSALS)
 
 
 def test_a_secret_has_no_data_to_give():
