@@ -42,10 +42,7 @@ def main(directory: Path, *, port: int, kubeconfig: Path | None) -> int:
         with listening(HOST, port) as listener:
             url = f"http://{HOST}:{listener.getsockname()[1]}"
             index, lines = _read(directory, url, kubeconfig)
-            with written(kubeconfig, url):
-                for line in lines:
-                    print(line, flush=True)
-                asyncio.run(_serve(index, listener, url))
+            asyncio.run(_serve(index, listener, url, kubeconfig, lines))
     except (UnreadableRecording, CannotStart, CannotWriteKubeconfig) as error:
         complain("serve-recording", str(error))
         return NOT_SERVED
@@ -63,12 +60,12 @@ def _read(directory: Path, url: str, kubeconfig: Path | None) -> tuple[Index, li
         gc.enable()
 
 
-async def _serve(index: Index, listener: socket.socket, url: str) -> None:
+async def _serve(
+    index: Index, listener: socket.socket, url: str, kubeconfig: Path | None, lines: list[str]
+) -> None:
     settle_garbage_collection()
     stopping = asyncio.Event()
     server = _Server(_config(App(Desk(index, url.removeprefix("http://")), stopping)))
-    running = asyncio.create_task(server.serve(sockets=[listener]))
-    sweeper = asyncio.create_task(sweep(_connections(server), RECEIVE_WITHIN_S))
 
     def stop() -> None:
         # The second time nobody waits for answers under way.
@@ -79,8 +76,17 @@ async def _serve(index: Index, listener: socket.socket, url: str) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop)
+    # Only now: whoever reads the greeting may already send the signal.
+    with written(kubeconfig, url):
+        for line in lines:
+            print(line, flush=True)
+        await _until_stopped(server, listener)
+
+
+async def _until_stopped(server: _Server, listener: socket.socket) -> None:
+    sweeper = asyncio.create_task(sweep(_connections(server), RECEIVE_WITHIN_S))
     try:
-        await running
+        await server.serve(sockets=[listener])
     finally:
         sweeper.cancel()
         await asyncio.gather(sweeper, return_exceptions=True)

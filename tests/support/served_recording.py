@@ -84,4 +84,7 @@ def serving(recording: Path, *options: str | Path) -> Iterator[ServedRecording]:
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
-                process.communicate(timeout=WITHIN_S)
+            process.wait(WITHIN_S)
+            for pipe in (process.stdout, process.stderr):
+                if pipe is not None:
+                    pipe.close()

@@ -262,7 +262,7 @@ def test_a_watch_shows_what_there_is_and_then_nothing(served: ServedRecording):
         ("label", "-n", "shop", "pod", CRASHING, "a=b"),
         ("create", "namespace", "new"),
         ("apply", "-f", str(INCIDENT / "objects" / "shop" / "service.json")),
-        ("cordon", "worker-1"),
+        ("taint", "node", "worker-1", "a=b:NoSchedule"),
         ("rollout", "restart", "-n", "shop", "deploy/checkout"),
         ("exec", "-n", "shop", CRASHING, "--", "true"),
         ("port-forward", "-n", "shop", CRASHING, "0:80"),
@@ -340,6 +340,7 @@ def test_ctrl_c_ends_it_though_somebody_watches(tmp_path: Path):
 
         assert (code, err) == (0, "")
         assert answer.read().count(b'"ADDED"') == len(recorded(INCIDENT, "Pod")) - 1  # ended, not cut off
+        watching.close()
         assert not config.exists()
 
 
