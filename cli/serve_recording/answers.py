@@ -133,6 +133,7 @@ class Desk:
         if asked.subresource not in ("", "status"):
             raise no_such_path()
         form = form_of(accept)
+        query.number("timeoutSeconds")  # refused when it is no number, of a list too
         if query.flag("watch"):
             return self._watch(shelf, asked, query, form)
         if asked.name:
@@ -180,7 +181,8 @@ class Desk:
         along = query.text("includeObject") or "Metadata"
         if along not in ("None", "Metadata", "Object"):
             raise bad_request(
-                f'includeObject: Unsupported value: "{along[:40]}": supported values: "None", "Metadata", "Object"'
+                f'Unable to convert to Table as requested: includeObject: Invalid value: "{along[:40]}": must be '
+                "'Metadata', 'Object', 'None', or empty"
             )
         rows = ((body, _along(body, along)) for body in (item.body for item in items))
         return document(table(printer_of(shelf.resource), rows, self._index.now, metadata), headers=warned)

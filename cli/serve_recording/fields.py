@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from cli.serve_recording.statuses import bad_request
+from services.context_api.domain.kinds import BUILT_IN
 from services.context_api.domain.kube import at, text
 from services.context_api.domain.snapshot import Body
 
@@ -69,16 +70,33 @@ _FIELDS: Mapping[tuple[str, str], Mapping[str, _Read]] = {
     ("", "Secret"): {"type": _path("type")},
     ("", "Service"): {"spec.clusterIP": _path("spec", "clusterIP"), "spec.type": _path("spec", "type")},
     ("", "ReplicationController"): {"status.replicas": _count("status", "replicas")},
-    ("apps", "ReplicaSet"): {"status.replicas": _count("status", "replicas")},
     ("batch", "Job"): {"status.successful": _count("status", "succeeded")},
     ("certificates.k8s.io", "CertificateSigningRequest"): {"spec.signerName": _path("spec", "signerName")},
 }
 
 
-def names_of(group: str, kind: str, *, namespaced: bool, selectable: Sequence[str] = ()) -> frozenset[str]:
-    """The fields one may select by. `selectable`: what a custom kind's definition allows beside the two of all."""
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """What one may select a kind by, and how the API server refuses anything else."""
+
+    names: frozenset[str]
+    refusal: str
+    """`{}` is the field."""
+
+
+_GENERIC = '"{}" is not a known field selector: only "metadata.name", "metadata.namespace"'
+_USUAL = "field label not supported: {}"
+_OF_JOBS = 'field label "{}" not supported for Job'
+
+
+def allowed_of(group: str, kind: str, *, namespaced: bool, selectable: Sequence[str] = ()) -> Allowed:
+    """The fields of a kind. `selectable`: what a custom kind's definition allows beside the two of all."""
+    own = _FIELDS.get((group, kind))
+    if own is None and (group, kind) in BUILT_IN:
+        return Allowed(frozenset(("metadata.name", "metadata.namespace")), _GENERIC)
     everywhere = ("metadata.name", "metadata.namespace") if namespaced else ("metadata.name",)
-    return frozenset((*everywhere, *_FIELDS.get((group, kind), {}), *selectable))
+    refusal = _OF_JOBS if (group, kind) == ("batch", "Job") else _USUAL
+    return Allowed(frozenset((*everywhere, *(own or {}), *selectable)), refusal)
 
 
 def fields_of(group: str, kind: str, body: Body, *, selectable: Sequence[str] = ()) -> Fields:
@@ -136,7 +154,7 @@ def _value(field: str, namespace: str | None, name: str, fields: Fields) -> str:
 _ESCAPE = re.compile(r"\\(.?)", re.DOTALL)
 
 
-def parse(words: str, allowed: frozenset[str]) -> FieldSelector:
+def parse(words: str, allowed: Allowed) -> FieldSelector:
     """Read a selector as the API server does.
 
     Raises:
@@ -146,8 +164,8 @@ def parse(words: str, allowed: frozenset[str]) -> FieldSelector:
     if len(terms) > MOST_TERMS:
         raise bad_request(f"{len(terms)} field selectors (at most {MOST_TERMS})")
     for term in terms:
-        if term.field not in allowed:
-            raise bad_request(f"field label not supported: {term.field}")
+        if term.field not in allowed.names:
+            raise bad_request(allowed.refusal.format(term.field))
     return FieldSelector(tuple(terms))
 
 
@@ -155,7 +173,7 @@ def _term(part: str, words: str) -> Term:
     for sign in ("!=", "==", "="):
         pieces = list(_split(part, sign, most=1))
         if len(pieces) == 2:
-            return Term(pieces[0], _unescaped(pieces[1], words), wanted=sign != "!=")
+            return Term(pieces[0], _unescaped(pieces[1]), wanted=sign != "!=")
     raise bad_request(f"invalid selector: '{words}'; can't understand '{part}'")
 
 
@@ -175,13 +193,13 @@ def _split(words: str, sign: str, *, most: int = -1) -> Iterator[str]:
     yield words[begin:]
 
 
-def _unescaped(value: str, words: str) -> str:
+def _unescaped(value: str) -> str:
     def plain(found: re.Match[str]) -> str:
         if found[1] not in ("\\", ",", "="):
-            raise bad_request(f"invalid field selector: invalid escape sequence: \\{found[1]} in '{words}'")
+            raise bad_request(f"invalid field selector: invalid escape sequence: \\{found[1]}")
         return found[1]
 
     bare = _ESCAPE.sub("", value)
     if "=" in bare:
-        raise bad_request(f"invalid field selector: unescaped character in value: '=' in '{words}'")
+        raise bad_request(f"invalid field selector: unescaped character in value: {ord('=')}")
     return _ESCAPE.sub(plain, value)

@@ -42,4 +42,6 @@ def decode(token: str, recording: str) -> Place:
             if of != recording:
                 raise expired(TOO_OLD)
             return namespace, name
-    raise bad_request("invalid continue token: continue key is not valid: unrecognized encoded version")
+    raise bad_request(
+        "invalid continue token: continue key is not valid: server does not recognize this encoded version"
+    )

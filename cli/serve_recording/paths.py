@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 from cli.serve_recording.statuses import bad_request, no_such_path
 
 MOST_PARAMETERS = 50
-_INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
+_INTEGER = re.compile(r"[+-]?[0-9]{1,40}")
 _LARGEST = 2**63 - 1
 
 
@@ -85,9 +85,9 @@ class Query:
         if not text:
             return None
         if not _INTEGER.fullmatch(text):
-            raise bad_request(f'{name}: strconv.ParseInt: parsing "{text[:40]}": invalid syntax')
+            raise bad_request(f'strconv.ParseInt: parsing "{text[:40]}": invalid syntax')
         if abs(int(text)) > _LARGEST:
-            raise bad_request(f'{name}: strconv.ParseInt: parsing "{text}": value out of range')
+            raise bad_request(f'strconv.ParseInt: parsing "{text}": value out of range')
         return int(text)
 
 

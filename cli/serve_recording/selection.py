@@ -9,7 +9,7 @@ from itertools import islice
 from cli.serve_recording import fields, paging
 from cli.serve_recording.index import Index, Item, Shelf
 from cli.serve_recording.paths import Asked, Query
-from cli.serve_recording.statuses import Refused, bad_request, expired
+from cli.serve_recording.statuses import bad_request, expired, invalid_option, too_new
 from services.context_api.domain.errors import BadSelector
 from services.context_api.domain.selector import Selector, parse_selector
 
@@ -56,7 +56,7 @@ def selection_of(asked: Asked, query: Query, shelf: Shelf) -> Selection:
     labels, wanted = query.text("labelSelector"), query.text("fieldSelector")
     if max(len(labels), len(wanted)) > LONGEST_SELECTOR:
         raise bad_request(f"a selector of more than {LONGEST_SELECTOR} characters")
-    allowed = fields.names_of(one.group, one.kind, namespaced=one.namespaced, selectable=one.selectable)
+    allowed = fields.allowed_of(one.group, one.kind, namespaced=one.namespaced, selectable=one.selectable)
     return Selection(asked.namespace, _labels(labels), fields.parse(wanted, allowed))
 
 
@@ -76,9 +76,8 @@ def page_of(index: Index, shelf: Shelf, selection: Selection, query: Query) -> P
     Raises:
         Refused: the place or the version asked for is of no such list.
     """
-    token, limit = query.text("continue"), query.number("limit") or 0
-    if limit < 0:
-        raise bad_request(f"limit: Invalid value: {limit}: must be greater than or equal to 0")
+    # A negative limit is none to the API server.
+    token, limit = query.text("continue"), max(0, query.number("limit") or 0)
     check_version(index, query, paged=bool(token))
     place = paging.decode(token, index.id) if token else None
     found = (item for item in shelf.after(place, selection.namespace) if selection.takes(item))
@@ -96,20 +95,27 @@ def check_version(index: Index, query: Query, *, paged: bool = False) -> None:
     """A recording has one version of everything. Raises Refused for a list as of another one."""
     words, match = query.text("resourceVersion"), query.text("resourceVersionMatch")
     if match and match not in ("Exact", "NotOlderThan"):
-        raise bad_request(
-            f'resourceVersionMatch: Unsupported value: "{match[:40]}": supported values: "Exact", "NotOlderThan"'
+        raise invalid_option(
+            "resourceVersionMatch",
+            "FieldValueNotSupported",
+            f'Unsupported value: "{match[:40]}": supported values: "Exact", "NotOlderThan", ""',
+        )
+    if match and not words and not query.flag("sendInitialEvents"):
+        raise invalid_option(
+            "resourceVersionMatch",
+            "FieldValueForbidden",
+            "Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided",
         )
     if not words or paged:
         return
     if not (words.isascii() and words.isdigit()) or len(words) > 20:
         raise bad_request(
-            f'resourceVersion: Invalid value: "{words[:40]}": strconv.ParseUint: invalid syntax'
+            f'invalid resource version: resourceVersion: Invalid value: "{words[:40]}": strconv.ParseUint: '
+            f'parsing "{words[:40]}": invalid syntax'
         )
     asked = int(words)
     if asked > index.resource_version:
-        raise Refused(
-            504, "Timeout", f"Too large resource version: {asked}, current: {index.resource_version}"
-        )
+        raise too_new(asked, index.resource_version)
     if match == "Exact" and asked != index.resource_version:
         raise expired(
             f"The resourceVersion for the provided list is too old: a recording has {index.resource_version} alone"

@@ -75,6 +75,28 @@ def invalid(kind: str, name: str, field: str, message: str) -> Refused:
     )  # fmt: skip
 
 
+def invalid_option(field: str, reason: str, message: str) -> Refused:
+    """An option of a list that cannot be meant. `reason`: what kind of fault, in the API server's word."""
+    cause = {"reason": reason, "message": message, "field": field}
+    return Refused(
+        422,
+        "Invalid",
+        f'ListOptions.meta.k8s.io "" is invalid: {field}: {message}',
+        details={"group": "meta.k8s.io", "kind": "ListOptions", "causes": [cause]},
+    )
+
+
+def too_new(asked: int, current: int) -> Refused:
+    """A version that was not reached when the recording was made, and never will be."""
+    cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
+    return Refused(
+        504,
+        "Timeout",
+        f"Timeout: Too large resource version: {asked}, current: {current}",
+        details={"causes": [cause], "retryAfterSeconds": 1},
+    )
+
+
 def expired(message: str) -> Refused:
     """A place or a version of another recording, or of before it: clients begin again."""
     return Refused(410, "Expired", message)

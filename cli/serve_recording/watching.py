@@ -19,7 +19,7 @@ from cli.serve_recording.negotiation import Form
 from cli.serve_recording.paths import Query
 from cli.serve_recording.printers import printer_of
 from cli.serve_recording.selection import Selection, check_version
-from cli.serve_recording.statuses import bad_request, expired
+from cli.serve_recording.statuses import expired, invalid_option
 from cli.serve_recording.tables import partial, table
 
 LONGEST = timedelta(hours=1)
@@ -30,10 +30,9 @@ INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 
 def held_for(query: Query) -> timedelta:
     """How long the watch stays open after its first events. Raises Refused."""
-    seconds = query.number("timeoutSeconds")
-    if seconds is not None and seconds < 0:
-        raise bad_request(f"timeoutSeconds: Invalid value: {seconds}: must be greater than or equal to 0")
-    return min(LONGEST, timedelta(seconds=min(seconds or LONGEST.total_seconds(), LONGEST.total_seconds())))
+    longest = int(LONGEST.total_seconds())
+    seconds = query.number("timeoutSeconds") or 0
+    return timedelta(seconds=min(seconds, longest) if seconds > 0 else longest)
 
 
 def first_events(
@@ -47,6 +46,12 @@ def first_events(
     since = query.text("resourceVersion")
     at_once = query.flag("sendInitialEvents")
     check_version(index, query)
+    if at_once and query.text("resourceVersionMatch") != "NotOlderThan":
+        raise invalid_option(
+            "resourceVersionMatch",
+            "FieldValueForbidden",
+            "Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+        )
     if since not in ("", "0") and int(since) < index.resource_version and not at_once:
         raise expired(f"too old resource version: {since} ({index.resource_version})")
     told = at_once if query.text("sendInitialEvents") else since in ("", "0")

@@ -43,9 +43,14 @@ def node(body: Body, now: datetime) -> Sequence[Cell]:
         addresses.get("InternalIP") or NONE,
         addresses.get("ExternalIP") or NONE,
         text(told.get("osImage")) or UNKNOWN,
-        text(told.get("kernelVersion")) or UNKNOWN,
+        _kernel(told),
         text(told.get("containerRuntimeVersion")) or UNKNOWN,
     )  # fmt: skip
+
+
+def _kernel(told: Body) -> str:
+    kernel, machine = text(told.get("kernelVersion")), text(told.get("architecture"))
+    return (f"{kernel} ({machine})" if machine else kernel) if kernel else UNKNOWN
 
 
 def _roles(labels: dict[str, str]) -> str:
@@ -120,7 +125,7 @@ def _subjects(subjects: Sequence[Body], kind: str) -> str:
 
 
 def service_account(body: Body, now: datetime) -> Sequence[Cell]:
-    return name_of(body), len(entries(body.get("secrets"))), age_of(body, now)
+    return name_of(body), age_of(body, now)
 
 
 def priority_class(body: Body, now: datetime) -> Sequence[Cell]:
@@ -181,7 +186,7 @@ EVENT = Printer([*_EVENT, *columns("Message", wide=("First Seen", "Count#", "Nam
 QUOTA = Printer(columns("Name", "Request", "Limit", "Age"), quota)
 DATED = Printer(columns("Name", "Created At"), dated)
 BINDING = Printer(columns("Name", "Role", "Age", wide=("Users", "Groups", "ServiceAccounts")), binding)
-SERVICE_ACCOUNT = Printer(columns("Name", "Secrets#", "Age"), service_account)
+SERVICE_ACCOUNT = Printer(columns("Name", "Age"), service_account)
 PRIORITY_CLASS = Printer(
     columns("Name", "Value#", "Global-Default", "Age", "PreemptionPolicy"), priority_class
 )

@@ -112,7 +112,7 @@ def ip_address(body: Body, now: datetime) -> Sequence[Cell]:
     parent = mapping(at(body, "spec", "parentRef"))
     parts = [text(parent.get(key)) for key in ("group", "resource", "namespace", "name")]
     resource = f"{parts[1]}.{parts[0]}" if parts[0] else parts[1]
-    return name_of(body), "/".join(part for part in (resource, *parts[2:]) if part), age_of(body, now)
+    return name_of(body), "/".join(part for part in (resource, *parts[2:]) if part)
 
 
 def route(body: Body, now: datetime) -> Sequence[Cell]:
@@ -137,5 +137,5 @@ INGRESS = Printer(columns("Name", "Class", "Hosts", "Address", "Ports", "Age"), 
 INGRESS_CLASS = Printer(columns("Name", "Controller", "Parameters", "Age"), ingress_class)
 NETWORK_POLICY = Printer(columns("Name", "Pod-Selector", "Age"), network_policy)
 SERVICE_CIDR = Printer(columns("Name", "CIDRs", "Age"), service_cidr)
-IP_ADDRESS = Printer(columns("Name", "ParentRef", "Age"), ip_address)
+IP_ADDRESS = Printer(columns("Name", "ParentRef"), ip_address)
 ROUTE = Printer(columns("Name", "Host", "Path", "Services", "Port", "Termination"), route)

@@ -30,6 +30,7 @@ def names(found: Page) -> list[str]:
 def test_without_a_limit_everything_comes_at_once():
     assert len(page().items) == 10
     assert page().proceed == ""
+    assert len(page(limit=-1).items) == len(page(limit=0).items) == 10
     assert names(page("shop", labelSelector="n in (1,3)")) == ["shop/p1", "shop/p3"]
     assert names(page(fieldSelector="metadata.namespace!=shop", labelSelector="n=2")) == ["bank/p2"]
 
@@ -64,13 +65,13 @@ def test_what_is_left_is_counted_where_no_selector_has_to_look():
     ("query", "code"),
     [
         ({"limit": "x"}, 400),
-        ({"limit": "-1"}, 400),
         ({"continue": "x"}, 400),
         ({"labelSelector": "a b"}, 400),
         ({"labelSelector": "a=" + "b," * LONGEST_SELECTOR}, 400),
         ({"fieldSelector": "spec.foo=1"}, 400),
         ({"resourceVersion": "x"}, 400),
-        ({"resourceVersion": "1", "resourceVersionMatch": "Sometimes"}, 400),
+        ({"resourceVersion": "1", "resourceVersionMatch": "Sometimes"}, 422),
+        ({"resourceVersionMatch": "Exact"}, 422),
         ({"resourceVersion": "1", "resourceVersionMatch": "Exact"}, 410),
         ({"resourceVersion": "999999"}, 504),
     ],

@@ -29,6 +29,8 @@ def test_an_absent_object_is_told_of_in_the_api_servers_words():
         (statuses.bad_request("no"), 400, "BadRequest", "no"),
         (statuses.expired("old"), 410, "Expired", "old"),
         (statuses.not_acceptable("a/b"), 406, "NotAcceptable", "only the following media types are accepted: a/b"),
+        (statuses.invalid_option("f", "r", "bad"), 422, "Invalid", 'ListOptions.meta.k8s.io "" is invalid: f: bad'),
+        (statuses.too_new(9, 3), 504, "Timeout", "Timeout: Too large resource version: 9, current: 3"),
         (statuses.invalid("K", "n", "f", "bad"), 422, "Invalid", 'K "n" is invalid: f: bad'),
     ],
 )  # fmt: skip

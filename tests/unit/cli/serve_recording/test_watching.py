@@ -56,6 +56,8 @@ def test_a_streaming_list_ends_with_its_mark():
     assert told[-1]["object"]["metadata"]["annotations"] == {watching.INITIAL_EVENTS_END: "true"}
     assert told[-1]["object"]["metadata"]["resourceVersion"] == "1000"
     assert events(b"sendInitialEvents=false") == []
+    with pytest.raises(Refused):
+        events(b"sendInitialEvents=true")
 
 
 def test_kubectl_gets_rows():
@@ -67,9 +69,7 @@ def test_kubectl_gets_rows():
 
 @pytest.mark.parametrize(
     ("query", "held"),
-    [(b"", watching.LONGEST), (b"timeoutSeconds=3", timedelta(seconds=3)), (b"timeoutSeconds=99999999999", watching.LONGEST)],
+    [(b"", watching.LONGEST), (b"timeoutSeconds=3", timedelta(seconds=3)), (b"timeoutSeconds=99999999999", watching.LONGEST), (b"timeoutSeconds=-1", watching.LONGEST)],
 )  # fmt: skip
 def test_a_watch_is_held_for_as_long_as_is_asked(query: bytes, held: timedelta):
     assert watching.held_for(query_of(query)) == held
-    with pytest.raises(Refused):
-        watching.held_for(query_of(b"timeoutSeconds=-1"))
