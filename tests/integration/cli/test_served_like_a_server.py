@@ -232,7 +232,8 @@ UNLIKE = {
 
 
 def test_tables_are_the_servers_own(both: Both):
-    compared, unlike = set(), {}
+    compared: set[str] = set()
+    unlike: dict[str, Any] = {}
     for path in paths(both):
         plural = path.rpartition("/")[2]
         if plural in UNLIKE and plural != "secrets":

@@ -97,7 +97,7 @@ def test_a_sidecar_counts_as_a_container():
 
 
 def test_a_pod_that_is_being_deleted_says_so_unless_it_is_over_or_its_node_is_lost():
-    deleted = {"deletionTimestamp": ago(1)}
+    deleted: dict[str, Any] = {"deletionTimestamp": ago(1)}
 
     assert row(pod("a", **deleted))["Status"] == "Terminating"
     assert row(pod("a", phase="Succeeded", statuses=[], **deleted))["Status"] == "Succeeded"
