@@ -120,7 +120,9 @@ async def _begin(send: Send, answer: Answer) -> None:
 
 async def _send(send: Send, answer: Answer, *, head_only: bool) -> None:
     await _begin(send, answer)
-    if not head_only:
-        for chunk in answer.chunks:
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
+    last = b""
+    for chunk in () if head_only else answer.chunks:
+        if last:
+            await send({"type": "http.response.body", "body": last, "more_body": True})
+        last = chunk
+    await send({"type": "http.response.body", "body": last, "more_body": False})

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import cast
 
 import uvicorn
+import uvloop
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from cli.call import complain
@@ -42,7 +43,9 @@ def main(directory: Path, *, port: int, kubeconfig: Path | None) -> int:
         with listening(HOST, port) as listener:
             url = f"http://{HOST}:{listener.getsockname()[1]}"
             index, lines = _read(directory, url, kubeconfig)
-            asyncio.run(_serve(index, listener, url, kubeconfig, lines))
+            # Its loop sends at once. asyncio's own holds back what comes in two parts, for 40 ms an answer (measured).
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(_serve(index, listener, url, kubeconfig, lines))
     except (UnreadableRecording, CannotStart, CannotWriteKubeconfig) as error:
         complain("serve-recording", str(error))
         return NOT_SERVED
