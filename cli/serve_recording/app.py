@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import Any
 
 from cli.serve_recording.answers import Answer, Desk, Header, Request, refusal
@@ -29,8 +31,10 @@ ALWAYS: tuple[Header, ...] = (
 class App:
     """Serves until `stopping` is set, which ends the watches that are held."""
 
-    def __init__(self, desk: Desk, stopping: asyncio.Event) -> None:
+    def __init__(self, desk: Desk, stopping: asyncio.Event, now: datetime) -> None:
+        """`now`: the recording's own, told as the server's clock: readers of a cluster count from it."""
         self._desk = desk
+        self._always = (("date", format_datetime(now.astimezone(UTC), usegmt=True)), *ALWAYS)
         self._stopping = stopping
         # A page in a browser may make its own name lead here: only addresses and bare names are answered to.
         self._hosts = AllowedHosts(())
@@ -43,7 +47,7 @@ class App:
         except Refused as refused:
             answer = refusal(refused)
         except Exception:
-            await _send(send, refusal(OUR_FAULT), head_only=False)
+            await self._send(send, refusal(OUR_FAULT), head_only=False)
             raise  # the server prints it
         await self._sent(scope, receive, send, answer)
 
@@ -67,9 +71,9 @@ class App:
     async def _sent(self, scope: Scope, receive: Receive, send: Send, answer: Answer) -> None:
         head_only = scope["method"] == "HEAD"
         if answer.hold is None or head_only:
-            await _send(send, answer, head_only=head_only)
+            await self._send(send, answer, head_only=head_only)
             return
-        await _begin(send, answer)
+        await self._begin(send, answer)
         for chunk in answer.chunks:
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
         await self._held(receive, answer.hold.total_seconds())
@@ -84,6 +88,22 @@ class App:
             for end in ends:
                 end.cancel()
             await asyncio.gather(*ends, return_exceptions=True)
+
+    async def _begin(self, send: Send, answer: Answer) -> None:
+        headers = [("content-type", answer.content_type), *self._always, *answer.headers]
+        if isinstance(answer.chunks, list):
+            headers.append(("content-length", str(sum(map(len, answer.chunks)))))
+        raw = [(name.encode(), value.encode("latin-1")) for name, value in headers]
+        await send({"type": "http.response.start", "status": answer.status, "headers": raw})
+
+    async def _send(self, send: Send, answer: Answer, *, head_only: bool) -> None:
+        await self._begin(send, answer)
+        last = b""
+        for chunk in () if head_only else answer.chunks:
+            if last:
+                await send({"type": "http.response.body", "body": last, "more_body": True})
+            last = chunk
+        await send({"type": "http.response.body", "body": last, "more_body": False})
 
 
 OUR_FAULT = Refused(500, "InternalError", "Internal error occurred: a fault of kubernaut serve-recording; its terminal says more")  # fmt: skip
@@ -108,21 +128,3 @@ async def _body(receive: Receive) -> bytes:
 async def _gone(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-async def _begin(send: Send, answer: Answer) -> None:
-    headers = [("content-type", answer.content_type), *ALWAYS, *answer.headers]
-    if isinstance(answer.chunks, list):
-        headers.append(("content-length", str(sum(map(len, answer.chunks)))))
-    raw = [(name.encode(), value.encode("latin-1")) for name, value in headers]
-    await send({"type": "http.response.start", "status": answer.status, "headers": raw})
-
-
-async def _send(send: Send, answer: Answer, *, head_only: bool) -> None:
-    await _begin(send, answer)
-    last = b""
-    for chunk in () if head_only else answer.chunks:
-        if last:
-            await send({"type": "http.response.body", "body": last, "more_body": True})
-        last = chunk
-    await send({"type": "http.response.body", "body": last, "more_body": False})

@@ -68,7 +68,7 @@ async def _serve(
 ) -> None:
     settle_garbage_collection()
     stopping = asyncio.Event()
-    server = _Server(_config(App(Desk(index, url.removeprefix("http://")), stopping)))
+    server = _Server(_config(App(Desk(index, url.removeprefix("http://")), stopping, index.now)))
 
     def stop() -> None:
         # The second time nobody waits for answers under way.
@@ -119,6 +119,7 @@ def _config(app: App) -> uvicorn.Config:
         log_config=None,
         log_level="error",  # its warnings are about upgrades, which are refused
         server_header=False,
+        date_header=False,  # the recording tells its own
         proxy_headers=False,
         limit_concurrency=MOST_CONNECTIONS,
         timeout_keep_alive=KEEP_ALIVE_S,

@@ -318,6 +318,35 @@ def test_a_must_gather_is_served_like_any_recording(tmp_path: Path):
     assert "not recorded" in namespace["metadata"]["annotations"]["kubernaut.ai/not-recorded"]
 
 
+def test_recorded_again_it_is_the_same_recording(tmp_path: Path):
+    """Through the reader of live clusters: discovery, pages, logs, and the server's clock."""
+    with serving(INCIDENT, "--kubeconfig", tmp_path / "config"):
+        done = kubernaut(
+            "record", "--out", tmp_path / "again", "--kubeconfig", tmp_path / "config", "--name", "testbed"
+        )
+        live = kubernaut("triage", "--live", "--kubeconfig", tmp_path / "config", "--json")
+
+    assert done.returncode == 0, done.stderr
+    for part in ("objects", "logs"):
+        files = {
+            file.relative_to(INCIDENT): file.read_text()
+            for file in (INCIDENT / part).rglob("*")
+            if file.is_file()
+        }
+        again = {
+            file.relative_to(tmp_path / "again"): file.read_text()
+            for file in (tmp_path / "again" / part).rglob("*")
+            if file.is_file()
+        }
+        assert again == files
+    facts, before = (
+        yaml.safe_load((root / "snapshot.yaml").read_text()) for root in (tmp_path / "again", INCIDENT)
+    )
+    assert facts["captured_at"] == before["captured_at"]
+    first = json.loads(live.stdout)["ranked"][0]
+    assert (first["kind"], first["namespace"], first["name"]) == ("ConfigMap", "data", "orders-db-config")
+
+
 # --- how it starts and ends -------------------------------------------------------------------------------------
 
 

@@ -10,7 +10,7 @@ import pytest
 from cli.serve_recording.answers import Desk
 from cli.serve_recording.app import LARGEST_BODY, LONGEST_ADDRESS, App
 from cli.serve_recording.index import index_of
-from tests.support.kube import pod, snapshot
+from tests.support.kube import NOW, pod, snapshot
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-005", "API-BR-SEC-006")
 
@@ -38,7 +38,7 @@ class Caller:
             "type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": query.encode(), "headers": headers,
         }  # fmt: skip
         self.stopping, self.gone = asyncio.Event(), asyncio.Event()
-        self.app = App(desk, self.stopping)
+        self.app = App(desk, self.stopping, NOW)
         self._body = list(body)
         self.sent: list[Any] = []
         self.first = asyncio.Event()
@@ -83,6 +83,7 @@ async def test_an_answer_is_sent_whole_and_not_to_be_kept():
     assert caller.headers[b"content-type"] == b"application/json"
     assert caller.headers[b"content-length"] == str(len(caller.body)).encode()
     assert caller.headers[b"cache-control"] == b"no-cache, private"
+    assert caller.headers[b"date"] == b"Wed, 18 Nov 2026 09:30:00 GMT"
     assert caller.ended
 
 
