@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from services.context_api.domain.kinds import BUILT_IN, GROUP_ORDER, KINDS, plural_of
@@ -39,8 +39,8 @@ class Resource:
     namespaced: bool
     short: Sequence[str] = ()
     categories: Sequence[str] = ()
-    columns: Sequence[Body] = ()
-    """`additionalPrinterColumns` of its definition."""
+    columns: Sequence[Body] | None = None
+    """`additionalPrinterColumns` of its definition; None where none was recorded."""
     selectable: Sequence[str] = ()
     """Fields of its own that one may select by."""
     recorded: bool = True
@@ -79,7 +79,7 @@ def resources_of(snapshot: Snapshot) -> Sequence[Resource]:
     """
     seen = Counter((item.group, item.kind, version_of(item)) for item in _served(snapshot))
     scopes = _scopes(_served(snapshot))
-    told = {**_defined(snapshot), **_discovered(snapshot)}
+    told = _told(snapshot)
     if any(event.group for event in snapshot.events):
         seen["", "Event", "v1"] += 1
     if any(item.namespace for item in _served(snapshot)) or snapshot.logs:
@@ -90,7 +90,7 @@ def resources_of(snapshot: Snapshot) -> Sequence[Resource]:
         names = told.get((group, kind)) or _known(group, kind, namespaced=scopes.get((group, kind), True))
         recorded = {version: count for (g, k, version), count in seen.items() if (g, k) == (group, kind)}
         for version in _in_order(recorded) or names.versions:
-            columns, selectable = names.of_version.get(version, ((), ()))
+            columns, selectable = names.of_version.get(version, (None, ()))
             one = Resource(
                 group, version, kind, names.plural, names.singular, names.namespaced, names.short,
                 names.categories if recorded else (), columns, selectable, bool(recorded),
@@ -126,6 +126,16 @@ def _scopes(items: Iterable[KubeObject]) -> Mapping[tuple[str, str], bool]:
         key = (item.group, item.kind)
         scopes[key] = scopes.get(key, False) or item.namespace is not None
     return scopes
+
+
+def _told(snapshot: Snapshot) -> Mapping[tuple[str, str], _Told]:
+    """What the recording itself says: a discovery document has the first word, columns stand in definitions alone."""
+    defined = _defined(snapshot)
+    discovered = {
+        key: replace(one, of_version=defined[key].of_version) if key in defined else one
+        for key, one in _discovered(snapshot).items()
+    }
+    return {**defined, **discovered}
 
 
 def _known(group: str, kind: str, *, namespaced: bool) -> _Told:

@@ -15,7 +15,7 @@ import orjson
 
 from cli.serve_recording import durations, jsonpath
 from cli.serve_recording.resources import Resource
-from services.context_api.domain.kube import mapping, number, text
+from services.context_api.domain.kube import entries, mapping, number, text
 from services.context_api.domain.snapshot import Body
 
 META = "meta.k8s.io/v1"
@@ -75,11 +75,30 @@ def age_of(body: Body, now: datetime) -> str:
 
 
 PLAIN = Printer(columns("Name", "Age"), lambda body, now: (name_of(body), age_of(body, now)))
-"""For a kind that nobody told us the columns of."""
+"""For a kind whose definition has no columns of its own."""
+
+
+HEALTH = ("Ready", "Available", "Healthy", "Succeeded", "Accepted", "Established")
+"""Conditions that say how a custom resource is; the first it has is shown."""
+
+
+def _guessed(body: Body, now: datetime) -> Sequence[Cell]:
+    status = mapping(body.get("status"))
+    conditions = {text(one.get("type")): one for one in reversed(entries(status.get("conditions")))}
+    health: Body = next((conditions[kind] for kind in HEALTH if kind in conditions), {})
+    word = text(status.get("phase")) or text(health.get("reason"))
+    return name_of(body), text(health.get("status")) or None, word or None, age_of(body, now)
+
+
+GUESSED = Printer(columns("Name", "Ready", "Status", "Age"), _guessed)
+"""For a custom kind whose definition was not recorded: the columns it had are not known, how it is often stands in
+its conditions or its phase."""
 
 
 def custom(resource: Resource) -> Printer:
     """By the definition's `additionalPrinterColumns`; name and age where it has none."""
+    if resource.columns is None:
+        return GUESSED
     told = [one for one in resource.columns if text(one.get("name"))]
     if not told:
         return PLAIN

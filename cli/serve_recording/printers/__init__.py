@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from cli.serve_recording.printers import cluster, networking, pods, storage, workloads
 from cli.serve_recording.resources import Resource
-from cli.serve_recording.tables import Printer, custom
+from cli.serve_recording.tables import PLAIN, Printer, custom
+from services.context_api.domain.kinds import BUILT_IN
 
 _RBAC, _STORAGE, _NETWORKING = "rbac.authorization.k8s.io", "storage.k8s.io", "networking.k8s.io"
 _ADMISSION = "admissionregistration.k8s.io"
@@ -59,5 +60,7 @@ PRINTERS: Mapping[tuple[str, str], Printer] = {
 
 
 def printer_of(resource: Resource) -> Printer:
-    """The columns of a kind; of one that is neither built in nor described, name and age."""
-    return PRINTERS.get((resource.group, resource.kind)) or custom(resource)
+    """The columns of a kind: its own, those of its definition, else what can be told of any."""
+    key = (resource.group, resource.kind)
+    plain = key in BUILT_IN and not resource.group.endswith(".openshift.io")
+    return PRINTERS.get(key) or (PLAIN if plain else custom(resource))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cli.serve_recording.printers import PRINTERS, printer_of
 from cli.serve_recording.resources import Resource
-from cli.serve_recording.tables import PLAIN, table
+from cli.serve_recording.tables import GUESSED, PLAIN, table
 from services.context_api.domain.kinds import BUILT_IN
 from tests.support.kube import NOW
 
@@ -50,6 +50,11 @@ def test_printers_are_for_built_in_kinds():
     assert set(PRINTERS) <= set(BUILT_IN)
 
 
-def test_a_kind_without_a_printer_shows_name_and_age():
-    assert printer_of(Resource("example.com", "v1", "Pod", "pods", "pod", True)) is PLAIN
+def test_a_kind_is_printed_by_its_group_too():
+    assert printer_of(Resource("example.com", "v1", "Pod", "pods", "pod", True)) is GUESSED
+    assert printer_of(Resource("build.openshift.io", "v1", "Build", "builds", "build", True)) is GUESSED
+    assert (
+        printer_of(Resource("resource.k8s.io", "v1", "DeviceClass", "deviceclasses", "deviceclass", False))
+        is PLAIN
+    )
     assert printer_of(Resource("", "v1", "Pod", "pods", "pod", True)) is PRINTERS["", "Pod"]

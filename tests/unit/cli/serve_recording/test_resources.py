@@ -65,7 +65,7 @@ def test_a_custom_kind_is_called_as_its_definition_says():
         ["mo"],
         ["zoo"],
     )
-    assert (list(one.columns), list(one.selectable)) == (columns, ["spec.color"])
+    assert (one.columns, list(one.selectable)) == (columns, ["spec.color"])
     assert "Mouse.v1beta1.example.com" not in found
 
 
@@ -92,7 +92,7 @@ def test_an_older_definition_has_one_version_and_its_columns_at_the_top():
     }
     one = named(crd)["Mouse.v1alpha1.example.com"]
 
-    assert list(one.columns) == [{"name": "A", "JSONPath": ".a"}]
+    assert one.columns == [{"name": "A", "JSONPath": ".a"}]
 
 
 def test_a_kind_nobody_describes_follows_the_rule_and_its_objects_scope():
@@ -123,6 +123,24 @@ def test_a_recorded_discovery_document_has_the_first_word():
         ["g"],
     )
     assert not [key for key in found if "APIGroupDiscovery" in key or "Unseen" in key]
+
+
+def test_a_discovery_document_leaves_a_definition_its_columns():
+    columns = [{"name": "Size", "type": "integer", "jsonPath": ".spec.size"}]
+    crd = definition(
+        "Mouse", "mice", versions=[{"name": "v1", "served": True, "additionalPrinterColumns": columns}]
+    )
+    resource = {"resource": "mouses", "responseKind": {"kind": "Mouse"}}
+    told = thing(
+        "APIGroupDiscovery",
+        "example.com",
+        None,
+        api="apidiscovery.k8s.io/v2",
+        versions=[{"resources": [resource]}],
+    )
+    one = named(crd, told, thing("Mouse", "m", api="example.com/v1"))["Mouse.v1.example.com"]
+
+    assert (one.plural, one.columns) == ("mouses", columns)
 
 
 def test_kinds_every_cluster_has_are_served_though_nothing_of_them_was_recorded():

@@ -48,6 +48,37 @@ def test_a_definition_without_columns_shows_name_and_age():
 
 
 @pytest.mark.parametrize(
+    ("status", "cells"),
+    [
+        (
+            {
+                "conditions": [
+                    {"type": "Synced", "status": "True"},
+                    {"type": "Ready", "status": "False", "reason": "NoQuota"},
+                ]
+            },
+            ["False", "NoQuota"],
+        ),
+        ({"phase": "Failed"}, [None, "Failed"]),
+        (
+            {
+                "phase": "Running",
+                "conditions": [{"type": "Available", "status": "True", "reason": "AsExpected"}],
+            },
+            ["True", "Running"],
+        ),
+        ({"conditions": [{"type": "Odd", "status": "True"}]}, [None, None]),
+        ({}, [None, None]),
+        ("odd", [None, None]),
+    ],
+)
+def test_a_kind_whose_definition_was_not_recorded_says_how_it_is(status: Any, cells: list[str | None]):
+    printer = custom(Resource("example.com", "v1", "Mouse", "mice", "mouse", True))
+
+    assert list(printer.cells(thing("Mouse", "m", age=3, status=status), NOW)) == ["m", *cells, "3m"]
+
+
+@pytest.mark.parametrize(
     ("value", "kind", "shown"),
     [
         (None, "string", None),

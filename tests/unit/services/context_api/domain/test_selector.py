@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from services.context_api.domain.errors import BadSelector
@@ -55,6 +57,17 @@ def test_a_selector_means_what_it_means_to_kubectl(text: str, matches: bool):
 def test_what_is_no_selector_is_refused_and_named(text: str):
     with pytest.raises(BadSelector, match=r"query\.labels"):
         parse_selector(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["a in (" + " " * 60_000, "a in (" + "x," * 30_000, "a" + " " * 60_000, "a=" + "b-" * 30_000]
+)
+def test_a_long_selector_is_refused_in_no_time(text: str):
+    began = time.perf_counter()
+    with pytest.raises(BadSelector):
+        parse_selector(text)
+
+    assert time.perf_counter() - began < 2  # were it quadratic, minutes
 
 
 def test_one_meaning_has_one_spelling():
