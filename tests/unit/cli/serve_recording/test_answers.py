@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -90,6 +91,18 @@ def test_a_page_says_where_to_go_on():
     assert first["metadata"]["remainingItemCount"] == 1
     assert [*first["items"], *second["items"]] == [BANK, API, PAIR]
     assert "continue" not in second["metadata"]
+
+
+def test_a_list_is_made_of_bytes_without_parsing_any():
+    """What keeps 20,000 objects fast: were one of these parsed, it would be a fault."""
+    index = index_of(snapshot(API))
+    pods = index.shelves["", "v1", "pods"]
+    item = replace(pods.items[0], raw=b"<not JSON>")
+    desk = Desk(replace(index, shelves={pods.resource.key: replace(pods, items=[item])}), "")
+
+    for query in (b"", b"limit=1", b"labelSelector=app", b"fieldSelector=spec.nodeName%3Dnode-1"):
+        answer = desk.answer(Request("GET", b"/api/v1/pods", query))
+        assert b"".join(answer.chunks).endswith(b'"items":[<not JSON>]}\n')
 
 
 def test_a_large_list_is_sent_in_pieces():
