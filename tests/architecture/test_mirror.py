@@ -40,6 +40,10 @@ SEEN_ELSEWHERE: dict[str, tuple[str, str]] = {
         "signals, terminals and pipes are a process's; and services that go and come back",
         "tests/integration/cli/test_watch.py",
     ),
+    "cli/serve_recording/command.py": (
+        "ports, signals and what clients see of them are a process's",
+        "tests/integration/cli/test_serve_recording.py",
+    ),
     "services/*/migrations/versions/*.py": (
         "a migration is SQL, and every test on a real database begins with it",
         "tests/integration/*/test_*.py",

@@ -104,11 +104,15 @@ def printable(words: str) -> str:
     return words
 
 
+_WHOLE = re.compile(r"-?[0-9]{1,18}")
+"""`isdigit` takes `²` for a digit, and `int` does not."""
+
+
 def number(value: object, default: int = 0) -> int:
     """A whole number; `default` for anything else."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    if isinstance(value, str) and value.lstrip("-").isdigit() and len(value) < 19:
+    if isinstance(value, str) and _WHOLE.fullmatch(value):
         return int(value)
     return default
 

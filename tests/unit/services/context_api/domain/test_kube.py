@@ -31,6 +31,14 @@ def test_misshapen_fields_read_as_empty(odd):
     assert kube.label_selector(odd) == ({}, [])
 
 
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [("12", 12), ("-3", -3), (4, 4), ("²", 7), ("--5", 7), ("٣", 7), ("1\n", 7), ("", 7), (1.5, 7)],
+)
+def test_a_whole_number_is_one_or_there_is_none(value: object, number: int):
+    assert kube.number(value, 7) == number
+
+
 def test_yaml_numbers_in_labels_become_the_words_that_were_meant():
     assert kube.flat({"a": 1, "b": True, "c": 1.5, "d": None, 2: "x"}) == {
         "a": "1",
