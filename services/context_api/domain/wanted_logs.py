@@ -87,7 +87,10 @@ def wanted_logs(
 def stands_out(pod: KubeObject) -> bool:
     """Whether a container of the pod gives a reason of its own to read its log; true or false for ever, until the
     pod changes."""
-    return any(container.restarts > 0 or _exit_code(container) != 0 or _is_not_ready(container) for container in containers_of(pod))
+    return any(
+        container.restarts > 0 or _exit_code(container) != 0 or _is_not_ready(container)
+        for container in containers_of(pod)
+    )
 
 
 def _of_pod(pod: KubeObject, warned: Set[tuple[str, str]], now: datetime) -> Iterator[tuple[str, WantedLog]]:

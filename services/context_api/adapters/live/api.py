@@ -230,25 +230,19 @@ class KubeApi:
         query: Query,
         accept: str,
         waited: float,
-        timeout: aiohttp.ClientTimeout | None,
+        lasts: aiohttp.ClientTimeout | None,
     ) -> aiohttp.ClientResponse:
         """The beginning of an answer that is none of a refusal."""
         sent = _now()
         try:
-            method, url, headers, _, _ = await client.param_serialize(
-                "GET", path, query_params=list(query), header_params={"Accept": accept}, auth_settings=["BearerToken"]
-            )  # fmt: skip
-            response = await client.call_api(method, url, header_params=headers, _request_timeout=timeout)
-            answer: aiohttp.ClientResponse = response.response
+            answer = await self._sent(client, path, query, accept, lasts)
             asked = Asked(answer.status, _date(answer.headers.get("Date")), waited, sent, _now())
             for watcher in self.watchers:
                 watcher(asked)
             if answer.status >= 400:
-                try:
-                    raise await _refusal(answer)
-                finally:
-                    answer.release()
-            return answer
+                refused = await _refusal(answer)
+                answer.release()
+                raise refused
         except aiohttp.ClientConnectorCertificateError as error:
             raise ApiFailure(Why.unreachable, f"{self.server}: its certificate is not trusted") from error
         except aiohttp.ClientConnectorError as error:
@@ -257,6 +251,17 @@ class KubeApi:
             if isinstance(error, TimeoutError):
                 raise
             raise ApiFailure(Why.unreachable, f"the connection broke ({type(error).__name__})") from error
+        return answer
+
+    async def _sent(
+        self, client: ApiClient, path: str, query: Query, accept: str, lasts: aiohttp.ClientTimeout | None
+    ) -> aiohttp.ClientResponse:
+        method, url, headers, _, _ = await client.param_serialize(
+            "GET", path, query_params=list(query), header_params={"Accept": accept}, auth_settings=["BearerToken"]
+        )  # fmt: skip
+        response = await client.call_api(method, url, header_params=headers, _request_timeout=lasts)
+        answer: aiohttp.ClientResponse = response.response
+        return answer
 
 
 def _now() -> float:

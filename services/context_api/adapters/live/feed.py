@@ -143,9 +143,7 @@ class Feed:
                 _log.error("a watch failed by a mistake of ours", what=self.what, exc_info=error)
                 verdict = self._fell_behind(f"{type(error).__name__}: a fault", Reason.fault)
             self.tried.set()
-            wait = wait_of(
-                verdict, self.failures, self.world.chance(), self.world.pauses, self._retry_after
-            )
+            wait = wait_of(verdict, self.failures, self.world.chance(), self.world.pauses, self._retry_after)
             self._retry_after = None
             # After the pause was reckoned: the first failure waits as the first.
             self.failures += verdict.failed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from services.context_api.adapters.live.quota import Quota
@@ -16,7 +16,7 @@ class LiveLimits:
     page: int = 500
     """Objects a page; what kubectl asks for. About 2 MB of pods."""
 
-    quota: Quota = Quota()
+    quota: Quota = field(default_factory=Quota)
     """How often the server is asked, all kinds of calls together."""
 
     at_once: int = 8

@@ -155,9 +155,7 @@ async def _pages(listed: Listed, api: KubeApi, limits: LiveLimits, room: Room) -
         place = page.next
 
 
-def read_page(
-    body: bytes, resource: Resource, origin: str, object_bytes: int, keep: Keep = _decoded
-) -> Page:
+def read_page(body: bytes, resource: Resource, origin: str, object_bytes: int, keep: Keep = _decoded) -> Page:
     """Admit a page's objects. Secrets are empty when this returns, and nothing holds the bytes they came in.
 
     Raises:
