@@ -167,7 +167,9 @@ class FakeKubeApi:
                 return _answer(fault.body or b"", fault.status, fault.headers)
         if request.path.endswith("/log"):
             return self._log(request)
-        return await self._document(request)
+        if request.query.get("watch"):
+            return await self._watch(*_listed(request.path), request)
+        return self._document(request)
 
     def _log(self, request: web.Request) -> web.StreamResponse:
         _, _, _, _, namespace, _, pod, _ = request.path.split("/")
@@ -178,23 +180,19 @@ class FakeKubeApi:
             return refused(400, f"no log of {name}")
         return web.Response(body=self.logs[name], content_type="text/plain")
 
-    async def _document(self, request: web.Request) -> web.StreamResponse:
+    def _document(self, request: web.Request) -> web.StreamResponse:
         path = request.path.strip("/")
         if path == "version":
             return _json({"major": "1", "minor": "36"})
         if path in ("api", "apis"):
             return _json(self._discovery(path))
-        for kind, (group, plural, _) in KINDS.items():
-            root = f"apis/{group}/v1" if group else "api/v1"
-            if path == root:
+        for group, _, _ in KINDS.values():
+            if path == (f"apis/{group}/v1" if group else "api/v1"):
                 return _json({"kind": "APIResourceList", "resources": list(self._resources(group))})
-            if path.startswith(f"{root}/") and path.endswith(f"/{plural}"):
-                inside = path.removeprefix(f"{root}/").removesuffix(f"/{plural}").partition("/")[2]
-                if path == f"{root}/{plural}" or inside:
-                    if request.query.get("watch"):
-                        return await self._watch(kind, inside or None, request)
-                    return self._list(kind, inside or None, request)
-        return refused(404, "the server could not find the requested resource")
+        kind, namespace = _listed(request.path)
+        if not kind:
+            return refused(404, "the server could not find the requested resource")
+        return self._list(kind, namespace, request)
 
     def _list(self, kind: str, namespace: str | None, request: web.Request) -> web.StreamResponse:
         found = [
@@ -250,6 +248,19 @@ class FakeKubeApi:
             if of == group:
                 yield {"name": plural, "kind": kind, "namespaced": namespaced, "verbs": verbs}
                 yield {"name": f"{plural}/status", "kind": kind, "namespaced": namespaced, "verbs": ["get"]}
+
+
+def _listed(path: str) -> tuple[str, str | None]:
+    """The kind that a path lists, and of which namespace; empty for a path that lists none."""
+    for kind, (group, plural, _) in KINDS.items():
+        root = f"/apis/{group}/v1/" if group else "/api/v1/"
+        if path.startswith(root) and path.endswith(f"/{plural}"):
+            inside = path.removeprefix(root).removesuffix(f"/{plural}").partition("/")[2]
+            if inside:
+                return kind, inside
+        if path == f"{root}{plural}":
+            return kind, None
+    return "", None
 
 
 def _name(doc: Doc) -> tuple[str, str | None, str]:

@@ -27,7 +27,7 @@ def test_of_many_pods_those_with_a_reason_are_chosen_and_a_few_others():
         kube.pod("complained-of", statuses=[kube.running()]),
         {
             **kube.pod("new", statuses=[kube.running()]),
-            **{"metadata": kube.thing("Pod", "new", age=5)["metadata"]},
+            "metadata": kube.thing("Pod", "new", age=5)["metadata"],
         },
         kube.thing("Node", "crashes", None),
     ]
