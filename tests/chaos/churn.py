@@ -28,7 +28,8 @@ class Churn:
 
     cluster: Cluster
     namespace: str
-    objects: int = 200
+    objects: int = 190
+    """No divisor of the changes, so that the last of them leave some objects there and others not."""
     done: Counter[str] = field(default_factory=Counter)
     """`added`, `modified`, `deleted`: what the server has taken."""
     repeats: int = 0

@@ -163,8 +163,8 @@ class Cluster:
             _end(running.process)
         self._running = [running for running in self._running if running not in acting]
 
-    def restart(self, name: str, *, meanwhile: Callable[[], None] = lambda: None) -> None:
-        """Kill a program without a word and start it again, as a crash does; returns when the API server answers.
+    def restart(self, name: str, *, meanwhile: Callable[[], object] = lambda: None) -> None:
+        """Kill a program without a word and start it again, as a crash does. Does not wait: see `answers`.
 
         Args:
             meanwhile: done while it is not there.
@@ -175,7 +175,10 @@ class Cluster:
         self._running.remove(running)
         meanwhile()
         self._launch(name, *running.arguments)
-        self._wait(time.monotonic() + READY_WITHIN_S, name, self._answers)
+
+    def answers(self) -> bool:
+        """Whether the API server is there and ready."""
+        return self._answers()
 
     def compact(self) -> int:
         """Let etcd forget every change so far, as the API server has it do every five minutes; the version it is at."""
