@@ -30,6 +30,7 @@ from services.context_api.adapters.live.lists import (
 from services.context_api.adapters.live.shelf import Kept, Shelf
 from services.context_api.adapters.live.store import Budget, Change, Table
 from services.context_api.adapters.live.verdicts import (
+    SHORT,
     SILENCE,
     STEADY,
     Next,
@@ -56,6 +57,9 @@ BIG = 256 * KIB
 
 AT_A_TIME = 100
 """Changes taken before others on the event loop have their turn: about 6 ms."""
+
+NOT_ALL_TOLD = frozenset({Why.expired, Why.went_back, Why.error_event, Why.garbled})
+"""Ends of a watch after which nobody knows what it has left out."""
 
 _log = get_logger("evidence")
 
@@ -236,11 +240,13 @@ class Feed:
             silence=lambda: SILENCE if self._bookmarks else lasts + SILENCE,
             most=world.limits.object_bytes + 64 * KIB,
         )
-        began = world.clock()
+        began, before = world.clock(), self.as_of
         taken, why, reason = 0, None, ""
+        opened: float | None = None
         try:
             async with aclosing(lines):
                 async for part in lines:
+                    opened = opened or world.clock()
                     self._is_current()
                     taken += len(part)
                     if await self._take(part):
@@ -252,13 +258,17 @@ class Feed:
             self.failures = 0
         verdict = watch_ended(why, lasted=lasted, changes=taken, failures=self.failures)
         world.observer.ended(self.resource, verdict.reason, lasted.total_seconds(), taken)
-        # Up to a proper end, or a break that was noticed, everything had come.
-        last = self.heard if why is Why.silent and self.heard is not None else world.clock()
-        if self.phase is Phase.watching or self.as_of is None:
-            self._behind(reason, last)
-        else:
-            self._behind(reason, self.as_of)
+        # A quiet watch that stood for a moment had told what there was to tell; one that ended in an error had not.
+        stood = opened is not None and world.clock() - opened >= SHORT.total_seconds()
+        told = taken > 0 or (stood and why not in NOT_ALL_TOLD)
+        self._behind(reason, self._current_until(why) if told or before is None else before)
         return verdict
+
+    def _current_until(self, why: Why | None) -> float:
+        """Up to when a watch that has ended had told everything: its end, when that was a proper one or a break that
+        was noticed, else its last word."""
+        quiet_end = why is Why.silent or why in NOT_ALL_TOLD
+        return self.heard if quiet_end and self.heard is not None else self.world.clock()
 
     def _is_current(self) -> None:
         if self.phase is not Phase.watching:

@@ -132,8 +132,9 @@ class Feeds:
 
     @property
     def gaps(self) -> Sequence[NotRead]:
-        """APIs that do not say what they have."""
-        return self.known.gaps if self.known else ()
+        """APIs that do not say what they have, now or at all."""
+        unseen = [NotRead("kinds that are new", self.trouble)] if self.trouble else []
+        return [*unseen, *(self.known.gaps if self.known else ())]
 
     async def ready(self) -> None:
         """Wait until every kind has been listed once, or refused to be.

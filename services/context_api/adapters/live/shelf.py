@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+from hashlib import blake2b
 from typing import Any
 
 import orjson
@@ -30,10 +31,12 @@ class Kept(KubeObject):
     The same object in every snapshot until it changes, so what was decoded for one answer serves the next.
     """
 
-    __slots__ = ("_labels", "_owners", "created", "raw", "shelf", "stands_out", "version")
+    __slots__ = ("_labels", "_owners", "created", "digest", "raw", "shelf", "stands_out", "version")
 
     # Written here once more for the type checker; the slots are those above.
     raw: bytes
+    digest: int
+    """Of the bytes; 128 bits."""
     version: str
     """`metadata.resourceVersion`; empty when it has none."""
     created: float | None
@@ -54,6 +57,7 @@ class Kept(KubeObject):
             ("uid", item.uid),
             ("origin", item.origin),
             ("raw", raw),
+            ("digest", int.from_bytes(blake2b(raw, digest_size=16).digest())),
             ("version", str(metadata.get("resourceVersion") or "")),
             ("created", created.timestamp() if created else None),
             ("_labels", _shared(metadata.get("labels"), dict)),

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from hashlib import blake2b
 
 from services.context_api.adapters.live.shelf import Kept
 from services.context_api.adapters.live.verdicts import version_of
@@ -143,8 +142,7 @@ class Table:
         self.bytes += size
         self.budget.bytes += size
         self.budget.objects += sign
-        digest = int.from_bytes(blake2b(item.raw, digest_size=16).digest())
-        self.mark = (self.mark + sign * digest) % (1 << 128)
+        self.mark = (self.mark + sign * item.digest) % (1 << 128)
 
 
 def _same(one: Kept, other: Kept) -> bool:

@@ -227,6 +227,8 @@ async def test_what_cannot_be_read_is_no_change_that_is_passed_over(
 async def test_an_outage_leaves_what_is_there_says_since_when_and_ends_by_itself(
     pods: Feed, fake: FakeKubeApi, notebook: Notebook
 ):
+    fake.bookmark("Pod")
+    await until(lambda: pods.table.resume == fake.version and pods.heard)
     before, now = state(pods), asyncio.get_running_loop().time()
     fake.faults[PATH], fake.sticky = [refusal(500, "etcdserver: no leader")], {PATH}
     fake.say("Pod", b'{"half')
@@ -242,6 +244,23 @@ async def test_an_outage_leaves_what_is_there_says_since_when_and_ends_by_itself
     await settled(pods, fake)
     await until(lambda: pods.phase is Phase.watching)
     await until(lambda: pods.as_of is None and not pods.trouble)
+
+
+async def test_a_watch_that_is_let_in_only_to_be_told_410_makes_nothing_current(
+    pods: Feed, fake: FakeKubeApi, monkeypatch: pytest.MonkeyPatch
+):
+    """What is there is of the time of the break, however long the lists then fail."""
+    gone = Fault(200, b'{"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired"}}\n')
+    same = Fault(200, b'{"metadata":{"resourceVersion":"1000"},"items":[]}')
+    fake.say("Pod", b'{"half')
+    fake.faults[PATH], fake.sticky = [same, gone, refusal(500, "no leader")], {PATH}
+    fake.end_watches()
+    await until(lambda: pods.phase is Phase.behind)
+    broken = pods.as_of
+
+    await until(lambda: "no leader" in pods.trouble and pods.failures >= 4)
+
+    assert pods.as_of == broken
 
 
 async def test_a_kind_that_may_not_be_listed_is_asked_for_once_and_named(
