@@ -122,6 +122,8 @@ class Feed:
     failures: int = 0
     _bookmarks: bool = False
     _listed_at: float = 0.0
+    _taken: int = 0
+    """Changes and bookmarks of the newest watch."""
     _retry_after: timedelta | None = None
 
     def __post_init__(self) -> None:
@@ -241,26 +243,25 @@ class Feed:
             most=world.limits.object_bytes + 64 * KIB,
         )
         began, before = world.clock(), self.as_of
-        taken, why, reason = 0, None, ""
+        why, reason, self._taken = None, "", 0
         opened: float | None = None
         try:
             async with aclosing(lines):
                 async for part in lines:
                     opened = opened or world.clock()
                     self._is_current()
-                    taken += len(part)
                     if await self._take(part):
-                        return self._room_again(began, taken)
+                        return self._room_again(began)
         except ApiFailure as failure:
             why, reason, self._retry_after = failure.why, failure.reason, failure.retry_after
         lasted = timedelta(seconds=world.clock() - began)
         if lasted >= STEADY:
             self.failures = 0
-        verdict = watch_ended(why, lasted=lasted, changes=taken, failures=self.failures)
-        world.observer.ended(self.resource, verdict.reason, lasted.total_seconds(), taken)
+        verdict = watch_ended(why, lasted=lasted, changes=self._taken, failures=self.failures)
+        world.observer.ended(self.resource, verdict.reason, lasted.total_seconds(), self._taken)
         # A quiet watch that stood for a moment had told what there was to tell; one that ended in an error had not.
         stood = opened is not None and world.clock() - opened >= SHORT.total_seconds()
-        told = taken > 0 or (stood and why not in NOT_ALL_TOLD)
+        told = self._taken > 0 or (stood and why not in NOT_ALL_TOLD)
         self._behind(reason, self._current_until(why) if told or before is None else before)
         return verdict
 
@@ -282,8 +283,8 @@ class Feed:
             return
         self.phase, self.as_of, self.trouble = Phase.behind, as_of, words
 
-    def _room_again(self, began: float, taken: int) -> Verdict:
-        self.world.observer.ended(self.resource, Reason.room, self.world.clock() - began, taken)
+    def _room_again(self, began: float) -> Verdict:
+        self.world.observer.ended(self.resource, Reason.room, self.world.clock() - began, self._taken)
         return Verdict(Next.list, Reason.room, Pause.none)
 
     async def _take(self, lines: Sequence[bytes]) -> bool:
@@ -322,6 +323,7 @@ class Feed:
             if change is not None:
                 self.world.observer.changed(self.resource, change, 1)
         table.told(event.version, everything=event.bookmark)
+        self._taken += 1
 
     def _change(self, event: WatchEvent, kept: Kept | NotUsable | None) -> Change | None:
         if isinstance(kept, Kept):
