@@ -25,7 +25,8 @@ QUICK = Pauses(
     long=timedelta(seconds=60),
 )
 
-WITHIN_S = 20.0
+WITHIN_S = 60.0
+"""A quiet machine needs a tenth of a second; tests share two cores with others."""
 
 
 @dataclass
