@@ -45,14 +45,15 @@ class Line:
         onward: asyncio.StreamWriter | None = None
         try:
             back, onward = await asyncio.open_connection("127.0.0.1", self._to)
-            async with asyncio.TaskGroup() as both:
-                both.create_task(_pump(reader, onward))
-                both.create_task(_pump(back, writer))
-        except OSError:
-            # The server is not there: whoever connected sees a broken connection, as without a line between.
-            pass
-        except BaseExceptionGroup:
-            # One way broke, which ended the other.
+            ways = [asyncio.create_task(_pump(reader, onward)), asyncio.create_task(_pump(back, writer))]
+            try:
+                await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for way in ways:
+                    way.cancel()
+                await asyncio.gather(*ways, return_exceptions=True)
+        except (OSError, asyncio.CancelledError):
+            # The server is not there, or the line was cut: whoever connected sees a broken connection.
             pass
         finally:
             for end in (writer, onward):
@@ -65,4 +66,3 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     while part := await reader.read(64 * 1024):
         writer.write(part)
         await writer.drain()
-    raise ConnectionError("one side has ended")
