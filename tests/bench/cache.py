@@ -51,7 +51,7 @@ Figures = dict[str, float]
 
 def pod(number: int, version: int) -> dict[str, Any]:
     """One as the API server prints it, managedFields and all; of 200 namespaces and 5,000 workloads."""
-    workload, space = number // 10, number % 200
+    workload, space = number // 10, number // 10 % 200
     name, app = f"service-{workload:05}-7d9f8b6c5d-{number:05x}", f"service-{workload:05}"
     started = datetime(2026, 11, 1, tzinfo=UTC) + timedelta(seconds=number)
     moment = started.strftime("%Y-%m-%dT%H:%M:%SZ")
