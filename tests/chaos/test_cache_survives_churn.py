@@ -132,7 +132,8 @@ async def test_the_cache_equals_the_list_after_three_faults_in_two_thousand_chan
 
 @pytest.mark.campaign
 async def test_ten_thousand_changes_in_a_minute_are_each_applied_once():
-    await trial_of(changes=10_000, a_minute=10_000, faults=0)
+    # A little faster than asked: the last answers come after the last change is due.
+    await trial_of(changes=10_000, a_minute=12_000, faults=0)
 
 
 @pytest.mark.campaign
