@@ -114,6 +114,10 @@ bench: .venv/.dev engine ## measure the ratios and write docs/benchmarks.md
 	@sh tools/test-programs.sh wrk=wrk
 	@$(PY) -m tests.bench $(ARGS)
 
+.PHONY: bench-cache
+bench-cache: .venv/.dev ## measure the watching cache with 50,000 pods and write its part of docs/benchmarks.md
+	@$(PY) -m tests.bench.cache $(ARGS)
+
 .PHONY: triage-eval
 triage-eval: .venv/.dev ## ask triage about every incident of the corpus; the table goes to docs/benchmarks.md
 	@$(PY) -m tests.incidents eval --write $(ARGS)

@@ -124,6 +124,10 @@ SEEN_ELSEWHERE: dict[str, tuple[str, str]] = {
         "kubeconfigs are files, and credentials the work of programs",
         "tests/integration/context_api/live/test_connect.py",
     ),
+    "services/context_api/adapters/live/feed.py": (
+        "it follows a server that forgets, breaks and falls silent; what follows what is tested with `verdicts`",
+        "tests/integration/context_api/live/test_feed.py",
+    ),
     "services/context_api/adapters/live/gather.py": (
         "it joins the parts; what counts is the snapshot of a server that answers, or does not",
         "tests/integration/context_api/live/test_gather.py",
