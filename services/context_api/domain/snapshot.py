@@ -37,6 +37,14 @@ def parse_time(text: object) -> datetime | None:
         return None
 
 
+PARTS = ("metadata", "spec", "status")
+
+
+def part_of(body: Body, name: str) -> Body:
+    """One of the parts of an object's body; empty where it is not there, or is no map."""
+    return _mapping(body.get(name))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class KubeObject:
     """One object as the API server printed it. Secrets carry no data (`dataSummary` instead)."""
@@ -59,8 +67,8 @@ class KubeObject:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "group", self.api_version.rpartition("/")[0])
-        for name in ("metadata", "spec", "status"):
-            object.__setattr__(self, name, _mapping(self.body.get(name)))
+        for name in PARTS:
+            object.__setattr__(self, name, part_of(self.body, name))
 
     @property
     def labels(self) -> Mapping[str, str]:

@@ -18,7 +18,7 @@ import orjson
 
 from services.context_api.adapters.recording.objects import Admitted
 from services.context_api.domain.kube import mapping
-from services.context_api.domain.snapshot import Body, KubeObject, parse_time
+from services.context_api.domain.snapshot import PARTS, Body, KubeObject, parse_time, part_of
 from services.context_api.domain.wanted_logs import stands_out
 
 SHARED = 20_000
@@ -52,6 +52,7 @@ class Kept(KubeObject):
         created = parse_time(metadata.get("creationTimestamp"))
         for name, value in (
             ("api_version", item.api_version),
+            ("group", item.group),
             ("kind", item.kind),
             ("namespace", item.namespace),
             ("name", item.name),
@@ -72,6 +73,8 @@ class Kept(KubeObject):
         # Reached only while the slot is empty: a body that is decoded costs no more than any attribute.
         if name == "body":
             return self.shelf.body_of(self)
+        if name in PARTS:
+            return part_of(self.shelf.body_of(self), name)
         raise AttributeError(name)
 
     @property
@@ -110,12 +113,15 @@ class Shelf:
                 return _BODY.__get__(item, Kept)  # type: ignore[no-any-return]
             except AttributeError:
                 object.__setattr__(item, "body", body)
+                for name in PARTS:
+                    object.__setattr__(item, name, part_of(body, name))
             self._decoded.append(item)
             self.bytes += len(item.raw)
             while self.bytes > self._most:
                 oldest = self._decoded.popleft()
                 self.bytes -= len(oldest.raw)
-                object.__delattr__(oldest, "body")
+                for name in ("body", *PARTS):
+                    object.__delattr__(oldest, name)
         return body
 
 
