@@ -63,7 +63,7 @@ class _Handed(Response):
 
 @router.post(
     "/mcp",
-    response_class=_Handed,
+    response_class=Response,
     response_model=None,
     openapi_extra=_JSON_RPC,
     responses={

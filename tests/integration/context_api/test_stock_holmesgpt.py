@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,7 +85,6 @@ async def run(there: Place, fake: FakeModel, held: str, home: Path) -> Ran:
             "plain logs": f"{CONTEXT}/logs/data/orders-db-0?tail=3",
         }
         answers = {name: (await http.get(path)).text for name, path in paths.items()}
-    home.mkdir()
     (home / "toolset.yaml").write_text(document.text)
     server = {
         "url": f"{there.url}/mcp",
@@ -124,19 +122,22 @@ async def run(there: Place, fake: FakeModel, held: str, home: Path) -> Ran:
 
 
 async def both(folder: Path) -> tuple[Ran, Ran]:
+    homes = [folder / "everything", folder / "shop"]
+    for home in homes:
+        await asyncio.to_thread(home.mkdir)
     with ExitStack() as models:
         first, second = models.enter_context(model()), models.enter_context(model())
         async with place() as there:
             everything, shop = await asyncio.gather(
-                run(there, first, token("*"), folder / "everything"),
-                run(there, second, token("shop"), folder / "shop"),
+                run(there, first, token("*"), homes[0]),
+                run(there, second, token("shop"), homes[1]),
             )
     return everything, shop
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Ran, Ran]]:
-    yield asyncio.run(both(tmp_path_factory.mktemp("holmes")))
+def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Ran, Ran]:
+    return asyncio.run(both(tmp_path_factory.mktemp("holmes")))
 
 
 def test_both_doors_are_found_well_and_offered_to_the_model(ran: tuple[Ran, Ran]):
