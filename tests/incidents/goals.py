@@ -15,13 +15,13 @@ GOALS_MISSED: frozenset[str] = frozenset({"blind", "no-cause"})
 """Of the goals over the whole corpus."""
 
 
-RENAMED_WRONG = frozenset({"corpus/certificate_renewal_lacks_secret", "corpus/gitops_puts_fix_back"})
+RENAMED_WRONG: frozenset[str] = frozenset()
 """Incidents in which other names for everything lead to another first cause."""
 
-SHUFFLED_WRONG = frozenset({"corpus/trainer_arrives"})
+SHUFFLED_WRONG: frozenset[str] = frozenset()
 """Incidents in which another order of the evidence changes something in the answer."""
 
-HOSTILE_WRONG = frozenset({"93", "156"})
+HOSTILE_WRONG: frozenset[str] = frozenset()
 """Hostile recordings (odd times) in which the cause of the incident beneath is lost, and nothing is said to be missing."""
 
 

@@ -55,13 +55,15 @@ KEPT = frozenset(
     {
         "default", "kube-system", "kube-public", "kube-node-lease", "kubernetes", "kube-dns", "coredns",
         "kube-root-ca.crt", "openshift-dns", "dns-default", "openshift-service-ca.crt",
-        "system-cluster-critical", "system-node-critical",
+        "system-cluster-critical", "system-node-critical", "cert-manager",
     }
 )  # fmt: skip
 """Names that the system itself gives and whose meaning is documented; nobody can rename these."""
 
-_SPELLED = frozenset({"kind", "apiVersion", "reason", "type", "uid", "fieldsType", "phase", "provisioner"})
-"""Fields whose value is a word of the API, or an identifier that is nobody's name."""
+_SPELLED = frozenset(
+    {"kind", "apiVersion", "reason", "type", "uid", "fieldsType", "phase", "provisioner", "manager"}
+)
+"""Fields whose value is a word of the API, a program's name for itself, or an identifier that is nobody's name."""
 
 _SCHEMA = re.compile(r"(?:f:)?[A-Za-z]+|[.]")
 

@@ -92,7 +92,11 @@ def test_other_names_for_everything_change_nothing(name: str):
 
     other = renaming.case(one.case)
 
-    old, new = ({o.name for o in c.snapshot.objects} - KEPT for c in (one.case, other))
+    # A definition of a custom resource is called after its API, which nobody renames.
+    old, new = (
+        {o.name for o in c.snapshot.objects if o.kind != "CustomResourceDefinition"} - KEPT
+        for c in (one.case, other)
+    )
     assert {name for name in old & new if any(c.isalpha() for c in name)} == set()
     same_news(other.answer(), one.answer, renaming.words)
 

@@ -93,6 +93,39 @@ def containers_of(pod: KubeObject) -> Iterator[Container]:
             yield Container(pod=pod, name=name, role=role, spec=spec, status=statuses.get(name, EMPTY))
 
 
+def is_settled(pod: KubeObject) -> bool:
+    """Whether every container of the pod runs, is ready and never ended before, and every init container is done.
+
+    What the statuses of such a pod say is of no interest to whoever looks for trouble, and most pods are such.
+    """
+    statuses = entries(pod.status.get("containerStatuses"))
+    return (
+        len(statuses) == len(entries(pod.spec.get("containers"))) > 0
+        and all(_runs_well(status) for status in statuses)
+        and all(_runs_well(s) or _is_done(s) for s in entries(pod.status.get("initContainerStatuses")))
+        and len(entries(pod.status.get("initContainerStatuses")))
+        == len(entries(pod.spec.get("initContainers")))
+    )
+
+
+def _runs_well(status: Body) -> bool:
+    return (
+        status.get("ready") is True
+        and status.get("restartCount") == 0
+        and not status.get("lastState")
+        and set(mapping(status.get("state"))) == {"running"}
+    )
+
+
+def _is_done(status: Body) -> bool:
+    state = mapping(status.get("state"))
+    return (
+        status.get("restartCount") == 0
+        and set(state) == {"terminated"}
+        and mapping(state.get("terminated")).get("exitCode") == 0
+    )
+
+
 def is_live(pod: KubeObject) -> bool:
     """Whether the pod is meant to run: neither completed nor being deleted."""
     return (

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 
-from services.context_api.domain.containers import Container, containers_of, is_live, is_ready
+from services.context_api.domain.containers import Container, containers_of, is_live, is_ready, is_settled
 from services.context_api.domain.events import Event, EventIndex
 from services.context_api.domain.kube import (
     WORKLOADS,
@@ -74,6 +74,7 @@ class Graph:
         self.now: datetime = snapshot.captured_at
         self.events = EventIndex(snapshot)
         self.names = NameIndex(self.snapshot)
+        self._native: dict[str, list[KubeObject]] = {}
         self._owners: dict[int, KubeObject | None] = {}
         self._tops: dict[int, KubeObject] = {}
         self._workloads: dict[int, KubeObject] = {}
@@ -90,7 +91,10 @@ class Graph:
 
     def of_kind(self, *kinds: str) -> list[KubeObject]:
         """All objects of these kinds, without namesakes of other API groups."""
-        return [o for kind in kinds for o in self.snapshot.of_kind(kind) if is_native(o)]
+        for kind in kinds:
+            if kind not in self._native:
+                self._native[kind] = [o for o in self.snapshot.of_kind(kind) if is_native(o)]
+        return [o for kind in kinds for o in self._native[kind]]
 
     @cached_property
     def _custom(self) -> dict[str, list[KubeObject]]:
@@ -214,18 +218,22 @@ class Graph:
         return self._pods_by_namespace.get(namespace, [])
 
     @cached_property
-    def containers(self) -> list[Container]:
-        return [c for pod in self.pods for c in containers_of(pod)]
+    def restless(self) -> list[Container]:
+        """Containers of pods in which not everything runs, is ready and never ended; the others have no trouble."""
+        return [c for pod in self.pods if not is_settled(pod) for c in containers_of(pod)]
 
     @cached_property
     def _pods_by_top(self) -> dict[int, list[KubeObject]]:
         index: dict[int, list[KubeObject]] = {}
         for pod in self.pods:
-            chain = {id(pod), id(self.workload(pod)), id(self.top(pod))}
             direct = self.owner(pod)
-            if direct is not None:
-                chain.add(id(direct))
-            for one in chain:
+            above = [pod] if direct is None else [pod, direct]
+            # Replicas share their owner, so what stands above it is looked up once for all of them.
+            if direct is not None and direct.kind in WORKLOADS:
+                above.append(self.workload(direct))
+            if direct is not None and direct.kind not in _STOP:
+                above.append(self.top(direct))
+            for one in {id(obj) for obj in above}:
                 index.setdefault(one, []).append(pod)
         return index
 

@@ -35,7 +35,8 @@ class Name:
     field: str = "name"
     """Of the entry; a field that is text itself is the name."""
     home: str = ""
-    """Path of the field that holds the namespace, where it is not the entry's `namespace` or the object's own."""
+    """Path of the field that holds the namespace, where it is not the entry's `namespace` or the object's own. A word
+    without dots: the program in whose namespace it lies, and that namespace's usual name."""
     group: str | None = None
     """Of the named object, for kinds that several APIs have."""
     makes: bool = False
@@ -146,6 +147,9 @@ _CARRIED = (
 )
 """(label with a maker's name, label with its namespace, its kind)."""
 
+_MARKS = frozenset(label for label, _, _ in _CARRIED)
+TRACKING = "argocd.argoproj.io/tracking-id"
+
 _TOKEN = re.compile(r"[\w./-]+")
 SHORTEST = 6
 """Letters of a controller's name from which it is told by: `manager` says nothing of a Deployment `man`."""
@@ -255,7 +259,7 @@ class Platforms:
         for group, kind in NAMES:
             for maker in self._graph.snapshot.of_kind(kind):
                 for name in NAMES[group, kind] if maker.group == group else ():
-                    for made in _named(maker, name) if name.makes else ():
+                    for made in _named(maker, name, self._home(maker, name)) if name.makes else ():
                         index.setdefault(made, []).append(maker)
         for maker, by_field in self._by_convention.values():
             for one in by_field:
@@ -277,7 +281,7 @@ class Platforms:
         """(field, kind, namespace, name) of everything it needs and that was not recorded."""
         for name in _rows(obj):
             if not name.makes:
-                for kind, namespace, called in _named(obj, name):
+                for kind, namespace, called in _named(obj, name, self._home(obj, name)):
                     if self._find(kind, namespace, called, name.group) is None:
                         yield name, kind, namespace, called
 
@@ -296,13 +300,28 @@ class Platforms:
         return self._known[id(obj)]
 
     def _resolved(self, obj: KubeObject, name: Name) -> Iterator[KubeObject]:
-        for kind, namespace, called in _named(obj, name):
+        for kind, namespace, called in _named(obj, name, self._home(obj, name)):
             if kind == "namespaces":
                 yield from (self._graph.top(w) for w in self._graph.workloads_in(called))
                 continue
             found = self._find(kind, namespace, called, name.group)
             if found is not None:
                 yield found
+
+    def _home(self, obj: KubeObject, name: Name) -> str:
+        """The namespace a field's objects lie in, where its row says one: `cert-manager` wherever it was installed."""
+        if "." in name.home:
+            return text(next(walk(obj.body, name.home), ""))
+        return self._installed.get(name.home, name.home)
+
+    @cached_property
+    def _installed(self) -> dict[str, str]:
+        """Program -> namespace it runs in, by the label that its charts and manifests carry."""
+        return {
+            name: workload.namespace
+            for workload in reversed(self._graph.workloads)
+            if (name := text(workload.labels.get("app.kubernetes.io/name"))) and workload.namespace
+        }
 
     def _find(self, kind: str, namespace: str | None, name: str, group: str | None) -> KubeObject | None:
         kind = self._plurals.get(kind, kind)
@@ -332,7 +351,8 @@ class Platforms:
     def _marked(self) -> dict[int, list[KubeObject]]:
         index: dict[int, list[KubeObject]] = {}
         for obj in self._graph.snapshot.objects:
-            for maker in self._carried(obj) if obj.labels or obj.annotations else ():
+            marked = TRACKING in obj.annotations or not _MARKS.isdisjoint(obj.labels)
+            for maker in self._carried(obj) if marked else ():
                 index.setdefault(id(maker), []).append(obj)
         return index
 
@@ -345,7 +365,7 @@ class Platforms:
             if found is not None and found is not obj:
                 yield found
         # `app:group/Kind:namespace/name`; an application outside of Argo CD's own namespace is `namespace_app`.
-        tracking, _, rest = text(obj.annotations.get("argocd.argoproj.io/tracking-id")).partition(":")
+        tracking, _, rest = text(obj.annotations.get(TRACKING)).partition(":")
         if tracking and rest.endswith(f"{obj.kind}:{obj.namespace or ''}/{obj.name}"):
             home, _, short = tracking.rpartition("_")
             for app in self._applications.get(short or tracking, []):
@@ -376,9 +396,8 @@ def _rows(obj: KubeObject) -> Sequence[Name]:
     return NAMES.get((obj.group, obj.kind), ())
 
 
-def _named(obj: KubeObject, name: Name) -> Iterator[tuple[str, str | None, str]]:
-    """(kind, namespace, name) for each object a field names."""
-    home = text(next(walk(obj.body, name.home), "")) if "." in name.home else name.home
+def _named(obj: KubeObject, name: Name, home: str = "") -> Iterator[tuple[str, str | None, str]]:
+    """(kind, namespace, name) for each object a field names; `home` is where `name.home` says it lies."""
     values = list(walk(obj.body, name.path)) or ([obj.name] if name.own else [])
     for value in values:
         entry = mapping(value)

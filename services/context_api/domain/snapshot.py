@@ -6,7 +6,7 @@ Pure values. Reading files or clusters is the adapters' work; judging is the ana
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -50,26 +50,17 @@ class KubeObject:
     origin: str = ""
     """Where it was read, e.g. a file path inside the recording."""
 
-    @property
-    def group(self) -> str:
-        """API group; empty for core."""
-        return self.api_version.rpartition("/")[0]
+    # Read a hundred thousand times per answer, so found once.
+    group: str = field(init=False, repr=False)
+    """API group; empty for core."""
+    metadata: Body = field(init=False, repr=False)
+    spec: Body = field(init=False, repr=False)
+    status: Body = field(init=False, repr=False)
 
-    # Asked a hundred thousand times per answer; nearly always a dict, so the test comes before the call.
-    @property
-    def metadata(self) -> Body:
-        found = self.body.get("metadata")
-        return found if found.__class__ is dict else _mapping(found)
-
-    @property
-    def spec(self) -> Body:
-        found = self.body.get("spec")
-        return found if found.__class__ is dict else _mapping(found)
-
-    @property
-    def status(self) -> Body:
-        found = self.body.get("status")
-        return found if found.__class__ is dict else _mapping(found)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "group", self.api_version.rpartition("/")[0])
+        for name in ("metadata", "spec", "status"):
+            object.__setattr__(self, name, _mapping(self.body.get(name)))
 
     @property
     def labels(self) -> Mapping[str, str]:
@@ -154,6 +145,8 @@ class Snapshot:
     logs: Sequence[ContainerLog] = ()
     metrics: Sequence[MetricAnswer] = ()
     not_read: Sequence[NotRead] = ()
+    time_told: bool = True
+    """False: the evidence does not say when it was taken, and `captured_at` is the newest time in it."""
     source: str = "recording"
     cluster: str = "local"
     id: str = ""

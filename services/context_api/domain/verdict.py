@@ -112,6 +112,11 @@ def not_looked_at(snapshot: Snapshot, target: Target | None, about: KubeObject |
         about is None or about.name != target.name or about.kind.lower() != target.kind.lower()
     ):
         missing.append(f"{target}: not in the recording")
+    if not snapshot.time_told:
+        missing.append(
+            "the time of the recording: not written in it; taken to be the newest time in it, so what has lasted "
+            "since then is not seen"
+        )
     if snapshot.objects and not snapshot.events:
         missing.append("events: none recorded")
     if snapshot.objects and not snapshot.logs:

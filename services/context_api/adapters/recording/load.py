@@ -197,6 +197,7 @@ class _Recording:
             logs=placed,
             metrics=tuple(self._metrics),
             not_read=tuple(self.notes.entries()),
+            time_told=self._captured_at is not None or captured_at is None,
             id=self._id(captured_at or NO_TIME),
         )
 

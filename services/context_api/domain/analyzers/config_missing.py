@@ -84,7 +84,7 @@ def _unnamed(scene: Scene, told: set[int]) -> Iterator[Observation]:
     """Configuration the kubelet refuses without missing anything, e.g. a root user where none is allowed."""
     refused = [
         c
-        for c in scene.graph.containers
+        for c in scene.graph.restless
         if c.waiting_reason == "CreateContainerConfigError" and id(c.pod) not in told
     ]
     for top, group in by_top(scene, refused):

@@ -55,7 +55,7 @@ _WHY: tuple[tuple[str, str, re.Pattern[str]], ...] = tuple(
 
 def observe(scene: Scene) -> Iterator[Observation]:
     """One observation per workload and image."""
-    stuck = [c for c in scene.graph.containers if c.waiting_reason in REASONS]
+    stuck = [c for c in scene.graph.restless if c.waiting_reason in REASONS]
     for top, group in by_top(scene, stuck):
         for image in dict.fromkeys(c.image for c in group):
             yield _observation(scene, top, image, [c for c in group if c.image == image])

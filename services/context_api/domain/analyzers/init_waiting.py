@@ -31,7 +31,7 @@ def observe(scene: Scene) -> Iterator[Observation]:
     """One observation per workload and init container that does not come to its end."""
     waiting = [
         c
-        for c in scene.graph.containers
+        for c in scene.graph.restless
         if c.role == "init" and c.running and (c.started_at is None or scene.now - c.started_at > PATIENCE)
     ]
     for top, group in by_top(scene, waiting):

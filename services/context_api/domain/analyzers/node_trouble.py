@@ -15,7 +15,7 @@ https://github.com/kubernetes/node-problem-detector (condition names).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from libs.contracts.causes import FindingSeverity
@@ -53,6 +53,7 @@ _LOW_ON = re.compile(r"low on resource: ([\w-]+)")
 
 def observe(scene: Scene) -> Iterator[Observation]:
     """One observation per troubled node, and one per workload whose pods were evicted."""
+    gone = evicted(scene)
     for node in scene.graph.of_kind("Node"):
         if node.metadata.get("deletionTimestamp"):
             continue
@@ -61,7 +62,7 @@ def observe(scene: Scene) -> Iterator[Observation]:
                 yield _observation(scene, node, state, "NodeNotReady")
             elif state.status == "True" and (state.type in _PRESSURES or _PROBLEM.match(state.type)):
                 yield _observation(scene, node, state, f"Node{state.type.removeprefix('Node')}")
-        yield from _was_under_pressure(scene, node)
+        yield from _was_under_pressure(scene, node, gone)
     yield from _evictions(scene)
 
 
@@ -84,10 +85,10 @@ def low_on(message: str) -> str:
     return "ephemeral-storage" if found[1] in ("nodefs", "imagefs", "inodes", "containerfs") else found[1]
 
 
-def _was_under_pressure(scene: Scene, node: KubeObject) -> Iterator[Observation]:
+def _was_under_pressure(scene: Scene, node: KubeObject, gone: Sequence[KubeObject]) -> Iterator[Observation]:
     """Pods were evicted from it, and its condition is well again."""
     resources: dict[str, list[KubeObject]] = {}
-    for pod in evicted(scene):
+    for pod in gone:
         resource = low_on(text(pod.status.get("message")))
         if resource and pod.spec.get("nodeName") == node.name:
             resources.setdefault(resource, []).append(pod)

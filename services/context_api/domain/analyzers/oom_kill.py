@@ -31,7 +31,7 @@ _HEAP = re.compile(
 
 def observe(scene: Scene) -> Iterator[Observation]:
     """One observation per workload and container that is being killed for memory."""
-    killed = [c for c in scene.graph.containers if out_of_memory(c) and ends_again_and_again(c, scene.now)]
+    killed = [c for c in scene.graph.restless if out_of_memory(c) and ends_again_and_again(c, scene.now)]
     for top, group in by_top(scene, killed):
         for name in dict.fromkeys(c.name for c in group):
             yield _observation(scene, top, [c for c in group if c.name == name])

@@ -42,7 +42,7 @@ _REASONS = frozenset({"BackOff", "Failed", "CrashLoopBackOff"})
 
 def observe(scene: Scene) -> Iterator[Observation]:
     """One observation per workload and container."""
-    ended = [c for c in scene.graph.containers if crashing(c, scene.now) and not _of_others(scene, c)]
+    ended = [c for c in scene.graph.restless if crashing(c, scene.now) and not _of_others(scene, c)]
     for top, group in by_top(scene, ended):
         for name in dict.fromkeys(c.name for c in group):
             members = [c for c in group if c.name == name]

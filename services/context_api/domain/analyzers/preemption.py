@@ -32,10 +32,9 @@ def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
     if not waiting:
         return
     told: set[tuple[int, int]] = set()
-    for raw in scene.snapshot.events:
-        if raw.body.get("reason") != "Preempted":
-            continue
-        event = read_event(raw)
+    told_of = [(read_event(e), e) for e in scene.snapshot.events if e.body.get("reason") == "Preempted"]
+    # The first of several is told, in whatever order they were recorded.
+    for event, raw in sorted(told_of, key=lambda pair: (str(pair[0].first), pair[0].message, pair[1].name)):
         victim, winner = _victim(scene, raw), _winner(scene, event)
         stuck = waiting.get(id(victim))
         if winner is None or stuck is None or winner is victim or (id(winner), id(victim)) in told:

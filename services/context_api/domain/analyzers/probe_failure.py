@@ -69,7 +69,7 @@ _LISTENS = re.compile(
 
 def observe(scene: Scene) -> Iterator[Observation]:
     """One observation per workload, container and probe."""
-    probes = {id(c): (c, _failing_probe(scene, c)) for c in scene.graph.containers}
+    probes = {id(c): (c, _failing_probe(scene, c)) for c in scene.graph.restless}
     for top, group in by_top(scene, [c for c, probe in probes.values() if probe]):
         kinds: dict[tuple[str, str], list[Container]] = {}
         for container in group:

@@ -57,7 +57,7 @@ LIVED = 0.25
 
 def observe(scene: Scene) -> Iterator[Observation]:
     """One observation per workload and container."""
-    often = [c for c in scene.graph.containers if _often(scene, c)]
+    often = [c for c in scene.graph.restless if _often(scene, c)]
     for top, group in by_top(scene, often):
         for name in dict.fromkeys(c.name for c in group):
             yield _observation(scene, top, [c for c in group if c.name == name])

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from services.context_api.domain.containers import containers_of, ends_again_and_again, is_live, is_ready
-from tests.support.kube import NOW, ago, container, crashing, ended, kube, pod, running
+from services.context_api.domain.containers import (
+    containers_of,
+    ends_again_and_again,
+    is_live,
+    is_ready,
+    is_settled,
+)
+from tests.support.kube import NOW, ago, container, crashing, ended, kube, pod, running, waiting
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-001")
 
@@ -66,3 +72,47 @@ def test_readiness_is_the_condition_and_without_one_the_containers():
     without["status"]["conditions"] = None
 
     assert (is_ready(kube(with_condition)), is_ready(kube(without))) == (False, True)
+
+
+DONE = {"name": "prepare", "ready": True, "restartCount": 0, "state": {"terminated": {"exitCode": 0}}}
+INIT = {"initContainers": [container("prepare")]}
+
+
+@pytest.mark.parametrize(
+    ("one", "settled"),
+    [
+        (pod("a", statuses=[running()]), True),
+        (pod("a", statuses=[running()], spec=INIT), False),
+        (pod("a", statuses=[running(ready=False)]), False),
+        (pod("a", statuses=[running(restarts=1)]), False),
+        (pod("a", statuses=[running(last=ended(1))]), False),
+        (pod("a", statuses=[waiting()]), False),
+        (pod("a", statuses=[crashing()]), False),
+        (pod("a", statuses=[running()], containers=[container(), container("mesh")]), False),
+    ],
+    ids=["well", "no word of its init container", "unready", "restarted", "ended before", "waits", "crashes", "one of two"],
+)  # fmt: skip
+def test_a_pod_is_settled_only_when_nothing_about_its_containers_is_worth_a_look(one, settled: bool):
+    assert is_settled(kube(one)) is settled
+
+
+@pytest.mark.parametrize(
+    ("done", "settled"),
+    [
+        (DONE, True),
+        ({**DONE, "restartCount": 2}, False),
+        ({**DONE, "state": {"terminated": {"exitCode": 1}}}, False),
+    ],
+)
+def test_an_init_container_must_be_done_at_once(done, settled: bool):
+    one = pod("a", statuses=[running()], spec=INIT)
+    one["status"]["initContainerStatuses"] = [done]
+
+    assert is_settled(kube(one)) is settled
+
+
+def test_a_half_written_pod_is_not_settled():
+    one = pod("a", statuses=[running()])
+    one["spec"] = None
+
+    assert not is_settled(kube(one))

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.requirement("API-BR-CAPI-006")
 
 def scene_of(one, *more, logs=()):
     scene = Scene(snapshot(one, *more, logs=logs))
-    return scene, next(iter(scene.graph.containers))
+    return scene, next(c for p in scene.graph.pods for c in containers_of(p))
 
 
 @pytest.mark.parametrize(

@@ -160,3 +160,18 @@ def test_paths_go_through_lists_and_any_field():
     assert list(walk(body, "a[].b.*")) == [1, 2, 3]
     assert list(walk(body, "c.d")) == []
     assert list(walk(body, "c[]")) == []
+
+
+@pytest.mark.parametrize(("installed", "expected"), [(None, "cert-manager"), ("pki", "pki")])
+def test_what_lies_with_the_program_is_looked_for_where_it_was_installed(
+    installed: str | None, expected: str
+):
+    issuer = thing(
+        "ClusterIssuer", "corp", None, api="cert-manager.io/v1", spec={"ca": {"secretName": "root"}},
+    )  # fmt: skip
+    secrets = [thing("Secret", "root", place) for place in ("cert-manager", "pki")]
+    program = (
+        deployment("cm", installed, labels={"app.kubernetes.io/name": "cert-manager"}) if installed else []
+    )
+
+    assert needed(issuer, *secrets, program) == {f"Secret/{expected}/root"}

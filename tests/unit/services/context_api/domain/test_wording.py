@@ -6,7 +6,7 @@ import pytest
 
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.wording import by_top, clock, how_many, name_of, pods_by_top, size, span
-from tests.support.kube import deployment, kube, moment, node, pod, snapshot
+from tests.support.kube import crashing, deployment, kube, moment, node, pod, snapshot
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-001")
 
@@ -24,10 +24,10 @@ def test_pods_are_counted_against_all_of_their_workload():
 
 
 def test_groups_are_by_top_owner():
-    scene = Scene(snapshot(deployment("api"), deployment("web")))
+    scene = Scene(snapshot(*(deployment(name, statuses=[crashing()] * 2) for name in ("api", "web"))))
 
     assert [(t.name, len(p)) for t, p in pods_by_top(scene, scene.graph.pods)] == [("api", 2), ("web", 2)]
-    assert [(t.name, len(c)) for t, c in by_top(scene, scene.graph.containers)] == [("api", 2), ("web", 2)]
+    assert [(t.name, len(c)) for t, c in by_top(scene, scene.graph.restless)] == [("api", 2), ("web", 2)]
 
 
 @pytest.mark.parametrize(
