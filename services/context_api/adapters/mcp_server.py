@@ -90,7 +90,8 @@ def _made(version: str) -> StreamableHTTPSessionManager:
     from mcp.server.lowlevel import Server
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
-    listed = types.ListToolsResult(tools=[_described(types, name) for name in TOOLS])
+    schemas = {name: schema(tool.arguments) for name, tool in TOOLS.items()}
+    listed = types.ListToolsResult(tools=[_described(types, name, one) for name, one in schemas.items()])
 
     async def list_tools(
         _context: ServerRequestContext[Any], _params: types.PaginatedRequestParams | None
@@ -112,7 +113,7 @@ def _made(version: str) -> StreamableHTTPSessionManager:
         version=version,
         title="Kubernaut Context API",
         instructions=INSTRUCTIONS,
-        get_tool_input_schema=_SCHEMAS.get,
+        get_tool_input_schema=schemas.get,
         on_list_tools=list_tools,
         on_call_tool=call_tool,
     )
@@ -120,16 +121,13 @@ def _made(version: str) -> StreamableHTTPSessionManager:
     return StreamableHTTPSessionManager(server, json_response=True, stateless=True)
 
 
-_SCHEMAS = {name: schema(tool.arguments) for name, tool in TOOLS.items()}
-
-
-def _described(types: Any, name: str) -> Any:
+def _described(types: Any, name: str, input_schema: dict[str, Any]) -> Any:
     tool = TOOLS[name]
     return types.Tool(
         name=name,
         title=tool.title,
         description=tool.words,
-        input_schema=_SCHEMAS[name],
+        input_schema=input_schema,
         annotations=types.ToolAnnotations(
             read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
         ),

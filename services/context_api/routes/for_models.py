@@ -18,7 +18,7 @@ from services.context_api.adapters.mcp_server import Answer, McpServer, Told
 from services.context_api.domain.errors import ContextError
 from services.context_api.domain.tools import TOOLS, ToolError
 from services.context_api.domain.toolset import render
-from services.context_api.routes.inputs import RESPONSES, Caller
+from services.context_api.routes.inputs import Caller
 from services.context_api.routes.problems import PROBLEMS
 from services.context_api.steps.toolbox import UNKNOWN, Toolbox
 
@@ -125,7 +125,7 @@ async def _base_url(request: Request) -> str:
     return chosen or f"{request.url.scheme}://{request.headers['host']}"
 
 
-@router.get("/api/v1/toolset.yaml", response_class=Response, responses={**RESPONSES, **_YAML})
+@router.get("/api/v1/toolset.yaml", response_class=Response, responses=_YAML)
 async def toolset(_caller: Caller, base_url: Annotated[str, Depends(_base_url)]) -> Response:
     """A toolset for HolmesGPT: the paths its model may ask for, and in which order to use them."""
     return Response(render(base_url), media_type="application/yaml")

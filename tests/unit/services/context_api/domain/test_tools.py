@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -120,9 +120,9 @@ def test_what_is_too_large_says_how_to_ask_for_less():
 
 
 def test_the_words_a_model_may_use_are_the_contracts_own():
-    assert set(tools.get_args(tools.Source)) == {str(one) for one in ContextSource}
-    assert set(tools.get_args(tools.Kind)) == {str(one) for one in EvidenceKind}
-    assert set(tools.get_args(tools.Investigation)) == {str(one) for one in InvestigationType}
+    assert set(get_args(tools.Source)) == {str(one) for one in ContextSource}
+    assert set(get_args(tools.Kind)) == {str(one) for one in EvidenceKind}
+    assert set(get_args(tools.Investigation)) == {str(one) for one in InvestigationType}
     assert tools.kind_of("log") is EvidenceKind.log
     assert tools.kind_of(None) is None
 
