@@ -12,7 +12,7 @@ import orjson
 
 from libs.auth.principal import Principal
 from libs.contracts.alerts import AlertEpisode, EpisodeState
-from libs.contracts.bundle import BundleRequest
+from libs.contracts.bundle import BundleRequest, Recalled, SimilarEpisode
 from services.context_api.domain import history
 from services.context_api.domain.errors import Busy, TooLate, UnknownAlert
 from services.context_api.domain.history import Past
@@ -94,25 +94,25 @@ def _written(
     asked: GetContext, found: Asked, remembered: _Remembered, bundle: bytes, missing: list[str]
 ) -> bytes:
     told = {one.id: one for one in history.told(remembered.past)}
-    return orjson.dumps(
-        {
-            "alertname": found.alertname,
-            "fingerprint": asked.alert_fingerprint or "",
-            "target": found.target.model_dump(mode="json"),
-            "resolved_by": found.resolved_by,
-            "similarity_threshold": asked.similarity_threshold,
-            "similar": [
-                {
-                    **told[one.episode.id].model_dump(mode="json"),
-                    "similarity": one.similarity,
-                    "why": one.why,
-                }
-                for one in remembered.similar[:MOST_SIMILAR]
-            ],
-            "compared": remembered.compared,
-            "endings": history.endings([one.episode for one in remembered.similar]),
-            # As it was made: parsed and written again it would cost as much as making it.
-            "bundle": orjson.Fragment(bundle),
-            "missing": missing,
-        }
+    similar = [
+        SimilarEpisode(
+            **told[one.episode.id].model_dump(),
+            similarity=one.similarity,
+            why=one.why,
+        )
+        for one in remembered.similar[:MOST_SIMILAR]
+    ]
+    recalled = Recalled(
+        alertname=found.alertname,
+        fingerprint=asked.alert_fingerprint or "",
+        target=found.target,
+        resolved_by=found.resolved_by,
+        similarity_threshold=asked.similarity_threshold,
+        similar=similar,
+        compared=remembered.compared,
+        endings=history.endings([one.episode for one in remembered.similar]),
+        bundle=None,
+        missing=missing,
     )
+    # The bundle goes in as it was made: parsed and written again it would cost as much as making it.
+    return orjson.dumps({**recalled.model_dump(mode="json"), "bundle": orjson.Fragment(bundle)})
