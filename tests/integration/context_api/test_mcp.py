@@ -16,10 +16,15 @@ import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types import CallToolResult
+from pydantic import BaseModel
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 
 from libs.auth import Authenticator
 from libs.auth.permissions import Role
+from libs.contracts.alerts import AlertPage
+from libs.contracts.bundle import Recalled
 from libs.metrics import Metrics
 from services.context_api.domain.tools import TOOLS
 from services.context_api.main import create_app
@@ -28,6 +33,7 @@ from services.context_api.steps.toolbox import Toolbox
 from tests.integration.context_api.test_service import ALERT, INCIDENT, RING, token
 from tests.integration.context_api.test_tools import NASTY
 from tests.support.served import served
+from tests.unit.services.context_api.domain.test_history import episode, incident
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-001", "API-BR-CAPI-016", "API-BR-CAPI-018")
 
@@ -161,6 +167,77 @@ async def test_an_alerts_context_comes_without_an_archive_and_says_so(there: Pla
     assert made["bundle"]["causes"][0]["about"] == "ConfigMap/data/orders-db-config"
     assert unknown.is_error
     assert text(unknown).startswith("no-archive: the alerts service")
+
+
+class Archive:
+    """The alerts service as far as it is asked here: one alert, which ended yesterday and fires again."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str]] = []
+        labels = {**ALERT["labels"], "pod": "checkout-of-yesterday"}
+        before = episode(1, days=1).model_copy(update={"labels": labels, "target": None})
+        now = episode(2, days=0, lasted=None).model_copy(
+            update={"labels": ALERT["labels"], "target": None, "fingerprint": "f00d"}
+        )
+        self.now, self.both = AlertPage(items=[now]), AlertPage(items=[now, before])
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        query = scope["query_string"].decode()
+        self.asked.append((scope["path"], query))
+        if scope["path"].startswith("/api/v1/incidents/"):
+            body: BaseModel = incident(int(scope["path"][-1]), "ConfigChangedBeforeOnset")
+        else:
+            body = self.now if "fingerprint=f00d" in query else self.both
+        await Response(body.model_dump_json(), media_type="application/json")(scope, receive, send)
+
+
+@pytest.mark.requirement("HAPI-BR-CONTEXT-006")
+async def test_an_alert_is_told_with_what_it_was_before():
+    archive = Archive()
+    async with served(archive) as alerts, place(alerts_url=alerts) as there, there.speaking() as client:
+        result = await client.call_tool(
+            "get_context", {"alert_fingerprint": "f00d", "context_types": ["kubernetes", "logs"]}
+        )
+        strict = await client.call_tool(
+            "get_context", {"alert_fingerprint": "f00d", "similarity_threshold": 1}
+        )
+        unknown = await client.call_tool("get_context", {"alert_fingerprint": "beef"})
+
+    made = Recalled.model_validate_json(text(result))
+    assert [(one.id, one.cause) for one in made.similar] == [
+        ("e1", "ConfigChangedBeforeOnset of ConfigMap/shop/api-conf")
+    ]
+    assert 0.7 <= made.similar[0].similarity < 1
+    assert made.similar[0].why == "differs in the object"
+    assert made.compared == 1
+    assert made.missing == []
+    assert made.bundle is not None
+    assert {item.source for item in made.bundle.items} == {"kubernetes", "logs"}
+    assert strict.structured_content["similar"] == []
+    assert text(unknown).startswith("unknown-alert: ")
+    assert ("/api/v1/alerts", "fingerprint=f00d&limit=1") in archive.asked
+
+
+async def test_a_client_that_hangs_up_disturbs_nobody(there: Place, monkeypatch: pytest.MonkeyPatch):
+    begun, call = asyncio.Event(), Toolbox.call
+
+    async def slow(self: Toolbox, *given: Any) -> bytes:
+        begun.set()
+        await asyncio.sleep(0.3)
+        return await call(self, *given)
+
+    monkeypatch.setattr(Toolbox, "call", slow)
+    with capture_logs() as lines:
+        async with there.http() as http:
+            gone = asyncio.create_task(http.post("/mcp", json=CALL, headers=SPOKEN))
+            await begun.wait()
+            gone.cancel()
+            await asyncio.gather(gone, return_exceptions=True)
+        async with there.http() as http:
+            answers = [await http.post("/mcp", json=CALL, headers=SPOKEN) for _ in range(2)]
+
+    assert [one.json()["result"].get("isError", False) for one in answers] == [False, False]
+    assert [line for line in lines if line["log_level"] in ("error", "critical")] == []
 
 
 @pytest.mark.parametrize(
