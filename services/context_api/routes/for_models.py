@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -85,7 +86,7 @@ async def answered(
     caller: Principal,
     left: timedelta | None,
     request_id: str,
-    observe: Any,
+    observe: Callable[[str, str], None],
     name: str,
     given: object,
 ) -> Told:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import httpx
 import httpx2
@@ -26,6 +26,7 @@ from libs.auth.permissions import Role
 from libs.contracts.alerts import AlertPage
 from libs.contracts.bundle import Recalled
 from libs.metrics import Metrics
+from services.context_api.adapters import mcp_server
 from services.context_api.domain.tools import TOOLS
 from services.context_api.main import create_app
 from services.context_api.settings import Settings
@@ -366,6 +367,7 @@ async def test_calls_are_counted_and_logged_like_every_other_request(there: Plac
     assert [(line["route"], line["status"], line["caller"]) for line in requests] == [
         ("/mcp", 200, "somebody")
     ] * 2
+    assert {type(line["status"]) for line in requests} == {int}
     assert [(line["tool"], line["outcome"]) for line in lines if line["event"] == "tool"] == [
         ("find_causes", "answered"),
         ("unknown", "refused"),
@@ -387,6 +389,25 @@ async def test_a_fault_of_ours_is_told_without_its_text(there: Place, monkeypatc
     assert result.is_error
     assert text(result).startswith("internal-error: our fault; it is logged under the request id")
     assert "hunter2" not in text(result)
+
+
+async def test_a_server_that_could_not_begin_begins_at_the_next_request(
+    there: Place, monkeypatch: pytest.MonkeyPatch
+):
+    made = mcp_server._made
+
+    def broken(version: str) -> NoReturn:
+        raise ImportError("half installed")
+
+    async with there.http() as http:
+        monkeypatch.setattr(mcp_server, "_made", broken)
+        first = await http.post("/mcp", json=CALL, headers=SPOKEN)
+        monkeypatch.setattr(mcp_server, "_made", made)
+        second = await http.post("/mcp", json=CALL, headers=SPOKEN)
+
+    assert (first.status_code, first.json()["code"]) == (500, "internal-error")
+    assert "half installed" not in first.text
+    assert second.status_code == 200
 
 
 async def test_an_older_client_is_not_sent_the_answer_twice(there: Place):
