@@ -114,9 +114,17 @@ bench: .venv/.dev engine ## measure the ratios and write docs/benchmarks.md
 	@sh tools/test-programs.sh wrk=wrk
 	@$(PY) -m tests.bench $(ARGS)
 
+.PHONY: bench-cache
+bench-cache: .venv/.dev ## measure the watching cache with 50,000 pods and write its part of docs/benchmarks.md
+	@$(PY) -m tests.bench.cache $(ARGS)
+
 .PHONY: triage-eval
 triage-eval: .venv/.dev ## ask triage about every incident of the corpus; the table goes to docs/benchmarks.md
 	@$(PY) -m tests.incidents eval --write $(ARGS)
+
+.PHONY: relevance-eval
+relevance-eval: .venv/.dev ## compare bundles with what people labelled as relevant; the table goes to docs/benchmarks.md
+	@$(PY) -m tests.relevance --write
 
 .PHONY: incidents
 incidents: testbed ## play the corpus' incidents on the test bed and record them anew (ARGS="NAME …" for some)

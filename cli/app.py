@@ -122,6 +122,28 @@ def record(
     raise typer.Exit(main(out, wanted, name=name))
 
 
+@app.command("serve-recording")
+def serve_recording(
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A must-gather, a folder of objects, or its tar archive.")
+    ],
+    port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="On 127.0.0.1; 0 for any that is free.")
+    ] = 8099,
+    kubeconfig: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a kubeconfig that leads there; removed when serving ends."),
+    ] = None,
+) -> None:
+    """Serve a recorded cluster as a read-only Kubernetes API on this machine, for kubectl and its like, until Ctrl-C.
+
+    Exit code: 0 ended by you, 2 the recording could not be read, the port is taken, or FILE is.
+    """
+    from cli.serve_recording.command import main
+
+    raise typer.Exit(main(directory, port=port, kubeconfig=kubeconfig))
+
+
 @app.command()
 def send(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="An Alertmanager webhook body; - for stdin.")],

@@ -29,8 +29,9 @@ class EvidenceSettings(BaseSettings):
 
     evidence_kubeconfig: str | None = Field(default=None, validation_alias="EVIDENCE_KUBECONFIG")
     """Answer from a live cluster: the one of this kubeconfig (a path, or several joined by colons). Excludes
-    RECORDED_CLUSTER. Its user needs `get` and `list`, and `get` on `pods/log`; what it may not read is named in
-    the answers. Secrets are emptied as they are read; without a right to list them they are named too."""
+    RECORDED_CLUSTER. Its user needs `get`, `list` and `watch`, and `get` on `pods/log`; what it may not read is named
+    in the answers, and what it may list and not watch is listed every EVIDENCE_POLL_INTERVAL. Secrets are emptied as
+    they are read; without a right to list them they are named too."""
 
     evidence_context: str | None = Field(default=None, validation_alias="EVIDENCE_CONTEXT")
     """Context of EVIDENCE_KUBECONFIG; its current one when unset."""
@@ -48,19 +49,53 @@ class EvidenceSettings(BaseSettings):
     evidence_max_age: Duration = Field(
         default=timedelta(seconds=15), validation_alias="EVIDENCE_MAX_AGE", gt=timedelta(0)
     )
-    """How old a live snapshot may be before the next question makes a new one. Everybody shares it, so this bounds
-    the load on the API server: one reading of everything in this time, and none when nobody asks."""
+    """How old a live snapshot may be before the next question makes a new one. Objects are kept current by watches all
+    the time; this bounds how often logs and metrics are read: once in this time for everybody, and never when nobody
+    asks."""
 
     evidence_stale_limit: Duration = Field(
         default=timedelta(minutes=5), validation_alias="EVIDENCE_STALE_LIMIT", ge=timedelta(0)
     )
-    """How long the last snapshot is still answered from while the cluster does not answer; every such answer says
-    how old it is. After that 503. Long enough for a control plane's upgrade, too short to blame what is mended."""
+    """How long what is kept is still answered from while the cluster, or one of its lists, does not answer; every such
+    answer says how old it is. After that 503, or the list is named as not read. Long enough for a control plane's
+    upgrade, too short to blame what is mended."""
 
     evidence_call_timeout: Duration = Field(
         default=timedelta(seconds=10), validation_alias="EVIDENCE_CALL_TIMEOUT", gt=timedelta(0)
     )
-    """Longest wait for one call to the API server, retries included; three times this for all lists of a snapshot."""
+    """Longest wait for one call to the API server, retries included. Watches last longer and are bounded by the
+    server's bookmarks."""
+
+    evidence_qps: float = Field(default=50.0, gt=0, validation_alias="EVIDENCE_QPS")
+    """Requests a second to the API server, all kinds together; beyond it they wait for their turn. Pages of lists,
+    watches that begin, logs and discovery count; changes that a watch brings do not. 50 is what kubectl allows itself,
+    and a start with 70 kinds is over in 3 s with it. Lower it where the API server is small."""
+
+    evidence_burst: int = Field(default=100, ge=1, validation_alias="EVIDENCE_BURST")
+    """Requests that may go out at once after a quiet time; see EVIDENCE_QPS. A start needs about two for each kind."""
+
+    evidence_discovery_interval: Duration = Field(
+        default=timedelta(minutes=1), validation_alias="EVIDENCE_DISCOVERY_INTERVAL", gt=timedelta(0)
+    )
+    """How often the API server is asked which kinds it has: two requests. A custom kind is found a second or five
+    after its definition is seen to change, whatever this says; this is for where definitions may not be read."""
+
+    evidence_poll_interval: Duration = Field(
+        default=timedelta(minutes=1), validation_alias="EVIDENCE_POLL_INTERVAL", gt=timedelta(0)
+    )
+    """How often a kind is listed that cannot be watched, or may not be. Answers say its age after twice this time."""
+
+    evidence_cache_bytes: int = Field(
+        default=512 * 1024 * 1024, ge=1024 * 1024, validation_alias="EVIDENCE_CACHE_BYTES"
+    )
+    """Bytes of JSON kept of all objects together. 50,000 pods of 3.3 KB are 160 MiB, and 300 MiB of memory
+    (measured). What does not fit is left out, and answers name it."""
+
+    evidence_decoded_bytes: int = Field(
+        default=32 * 1024 * 1024, ge=0, validation_alias="EVIDENCE_DECODED_BYTES"
+    )
+    """Bytes of JSON whose decoded form is kept as well, for the next question; it takes about five times as much
+    memory (measured). Less costs time: tens of microseconds for each object that is looked into again."""
 
     evidence_prometheus_url: HttpUrl | None = Field(default=None, validation_alias="EVIDENCE_PROMETHEUS_URL")
     """Prometheus (or Thanos, Mimir, VictoriaMetrics) beside the live cluster, asked for usage near limits, filling

@@ -68,7 +68,7 @@ async def serving(settings: Settings, ring: Ring, metrics: Metrics, *, version: 
     )
     mcp = McpServer(version)
     alerts = AlertsClient(settings.alerts_url, token=TokenMinter(ring, service=SERVICE))
-    async with _source(settings) as source, _cache(settings) as cache, alerts:
+    async with _source(settings, metrics) as source, _cache(settings) as cache, alerts:
         answers = Answers(
             cache, most_waiting=settings.most_waiting, observe=lambda outcome: total.inc(outcome=outcome)
         )
@@ -118,9 +118,9 @@ def _address(settings: Settings) -> str | None:
 
 
 @asynccontextmanager
-async def _source(settings: Settings) -> AsyncIterator[EvidenceSource]:
+async def _source(settings: Settings, metrics: Metrics) -> AsyncIterator[EvidenceSource]:
     if settings.is_live:
-        source: RecordedCluster | LiveCluster = _live(settings)
+        source: RecordedCluster | LiveCluster = _live(settings, metrics)
     elif settings.recorded_cluster is not None:
         source = RecordedCluster(settings.recorded_cluster)
     else:
@@ -133,23 +133,35 @@ async def _source(settings: Settings) -> AsyncIterator[EvidenceSource]:
         await source.stop()
 
 
-def _live(settings: Settings) -> LiveCluster:
+def _live(settings: Settings, metrics: Metrics) -> LiveCluster:
     # Late: the cluster's client takes a second to import, and a recording needs none.
     from services.context_api.adapters import live
     from services.context_api.adapters.live.connect import connect
+    from services.context_api.adapters.live.reflector_metrics import ReflectorMetrics
 
     access = live.Access(settings.evidence_kubeconfig, settings.evidence_context)
     limits = live.LiveLimits(
-        call=settings.evidence_call_timeout, lists_within=3 * settings.evidence_call_timeout
+        call=settings.evidence_call_timeout,
+        quota=live.Quota(settings.evidence_qps, settings.evidence_burst),
+        kept_bytes=settings.evidence_cache_bytes,
+        decoded_bytes=settings.evidence_decoded_bytes,
     )
     url, token = settings.evidence_prometheus_url, settings.evidence_prometheus_token
+    gathering = live.Gathering(
+        live.KubeApi(lambda: connect(access), limits),
+        limits,
+        live.Scope(settings.namespaces),
+        live.Prometheus(str(url), token=token) if url is not None else None,
+    )
+    watching = live.Watching(
+        gathering,
+        telling=ReflectorMetrics(metrics),
+        stale_limit=settings.evidence_stale_limit,
+        discovery=settings.evidence_discovery_interval,
+        pauses=live.Pauses(poll=settings.evidence_poll_interval),
+    )
     return live.LiveCluster(
-        live.Gathering(
-            live.KubeApi(lambda: connect(access), limits),
-            limits,
-            live.Scope(settings.namespaces),
-            live.Prometheus(str(url), token=token) if url is not None else None,
-        ),
+        watching,
         live.Times(max_age=settings.evidence_max_age, stale_limit=settings.evidence_stale_limit),
     )
 

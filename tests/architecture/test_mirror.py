@@ -40,6 +40,10 @@ SEEN_ELSEWHERE: dict[str, tuple[str, str]] = {
         "signals, terminals and pipes are a process's; and services that go and come back",
         "tests/integration/cli/test_watch.py",
     ),
+    "cli/serve_recording/command.py": (
+        "ports, signals and what clients see of them are a process's",
+        "tests/integration/cli/test_serve_recording.py",
+    ),
     "services/*/migrations/versions/*.py": (
         "a migration is SQL, and every test on a real database begins with it",
         "tests/integration/*/test_*.py",
@@ -127,6 +131,10 @@ SEEN_ELSEWHERE: dict[str, tuple[str, str]] = {
     "services/context_api/adapters/live/connect.py": (
         "kubeconfigs are files, and credentials the work of programs",
         "tests/integration/context_api/live/test_connect.py",
+    ),
+    "services/context_api/adapters/live/feed.py": (
+        "it follows a server that forgets, breaks and falls silent; what follows what is tested with `verdicts`",
+        "tests/integration/context_api/live/test_feed.py",
     ),
     "services/context_api/adapters/live/gather.py": (
         "it joins the parts; what counts is the snapshot of a server that answers, or does not",

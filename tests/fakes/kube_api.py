@@ -63,11 +63,88 @@ class FakeKubeApi:
     """Path and query of every request."""
     tokens: list[str] = field(default_factory=list)
     url: str = ""
+    watchable: bool = True
+    """Whether it offers to watch."""
+    version: int = 1000
+    """The newest; each change makes it one more."""
+    kept_since: int = 0
+    """Changes up to this version are no longer kept: who watches from before gets a 410."""
     most_at_once: int = 0
     _at_once: int = 0
+    _history: list[tuple[int, str, bytes]] = field(default_factory=list)
+    """Version, kind, line."""
+    _watches: dict[str, list[asyncio.Queue[bytes | None]]] = field(default_factory=dict)
+    """Kind to the watches that are open; None ends one."""
+
+    # --- what happens in the cluster ---------------------------------------------------------------------------
+
+    def change(self, word: str, doc: Doc, *, quietly: bool = False) -> None:
+        """`ADDED`, `MODIFIED` or `DELETED`, told to whoever watches; `quietly`: kept, and told to nobody yet."""
+        self.version += 1
+        doc = {**doc, "metadata": {**doc["metadata"], "resourceVersion": str(self.version)}}
+        named = (doc["kind"], doc["metadata"].get("namespace"), doc["metadata"]["name"])
+        self.documents = [d for d in self.documents if _name(d) != named]
+        if word != "DELETED":
+            self.documents.append(doc)
+        line = _line(word, doc)
+        self._history.append((self.version, doc["kind"], line))
+        if not quietly:
+            self.say(doc["kind"], line)
+
+    def bookmark(self, kind: str, version: int | None = None) -> None:
+        told = {
+            "kind": kind,
+            "apiVersion": "v1",
+            "metadata": {"resourceVersion": str(version or self.version)},
+        }
+        self.say(kind, _line("BOOKMARK", told))
+
+    def say(self, kind: str, line: bytes | None) -> None:
+        """A line to everybody who watches a kind; None ends their watches."""
+        for queue in self._watches.get(kind, []):
+            queue.put_nowait(line)
+
+    def end_watches(self) -> None:
+        for kind in list(self._watches):
+            self.say(kind, None)
+
+    def watching(self, kind: str) -> int:
+        """How many watch it now."""
+        return len(self._watches.get(kind, []))
+
+    def compact(self) -> None:
+        """Forget all changes so far."""
+        self.kept_since, self._history = self.version, []
+
+    async def _watch(self, kind: str, namespace: str | None, request: web.Request) -> web.StreamResponse:
+        known = int(request.query["resourceVersion"])
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await response.prepare(request)
+        if known < self.kept_since:
+            gone = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old resource version"}
+            await response.write(_line("ERROR", gone))
+            return response
+        queue: asyncio.Queue[bytes | None] = asyncio.Queue()
+        for version, of, line in self._history:
+            if of == kind and version > known:
+                queue.put_nowait(line)
+        self._watches.setdefault(kind, []).append(queue)
+        try:
+            while (said := await queue.get()) is not None:
+                if namespace is None or f'"namespace": "{namespace}"'.encode() in said or b"BOOKMARK" in said:
+                    await response.write(said)
+        finally:
+            self._watches[kind].remove(queue)
+        return response
+
+    # --- what it is asked --------------------------------------------------------------------------------------
 
     def asked_for(self, path: str) -> list[str]:
-        return [one for one in self.asked if one.partition("?")[0] == path]
+        """Its lists, without watches."""
+        return [one for one in self.asked if one.partition("?")[0] == path and "watch=" not in one]
+
+    def watches_of(self, path: str) -> list[str]:
+        return [one for one in self.asked if one.partition("?")[0] == path and "watch=" in one]
 
     async def __call__(self, request: web.Request) -> web.StreamResponse:
         self.asked.append(request.path_qs)
@@ -90,6 +167,8 @@ class FakeKubeApi:
                 return _answer(fault.body or b"", fault.status, fault.headers)
         if request.path.endswith("/log"):
             return self._log(request)
+        if request.query.get("watch"):
+            return await self._watch(*_listed(request.path), request)
         return self._document(request)
 
     def _log(self, request: web.Request) -> web.StreamResponse:
@@ -107,15 +186,13 @@ class FakeKubeApi:
             return _json({"major": "1", "minor": "36"})
         if path in ("api", "apis"):
             return _json(self._discovery(path))
-        for kind, (group, plural, _) in KINDS.items():
-            root = f"apis/{group}/v1" if group else "api/v1"
-            if path == root:
+        for group, _, _ in KINDS.values():
+            if path == (f"apis/{group}/v1" if group else "api/v1"):
                 return _json({"kind": "APIResourceList", "resources": list(self._resources(group))})
-            if path.startswith(f"{root}/") and path.endswith(f"/{plural}"):
-                inside = path.removeprefix(f"{root}/").removesuffix(f"/{plural}").partition("/")[2]
-                if path == f"{root}/{plural}" or inside:
-                    return self._list(kind, inside or None, request)
-        return refused(404, "the server could not find the requested resource")
+        kind, namespace = _listed(request.path)
+        if not kind:
+            return refused(404, "the server could not find the requested resource")
+        return self._list(kind, namespace, request)
 
     def _list(self, kind: str, namespace: str | None, request: web.Request) -> web.StreamResponse:
         found = [
@@ -125,6 +202,7 @@ class FakeKubeApi:
         ]
         start, limit = int(request.query.get("continue", "0")), int(request.query.get("limit", "500"))
         more = {"continue": str(start + limit)} if start + limit < len(found) else {}
+        more["resourceVersion"] = str(self.version)
         return _json({"kind": f"{kind}List", "metadata": more, "items": found[start : start + limit]})
 
     def _discovery(self, path: str) -> Doc:
@@ -165,10 +243,32 @@ class FakeKubeApi:
         }
 
     def _resources(self, group: str) -> Iterable[Doc]:
+        verbs = ["get", "list", "watch"] if self.watchable else ["get", "list"]
         for kind, (of, plural, namespaced) in KINDS.items():
             if of == group:
-                yield {"name": plural, "kind": kind, "namespaced": namespaced, "verbs": ["get", "list"]}
+                yield {"name": plural, "kind": kind, "namespaced": namespaced, "verbs": verbs}
                 yield {"name": f"{plural}/status", "kind": kind, "namespaced": namespaced, "verbs": ["get"]}
+
+
+def _listed(path: str) -> tuple[str, str | None]:
+    """The kind that a path lists, and of which namespace; empty for a path that lists none."""
+    for kind, (group, plural, _) in KINDS.items():
+        root = f"/apis/{group}/v1/" if group else "/api/v1/"
+        if path.startswith(root) and path.endswith(f"/{plural}"):
+            inside = path.removeprefix(root).removesuffix(f"/{plural}").partition("/")[2]
+            if inside:
+                return kind, inside
+        if path == f"{root}{plural}":
+            return kind, None
+    return "", None
+
+
+def _name(doc: Doc) -> tuple[str, str | None, str]:
+    return doc["kind"], doc["metadata"].get("namespace"), doc["metadata"]["name"]
+
+
+def _line(word: str, doc: Doc) -> bytes:
+    return json.dumps({"type": word, "object": doc}).encode() + b"\n"
 
 
 def refused(status: int, message: str) -> web.Response:

@@ -77,6 +77,7 @@ class CallFailed(Exception):
 @dataclass
 class _Running:
     name: str
+    arguments: Sequence[str]
     process: subprocess.Popen[bytes]
     log: Path
 
@@ -162,6 +163,33 @@ class Cluster:
             _end(running.process)
         self._running = [running for running in self._running if running not in acting]
 
+    def restart(self, name: str, *, meanwhile: Callable[[], object] = lambda: None) -> None:
+        """Kill a program without a word and start it again, as a crash does. Does not wait: see `answers`.
+
+        Args:
+            meanwhile: done while it is not there.
+        """
+        running = next(one for one in self._running if one.name == name)
+        running.process.kill()
+        running.process.wait()
+        self._running.remove(running)
+        meanwhile()
+        self._launch(name, *running.arguments)
+
+    def answers(self) -> bool:
+        """Whether the API server is there and ready."""
+        return self._answers()
+
+    def compact(self) -> int:
+        """Let etcd forget every change so far, as the API server has it do every five minutes; the version it is at."""
+        with httpx.Client(base_url=self.etcd_url, timeout=30, trust_env=False) as etcd:
+            state = (
+                etcd.post("/v3/kv/range", json={"key": b64encode(b"/").decode()}).raise_for_status().json()
+            )
+            version = int(state["header"]["revision"])
+            etcd.post("/v3/kv/compaction", json={"revision": version, "physical": True}).raise_for_status()
+        return version
+
     @property
     def pids(self) -> Mapping[str, int]:
         """Program -> process id."""
@@ -177,6 +205,17 @@ class Cluster:
     def kubeconfig(self) -> Path:
         """The administrator's."""
         return self.directory / "admin.kubeconfig"
+
+    @property
+    def authority(self) -> Path:
+        """The certificate that its API server is trusted by."""
+        return flags.certificate(self.directory)
+
+    def kubeconfig_at(self, url: str) -> Path:
+        """The administrator's, by another way to the same API server."""
+        place = self.directory / "elsewhere.kubeconfig"
+        self._write_kubeconfig(place, "admin", self._tokens["admin"], url)
+        return place
 
     def program(self, name: str) -> Path:
         return self._programs.path(name)
@@ -373,14 +412,17 @@ class Cluster:
         _write_secret(self.directory / "tokens.csv", "\n".join(lines) + "\n")
         _write_secret(self.directory / "accounts.key", _private_key())
 
-    def _write_kubeconfig(self, place: Path, user: str, token: str) -> None:
+    def _write_kubeconfig(self, place: Path, user: str, token: str, url: str = "") -> None:
         authority = b64encode(flags.certificate(self.directory).read_bytes()).decode()
         name = "kubernaut-testbed"
         document = {
             "apiVersion": "v1",
             "kind": "Config",
             "clusters": [
-                {"name": name, "cluster": {"server": self.url, "certificate-authority-data": authority}}
+                {
+                    "name": name,
+                    "cluster": {"server": url or self.url, "certificate-authority-data": authority},
+                }
             ],
             "users": [{"name": user, "user": {"token": token}}],
             "contexts": [{"name": name, "context": {"cluster": name, "user": user}}],
@@ -390,7 +432,7 @@ class Cluster:
 
     def _launch(self, name: str, *arguments: str) -> None:
         log = self.directory / "logs" / f"{name}.log"
-        with log.open("wb") as out:
+        with log.open("ab") as out:
             process = subprocess.Popen(
                 [
                     sys.executable,
@@ -408,7 +450,7 @@ class Cluster:
                 env={"HOME": str(self.directory), "PATH": "/usr/bin:/bin", "TZ": "UTC"},
                 start_new_session=True,  # Ctrl-C is for the owner, who stops them in order
             )
-        self._running.append(_Running(name, process, log))
+        self._running.append(_Running(name, arguments, process, log))
 
     def _wait(self, deadline: float, name: str, holds: Callable[[], bool]) -> None:
         """Wait for a program's work; whichever ends meanwhile is the reason that is given."""

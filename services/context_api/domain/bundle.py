@@ -7,7 +7,7 @@ relevance, and is listed. The whole answer, envelope included, keeps within the 
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,11 +34,13 @@ from libs.contracts.target import Target
 from services.context_api.domain import history, spans
 from services.context_api.domain.adequacy import adequacy
 from services.context_api.domain.dossier import Dossier
+from services.context_api.domain.everyday import is_everyday
 from services.context_api.domain.graph import Graph
 from services.context_api.domain.history import Past
 from services.context_api.domain.logs import cut, shape_of
+from services.context_api.domain.outline import is_outline
 from services.context_api.domain.registry import TYPES, source_of
-from services.context_api.domain.relevance import Relevance, relevance
+from services.context_api.domain.relevance import Relevance, crowded, relevance
 from services.context_api.domain.snapshot import Snapshot
 from services.context_api.domain.triage import Judged, without_cause, written
 
@@ -50,8 +52,8 @@ LONGEST_CAUSE = 700
 LONGEST_ITEM = 600
 """Characters of one fact's text; the whole of it is at `GET /evidence/{id}`."""
 
-LONGEST_DETAIL = 600
-"""Bytes of JSON of a fact's body."""
+LONGEST_DETAIL = 800
+"""Bytes of JSON of a fact's body: a condition with its message of 400 characters fits, escapes included."""
 
 MOST_LEFT_OUT = 20
 """Facts without room that are named by id; the others are counted."""
@@ -82,7 +84,10 @@ class Wanted:
 
 def bundle(judged: Judged, gathered: Dossier, wanted: Wanted) -> Bundle:
     """The bundle about what was judged; `gathered` is its dossier."""
-    ranked = _folded(judged.scene.graph, _ranked(judged, gathered, wanted))
+    proofs = {i.id for i, place in zip(gathered.items, gathered.places, strict=True) if place.cause == 0}
+    ranked = _spread(
+        judged.scene.graph, _folded(judged.scene.graph, _ranked(judged, gathered, wanted)), proofs
+    )
     reports = _reports(judged.scene.snapshot, gathered, wanted)
     present = {r.source for r in reports if r.found}
     empty = Bundle(
@@ -205,7 +210,7 @@ def _item(snapshot: Snapshot, item: EvidenceItem, source: ContextSource, worth: 
 
 def _detail(item: EvidenceItem) -> dict[str, Any] | None:
     """The body of an object's field or of a change, when it is short; other facts say everything in their text."""
-    if item.kind not in (EvidenceKind.object, EvidenceKind.change):
+    if item.kind not in (EvidenceKind.object, EvidenceKind.change) or is_everyday(item) or is_outline(item):
         return None
     return item.body if len(orjson.dumps(item.body, default=str)) <= LONGEST_DETAIL else None
 
@@ -225,6 +230,21 @@ def _folded(graph: Graph, ranked: Sequence[RankedEvidence]) -> list[RankedEviden
         first = kept.get(key)
         kept[key] = one if first is None else first.model_copy(update={"also": (first.also or 0) + 1})
     return list(kept.values())
+
+
+def _spread(graph: Graph, ranked: Sequence[RankedEvidence], proofs: Set[str]) -> list[RankedEvidence]:
+    """In an order in which many facts of one kind about one object do not crowd out all others. Proofs stay."""
+    count: Counter[tuple[str, str]] = Counter()
+    found = []
+    for one in ranked:
+        if one.id in proofs:
+            found.append(one)
+            continue
+        key = (one.kind, _owner(graph, one.about))
+        worth = crowded(Relevance(one.relevance, one.why), count[key])
+        count[key] += 1
+        found.append(one.model_copy(update={"relevance": worth.value, "why": worth.why}))
+    return sorted(found, key=lambda one: -one.relevance)
 
 
 def _owner(graph: Graph, about: str) -> str:

@@ -6,7 +6,7 @@ log lines, metrics; each from near to far. The same fact has the same id here as
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,16 +14,19 @@ from libs.contracts.causes import FindingSeverity
 from libs.contracts.evidence import EvidenceItem, EvidenceKind, EvidencePage
 from libs.contracts.target import Target
 from services.context_api.domain import evidence
+from services.context_api.domain.changed import changes
 from services.context_api.domain.errors import BadCursor
 from services.context_api.domain.evidence import Fact
 from services.context_api.domain.graph import Graph
-from services.context_api.domain.kube import Condition, conditions
+from services.context_api.domain.kube import Condition, reported
 from services.context_api.domain.logs import clusters, cut, is_narrative, telling
 from services.context_api.domain.mutes import Mutes
+from services.context_api.domain.outline import outline
 from services.context_api.domain.redact import redact
-from services.context_api.domain.relation import Relations
 from services.context_api.domain.scene import Scene
+from services.context_api.domain.series_of import beside_pods
 from services.context_api.domain.snapshot import KubeObject, Snapshot
+from services.context_api.domain.told_of import named_in
 from services.context_api.domain.triage import Judged, OnBroken, judge, unheard
 from services.context_api.domain.wording import clock
 
@@ -46,6 +49,17 @@ MOST_OF_EACH = 20
 """Events, series or conditions read of one object, newest first."""
 
 
+CAUSES_READ = 3
+"""Causes whose objects' record is read, though no edge may lead to them."""
+
+MOST_NAMED = 5
+NAMED = 0.9
+"""Nearness of what a cause's words name, as a share of the cause's own."""
+
+SAME_PLACE = 0.6
+"""Nearness of a series that names a namespace and nothing in it, as a share of that of the nearest object there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Placed:
     """A fact, and by which way it got into the dossier."""
@@ -61,6 +75,8 @@ class Placed:
     """Of the finding it proves; None: it is only on record."""
     explained: bool = False
     """Whether the first cause accounts for that finding."""
+    suspect: bool = False
+    """Whether it is on record about the object of the first cause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +107,9 @@ def gather(
 def of(judged: Judged, target: Target) -> Dossier:
     """The dossier of what was judged already."""
     snapshot = judged.scene.snapshot
-    placed = [*_explaining(judged), *_observed(judged), *_recorded(judged.scene, judged.relations)]
+    told = [*_explaining(judged), *_observed(judged)]
+    known = {id(one.fact.about) for one in told if one.fact.kind is EvidenceKind.change}
+    placed = [*told, *_recorded(judged, known)]
     items: dict[str, tuple[EvidenceItem, Placed]] = {}
     for one in placed[:MOST_FACTS]:
         for item in evidence.items([one.fact], snapshot):
@@ -173,12 +191,55 @@ def _observed(judged: Judged) -> Iterator[Placed]:
                 yield Placed(fact, nearness, severity=one.severity, explained=index in accounted)
 
 
-def _recorded(scene: Scene, relations: Relations) -> Iterator[Placed]:
-    for near in relations.objects()[:MOST_OBJECTS]:
-        nearness = relations.nearness(near)
-        for obj in _with_pods(scene, near):
-            for fact in (*record_of(scene, obj), *_log_lines(scene, obj)):
-                yield Placed(fact, nearness)
+def _recorded(judged: Judged, known: Set[int]) -> Iterator[Placed]:
+    """`known`: identities of objects whose change an analyzer has told of."""
+    scene, near = judged.scene, _near(judged)
+    namespaces = {obj.name if obj.kind == "Namespace" else obj.namespace or "" for obj, _ in near}
+    series = beside_pods(scene, namespaces) if scene.metrics.all else {}
+    described = _described(judged)
+    suspect = judged.ranked[0].observation.about if judged.ranked else None
+    for one, nearness in near:
+        facts = [*changes(scene, one)] if id(one) not in known else []
+        facts += [shape] if id(one) in described and (shape := outline(one)) is not None else []
+        for obj in _with_pods(scene, one):
+            facts += [*record_of(scene, obj), *_log_lines(scene, obj)]
+        facts += [evidence.metric(each, one) for each in series.get(id(one), [])[:MOST_OF_EACH]]
+        yield from (Placed(fact, nearness, suspect=one is suspect) for fact in facts)
+    for place, nearness in _places(scene, near):
+        for each in series.get(id(place), [])[:MOST_OF_EACH]:
+            yield Placed(evidence.metric(each, place), nearness)
+
+
+def _places(scene: Scene, near: Sequence[tuple[KubeObject, float]]) -> Iterator[tuple[KubeObject, float]]:
+    """Namespaces of what is near, which are not near themselves; of series that name one and nothing in it."""
+    there, best = {id(one) for one, _ in near}, dict[str, float]()
+    for one, nearness in near:
+        if one.namespace:
+            best[one.namespace] = max(best.get(one.namespace, 0.0), nearness)
+    for name, nearness in best.items():
+        place = scene.graph.get("Namespace", None, name)
+        if place is not None and id(place) not in there:
+            yield place, nearness * SAME_PLACE
+
+
+def _near(judged: Judged) -> list[tuple[KubeObject, float]]:
+    """What is connected with the target, nearest first; then causes that no edge leads to, and what they name."""
+    relations = judged.relations
+    near = {id(one): (one, relations.nearness(one)) for one in relations.objects()[:MOST_OBJECTS]}
+    for cause in judged.ranked[:CAUSES_READ]:
+        near.setdefault(id(cause.observation.about), (cause.observation.about, cause.nearness))
+        for one in named_in(judged.scene.graph, cause.observation.text)[:MOST_NAMED]:
+            near.setdefault(id(one), (one, cause.nearness * NAMED))
+    return list(near.values())
+
+
+def _described(judged: Judged) -> set[int]:
+    """Identities of what is worth an outline: the target with its workloads, and what is called a cause."""
+    graph, about = judged.scene.graph, judged.about
+    found = [cause.observation.about for cause in judged.ranked[:CAUSES_READ]]
+    if about is not None:
+        found += [about, graph.workload(about), *(graph.behind(about) if about.kind == "Service" else [])]
+    return {id(one) for one in found}
 
 
 def _with_pods(scene: Scene, obj: KubeObject) -> Iterable[KubeObject]:
@@ -192,7 +253,7 @@ def record_of(scene: Scene, obj: KubeObject) -> Iterator[Fact]:
     """What is on record about one object, whether anybody finds fault with it or not. Its log is read elsewhere."""
     newest = list(scene.graph.events_about(obj))[-MOST_OF_EACH:]
     yield from (evidence.event(obj, event) for event in reversed(newest))
-    yield from (_condition(obj, state) for state in conditions(obj)[:MOST_OF_EACH])
+    yield from (_condition(obj, state) for state in reported(obj)[:MOST_OF_EACH])
     if obj.kind == "Pod":
         top = scene.graph.top(obj)
         yield from (

@@ -107,9 +107,10 @@ class BadSelector(ContextError):
 
     def __init__(self, part: str) -> None:
         super().__init__(
-            f"query.labels: {part[:100]!r} is no label requirement; want key=value, key==value, key!=value, key or "
-            "!key, separated by commas"
+            f"query.labels: {part[:100]!r} is no label requirement; want key=value, key==value, key!=value, key, "
+            "!key, key in (a,b), key notin (a,b), key>1 or key<1, separated by commas"
         )
+        self.part = part[:100]
 
 
 class BadCursor(ContextError):

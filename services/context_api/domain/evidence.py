@@ -20,7 +20,7 @@ from libs.contracts.evidence import EvidenceItem, EvidenceKind
 from libs.contracts.target import Target
 from services.context_api.domain.events import Event
 from services.context_api.domain.kube import harmless, mapping
-from services.context_api.domain.logs import Line, cut
+from services.context_api.domain.logs import Line, cut, ends
 from services.context_api.domain.metrics import Series
 from services.context_api.domain.redact import redact, value_of
 from services.context_api.domain.snapshot import KubeObject, Snapshot
@@ -58,7 +58,7 @@ def event(obj: KubeObject, seen: Event) -> Fact:
     return Fact(
         EvidenceKind.event,
         obj,
-        f"event {seen.reason}{times}: {cut(redact(seen.message))}",
+        f"event {seen.reason}{times}: {ends(redact(seen.message))}",
         {
             "reason": seen.reason,
             "message": redact(cut(seen.message, LONGEST_TEXT)),

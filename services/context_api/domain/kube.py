@@ -104,11 +104,15 @@ def printable(words: str) -> str:
     return words
 
 
+_WHOLE = re.compile(r"-?[0-9]{1,18}")
+"""`isdigit` takes `²` for a digit, and `int` does not."""
+
+
 def number(value: object, default: int = 0) -> int:
     """A whole number; `default` for anything else."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    if isinstance(value, str) and value.lstrip("-").isdigit() and len(value) < 19:
+    if isinstance(value, str) and _WHOLE.fullmatch(value):
         return int(value)
     return default
 
@@ -153,6 +157,15 @@ class Condition:
 def conditions(obj: KubeObject) -> list[Condition]:
     """All conditions of an object, in its own order."""
     return [read_condition(c) for c in entries(obj.status.get("conditions"))]
+
+
+def reported(obj: KubeObject) -> list[Condition]:
+    """All conditions in its status, those too that it reports per parent, listener, ingress or tag."""
+    found = conditions(obj)
+    for place in ("ingress", "parents", "listeners", "tags"):
+        for entry in entries(obj.status.get(place)):
+            found += [read_condition(c) for c in entries(entry.get("conditions"))]
+    return found
 
 
 def read_condition(raw: Body) -> Condition:

@@ -147,6 +147,15 @@ def cut(words: str, most: int = LONGEST) -> str:
     return flat if len(flat) <= most else f"{flat[:most]}… [{len(words) - most} characters cut]"
 
 
+def ends(words: str, most: int = LONGEST) -> str:
+    """`cut`, but of a long text the end is kept too: an error that wraps others names the first of them last."""
+    flat = harmless(" ".join(words[: 20 * most].split())) if len(words) <= 20 * most else ""
+    if not flat or len(flat) <= most:
+        return cut(words, most)
+    tail = most * 2 // 5
+    return f"{flat[: most - tail]} … {flat[-tail:]}"
+
+
 def last_lines(log: str, most: int = LINES) -> list[str]:
     """The last non-empty lines, structured ones made readable; only the end of a long log is split."""
     tail = log[-most * 500 :]

@@ -13,9 +13,17 @@ from datetime import UTC, datetime
 from functools import cached_property
 
 from services.context_api.domain.kube import entries, flat, text
+from services.context_api.domain.logs import cut
+from services.context_api.domain.redact import value_of
 from services.context_api.domain.snapshot import MetricAnswer, Snapshot
 
 MOST_POINTS = 20_000
+MOST_LABELS, LONGEST_LABEL = 12, 80
+_OF_THE_SCRAPE = frozenset({"__name__", "job", "endpoint", "metrics_path", "prometheus", "uid"})
+"""Labels that say how a value came here, and not what it is of: two series of one answer differ by the others."""
+
+NODE_LABELS = ("node", "nodename", "kubernetes_node", "instance")
+"""What names a node in series that are of no namespace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +52,9 @@ class Series:
         first, last = self.points[0][1], self.last
         shown = f"{last:.6g}" if len(self.points) == 1 else f"{first:.6g} → {last:.6g}"
         which = ", ".join(
-            f"{k}={v}"
-            for k, v in sorted(self.labels.items())
-            if k in ("namespace", "pod", "container", "persistentvolumeclaim", "node")
+            f"{k}={cut(value_of(k, v), LONGEST_LABEL)}"
+            for k, v in sorted(self.labels.items())[:MOST_LABELS]
+            if k not in _OF_THE_SCRAPE
         )
         return f"{self.query}: {shown}" + (f" ({which})" if which else "")
 

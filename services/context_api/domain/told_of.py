@@ -31,7 +31,7 @@ def blames_by_name(graph: Graph, top: KubeObject, lines: Iterable[Line]) -> tupl
     """What the lines name, each object once, by its uppermost controller; never `top` itself."""
     found: dict[int, Blame] = {}
     for line in lines:
-        for obj in _named(graph, line.text):
+        for obj in named_in(graph, line.text):
             behind = [graph.top(obj), *(_budgets(graph, obj) if _BUDGET.search(line.text) else [])]
             for one in behind:
                 if one is not top:
@@ -42,7 +42,8 @@ def blames_by_name(graph: Graph, top: KubeObject, lines: Iterable[Line]) -> tupl
     return tuple(found.values())
 
 
-def _named(graph: Graph, line: str) -> list[KubeObject]:
+def named_in(graph: Graph, line: str) -> list[KubeObject]:
+    """Objects that a line means; one may be there twice."""
     words = list(dict.fromkeys(_WORD.findall(line)))[:MOST_WORDS]
     known = set(words)
     namespaces = [word for word in words if graph.pods_in(word)]

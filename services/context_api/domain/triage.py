@@ -24,9 +24,8 @@ from libs.contracts.evidence import EvidenceItem
 from libs.contracts.target import Target
 from services.context_api.domain import evidence, told, verdict
 from services.context_api.domain.analyzers import EXPLAINERS, SYMPTOMS
-from services.context_api.domain.analyzers.recent_edit import recorded_changes
 from services.context_api.domain.causality import Causality, connect
-from services.context_api.domain.changes import SETTLING, Edit, applied_changes
+from services.context_api.domain.changed import in_words
 from services.context_api.domain.graph import Graph
 from services.context_api.domain.kube import listing
 from services.context_api.domain.logs import cut
@@ -281,17 +280,6 @@ def _cause(scene: Scene, tree: Causality, relations: Relations, alert: Alert, on
     )
 
 
-def _told(scene: Scene, about: KubeObject, edit: Edit) -> list[str]:
-    """What an edit changed, before → after where that is recorded."""
-    for workload in scene.graph.workloads_of(about):
-        rollout = scene.rollouts.of(workload)
-        if rollout is not None and abs(rollout.at - edit.at) <= SETTLING and rollout.changes:
-            return rollout.told
-    if about.kind == "ConfigMap":
-        return [str(change) for change in recorded_changes(scene, about)]
-    return [str(change) for change in applied_changes(about, edit)]
-
-
 def _text(scene: Scene, one: Ranked) -> str:
     """The cause in words, with what else is wrong with the same object on its own account."""
     extra = [
@@ -306,7 +294,7 @@ def _text(scene: Scene, one: Ranked) -> str:
     words = one.observation.text
     edit = one.edited
     if edit is not None:
-        known = _told(scene, one.observation.about, edit)
+        known = in_words(scene, one.observation.about, edit)
         shown = listing(known or list(edit.paths), 4)
         if f"{edit.at:%H:%M:%S}" not in words:
             words += f"; {one.observation.about.kind} {one.observation.about.name} was edited at {clock(edit.at)} by {edit.by} ({shown})"

@@ -84,6 +84,15 @@ def wanted_logs(
     return WantedLogs(chosen, [(reason, missed[reason]) for reason in LogReason if missed[reason]])
 
 
+def stands_out(pod: KubeObject) -> bool:
+    """Whether a container of the pod gives a reason of its own to read its log; true or false for ever, until the
+    pod changes."""
+    return any(
+        container.restarts > 0 or _exit_code(container) != 0 or _is_not_ready(container)
+        for container in containers_of(pod)
+    )
+
+
 def _of_pod(pod: KubeObject, warned: Set[tuple[str, str]], now: datetime) -> Iterator[tuple[str, WantedLog]]:
     node, namespace = text(pod.spec.get("nodeName")), pod.namespace
     if not node or namespace is None:
@@ -113,10 +122,14 @@ def _reason(container: Container, now: datetime) -> LogReason | None:
         return LogReason.ends
     if container.terminated:
         return LogReason.failed if _exit_code(container) != 0 else None
-    # An init container that runs keeps the others from starting.
-    if container.running and (container.role == "init" or not container.ready):
+    if _is_not_ready(container):
         return LogReason.not_ready
     return LogReason.restarted if container.restarts > 0 else None
+
+
+def _is_not_ready(container: Container) -> bool:
+    # An init container that runs keeps the others from starting.
+    return bool(container.running) and (container.role == "init" or not container.ready)
 
 
 def _exit_code(container: Container) -> int:

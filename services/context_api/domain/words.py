@@ -7,42 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-SHORT = {
-    "cm": "ConfigMap",
-    "cj": "CronJob",
-    "crd": "CustomResourceDefinition",
-    "dc": "DeploymentConfig",
-    "deploy": "Deployment",
-    "ds": "DaemonSet",
-    "ep": "Endpoints",
-    "ev": "Event",
-    "hpa": "HorizontalPodAutoscaler",
-    "ing": "Ingress",
-    "limits": "LimitRange",
-    "netpol": "NetworkPolicy",
-    "no": "Node",
-    "ns": "Namespace",
-    "pdb": "PodDisruptionBudget",
-    "po": "Pod",
-    "pv": "PersistentVolume",
-    "pvc": "PersistentVolumeClaim",
-    "quota": "ResourceQuota",
-    "rc": "ReplicationController",
-    "rs": "ReplicaSet",
-    "sa": "ServiceAccount",
-    "sc": "StorageClass",
-    "sts": "StatefulSet",
-    "svc": "Service",
-}
+from services.context_api.domain.kinds import KINDS
 
-BUILT_IN = frozenset(SHORT.values()) | {
-    "EndpointSlice",
-    "Job",
-    "Role",
-    "RoleBinding",
-    "Secret",
-    "ControllerRevision",
-}
+SHORT = {short: one.kind for one in KINDS if one.usual for short in one.short}
+
+BUILT_IN = frozenset(one.kind for one in KINDS if one.usual)
 """Kinds that every cluster knows: asked for and not there means "none", not "no such thing"."""
 
 

@@ -47,7 +47,11 @@ Resource = Annotated[
 ]
 ClusterName = Annotated[Cluster | None, Query()]
 Labels = Annotated[
-    str, Query(max_length=4096, description="`key=value,key2=value2`; also `!=`, `key`, `!key`")
+    str,
+    Query(
+        max_length=4096,
+        description="`key=value,key2=value2`; also `!=`, `key`, `!key`, `in (…)`, `notin (…)`, `<`, `>`",
+    ),
 ]
 
 EvidenceRef = Annotated[EvidenceId, Path(description="an id cited by an answer, e.g. `ev-0123456789abcdef`")]

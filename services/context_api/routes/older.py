@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, HTTPException, Path, Query, Response
 from pydantic import AfterValidator
 
 from libs.contracts.bundle import FEWEST_TOKENS, InvestigationType
@@ -180,6 +180,15 @@ async def namespace_context(
 ) -> InvestigationContext:
     """What matters in a namespace, as the earlier Python client asks for it."""
     return await older.investigation(InvestigationType.basic, namespace, 4_000, caller, left)
+
+
+@router.get("/health/{part:path}", include_in_schema=False)
+@router.post("/health/{part:path}", include_in_schema=False)
+async def models_health(part: str) -> None:
+    """An earlier server had handlers for these and never registered them; who asks is told where it is answered."""
+    raise HTTPException(
+        404, "whether models answer is told by the HolmesGPT API (port 8090), GET /api/v1/health"
+    )
 
 
 def _json(body: bytes) -> Response:

@@ -290,3 +290,16 @@ async def test_what_the_earlier_client_asked_for_is_answered(client: httpx.Async
 
     assert resources.json()["context"]["kind"] == "Pod"
     assert whole.json()["context_adequate"] is True
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "llm"), ("GET", "llm/liveness"), ("GET", "dependencies"), ("POST", "monitoring/start")],
+)
+async def test_who_asks_here_after_models_is_told_where_to_ask(
+    client: httpx.AsyncClient, method: str, path: str
+):
+    answer = await client.request(method, f"/api/v1/health/{path}")
+
+    assert answer.status_code == 404
+    assert "HolmesGPT API" in answer.json()["detail"]

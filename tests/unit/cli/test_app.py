@@ -14,12 +14,13 @@ pytestmark = pytest.mark.requirement("API-BR-CAPI-001")
 def test_the_commands_are_listed_without_arguments():
     result = CliRunner().invoke(app, [])
 
-    commands = ("run", "triage", "record", "send", "explain", "watch", "doctor", "testbed")
+    commands = ("run", "triage", "record", "serve-recording", "send", "explain", "watch", "doctor", "testbed")
     assert all(command in result.output for command in commands)
 
 
 @pytest.mark.parametrize(
-    "command", ["run", "triage", "record", "send", "explain", "watch", "doctor", "testbed up"]
+    "command",
+    ["run", "triage", "record", "serve-recording", "send", "explain", "watch", "doctor", "testbed up"],
 )
 def test_every_command_explains_itself(command: str):
     result = CliRunner().invoke(app, [*command.split(), "--help"], env={"COLUMNS": "200"})
@@ -37,6 +38,8 @@ def test_every_command_explains_itself(command: str):
          ((Wanted("k", "c", ("a", "b"), None, "p"),), {"alert": None, "target": None, "mutes": None, "as_json": False})),
         (["record", "--out", "o", "--since", "2h", "--namespace", "a", "--name", "eu-1"], "cli.record",
          ((Path("o"), Wanted(namespaces=("a",), since="2h")), {"name": "eu-1"})),
+        (["serve-recording", "d", "--port", "0", "--kubeconfig", "k"], "cli.serve_recording.command",
+         ((Path("d"),), {"port": 0, "kubeconfig": Path("k")})),
         (["send", "f"], "cli.send", ((Path("f"),), {"url": None, "as_json": False})),
         (["testbed", "up", "--dir", "d"], "cli.testbed", ((Path("d"),), {})),
         (["explain", "x", "--url", "u"], "cli.explain", (("x",), {"url": "u", "as_json": False})),
@@ -67,6 +70,8 @@ def test_options_reach_the_command_and_its_exit_code_comes_back(
         (["triage", "d", "--live"], "either DIR or --live"),
         (["triage", "d", "--context", "c"], "need --live"),
         (["record"], "--out"),
+        (["serve-recording"], "DIR"),
+        (["serve-recording", "d", "--port", "70000"], "65535"),
     ],
 )
 def test_options_that_cannot_be_meant_together_are_refused(arguments: list[str], words: str):

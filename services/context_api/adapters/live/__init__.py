@@ -1,4 +1,7 @@
-"""Reads a live cluster: discovery, paged lists, container logs, and Prometheus beside it.
+"""Reads a live cluster: discovery, lists and watches, container logs, and Prometheus beside it.
+
+Two ways to the same snapshot. `Gathering` lists everything once, for a person who waits (`record`, `triage --live`);
+`Watching` keeps a cache current by list and watch, for a service that is asked again and again.
 
 The same rules as for a recording: every amount is bounded, Secrets are emptied before anything else sees them,
 and what could not be read is named in the snapshot. Nothing of the Kubernetes client leaves this package.
@@ -12,6 +15,9 @@ from services.context_api.adapters.live.errors import ApiFailure, LiveError, NoA
 from services.context_api.adapters.live.gather import Gathering, Scope
 from services.context_api.adapters.live.limits import LiveLimits
 from services.context_api.adapters.live.prometheus import Prometheus
+from services.context_api.adapters.live.quota import Quota
+from services.context_api.adapters.live.verdicts import Pauses
+from services.context_api.adapters.live.watching import Reading, Watching
 
 __all__ = [
     "Access",
@@ -23,7 +29,11 @@ __all__ = [
     "LiveLimits",
     "NoAccess",
     "NotAnswering",
+    "Pauses",
     "Prometheus",
+    "Quota",
+    "Reading",
     "Scope",
     "Times",
+    "Watching",
 ]

@@ -1,4 +1,4 @@
-"""One GET against the API server: bounded in time and size, tried again when that may help, failures named.
+"""One GET against the API server: bounded in time, size and number, tried again when that may help, failures named.
 
 Decides what an HTTP answer means; which paths are asked is decided elsewhere. Answers are bytes as the server
 printed them: the client's typed models would drop unknown fields, and cost ten times the parsing.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -21,6 +21,7 @@ from kubernetes.aio.client import ApiClient
 
 from services.context_api.adapters.live.errors import ApiFailure, Why
 from services.context_api.adapters.live.limits import LiveLimits
+from services.context_api.adapters.live.quota import Bucket
 
 JSON = "application/json"
 PAUSE = timedelta(milliseconds=250)
@@ -41,6 +42,22 @@ class Answer:
     """True when only the end was kept."""
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request that got an answer, whatever it said."""
+
+    status: int
+    date: datetime | None
+    waited: float
+    """Seconds it waited for its turn (`quota`)."""
+    sent: float
+    """On the loop's clock."""
+    received: float
+
+
+Watcher = Callable[[Asked], None]
+
+
 class KubeApi:
     """Reads from one API server. `connect` is called again when the server no longer takes our credentials."""
 
@@ -49,6 +66,9 @@ class KubeApi:
         self._limits = limits
         self._client: ApiClient | None = None
         self._renewing = asyncio.Lock()
+        self._bucket = Bucket(limits.quota, clock=_now)
+        self.watchers: list[Watcher] = []
+        """Told of every request that was answered."""
 
     async def close(self) -> None:
         if self._client is not None:
@@ -81,14 +101,15 @@ class KubeApi:
             NoAccess: the credentials cannot be read.
         """
         allowed = within or self._limits.call
-        until = asyncio.get_running_loop().time() + allowed.total_seconds()
+        until = _now() + allowed.total_seconds()
         tries, renewed = 0, False
         while True:
             tries += 1
             try:
                 async with asyncio.timeout_at(until):
+                    waited = await self._bucket.take(until)
                     client = await self._connected()
-                    return await self._once(client, path, query, accept, most, tail)
+                    return await self._once(client, path, query, accept, most, tail, waited)
             except TimeoutError as error:
                 raise ApiFailure(Why.slow, f"no answer within {allowed.total_seconds():g} s") from error
             except ApiFailure as failure:
@@ -98,9 +119,70 @@ class KubeApi:
                     continue
                 pause = (failure.retry_after or PAUSE * tries).total_seconds()
                 more = tries < (attempts or self._limits.attempts) and failure.why in _LATER
-                if not more or asyncio.get_running_loop().time() + pause >= until:
+                if not more or _now() + pause >= until:
                     raise
                 await asyncio.sleep(pause)
+
+    async def lines(
+        self, path: str, query: Query, *, opening: timedelta, silence: Callable[[], timedelta], most: int
+    ) -> AsyncGenerator[Sequence[bytes]]:
+        """The lines of an answer that goes on, as they come; first none, when it has begun.
+
+        Nothing is queued: who does not read keeps the server from sending more than the socket holds.
+
+        Args:
+            opening: longest wait for it to begin.
+            silence: longest wait for its next word, asked anew for each.
+            most: bytes of one line.
+
+        Raises:
+            ApiFailure: it was refused, broke (also in the middle of a line), fell silent, or a line is too long.
+            NoAccess: the credentials cannot be read.
+        """
+        answer = await self._opened(path, query, opening)
+        try:
+            yield ()
+            rest = b""
+            while True:
+                most_quiet = silence().total_seconds()
+                try:
+                    async with asyncio.timeout(most_quiet):
+                        part = await answer.content.readany()
+                except TimeoutError as error:
+                    raise ApiFailure(Why.silent, f"no word for {most_quiet:g} s") from error
+                except (aiohttp.ClientError, OSError) as error:
+                    raise ApiFailure(
+                        Why.unreachable, f"the connection broke ({type(error).__name__})"
+                    ) from error
+                if not part:
+                    break
+                *whole, rest = (rest + part).split(b"\n")
+                if len(rest) > most or any(len(line) > most for line in whole):
+                    raise ApiFailure(Why.large, f"an object is over the limit of {most / 2**20:g} MiB")
+                if whole:
+                    yield whole
+            if rest.strip():
+                raise ApiFailure(Why.unreachable, "the connection ended in the middle of an object")
+        finally:
+            answer.close()
+
+    async def _opened(self, path: str, query: Query, opening: timedelta) -> aiohttp.ClientResponse:
+        until, renewed = _now() + opening.total_seconds(), False
+        while True:
+            try:
+                async with asyncio.timeout_at(until):
+                    waited = await self._bucket.take(until)
+                    client = await self._connected()
+                    # The client's own limit of five minutes is for answers that end.
+                    endless = aiohttp.ClientTimeout(total=None)
+                    return await self._ask(client, path, query, JSON, waited, endless)
+            except TimeoutError as error:
+                raise ApiFailure(Why.slow, f"no answer within {opening.total_seconds():g} s") from error
+            except ApiFailure as failure:
+                if failure.why is not Why.unauthorized or renewed:
+                    raise
+                renewed = True
+                await self._renew(client)
 
     async def _connected(self) -> ApiClient:
         if self._client is None:
@@ -119,23 +201,48 @@ class KubeApi:
                 self._client = fresh
 
     async def _once(
-        self, client: ApiClient, path: str, query: Query, accept: str, most: int | None, tail: int | None
+        self,
+        client: ApiClient,
+        path: str,
+        query: Query,
+        accept: str,
+        most: int | None,
+        tail: int | None,
+        waited: float,
     ) -> Answer:
         bound = most or self._limits.answer_bytes
+        answer = await self._ask(client, path, query, accept, waited, None)
         try:
-            method, url, headers, _, _ = await client.param_serialize(
-                "GET", path, query_params=list(query), header_params={"Accept": accept}, auth_settings=["BearerToken"]
-            )  # fmt: skip
-            response = await client.call_api(method, url, header_params=headers)
-            answer: aiohttp.ClientResponse = response.response
-            try:
-                if answer.status >= 400:
-                    raise await _refusal(answer)
-                body, cut = await (_end(answer, bound, tail) if tail else _whole(answer, bound))
-                return Answer(body, _date(answer.headers.get("Date")), cut)
-            finally:
-                # Of an answer that was read to its end the connection is kept; of another it is closed.
+            body, cut = await (_end(answer, bound, tail) if tail else _whole(answer, bound))
+            return Answer(body, _date(answer.headers.get("Date")), cut)
+        except (aiohttp.ClientError, OSError) as error:
+            if isinstance(error, TimeoutError):
+                raise
+            raise ApiFailure(Why.unreachable, f"the connection broke ({type(error).__name__})") from error
+        finally:
+            # Of an answer that was read to its end the connection is kept; of another it is closed.
+            answer.release()
+
+    async def _ask(
+        self,
+        client: ApiClient,
+        path: str,
+        query: Query,
+        accept: str,
+        waited: float,
+        lasts: aiohttp.ClientTimeout | None,
+    ) -> aiohttp.ClientResponse:
+        """The beginning of an answer that is none of a refusal."""
+        sent = _now()
+        try:
+            answer = await self._sent(client, path, query, accept, lasts)
+            asked = Asked(answer.status, _date(answer.headers.get("Date")), waited, sent, _now())
+            for watcher in self.watchers:
+                watcher(asked)
+            if answer.status >= 400:
+                refused = await _refusal(answer)
                 answer.release()
+                raise refused
         except aiohttp.ClientConnectorCertificateError as error:
             raise ApiFailure(Why.unreachable, f"{self.server}: its certificate is not trusted") from error
         except aiohttp.ClientConnectorError as error:
@@ -144,6 +251,21 @@ class KubeApi:
             if isinstance(error, TimeoutError):
                 raise
             raise ApiFailure(Why.unreachable, f"the connection broke ({type(error).__name__})") from error
+        return answer
+
+    async def _sent(
+        self, client: ApiClient, path: str, query: Query, accept: str, lasts: aiohttp.ClientTimeout | None
+    ) -> aiohttp.ClientResponse:
+        method, url, headers, _, _ = await client.param_serialize(
+            "GET", path, query_params=list(query), header_params={"Accept": accept}, auth_settings=["BearerToken"]
+        )  # fmt: skip
+        response = await client.call_api(method, url, header_params=headers, _request_timeout=lasts)
+        answer: aiohttp.ClientResponse = response.response
+        return answer
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 async def _whole(answer: aiohttp.ClientResponse, most: int) -> tuple[bytes, bool]:
@@ -177,9 +299,13 @@ async def _end(answer: aiohttp.ClientResponse, most: int, keep: int) -> tuple[by
 async def _refusal(answer: aiohttp.ClientResponse) -> ApiFailure:
     """What a status means. The server's own sentence is kept: it names the missing right."""
     message = _message(await answer.content.read(16 * 1024))
-    said = f"HTTP {answer.status}{f': {message}' if message else ''}"
-    later = _seconds(answer.headers.get("Retry-After"))
-    match answer.status:
+    return failure_of(answer.status, message, _seconds(answer.headers.get("Retry-After")))
+
+
+def failure_of(code: int, message: str, later: timedelta | None = None) -> ApiFailure:
+    """The same for a status that comes inside an answer."""
+    said = f"HTTP {code}{f': {message}' if message else ''}"
+    match code:
         case 401:
             return ApiFailure(
                 Why.unauthorized, f"the cluster does not take our credentials ({said}); renew them"
@@ -189,7 +315,7 @@ async def _refusal(answer: aiohttp.ClientResponse) -> ApiFailure:
         case 404 | 405 | 406:
             return ApiFailure(Why.missing, f"not there ({said})")
         case 410:
-            return ApiFailure(Why.expired, f"the list's pages expired ({said})")
+            return ApiFailure(Why.expired, f"what was asked for is too old ({said})")
         case 429:
             return ApiFailure(Why.overloaded, f"the server is overloaded ({said})", retry_after=later)
         case status if status >= 500:
@@ -213,7 +339,13 @@ def _message(body: bytes) -> str:
     except orjson.JSONDecodeError:
         status = None
     text = status.get("message") if isinstance(status, dict) else None
-    words = text if isinstance(text, str) else body.decode("utf-8", "replace").strip().partition("\n")[0]
+    return printable(
+        text if isinstance(text, str) else body.decode("utf-8", "replace").strip().partition("\n")[0]
+    )
+
+
+def printable(words: str) -> str:
+    """A server's words as one line of bounded length."""
     return "".join(sign if sign.isprintable() else " " for sign in words)[:240]
 
 

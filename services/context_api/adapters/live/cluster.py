@@ -1,7 +1,7 @@
 """A live cluster as an evidence source. Fulfils `domain.ports.EvidenceSource`.
 
-Decides how old a snapshot may be, when the cluster is asked again after a failure, and how long what is there
-still speaks for it.
+Decides how old a snapshot may be, when one is tried again after a failure, and how long what is there still speaks
+for the cluster. Objects are kept current elsewhere (`watching`).
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, timedelta
 from hashlib import blake2b
+from typing import Protocol
 
 from libs.logs import get_logger
-from services.context_api.adapters.live.discovery import Discovered
 from services.context_api.adapters.live.errors import LiveError
-from services.context_api.adapters.live.gather import Gathering
+from services.context_api.adapters.live.watching import Reading
 from services.context_api.domain.errors import NoEvidence
 from services.context_api.domain.ports import Connectivity, SourceState
 from services.context_api.domain.snapshot import NotRead, Snapshot
@@ -30,19 +30,46 @@ FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=1), timedelta(seconds=30)
 _log = get_logger("evidence")
 
 
+class Objects(Protocol):
+    """What a live cluster needs: its objects, kept current. `watching.Watching` is one."""
+
+    @property
+    def server(self) -> str:
+        """Its address, as people know it."""
+        ...
+
+    @property
+    def words(self) -> str:
+        """How current it is; costs nothing."""
+        ...
+
+    def start(self) -> None: ...
+    async def stop(self) -> None: ...
+
+    async def read(self) -> Reading:
+        """Raises LiveError: there is nothing to answer from."""
+        ...
+
+    async def confirm(self, within: timedelta) -> None:
+        """Raises LiveError: the server does not answer."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Times:
     max_age: timedelta = timedelta(seconds=15)
     stale_limit: timedelta = timedelta(minutes=5)
-    discovery: timedelta = timedelta(minutes=5)
-    """How long the list of kinds is kept. A custom kind that is new is found after that."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    snapshot: Snapshot
+    reading: Reading
     at: float
-    """Monotonic, when its reading began: things may have changed since then."""
+    """Monotonic, when it was begun: things may have changed since then."""
+
+    @property
+    def snapshot(self) -> Snapshot:
+        return self.reading.snapshot
 
 
 class LiveCluster:
@@ -50,17 +77,16 @@ class LiveCluster:
 
     def __init__(
         self,
-        gathering: Gathering,
+        objects: Objects,
         times: Times | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._gathering = gathering
+        self._objects = objects
         self._times = times or Times()
         self._clock = clock
         self._held: _Held | None = None
         self._making: asyncio.Task[Snapshot] | None = None
-        self._known: tuple[float, Discovered] | None = None
         self._failure: str = ""
         self._stale: Snapshot | None = None
         self._failures = 0
@@ -68,13 +94,14 @@ class LiveCluster:
 
     def start(self) -> None:
         """Begin to read, so that the first question finds something; returns at once."""
+        self._objects.start()
         self._refresh()
 
     async def stop(self) -> None:
         if self._making is not None:
             self._making.cancel()
             await asyncio.gather(self._making, return_exceptions=True)
-        await self._gathering.api.close()
+        await self._objects.stop()
 
     async def snapshot(self, deadline: timedelta) -> Snapshot:
         held = self._held
@@ -96,9 +123,9 @@ class LiveCluster:
             await self._again(deadline)
             return
         try:
-            await self._gathering.api.get("/version", within=deadline, attempts=1)
+            await self._objects.confirm(deadline)
         except LiveError as error:
-            self._failure = f"{self._gathering.api.server}: {error}"
+            self._failure = f"{self._objects.server}: {error}"
             raise NoEvidence(self.state.reason, retry_after=SOON) from error
 
     async def _again(self, deadline: timedelta) -> None:
@@ -108,6 +135,8 @@ class LiveCluster:
             await asyncio.wait_for(asyncio.shield(self._refresh()), deadline.total_seconds())
         except (TimeoutError, LiveError) as error:
             raise NoEvidence(self.state.reason, retry_after=SOON) from error
+        if self._failure:
+            raise NoEvidence(self.state.reason, retry_after=SOON)
 
     @property
     def state(self) -> SourceState:
@@ -119,7 +148,7 @@ class LiveCluster:
             return SourceState(Connectivity.unavailable, "the cluster is being read")
         snapshot = self._held.snapshot
         gaps = f"; {len(snapshot.not_read)} things could not be read" if snapshot.not_read else ""
-        words = f"{self._gathering.api.server}, as of {_clock(snapshot)}{gaps}"
+        words = f"{self._objects.server}, as of {_clock(snapshot)}{gaps}; {self._objects.words}"
         return SourceState(Connectivity.healthy, words, serves=True)
 
     @property
@@ -145,32 +174,26 @@ class LiveCluster:
 
     async def _make(self) -> Snapshot:
         began = self._clock()
-        snapshot = await self._gathering.snapshot(await self._discovered())
-        self._held = _Held(snapshot, began)
-        self._failure, self._failures, self._stale = "", 0, None
+        reading = await self._objects.read()
+        snapshot = reading.snapshot
+        self._held = _Held(reading, began)
+        self._failure, self._failures, self._stale = reading.trouble, 0, None
         _log.info(
-            "cluster read",
+            "snapshot made",
             objects=len(snapshot.objects),
             events=len(snapshot.events),
             logs=len(snapshot.logs),
             metrics=len(snapshot.metrics),
             not_read=len(snapshot.not_read),
+            trouble=reading.trouble,
             took_s=round(self._clock() - began, 3),
         )
         return snapshot
 
-    async def _discovered(self) -> Discovered:
-        now = self._clock()
-        if self._known is None or now - self._known[0] > self._times.discovery.total_seconds():
-            self._known = (now, await self._gathering.discover())
-            return self._known[1]
-        # The date is of the day it was asked; a snapshot must not take it for now.
-        return replace(self._known[1], date=None)
-
     def _still_speaks(self) -> _Held | None:
         """What is held, while it is not too old to be answered from."""
         held = self._held
-        old = held is None or self._clock() - held.at > self._times.stale_limit.total_seconds()
+        old = held is None or self._clock() - held.reading.as_of > self._times.stale_limit.total_seconds()
         return None if old else held
 
     def _last(self, reason: str, *, retry_after: timedelta) -> Snapshot:
@@ -178,6 +201,8 @@ class LiveCluster:
         held = self._still_speaks()
         if held is None:
             raise NoEvidence(self._failure or reason, retry_after=retry_after)
+        if held.reading.trouble:
+            return held.snapshot  # it says so itself
         if self._stale is None:
             # The same object for everybody until the cluster answers: indexes are built once for each id.
             gap = NotRead("the cluster as it is now", f"{reason}; this is as of {_clock(held.snapshot)}")

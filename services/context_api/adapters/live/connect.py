@@ -56,6 +56,8 @@ def _connect(access: Access) -> ApiClient:
         else:
             _refuse_missing(access.kubeconfig)
             asyncio.run(_from_file(access, access.kubeconfig, configuration))
+        # Each watch holds a connection; how many there are is bounded by those who open them.
+        configuration.connection_pool_maxsize = 0
         client = ApiClient(configuration=configuration)
     except NoAccess:
         raise

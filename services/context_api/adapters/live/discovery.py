@@ -49,6 +49,7 @@ class Resource:
     version: str
     kind: str
     namespaced: bool
+    watchable: bool = True
 
     @property
     def api_version(self) -> str:
@@ -69,6 +70,8 @@ class Discovered:
     gaps: Sequence[NotRead] = ()
     date: datetime | None = None
     """The server's clock when it answered."""
+    unanswered: frozenset[str] = frozenset()
+    """Groups of which nothing, or not everything, is known now: what they have is still there."""
 
 
 async def discover(api: KubeApi) -> Discovered:
@@ -80,6 +83,7 @@ async def discover(api: KubeApi) -> Discovered:
     answers = await asyncio.gather(*(api.get(root, accept=AGGREGATED) for root in ("/api", "/apis")))
     resources: list[Resource] = []
     gaps: list[NotRead] = []
+    unanswered: set[str] = set()
     for root, answer in zip(("/api", "/apis"), answers, strict=True):
         document = await asyncio.to_thread(_document, answer.body)
         if document.get("kind") == "APIGroupDiscoveryList":
@@ -87,25 +91,32 @@ async def discover(api: KubeApi) -> Discovered:
         else:
             found, stale = await _by_version(api, root, document)
         resources += found
-        gaps += stale
-    return Discovered(tuple(chosen(resources)), tuple(gaps), answers[-1].date)
+        for group, version, why in stale:
+            gaps.append(NotRead(f"API {group}/{version}" if group else f"API {version}", why))
+            unanswered.add(group)
+    return Discovered(tuple(chosen(resources)), tuple(gaps), answers[-1].date, frozenset(unanswered))
 
 
-def aggregated(document: object) -> tuple[list[Resource], list[NotRead]]:
+Unanswered = tuple[str, str, str]
+"""A group, a version, and why nothing is known of them."""
+
+
+def aggregated(document: object) -> tuple[list[Resource], list[Unanswered]]:
     """The resources of an APIGroupDiscoveryList, and the groups whose own server does not answer."""
     found: list[Resource] = []
-    gaps: list[NotRead] = []
+    gaps: list[Unanswered] = []
     for group in entries(mapping(document).get("items")):
         name = text(mapping(group.get("metadata")).get("name"))
         for version in entries(group.get("versions")):
             word = text(version.get("version"))
             if version.get("freshness") == "Stale":
-                gaps.append(_unanswered(f"{name}/{word}"))
+                gaps.append((name, word, "its own server does not answer; what it lists may be missing"))
             for raw in entries(version.get("resources")):
                 kind = text(mapping(raw.get("responseKind")).get("kind"))
-                if "list" in strings(raw.get("verbs")) and kind:
-                    namespaced = raw.get("scope") == "Namespaced"
-                    found.append(Resource(name, text(raw.get("resource")), word, kind, namespaced))
+                verbs = strings(raw.get("verbs"))
+                if "list" in verbs and kind:
+                    namespaced, plural = raw.get("scope") == "Namespaced", text(raw.get("resource"))
+                    found.append(Resource(name, plural, word, kind, namespaced, "watch" in verbs))
     return found, gaps
 
 
@@ -113,8 +124,9 @@ def of_version(document: object, group: str, version: str) -> Iterator[Resource]
     """The resources of an APIResourceList; a `/` in the name is a subresource."""
     for raw in entries(mapping(document).get("resources")):
         plural, kind = text(raw.get("name")), text(raw.get("kind"))
-        if plural and kind and "/" not in plural and "list" in strings(raw.get("verbs")):
-            yield Resource(group, plural, version, kind, raw.get("namespaced") is True)
+        verbs = strings(raw.get("verbs"))
+        if plural and kind and "/" not in plural and "list" in verbs:
+            yield Resource(group, plural, version, kind, raw.get("namespaced") is True, "watch" in verbs)
 
 
 def versions_of(document: object) -> list[tuple[str, str]]:
@@ -139,22 +151,22 @@ def chosen(resources: Iterable[Resource]) -> Iterator[Resource]:
             yield one
 
 
-async def _by_version(api: KubeApi, root: str, document: object) -> tuple[list[Resource], list[NotRead]]:
+async def _by_version(api: KubeApi, root: str, document: object) -> tuple[list[Resource], list[Unanswered]]:
     """The older way: one question for each group and version."""
     asked = [(g, v) for g, v in versions_of(document) if g not in LEFT_OUT_GROUPS]
 
-    async def one(group: str, version: str) -> list[Resource] | NotRead:
+    async def one(group: str, version: str) -> list[Resource] | Unanswered:
         try:
             answer = await api.get(f"{root}/{group}/{version}" if group else f"{root}/{version}")
             return list(of_version(_document(answer.body), group, version))
         except ApiFailure as failure:
             if failure.why is Why.unauthorized:
                 raise
-            return NotRead(f"API {group}/{version}", failure.reason)
+            return (group, version, failure.reason)
 
     answers = await asyncio.gather(*(one(group, version) for group, version in asked))
     found = [resource for answer in answers if isinstance(answer, list) for resource in answer]
-    return found, [answer for answer in answers if isinstance(answer, NotRead)]
+    return found, [answer for answer in answers if isinstance(answer, tuple)]
 
 
 def _document(body: bytes) -> dict[str, Any]:
@@ -165,7 +177,3 @@ def _document(body: bytes) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise ApiFailure(Why.broken, "the list of APIs is no JSON object")
     return document
-
-
-def _unanswered(what: str) -> NotRead:
-    return NotRead(f"API {what}", "its own server does not answer; what it lists may be missing")

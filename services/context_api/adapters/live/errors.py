@@ -30,6 +30,14 @@ class Why(StrEnum):
     slow = "slow"
     unreachable = "unreachable"
     large = "large"
+    silent = "silent"
+    """A watch that says nothing, not even that nothing happens."""
+    garbled = "garbled"
+    """A watch whose words cannot be read."""
+    error_event = "error_event"
+    """A watch that ends by saying that it failed, and not because its version is too old."""
+    went_back = "went_back"
+    """It speaks of an older state than the one it told before."""
 
 
 class LiveError(Exception):

@@ -1,13 +1,14 @@
 """Make one snapshot of a live cluster: discover, list, choose and read logs, ask for metrics, put in order.
 
 Decides what a partial answer is worth: whatever could not be read is named, and there is no snapshot only when
-nothing could be.
+nothing could be. Where objects are kept current by watches (`watching`), only logs and metrics are read here.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
@@ -65,6 +66,24 @@ def _quiet(what: str, done: int, of: int) -> None:
     """Nobody watches."""
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Objects that were read, in order, and what a snapshot still needs to know about them."""
+
+    now: datetime
+    kept: Sequence[KubeObject]
+    events: Sequence[KubeObject]
+    pods: Sequence[KubeObject]
+    """Those whose logs may be worth reading."""
+    gaps: Sequence[NotRead]
+    digests: Sequence[bytes]
+    """What all objects together say, in any order: the same objects, the same digests."""
+    first: Sequence[NotRead] = ()
+    """Gaps to be named before all others."""
+    logs: Sequence[ContainerLog] | None = None
+    """When they are not to be read anew."""
+
+
 @dataclass(frozen=True)
 class Gathering:
     """Everything needed to make a snapshot, again and again."""
@@ -92,8 +111,7 @@ class Gathering:
         discovered = known or await self.discover()
         room = Room(self.limits.total_bytes, self.limits.objects)
         began = datetime.now(UTC)
-        metrics = asyncio.create_task(self._metrics(began), name="metrics")
-        try:
+        async with self.metrics_of(began) as metrics:
             lists = await self._lists(discovered.resources, room, progress)
             answering = [one for one in lists if one.failed is None or one.items]
             if not answering:
@@ -102,32 +120,47 @@ class Gathering:
             # The server's clock, the newest it told: nothing that was listed happened after it.
             told = [date for date in (discovered.date, *(one.date for one in lists)) if date]
             now = max(told, default=began)
-            kept, events = await asyncio.to_thread(_sorted, lists, self.scope, now)
-            reader = LogReader(self.api, self.limits, room, since=self.scope.since)
-            missed = await self._logs(reader, kept, events, now, progress)
-            asked = await metrics
+            items = (item for one in lists for item in one.items)
+            kept, events = await asyncio.to_thread(ordered, items, self.scope, now)
+            found = Found(
+                now=now,
+                kept=kept,
+                events=events,
+                pods=[item for item in kept if is_pod(item)],
+                gaps=[*discovered.gaps, *(gap for one in lists for gap in one.gaps)],
+                digests=[digest for one in lists for digest in one.digests],
+            )
+            return await self.complete(found, metrics, room, progress)
+
+    @asynccontextmanager
+    async def metrics_of(self, now: datetime) -> AsyncIterator[asyncio.Task[Metrics]]:
+        """The answers of Prometheus, asked for while other things are read."""
+        asking = asyncio.create_task(self._metrics(now), name="metrics")
+        try:
+            yield asking
         finally:
-            metrics.cancel()
-            await asyncio.gather(metrics, return_exceptions=True)
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+
+    async def complete(
+        self, found: Found, metrics: asyncio.Task[Metrics], room: Room, progress: Progress = _quiet
+    ) -> Snapshot:
+        """The snapshot of what was found, with its logs and metrics."""
+        logs, missed = found.logs, list[NotRead]()
+        if logs is None:
+            reader = LogReader(self.api, self.limits, room, since=self.scope.since)
+            missed = await self._logs(reader, found, progress)
+            logs, missed = _logs_sorted(reader.logs), [*missed, *reader.gaps]
+        asked = await metrics
         notes = Notes(self.limits.notes)
-        for gap in [
-            *_limited(self.scope),
-            *discovered.gaps,
-            *(gap for one in lists for gap in one.gaps),
-            *missed,
-            *reader.gaps,
-            *asked.gaps,
-        ]:
+        for gap in [*found.first, *_limited(self.scope), *found.gaps, *missed, *asked.gaps]:
             notes.add(gap.what, gap.why)
-        digests = [digest for one in lists for digest in one.digests]
-        return await asyncio.to_thread(
-            _made, now, kept, events, _logs_sorted(reader.logs), asked.answers, notes.entries(), digests
-        )
+        return await asyncio.to_thread(_made, found, logs, asked.answers, notes.entries())
 
     async def _lists(self, resources: Sequence[Resource], room: Room, progress: Progress) -> list[Listed]:
         lists = [
             Listed(resource, namespace)
-            for resource in sorted(resources, key=_rank)
+            for resource in sorted(resources, key=rank)
             for namespace in ((self.scope.namespaces or (None,)) if resource.namespaced else (None,))
         ]
         at_once = asyncio.Semaphore(self.limits.at_once)
@@ -158,12 +191,10 @@ class Gathering:
     async def _logs(
         self,
         reader: LogReader,
-        kept: Sequence[KubeObject],
-        events: Sequence[KubeObject],
-        now: datetime,
+        found: Found,
         progress: Progress,
     ) -> list[NotRead]:
-        wanted = await asyncio.to_thread(_wanted, kept, events, now, self.limits)
+        wanted = await asyncio.to_thread(_wanted, found, self.limits)
         progress("reading logs", 0, len(wanted.chosen))
         await reader.read(wanted.chosen)
         progress("reading logs", len(wanted.chosen), len(wanted.chosen))
@@ -178,7 +209,7 @@ class Gathering:
         return await self.prometheus.ask(metric_questions(self.scope.namespaces), now, self.limits)
 
 
-def _rank(resource: Resource) -> int:
+def rank(resource: Resource) -> int:
     """Where time or room runs out, what says most is there already."""
     name = str(resource)
     return FIRST.index(name) if name in FIRST else len(FIRST) + (name in LAST)
@@ -214,11 +245,11 @@ def _belongs(item: KubeObject, scope: Scope, now: datetime) -> bool:
     return True
 
 
-def _sorted(
-    lists: Iterable[Listed], scope: Scope, now: datetime
+def ordered(
+    found: Iterable[KubeObject], scope: Scope, now: datetime
 ) -> tuple[list[KubeObject], list[KubeObject]]:
     """Objects and events, each in an order of their own: what answered first must change nothing."""
-    items = [item for one in lists for item in one.items if _belongs(item, scope, now)]
+    items = [item for item in found if _belongs(item, scope, now)]
     items.sort(key=lambda o: (o.namespace or "", o.kind, o.group, o.name))
     return [o for o in items if not _is_event(o)], [o for o in items if _is_event(o)]
 
@@ -227,14 +258,17 @@ def _is_event(item: KubeObject) -> bool:
     return item.kind == "Event" and item.group in ("", "events.k8s.io")
 
 
-def _wanted(
-    kept: Iterable[KubeObject], events: Iterable[KubeObject], now: datetime, limits: LiveLimits
-) -> WantedLogs:
-    pods = [item for item in kept if item.kind == "Pod" and item.api_version == "v1"]
-    return wanted_logs(pods, _warned(events), now, most=limits.logs, healthy=limits.healthy_logs)
+def is_pod(item: KubeObject) -> bool:
+    return item.kind == "Pod" and item.api_version == "v1"
 
 
-def _warned(events: Iterable[KubeObject]) -> set[tuple[str, str]]:
+def _wanted(found: Found, limits: LiveLimits) -> WantedLogs:
+    return wanted_logs(
+        found.pods, warned(found.events), found.now, most=limits.logs, healthy=limits.healthy_logs
+    )
+
+
+def warned(events: Iterable[KubeObject]) -> set[tuple[str, str]]:
     """(namespace, name) of the pods that warnings are about."""
     pods = set()
     for event in events:
@@ -249,16 +283,13 @@ def _logs_sorted(logs: Iterable[ContainerLog]) -> list[ContainerLog]:
 
 
 def _made(
-    now: datetime,
-    kept: Sequence[KubeObject],
-    events: Sequence[KubeObject],
+    found: Found,
     logs: Sequence[ContainerLog],
     metrics: Sequence[MetricAnswer],
     not_read: Sequence[NotRead],
-    digests: Iterable[bytes],
 ) -> Snapshot:
     seen = blake2b(digest_size=16)
-    for digest in sorted(digests):
+    for digest in sorted(found.digests):
         seen.update(digest)
     for log in logs:
         seen.update(f"{log.namespace}/{log.pod}/{log.container}/{log.previous}\0{log.text}\0".encode())
@@ -266,11 +297,11 @@ def _made(
         seen.update(metric.query.encode() + orjson.dumps(metric.data))
     for gap in not_read:
         seen.update(f"{gap}\0".encode())
-    seen.update(now.isoformat().encode())
+    seen.update(found.now.isoformat().encode())
     return Snapshot(
-        captured_at=now,
-        objects=tuple(kept),
-        events=tuple(events),
+        captured_at=found.now,
+        objects=tuple(found.kept),
+        events=tuple(found.events),
         logs=tuple(logs),
         metrics=tuple(metrics),
         not_read=tuple(not_read),

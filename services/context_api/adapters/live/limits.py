@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
+from services.context_api.adapters.live.quota import Quota
 from services.context_api.adapters.recording.limits import KIB, MIB
 
 
@@ -14,6 +15,9 @@ class LiveLimits:
 
     page: int = 500
     """Objects a page; what kubectl asks for. About 2 MB of pods."""
+
+    quota: Quota = field(default_factory=Quota)
+    """How often the server is asked, all kinds of calls together."""
 
     at_once: int = 8
     """Calls under way. The API server's priority and fairness gives a client of its own about ten seats."""
@@ -61,3 +65,23 @@ class LiveLimits:
 
     notes: int = 200
     """Things that could not be read and are named one by one; the rest is counted by reason."""
+
+    watches: int = 500
+    """Watches at once, each a connection of its own; kinds beyond are listed again and again instead. A cluster with
+    many operators has 300 kinds."""
+
+    watch_opening: timedelta = timedelta(seconds=30)
+    """Longest wait for a watch to begin; on a server that has just started its own caches are filled first."""
+
+    watch_lasts: timedelta = timedelta(minutes=5)
+    """The shortest time after which the server is asked to end a watch; up to twice that, so that they do not all
+    end together. What controllers ask for."""
+
+    kept_bytes: int = 512 * MIB
+    """JSON of all objects the watching cache keeps. 50,000 pods of 3.3 KB are 160 MiB."""
+
+    kept_objects: int = 150_000
+    """Each costs about 3 KB beside its JSON (measured with 50,000 pods)."""
+
+    decoded_bytes: int = 32 * MIB
+    """JSON of the objects that are kept decoded as well, which takes about five times as much (measured)."""

@@ -6,9 +6,9 @@ Decides when a list is begun again, when it is given up, and what of it stays. P
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Any
 
@@ -21,7 +21,8 @@ from services.context_api.adapters.live.limits import LiveLimits
 from services.context_api.adapters.recording import objects
 from services.context_api.adapters.recording.errors import NotUsable
 from services.context_api.adapters.recording.limits import MIB
-from services.context_api.domain.kube import mapping
+from services.context_api.adapters.recording.objects import Admitted
+from services.context_api.domain.kube import mapping, text
 from services.context_api.domain.snapshot import KubeObject, NotRead
 
 MOST_GAPS = 20
@@ -47,12 +48,21 @@ class Room:
         return True
 
 
+Keep = Callable[[Admitted, bytes], KubeObject]
+"""How an object is kept, given its JSON as well."""
+
+
+def _decoded(admitted: Admitted, printed: bytes) -> KubeObject:
+    return admitted.object
+
+
 @dataclass(slots=True)
 class Listed:
     """What one list has brought so far; whoever is cut off finds it whole up to the last page."""
 
     resource: Resource
     namespace: str | None
+    keep: Keep = _decoded
     items: list[KubeObject] = field(default_factory=list)
     digests: list[bytes] = field(default_factory=list)
     """One for each item, in their order."""
@@ -60,8 +70,11 @@ class Listed:
     size: int = 0
     """Bytes of the items."""
     date: datetime | None = None
+    version: str = ""
+    """The collection's, the same on every page."""
     done: bool = False
     failed: Why | None = None
+    retry_after: timedelta | None = None
 
     @property
     def what(self) -> str:
@@ -81,6 +94,7 @@ class Page:
     """Bytes of the items as they are kept: of Secrets little is left."""
     gaps: Sequence[NotRead]
     next: str
+    version: str = ""
 
 
 async def fill(listed: Listed, api: KubeApi, limits: LiveLimits, room: Room) -> None:
@@ -98,7 +112,7 @@ async def fill(listed: Listed, api: KubeApi, limits: LiveLimits, room: Room) -> 
                 room.bytes += listed.size
                 listed.items, listed.digests, listed.gaps, listed.size = [], [], [], 0
     except ApiFailure as failure:
-        listed.failed = failure.why
+        listed.failed, listed.retry_after = failure.why, failure.retry_after
         listed.give_up(failure.reason)
     listed.done = True
 
@@ -119,7 +133,9 @@ async def _pages(listed: Listed, api: KubeApi, limits: LiveLimits, room: Room) -
             continue
         if not room.take(len(answer.body)):
             raise ApiFailure(Why.large, f"over the limit of {limits.total_bytes // MIB} MiB in all")
-        page = await asyncio.to_thread(read_page, answer.body, listed.resource, path, limits.object_bytes)
+        page = await asyncio.to_thread(
+            read_page, answer.body, listed.resource, path, limits.object_bytes, listed.keep
+        )
         # Reading it took the room of its bytes; keeping it takes less.
         room.bytes += max(0, len(answer.body) - page.size)
         listed.size += page.size
@@ -129,6 +145,7 @@ async def _pages(listed: Listed, api: KubeApi, limits: LiveLimits, room: Room) -
         listed.digests += page.digests[:keep]
         listed.gaps += page.gaps[: max(0, MOST_GAPS - len(listed.gaps))]
         listed.date = answer.date or listed.date
+        listed.version = page.version
         if keep < len(page.items):
             raise ApiFailure(Why.large, f"over the limit of {limits.objects} objects in all")
         if not page.next:
@@ -138,48 +155,50 @@ async def _pages(listed: Listed, api: KubeApi, limits: LiveLimits, room: Room) -
         place = page.next
 
 
-def read_page(body: bytes, resource: Resource, origin: str, object_bytes: int) -> Page:
+def read_page(body: bytes, resource: Resource, origin: str, object_bytes: int, keep: Keep = _decoded) -> Page:
     """Admit a page's objects. Secrets are empty when this returns, and nothing holds the bytes they came in.
 
     Raises:
         ApiFailure: it is no list.
     """
-    document = _list(body)
+    document = list_of(body)
     items: list[KubeObject] = []
     digests: list[bytes] = []
     gaps: list[NotRead] = []
     size = 0
     for number, raw in enumerate(document["items"] or [], 1):
-        if _says_nothing(raw):
+        if says_nothing(raw):
             continue
         try:
-            admitted, printed = objects.admit(_whole(raw, resource), origin=origin, object_bytes=object_bytes)
+            admitted, printed = objects.admit(whole(raw, resource), origin=origin, object_bytes=object_bytes)
         except NotUsable as error:
             gaps.append(NotRead(f"object {number} of a page of {resource}", error.reason))
             continue
         size += admitted.size
-        items.append(admitted.object)
+        items.append(keep(admitted, printed))
         digests.append(blake2b(printed, digest_size=16).digest())
-    metadata = document.get("metadata")
-    following = metadata.get("continue") if isinstance(metadata, dict) else None
-    return Page(items, digests, size, gaps, following if isinstance(following, str) else "")
+    metadata = mapping(document.get("metadata"))
+    return Page(
+        items, digests, size, gaps, text(metadata.get("continue")), text(metadata.get("resourceVersion"))
+    )
 
 
-def _says_nothing(raw: object) -> bool:
+def says_nothing(raw: object) -> bool:
     """The APIServices an API server makes for its own groups: the same everywhere, and the one called `v1.` has a
     name that no target has, which would be a gap in every snapshot."""
     label = "kube-aggregator.kubernetes.io/automanaged"
     return label in mapping(mapping(mapping(raw).get("metadata")).get("labels"))
 
 
-def _whole(raw: object, resource: Resource) -> dict[str, Any]:
+def whole(raw: object, resource: Resource) -> dict[str, Any]:
     """Items of built-in kinds come without their kind."""
     if not isinstance(raw, dict):
         raise NotUsable("is no object")
     return {"apiVersion": resource.api_version, "kind": resource.kind, **raw}
 
 
-def _list(body: bytes) -> dict[str, Any]:
+def list_of(body: bytes) -> dict[str, Any]:
+    """Raises ApiFailure: it is no list."""
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:

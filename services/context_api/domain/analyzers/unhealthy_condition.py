@@ -28,14 +28,12 @@ from services.context_api.domain.kube import (
     WORKLOADS,
     Condition,
     at,
-    conditions,
-    entries,
     is_custom,
     is_native,
     leaves,
     listing,
     mapping,
-    read_condition,
+    reported,
     text,
 )
 from services.context_api.domain.logs import cut, is_narrative
@@ -230,11 +228,7 @@ def _complaint(scene: Scene, obj: KubeObject) -> _Complaint | None:
 
 def _conditions(obj: KubeObject) -> Iterator[Condition]:
     """Conditions, Degraded-like ones first: they carry the reason where Ready only says no."""
-    found = conditions(obj)
-    for place in ("ingress", "parents", "listeners", "tags"):
-        for entry in entries(obj.status.get(place)):
-            found += [read_condition(c) for c in entries(entry.get("conditions"))]
-    yield from sorted(found, key=lambda c: (not _tells_of_trouble(c), not c.message, c.type))
+    yield from sorted(reported(obj), key=lambda c: (not _tells_of_trouble(c), not c.message, c.type))
 
 
 def _is_bad(state: Condition) -> bool:

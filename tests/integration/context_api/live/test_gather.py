@@ -138,7 +138,7 @@ async def test_pages_that_expire_for_ever_are_given_up_and_named(api: KubeApi, f
     snapshot = await read(api, replace(LIMITS, page=3))
 
     assert gaps(snapshot) == [
-        "pods: only the first 3 were read: the list's pages expired (HTTP 410: too old)"
+        "pods: only the first 3 were read: what was asked for is too old (HTTP 410: too old)"
     ]
     assert len(fake.asked_for(PODS)) == 6
 
@@ -304,12 +304,12 @@ async def test_a_recording_of_a_cluster_reads_as_the_cluster_did(api: KubeApi, t
 
 async def test_the_event_loop_is_not_held_by_large_lists(api: KubeApi, monkeypatch: pytest.MonkeyPatch):
     threads: dict[str, set[int]] = {}
-    for module, name in ((lists, "read_page"), (gather, "_sorted"), (gather, "_wanted"), (gather, "_made")):
+    for module, name in ((lists, "read_page"), (gather, "ordered"), (gather, "_wanted"), (gather, "_made")):
         monkeypatch.setattr(module, name, _watched(getattr(module, name), threads.setdefault(name, set())))
 
     await read(api)
 
-    assert set(threads) == {"read_page", "_sorted", "_wanted", "_made"}
+    assert set(threads) == {"read_page", "ordered", "_wanted", "_made"}
     for name, used in threads.items():
         assert used, name
         assert threading.get_ident() not in used, name

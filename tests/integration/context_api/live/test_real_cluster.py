@@ -6,10 +6,9 @@ import asyncio
 import json
 import os
 import secrets
-import signal
 import subprocess
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,14 +20,11 @@ from services.context_api.adapters.live import (
     Access,
     Gathering,
     KubeApi,
-    LiveCluster,
     LiveLimits,
     Scope,
-    Times,
 )
 from services.context_api.adapters.live.connect import connect
 from services.context_api.adapters.recording import load_recording
-from services.context_api.domain.ports import Connectivity, SourceState
 from services.context_api.domain.snapshot import Snapshot
 from tests.support.source import ROOT
 from tests.testbed.cluster import Cluster
@@ -279,45 +275,3 @@ def test_a_namespace_that_is_not_there_is_no_healthy_cluster(cluster: Cluster, t
     kubernaut(cluster, "record", "--out", tmp_path / "r", "-n", "no-such-namespace", code=2)
 
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_server_that_hangs_costs_its_age_and_nothing_else(cluster: Cluster, namespace: str):
-    """The process is stopped, not killed: connections stay open and nobody answers."""
-    cluster.apply(pod("a"), namespace=namespace)
-    limits = replace(LIMITS, call=timedelta(seconds=1), lists_within=timedelta(seconds=5))
-    times = Times(max_age=timedelta(milliseconds=1), stale_limit=timedelta(minutes=5))
-    server = cluster.pids["kube-apiserver"]
-
-    async def outage() -> tuple[Snapshot, Snapshot, SourceState, Snapshot, SourceState]:
-        access = Access(str(cluster.kubeconfig))
-        api = KubeApi(lambda: connect(access), limits)
-        source = LiveCluster(Gathering(api, limits, Scope((namespace,))), times)
-        try:
-            fresh = await source.snapshot(timedelta(seconds=30))
-            os.kill(server, signal.SIGSTOP)
-            try:
-                stale = await source.snapshot(timedelta(seconds=30))
-                during = source.state
-            finally:
-                os.kill(server, signal.SIGCONT)
-            back = await _until(source, lambda s: not any("as it is now" in gap.what for gap in s.not_read))
-            return fresh, stale, during, back, source.state
-        finally:
-            await source.stop()
-
-    fresh, stale, during, back, after = asyncio.run(outage())
-
-    assert stale.objects is fresh.objects
-    assert "as it is now" in stale.not_read[0].what
-    assert (during.connectivity, during.serves) == (Connectivity.unhealthy, True)
-    assert back.id not in (fresh.id, stale.id)
-    assert after.connectivity is Connectivity.healthy
-
-
-async def _until(source: LiveCluster, holds: Callable[[Snapshot], bool]) -> Snapshot:
-    async with asyncio.timeout(60):
-        while True:
-            found = await source.snapshot(timedelta(seconds=30))
-            if holds(found):
-                return found
-            await asyncio.sleep(0.1)

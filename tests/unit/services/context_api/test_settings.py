@@ -33,8 +33,25 @@ def test_an_operators_names_are_read(monkeypatch: pytest.MonkeyPatch):
     )
 
 
+def test_the_watching_cache_is_bounded_without_anybody_setting_it():
+    settings = Settings()
+
+    assert (settings.evidence_qps, settings.evidence_burst) == (50, 100)
+    assert settings.evidence_cache_bytes == 512 * 1024**2
+    assert settings.evidence_decoded_bytes == 32 * 1024**2
+    assert settings.evidence_discovery_interval == settings.evidence_poll_interval == timedelta(minutes=1)
+
+
 @pytest.mark.parametrize(
-    ("name", "value"), [("CONTEXT_ANSWER_TIMEOUT", "PT0S"), ("CONTEXT_MOST_WAITING", "0")]
+    ("name", "value"),
+    [
+        ("CONTEXT_ANSWER_TIMEOUT", "PT0S"),
+        ("CONTEXT_MOST_WAITING", "0"),
+        ("EVIDENCE_QPS", "0"),
+        ("EVIDENCE_BURST", "0"),
+        ("EVIDENCE_POLL_INTERVAL", "0"),
+        ("EVIDENCE_CACHE_BYTES", "1000"),
+    ],
 )
 def test_a_value_that_cannot_be_meant_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str):
     monkeypatch.setenv(name, value)

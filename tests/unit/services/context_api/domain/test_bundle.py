@@ -7,12 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from libs.contracts.bundle import Bundle, ContextSource, InvestigationType
+from libs.contracts.evidence import EvidenceKind
 from libs.contracts.target import Target
 from services.context_api.domain import dossier
 from services.context_api.domain.bundle import Wanted, as_sent, bundle, tokens
 from services.context_api.domain.snapshot import NotRead, Snapshot
 from services.context_api.domain.triage import Judged, judge
-from tests.support.kube import crashing, deployment, event, log, pods_in, snapshot
+from tests.support.kube import config_map, container, crashing, deployment, event, log, pods_in, snapshot
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-004", "API-BR-CAPI-007", "HAPI-BR-CONTEXT-006")
 
@@ -49,6 +50,29 @@ def test_replicas_that_say_the_same_are_told_once():
     backoff = [item for item in packed.items if "BackOff" in item.text]
     assert len(backoff) == 1
     assert backoff[0].also == 3
+
+
+def test_many_facts_of_one_kind_about_one_object_do_not_crowd_out_those_of_what_it_uses():
+    settings = config_map("settings", MODE="fast")
+    api = deployment("api", containers=[container(envFrom=[{"configMapRef": {"name": "settings"}}])])
+    many = [event(api[0], f"Odd{'abcdefghi'[n]}", "odd", type_="Normal") for n in range(9)]
+    packed = made(snapshot(api, settings, *many, event(settings, "Stray", "odd too", type_="Normal")))
+
+    told = [item for item in packed.items if item.kind is EvidenceKind.event]
+    worth = [item.relevance for item in packed.items]
+
+    assert worth == sorted(worth, reverse=True)
+    assert "Stray" not in told[0].text
+    assert any("Stray" in item.text for item in told[:7])
+    assert "more of its kind before it" in told[-1].why
+
+
+def test_the_everyday_and_outlines_are_not_said_twice():
+    packed = made(snapshot(deployment("api")))
+
+    said = [item for item in packed.items if "is to be" in item.text or "=True" in item.text]
+    assert len(said) > 2
+    assert {item.detail for item in said} == {None}
 
 
 def test_a_gap_is_said_where_it_belongs():

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from libs.contracts.evidence import EvidenceKind
@@ -48,6 +50,48 @@ def test_what_nobody_finds_fault_with_is_on_record_as_well():
 
     assert any("Scheduled" in one for one in said)
     assert any("Available=False" in one for one in said)
+
+
+def test_the_last_rollout_is_in_it_though_nobody_finds_fault_with_it():
+    image = "registry.example/app"
+    api = kube.deployment(
+        "api", before=[kube.container(image=f"{image}:1")], containers=[kube.container(image=f"{image}:2")],
+        rolled_out=3_000,
+    )  # fmt: skip
+
+    told = [
+        item.summary for item in gather(kube.snapshot(api), API).items if item.kind is EvidenceKind.change
+    ]
+
+    assert told == [f"rollout of Deployment shop/api: spec.containers[app].image: `{image}:1` → `{image}:2`"]
+
+
+def test_series_of_the_target_and_of_its_namespace_are_in_it_and_those_of_strangers_are_not():
+    answer = MetricAnswer("q", "range", kube.NOW, {"resultType": "matrix", "result": [
+        {"metric": labels, "values": [[1, "1"], [2, "5"]]}
+        for labels in (
+            {"namespace": "shop", "deployment": "api"}, {"namespace": "shop", "channel": "sms"},
+            {"namespace": "elsewhere", "deployment": "web"}, {"namespace": "elsewhere", "channel": "sms"},
+        )
+    ]})  # fmt: skip
+    spaces = [kube.thing("Namespace", name, None) for name in ("shop", "elsewhere")]
+    taken = replace(crash_loop(), metrics=(answer,))
+    taken = replace(taken, objects=(*taken.objects, *(kube.kube(one) for one in spaces)))
+
+    gathered = gather(taken, API)
+
+    found = {str(item.target) for item in gathered.items if item.kind is EvidenceKind.metric}
+    assert found == {"Deployment/shop/api", "Namespace/_cluster/shop"}
+
+
+def test_the_target_is_outlined_and_the_first_causes_object_is_marked():
+    gathered = gather(crash_loop(), API)
+    places = dict(zip((item.summary for item in gathered.items), gathered.places, strict=True))
+
+    (outline,) = [said for said in places if "is to be" in said]
+
+    assert outline.startswith("Deployment shop/api is to be: replicas 2")
+    assert places[outline].suspect
 
 
 def test_what_is_not_connected_is_not_in_it():

@@ -31,6 +31,14 @@ def test_misshapen_fields_read_as_empty(odd):
     assert kube.label_selector(odd) == ({}, [])
 
 
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [("12", 12), ("-3", -3), (4, 4), ("²", 7), ("--5", 7), ("٣", 7), ("1\n", 7), ("", 7), (1.5, 7)],
+)
+def test_a_whole_number_is_one_or_there_is_none(value: object, number: int):
+    assert kube.number(value, 7) == number
+
+
 def test_yaml_numbers_in_labels_become_the_words_that_were_meant():
     assert kube.flat({"a": 1, "b": True, "c": 1.5, "d": None, 2: "x"}) == {
         "a": "1",
@@ -96,3 +104,18 @@ def test_condition_status_is_compared_whatever_its_case():
 def test_texts_that_would_steer_a_terminal_or_an_eye_are_made_harmless():
     assert kube.harmless("a\x1b[2Jb\x00\u202ec\ud800\x9b") == "a\ufffd[2Jb\ufffd\ufffdc?\ufffd"
     assert kube.harmless("naïve, two\nlines\tand a tab") == "naïve, two\nlines\tand a tab"
+
+
+def test_conditions_of_each_parent_and_listener_are_reported_with_an_objects_own():
+    route = thing(
+        "HTTPRoute", "api",
+        status={
+            "conditions": [{"type": "Ready", "status": "True"}],
+            "parents": [{"conditions": [{"type": "Accepted", "status": "false"}]}, "junk", {"conditions": None}],
+            "listeners": [{"conditions": [{"type": "Programmed", "status": "True"}]}],
+        },
+    )  # fmt: skip
+
+    found = [(state.type, state.status) for state in kube.reported(made(route))]
+
+    assert found == [("Ready", "True"), ("Accepted", "False"), ("Programmed", "True")]

@@ -7,6 +7,7 @@ import pytest
 from services.context_api.domain.logs import (
     clusters,
     cut,
+    ends,
     is_narrative,
     last_lines,
     readable,
@@ -84,6 +85,19 @@ def test_orders_and_verdicts_are_recognised_and_never_chosen(text: str):
 )
 def test_ordinary_words_are_no_orders(text: str):
     assert not is_narrative(text)
+
+
+@pytest.mark.parametrize("words", ["", "short", "a  b\nc", "x" * 90_000])
+def test_of_a_text_that_fits_or_is_beyond_measure_ends_are_what_cut_gives(words: str):
+    assert ends(words, 100) == cut(words, 100)
+
+
+def test_of_a_long_error_the_end_is_kept_too():
+    said = ends(f"failed to pull: {'because ' * 40}401 Unauthorized", 100)
+
+    assert said.startswith("failed to pull: because")
+    assert said.endswith("because 401 Unauthorized")
+    assert len(said) <= 103
 
 
 def test_long_lines_and_long_logs_are_cut_and_say_so():

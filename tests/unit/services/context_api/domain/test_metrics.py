@@ -31,6 +31,21 @@ def test_ranges_and_instants_are_read_and_what_is_no_number_is_left_out():
     assert (two.last, two.at and two.at.timestamp()) == (3.5, 7.0)
 
 
+def test_a_series_is_told_with_what_sets_it_apart_and_without_how_it_was_scraped():
+    labels = {
+        "__name__": "lag",
+        "job": "exporter",
+        "endpoint": "http",
+        "namespace": "shop",
+        "group": "billing",
+        "api_token": "abc",
+    }
+
+    (series,) = read(answer({"metric": labels, "values": [[1, "3"], [2, "9"]]}, query="lag"))
+
+    assert str(series) == "lag: 3 → 9 (api_token=[REDACTED], group=billing, namespace=shop)"
+
+
 @pytest.mark.parametrize(
     "data",
     [

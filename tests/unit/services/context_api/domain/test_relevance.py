@@ -13,7 +13,15 @@ from libs.contracts.causes import FindingSeverity
 from libs.contracts.evidence import EvidenceItem, EvidenceKind
 from services.context_api.domain.dossier import Placed
 from services.context_api.domain.evidence import Fact
-from services.context_api.domain.relevance import relevance
+from services.context_api.domain.outline import PATH
+from services.context_api.domain.relevance import (
+    EVERYDAY,
+    LEAST,
+    UNCROWDED,
+    Relevance,
+    crowded,
+    relevance,
+)
 from tests.support.kube import NOW
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-004", "API-BR-CAPI-007", "API-BR-CAPI-009")
@@ -65,6 +73,49 @@ def test_text_that_tells_its_reader_what_to_conclude_counts_least_of_all_finding
     assert (
         value(placed(severity=FindingSeverity.info)) < value(placed(severity=FindingSeverity.warning)) / 1.5
     )
+
+
+def test_a_change_comes_before_the_rest_of_the_record_and_the_everyday_after_it():
+    ready = item().model_copy(
+        update={"body": {"path": "status.conditions[Ready]", "value": {"status": "True"}}}
+    )
+
+    change, plain, everyday = (value(placed(), one) for one in (item(EvidenceKind.change), item(), ready))
+
+    assert change > plain > everyday
+    assert everyday == plain * EVERYDAY
+
+
+def test_the_record_of_the_first_causes_object_counts_more_than_that_of_others():
+    assert value(placed(suspect=True)) > value(placed())
+
+
+def test_an_outline_counts_where_it_is_the_first_causes_and_is_everyday_elsewhere():
+    outline = item().model_copy(update={"body": {"path": PATH, "value": {"replicas": 3}}})
+
+    assert value(placed(suspect=True), outline) == value(placed(suspect=True))
+    assert value(placed(), outline) < value(placed())
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "moved"), [(1.0, 5.0, True), (4.0, 5.0, False), (0.0, 0.0, False), (-9.0, 0.0, True)]
+)
+def test_a_series_that_moved_counts_more_than_one_that_stayed(least: float, most: float, moved: bool):
+    still = item(EvidenceKind.metric)
+    series = still.model_copy(update={"body": {"least": least, "most": most}})
+
+    assert (value(placed(), series) > value(placed(), still)) is moved
+
+
+def test_the_more_of_its_kind_stand_before_it_the_less_a_fact_counts_but_never_nothing():
+    worth = Relevance(0.4, "on record")
+
+    values = [crowded(worth, before).value for before in range(60)]
+
+    assert values[:UNCROWDED] == [0.4] * UNCROWDED
+    assert values == sorted(values, reverse=True)
+    assert values[UNCROWDED] < 0.4
+    assert values[-1] == LEAST
 
 
 def test_what_happened_around_the_onset_counts_more_than_what_is_old():

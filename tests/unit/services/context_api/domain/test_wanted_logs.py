@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.context_api.domain.wanted_logs import LogReason, WantedLog, wanted_logs
+from services.context_api.domain.wanted_logs import LogReason, WantedLog, stands_out, wanted_logs
 from tests.support import kube
 from tests.support.kube import Doc
 
@@ -114,3 +114,18 @@ def test_a_log_says_whose_it_is():
     log = wanted(kube.pod("a", statuses=[kube.crashing()]))[1]
 
     assert str(log) == "previous log of shop/a/app"
+
+
+@pytest.mark.parametrize(
+    ("statuses", "expected"),
+    [
+        ([kube.running()], False),
+        ([kube.running(restarts=1)], True),
+        ([kube.running(ready=False)], True),
+        ([kube.crashing()], True),
+    ],
+)
+def test_a_pod_stands_out_when_a_container_of_it_gives_a_reason(statuses: list[kube.Doc], expected: bool):
+    (pod,) = kube.snapshot(kube.pod("a", statuses=statuses)).objects
+
+    assert stands_out(pod) is expected

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import cast
 
 import pytest
 
-from services.context_api.adapters.live import Gathering, LiveCluster, NotAnswering, Times
-from services.context_api.adapters.live.api import Answer
-from services.context_api.adapters.live.discovery import Discovered
+from services.context_api.adapters.live import LiveCluster, NotAnswering, Reading, Times
 from services.context_api.adapters.live.errors import ApiFailure, Why
 from services.context_api.domain.errors import NoEvidence
 from services.context_api.domain.ports import Connectivity
-from services.context_api.domain.snapshot import NotRead, Snapshot
+from services.context_api.domain.snapshot import NotRead
 from tests.support import kube
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-006", "HAPI-BR-HEALTH-020")
@@ -27,41 +24,38 @@ DOWN = NotAnswering("https://cluster.example: connection refused")
 
 
 @dataclass
-class Api:
+class Cluster:
+    """Stands for what is kept by watches: each reading is a new snapshot, or the failure it was told."""
+
     server: str = "https://cluster.example"
+    words: str = "70 of 70 lists are kept"
     up: bool = True
     closed: bool = False
-
-    async def get(self, path: str, **_: object) -> Answer:
-        if not self.up:
-            raise ApiFailure(Why.unreachable, "connection refused")
-        return Answer(b"{}", None)
-
-    async def close(self) -> None:
-        self.closed = True
-
-
-@dataclass
-class Cluster:
-    """Stands for a Gathering: each reading is a new snapshot, or the failure it was told."""
-
-    api: Api = field(default_factory=Api)
     failure: Exception | None = None
+    trouble: str = ""
+    as_of: float = 1000.0
     gate: asyncio.Event | None = None
     readings: int = 0
-    discoveries: int = 0
+    started: bool = False
 
-    async def discover(self) -> Discovered:
-        self.discoveries += 1
-        return Discovered(())
+    def start(self) -> None:
+        self.started = True
 
-    async def snapshot(self, known: Discovered | None = None) -> Snapshot:
+    async def stop(self) -> None:
+        self.closed = True
+
+    async def confirm(self, within: timedelta) -> None:
+        if not self.up:
+            raise ApiFailure(Why.unreachable, "connection refused")
+
+    async def read(self) -> Reading:
         self.readings += 1
         if self.gate is not None:
             await self.gate.wait()
         if self.failure is not None:
             raise self.failure
-        return replace(kube.snapshot(kube.pod("a")), id=f"reading-{self.readings}")
+        made = replace(kube.snapshot(kube.pod("a")), id=f"reading-{self.readings}")
+        return Reading(made, self.as_of, self.trouble)
 
 
 class Clock:
@@ -83,7 +77,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 async def source(cluster: Cluster, clock: Clock) -> AsyncIterator[LiveCluster]:
-    made = LiveCluster(cast(Gathering, cluster), TIMES, clock=clock)
+    made = LiveCluster(cluster, TIMES, clock=clock)
     yield made
     await made.stop()
 
@@ -188,15 +182,28 @@ async def test_when_the_cluster_is_back_nothing_is_said_of_the_outage(
     assert source.state.connectivity is Connectivity.healthy
 
 
-async def test_kinds_are_asked_for_once_in_a_while(source: LiveCluster, cluster: Cluster, clock: Clock):
-    for _ in range(5):
-        await source.snapshot(LONG)
-        clock.now += 61
+async def test_evidence_of_the_past_is_given_as_such_and_ages_from_the_time_it_speaks_of(
+    source: LiveCluster, cluster: Cluster, clock: Clock
+):
+    cluster.trouble = "https://cluster.example: connection refused"
+    clock.now += 200
 
-    assert (cluster.readings, cluster.discoveries) == (5, 1)
-    clock.now += 300
+    told = await source.snapshot(LONG)
+    assert (source.state.connectivity, source.state.serves) == (Connectivity.unhealthy, True)
+    assert "connection refused" in source.state.reason
+
+    clock.now += 101
+    cluster.failure = DOWN
+    with pytest.raises(NoEvidence):
+        await source.snapshot(LONG)
+    assert told.id == "reading-1"
+    assert not source.state.serves
+
+
+async def test_how_current_it_is_stands_in_its_state(source: LiveCluster, cluster: Cluster):
     await source.snapshot(LONG)
-    assert cluster.discoveries == 2
+
+    assert "as of 2026-11-18 09:30:00 UTC; 70 of 70 lists are kept" in source.state.reason
 
 
 async def test_a_probe_makes_the_first_snapshot_and_reads_no_more_while_all_is_well(
@@ -215,12 +222,12 @@ async def test_a_probe_sees_the_outage_and_its_end_though_nobody_asks(
     source: LiveCluster, cluster: Cluster, clock: Clock
 ):
     await source.probe(LONG)
-    cluster.api.up, cluster.failure = False, DOWN
+    cluster.up, cluster.failure = False, DOWN
     with pytest.raises(NoEvidence, match="connection refused"):
         await source.probe(LONG)
     during = source.state.connectivity
 
-    cluster.api.up, cluster.failure = True, None
+    cluster.up, cluster.failure = True, None
     clock.now += 60
     await source.probe(LONG)
     assert (during, source.state.connectivity) == (Connectivity.unhealthy, Connectivity.healthy)
@@ -244,10 +251,10 @@ async def test_before_the_first_snapshot_it_says_that_it_is_read(source: LiveClu
 
 async def test_stopping_ends_the_reading_and_closes_the_connections(cluster: Cluster, clock: Clock):
     cluster.gate = asyncio.Event()
-    source = LiveCluster(cast(Gathering, cluster), TIMES, clock=clock)
+    source = LiveCluster(cluster, TIMES, clock=clock)
     source.start()
     await asyncio.sleep(0)
 
     await source.stop()
 
-    assert cluster.api.closed
+    assert cluster.closed

@@ -39,9 +39,9 @@ def test_what_cannot_be_listed_is_no_resource():
 
 
 def test_a_group_whose_own_server_does_not_answer_is_named():
-    _, gaps = aggregated({"items": [group("wardle.example.com", version("v1", freshness="Stale"))]})
+    _, unanswered = aggregated({"items": [group("wardle.example.com", version("v1", freshness="Stale"))]})
 
-    assert [gap.what for gap in gaps] == ["API wardle.example.com/v1"]
+    assert [(name, word) for name, word, _ in unanswered] == [("wardle.example.com", "v1")]
 
 
 def test_each_resource_is_listed_in_the_version_the_server_prefers():
@@ -65,13 +65,17 @@ def test_what_says_the_same_twice_or_is_computed_on_every_list_is_left_out(name:
 def test_subresources_of_an_older_servers_answer_are_no_resources():
     document = {
         "resources": [
-            {"name": "pods", "kind": "Pod", "namespaced": True, "verbs": ["list"]},
+            {"name": "pods", "kind": "Pod", "namespaced": True, "verbs": ["list", "watch"]},
+            {"name": "reports", "kind": "Report", "namespaced": True, "verbs": ["list"]},
             {"name": "pods/status", "kind": "Pod", "namespaced": True, "verbs": ["get", "list"]},
             {"name": "nodes", "kind": "Node", "namespaced": False, "verbs": ["get"]},
         ]
     }
 
-    assert list(of_version(document, "", "v1")) == [Resource("", "pods", "v1", "Pod", True)]
+    assert list(of_version(document, "", "v1")) == [
+        Resource("", "pods", "v1", "Pod", True),
+        Resource("", "reports", "v1", "Report", True, watchable=False),
+    ]
 
 
 def test_an_older_servers_preferred_version_comes_first():
