@@ -177,3 +177,23 @@ class Bundle(Contract):
     budget: Budget
     not_looked_at: list[str]
     snapshot_at: UtcTime
+
+
+class SimilarEpisode(PastEpisode):
+    similarity: float = Field(ge=0, le=1, description="share of labels and object that both firings have")
+    why: str = Field(description="what differs")
+
+
+class Recalled(Contract):
+    """What an alert was in the past and is now."""
+
+    alertname: str
+    fingerprint: str = Field(default="", description="empty where the caller gave labels")
+    target: Target
+    resolved_by: str
+    similarity_threshold: float
+    similar: list[SimilarEpisode] = Field(description="ended episodes of the same alert, the most alike first")
+    compared: int = Field(description="ended episodes that were compared")
+    endings: list[dict[str, Any]] = Field(description="how the similar ones ended, and how long they lasted")
+    bundle: Bundle | None = Field(description="the evidence of now; null where it did not come in time")
+    missing: list[str] = Field(description="what is not in this answer, and why")

@@ -26,6 +26,7 @@ _QUIET = (
     "procrastinate.worker",
     "procrastinate.jobs",
     "alembic.runtime.plugins",
+    "mcp",
 )
 """Libraries whose INFO lines repeat what our own lines say."""
 

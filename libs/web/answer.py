@@ -40,7 +40,7 @@ class Answer:
         if message["type"] == "http.response.body":
             self.size += len(message.get("body", b""))
         elif message["type"] == "http.response.start":
-            self.status = message["status"]
+            self.status = int(message["status"])  # some send an HTTPStatus, which a log would spell out
             headers = list(message.get("headers", ()))
             headers.append((b"x-request-id", self._request_id.encode()))
             own = dict(headers)

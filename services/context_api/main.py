@@ -13,7 +13,7 @@ from libs.web import ServiceInfo, serve
 from libs.web import create_app as build
 from libs.web.server import Program, load
 from services.context_api import wiring
-from services.context_api.routes import bundle, context, older
+from services.context_api.routes import bundle, context, for_models, older
 from services.context_api.routes.problems import PROBLEMS
 from services.context_api.settings import Settings
 
@@ -36,13 +36,13 @@ def create_app(
             known: Authenticator | None = app.state.edge.authenticator
             return known.ring if known else None
 
-        return wiring.serving(settings, ring, counted)
+        return wiring.serving(settings, ring, counted, version=INFO.version)
 
     return build(
         info=INFO,
         settings=settings,
         wiring=ports,
-        routers=[context.router, bundle.router, older.router],
+        routers=[context.router, bundle.router, older.router, for_models.router],
         problems_of=PROBLEMS,
         metrics=counted,
         checks=wiring.checks,

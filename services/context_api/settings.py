@@ -136,6 +136,10 @@ class EvidenceSettings(BaseSettings):
     """A YAML file of known findings that no answer is to name as a cause, each until a time. Read once, at the start;
     answers say what was muted. `kubernaut triage --mutes` reads the same file."""
 
+    public_url: HttpUrl | None = Field(default=None, validation_alias="CONTEXT_PUBLIC_URL")
+    """Base URL under which others reach this service, written into `/api/v1/toolset.yaml`. Unset: the scheme and Host
+    of the request that asks for it; set it where a proxy in front changes either."""
+
     @property
     def is_live(self) -> bool:
         return self.evidence_in_cluster or self.evidence_kubeconfig is not None

@@ -15,6 +15,7 @@ from libs.contracts.health import ComponentHealth
 from libs.metrics import Metrics
 from libs.web.info import Check, Checks
 from services.context_api.adapters.history import AlertHistory
+from services.context_api.adapters.mcp_server import McpServer
 from services.context_api.adapters.mutes import read_mutes
 from services.context_api.adapters.recorded import NoSource, RecordedCluster
 from services.context_api.domain.errors import NoEvidence
@@ -24,6 +25,8 @@ from services.context_api.steps.answers import OUTCOMES, Answers
 from services.context_api.steps.ask import Desk
 from services.context_api.steps.bundles import Bundles
 from services.context_api.steps.older import Older
+from services.context_api.steps.recall import Recall
+from services.context_api.steps.toolbox import CALLED, ENDED, Toolbox
 
 if TYPE_CHECKING:
     from services.context_api.adapters.live import LiveCluster
@@ -45,14 +48,25 @@ class Ports:
     desk: Desk
     bundles: Bundles
     older: Older
+    toolbox: Toolbox
+    mcp: McpServer
+    tool_calls: Callable[[str, str], None]
+    """Counts a tool's call by tool and outcome."""
+    public_url: str | None
 
 
 @asynccontextmanager
-async def serving(settings: Settings, ring: Ring, metrics: Metrics) -> AsyncIterator[Ports]:
+async def serving(settings: Settings, ring: Ring, metrics: Metrics, *, version: str) -> AsyncIterator[Ports]:
     """Everything, until the service stops. Answers at once; the recording or the cluster is read meanwhile."""
     total = metrics.counter(
         "context_api_answers_total", "Answers, by where they came from.", {"outcome": OUTCOMES}
     )
+    calls = metrics.counter(
+        "context_api_tool_calls_total",
+        "Calls of tools over MCP, by how they ended.",
+        {"tool": CALLED, "outcome": ENDED},
+    )
+    mcp = McpServer(version)
     alerts = AlertsClient(settings.alerts_url, token=TokenMinter(ring, service=SERVICE))
     async with _source(settings, metrics) as source, _cache(settings) as cache, alerts:
         answers = Answers(
@@ -67,9 +81,19 @@ async def serving(settings: Settings, ring: Ring, metrics: Metrics) -> AsyncIter
                 ttl=settings.answer_ttl,
                 mutes=read_mutes(settings.finding_mutes) if settings.finding_mutes else (),
             )
-            bundles = Bundles(desk, AlertHistory(alerts, deadline=settings.history_timeout))
-            yield Ports(desk, bundles, Older(desk, bundles))
+            history = AlertHistory(alerts, deadline=settings.history_timeout)
+            bundles = Bundles(desk, history)
+            yield Ports(
+                desk,
+                bundles,
+                Older(desk, bundles),
+                Toolbox(desk, bundles, Recall(bundles, history)),
+                mcp,
+                lambda tool, outcome: calls.inc(tool=tool, outcome=outcome),
+                _address(settings),
+            )
         finally:
+            await mcp.close()
             await answers.close()
 
 
@@ -87,6 +111,10 @@ def checks(ports: Ports) -> Checks:
         return ComponentHealth(status="degraded" if state.serves else "unhealthy", detail=state.reason)
 
     return {"evidence": Check(evidence, critical=True)}
+
+
+def _address(settings: Settings) -> str | None:
+    return str(settings.public_url).rstrip("/") if settings.public_url is not None else None
 
 
 @asynccontextmanager

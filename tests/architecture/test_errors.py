@@ -15,6 +15,9 @@ pytestmark = pytest.mark.requirement("API-BR-API-004", "HAPI-043", "HAPI-103")
 
 CAUGHT_INSIDE: dict[str, str] = {
     "alerts: Refused": "domain/labels.py: becomes the refused alert's own result in the answer",
+    "context_api: BadArguments": "routes/for_models.py: becomes the tool's error, which a model can mend",
+    "context_api: TooLarge": "routes/for_models.py: becomes the tool's error, which a model can mend",
+    "context_api: UnknownTool": "routes/for_models.py: becomes the tool's error, which a model can mend",
     "holmesgpt_api: NotNow": "steps/conduct.py: the run is tried again while its time lasts",
     "notifications: DeliveryFailed": "steps/deliver.py: becomes the attempt's reason and the next try's time",
     "notifications: IllegalStep": "adapters/dispatch.py: another worker was first, so this one's word is only kept",

@@ -100,6 +100,14 @@ SEEN_ELSEWHERE: dict[str, tuple[str, str]] = {
         "a route is its path, its guard and its answer: all of it only shows over HTTP",
         "tests/integration/context_api/test_bundle.py",
     ),
+    "services/context_api/routes/for_models.py": (
+        "it hands a request to the protocol's server and a tool's error to its caller, which a real client shows",
+        "tests/integration/context_api/test_mcp.py",
+    ),
+    "services/context_api/adapters/mcp_server.py": (
+        "a protocol is spoken with its clients, of both its eras",
+        "tests/integration/context_api/test_mcp.py",
+    ),
     "services/context_api/wiring.py": (
         "it joins what is tested alone; what counts is the running service",
         "tests/integration/context_api/test_service.py",

@@ -55,6 +55,7 @@ _FILTERS: dict[str, LiteralString] = {
     "priority": "priority = %(priority)s",
     "alertname": "alertname = %(alertname)s",
     "namespace": "namespace = %(namespace)s",
+    "fingerprint": "fingerprint = %(fingerprint)s",
     "target": "%(target)s IN (about, named)",
 }
 
@@ -69,6 +70,7 @@ class Filters:
     priority: str | None = None
     alertname: str | None = None
     namespace: str | None = None
+    fingerprint: str | None = None
     target: str | None = None
 
 

@@ -56,6 +56,7 @@ async def _filters(
     priority: Level = None,
     alertname: Text = None,
     namespace: Text = None,
+    fingerprint: Text = None,
     target: Annotated[
         str | None, Query(max_length=1024, description="`KIND/NAMESPACE/NAME` of the object or its owner")
     ] = None,
@@ -67,6 +68,7 @@ async def _filters(
         priority=_LEVELS[priority] if priority else None,
         alertname=alertname,
         namespace=namespace,
+        fingerprint=fingerprint,
         target=target,
     )
 

@@ -12,7 +12,8 @@ from datetime import timedelta
 from libs.auth.principal import Principal
 from libs.clients import AlertsClient
 from libs.clients.errors import PeerRefused, PeerUnavailable
-from libs.contracts.alerts import IncidentSummary
+from libs.contracts.alerts import AlertEpisode, IncidentSummary
+from services.context_api.domain.errors import NoArchive
 from services.context_api.domain.history import MOST, Past, seen_by, visible
 
 MOST_INCIDENTS = 10
@@ -41,6 +42,24 @@ class AlertHistory:
         ids = list(dict.fromkeys(one.incident_id for one in episodes if one.incident_id))[:MOST_INCIDENTS]
         found = await asyncio.gather(*(self._incident(one, caller, limit) for one in ids))
         return Past(episodes, {one.id: one for one in found if one is not None})
+
+    async def latest(
+        self, fingerprint: str, caller: Principal, left: timedelta | None
+    ) -> AlertEpisode | None:
+        """The newest episode of that fingerprint, if there is one that the caller may see.
+
+        Raises:
+            NoArchive: the alerts service does not answer.
+        """
+        limit = self._deadline if left is None else min(self._deadline, left)
+        filters = {"fingerprint": fingerprint, "limit": "1"}
+        try:
+            page = await self._alerts.list(filters=filters, tenant=caller.tenant, deadline=limit)
+        except (PeerUnavailable, PeerRefused) as error:
+            raise NoArchive(f"the alerts service: {error}") from error
+        # An alerts service of an earlier version does not know this filter, and gives the newest of all.
+        found = [one for one in page.items if one.fingerprint == fingerprint]
+        return next(iter(visible(found, caller.may_read)), None)
 
     async def _incident(
         self, incident_id: str, caller: Principal, limit: timedelta

@@ -128,15 +128,17 @@ def of(judged: Judged, target: Target) -> Dossier:
     )
 
 
-def page(dossier: Dossier, kind: EvidenceKind | None, limit: int, cursor: str | None) -> EvidencePage:
-    """At most `limit` facts of one kind (None: of all) after the one whose id is `cursor`.
+def page(
+    dossier: Dossier, kind: EvidenceKind | None, limit: int, cursor: str | None, room: int = LARGEST_PAGE
+) -> EvidencePage:
+    """At most `limit` facts of one kind (None: of all) after the one whose id is `cursor`, in `room` bytes.
 
     Raises:
         BadCursor: none of these facts has that id.
     """
     items = [item for item in dossier.items if kind in (None, item.kind)]
     start = 0 if cursor is None else _place(items, cursor) + 1
-    kept = _fit(items[start : start + limit])
+    kept = _fit(items[start : start + limit], room)
     more = start + len(kept) < len(items)
     return EvidencePage(
         target=dossier.target,
@@ -155,10 +157,9 @@ def _place(items: Sequence[EvidenceItem], cursor: str) -> int:
     raise BadCursor
 
 
-def _fit(items: Sequence[EvidenceItem]) -> list[EvidenceItem]:
+def _fit(items: Sequence[EvidenceItem], room: int) -> list[EvidenceItem]:
     """As many as the page holds; one at least, or the next page would never come."""
     kept: list[EvidenceItem] = []
-    room = LARGEST_PAGE
     for item in items:
         room -= len(item.model_dump_json())
         if room < 0 and kept:

@@ -9,6 +9,8 @@ ContextError
 ├── UnknownEvidence  no fact of that id in what the caller may read
 ├── NoLog            no such log was recorded; says which were
 ├── NotReadable      the caller may not read this namespace
+├── UnknownAlert     no episode of that fingerprint in what the caller may read
+├── NoArchive        the alerts service could not be asked for an alert
 ├── NamesNoObject    the alert's labels name no object
 ├── BadSelector      the label selector cannot be read
 └── BadCursor        the page's cursor is of another question, or of an older snapshot
@@ -76,6 +78,21 @@ class NoLog(ContextError):
 class NotReadable(ContextError):
     def __init__(self, namespace: str | None) -> None:
         super().__init__(f"this caller may not read namespace {namespace or CLUSTER_SCOPE}")
+
+
+class UnknownAlert(ContextError):
+    """Whether there is none, or the caller may not read its namespace, is not told."""
+
+    def __init__(self, fingerprint: str) -> None:
+        super().__init__(
+            f"no alert with fingerprint {fingerprint} in what this caller may read; give the alert's labels instead"
+        )
+
+
+class NoArchive(ContextError):
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"{reason}; give the alert's labels, or ask again")
+        self.retry_after = timedelta(seconds=1)
 
 
 class NamesNoObject(ContextError):

@@ -59,13 +59,14 @@ def told(past: Past) -> list[PastEpisode]:
             starts_at=one.starts_at,
             ends_at=one.ends_at,
             target=str(one.target) if one.target is not None else "",
-            cause=_cause(past, one),
+            cause=cause_of(past, one),
         )
         for one in past.episodes
     ]
 
 
-def _cause(past: Past, one: AlertEpisode) -> str:
+def cause_of(past: Past, one: AlertEpisode) -> str:
+    """`Reason of Kind/namespace/name` that was found for an episode; empty where none was."""
     incident = (past.incidents or {}).get(one.incident_id or "")
     first = incident.causes[0] if incident is not None and incident.causes else None
     return f"{first.reason} of {first.target}" if first is not None else ""
@@ -90,7 +91,7 @@ def action_history(past: Past) -> dict[str, Any]:
         "episodes": [one.model_dump(mode="json") for one in told(past)],
         "total": len(past.episodes),
         "by_state": dict(Counter(str(one.state) for one in past.episodes)),
-        "explained": sum(bool(_cause(past, one)) for one in past.episodes),
+        "explained": sum(bool(cause_of(past, one)) for one in past.episodes),
         "available": not past.missing,
         "reason": past.missing,
     }
@@ -103,7 +104,7 @@ def patterns(past: Past, signature: str, now: datetime) -> dict[str, Any]:
     """
     groups: dict[str, list[AlertEpisode]] = {}
     for one in past.episodes:
-        cause = _cause(past, one)
+        cause = cause_of(past, one)
         if cause:
             groups.setdefault(cause, []).append(one)
     explained = sum(map(len, groups.values()))
@@ -119,7 +120,7 @@ def patterns(past: Past, signature: str, now: datetime) -> dict[str, Any]:
         ],
         "correlation_score": round(len(same) / explained, 3) if explained else 0.0,
         "recent_occurrences": sum(now - one.starts_at <= RECENT for one in same),
-        "resolution_patterns": _endings(same),
+        "resolution_patterns": endings(same),
         "available": not past.missing,
         "reason": past.missing,
     }
@@ -135,7 +136,8 @@ def _matches(cause: str, signature: str) -> bool:
     )
 
 
-def _endings(episodes: Sequence[AlertEpisode]) -> list[dict[str, Any]]:
+def endings(episodes: Sequence[AlertEpisode]) -> list[dict[str, Any]]:
+    """How the ended ones of these ended, and how long they lasted (the median of all of them)."""
     ended = [one for one in episodes if one.ends_at is not None]
     if not ended:
         return []

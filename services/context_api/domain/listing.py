@@ -32,9 +32,13 @@ _LEFT_OUT = ("kubectl.kubernetes.io/last-applied-configuration",)
 
 
 def listing(
-    snapshot: Snapshot, namespace: str | None, resource: str, selector: Selector
+    snapshot: Snapshot,
+    namespace: str | None,
+    resource: str,
+    selector: Selector,
+    room: int = LARGEST_ANSWER,
 ) -> KubernetesContext:
-    """Objects of a kind (`pods`, `deploy`), or the objects that have the name `resource`.
+    """Objects of a kind (`pods`, `deploy`), or the objects that have the name `resource`, in `room` bytes.
 
     Raises:
         UnknownObject: no kind and no object is called that.
@@ -44,7 +48,7 @@ def listing(
     if kind is None and not found:
         raise UnknownObject(f"kind or object called {resource} in {namespace or CLUSTER_SCOPE}")
     matching = [item for item in found if selector.matches(item.labels)]
-    items, cut = _fit(matching)
+    items, cut = _fit(matching, room)
     return KubernetesContext(
         namespace=namespace or CLUSTER_SCOPE,
         resource=resource,
@@ -69,17 +73,17 @@ def _candidates(snapshot: Snapshot, kind: str | None, resource: str) -> Sequence
     return [item for item in snapshot.objects if item.name == resource]
 
 
-def _fit(objects: Sequence[KubeObject]) -> tuple[list[dict[str, Any]], str | None]:
+def _fit(objects: Sequence[KubeObject], room: int) -> tuple[list[dict[str, Any]], str | None]:
     """As many as the answer holds, in order; the cut says how many are missing and why."""
     items: list[dict[str, Any]] = []
-    room = LARGEST_ANSWER
+    left = room
     for item in objects:
         body = shown(item)
-        room -= len(orjson.dumps(body))
-        if room < 0:
+        left -= len(orjson.dumps(body))
+        if left < 0:
             return (
                 items,
-                f"{len(items)} of {len(objects)} shown: the answer is limited to {LARGEST_ANSWER} bytes; narrow it by labels",
+                f"{len(items)} of {len(objects)} shown: the answer is limited to {room} bytes; narrow it by labels",
             )
         items.append(body)
     return items, None

@@ -10,10 +10,12 @@ from services.context_api.domain.errors import (
     BadSelector,
     Busy,
     NamesNoObject,
+    NoArchive,
     NoEvidence,
     NoLog,
     NotReadable,
     TooLate,
+    UnknownAlert,
     UnknownCluster,
     UnknownEvidence,
     UnknownObject,
@@ -21,13 +23,15 @@ from services.context_api.domain.errors import (
 
 
 def _pause(error: Exception) -> timedelta | None:
-    return error.retry_after if isinstance(error, NoEvidence | Busy | TooLate) else None
+    return error.retry_after if isinstance(error, NoEvidence | Busy | TooLate | NoArchive) else None
 
 
 PROBLEMS: Problems = {
     NoEvidence: ProblemSpec(503, "no-evidence", "No evidence", retry_after=_pause),
     Busy: ProblemSpec(503, "busy", "Too many questions", retry_after=_pause),
     TooLate: ProblemSpec(503, "not-in-time", "Not answered in time", retry_after=_pause),
+    NoArchive: ProblemSpec(503, "no-archive", "No archive", retry_after=_pause),
+    UnknownAlert: ProblemSpec(404, "unknown-alert", "Unknown alert"),
     UnknownObject: ProblemSpec(404, "unknown-object", "Unknown object"),
     UnknownCluster: ProblemSpec(404, "unknown-cluster", "Unknown cluster"),
     UnknownEvidence: ProblemSpec(404, "unknown-evidence", "Unknown evidence"),

@@ -16,10 +16,10 @@ from libs.contracts.context import Resolution
 from libs.contracts.evidence import EvidenceItem, EvidenceKind, EvidencePage
 from libs.contracts.target import Target, is_cluster_name
 from libs.logs import get_logger
-from services.context_api.domain.dossier import gather, page
+from services.context_api.domain.dossier import LARGEST_PAGE, gather, page
 from services.context_api.domain.errors import NotReadable, UnknownCluster, UnknownEvidence, UnknownObject
 from services.context_api.domain.excerpt import Wanted, excerpt
-from services.context_api.domain.listing import listing
+from services.context_api.domain.listing import LARGEST_ANSWER, listing
 from services.context_api.domain.mutes import Mutes
 from services.context_api.domain.ports import EvidenceSource
 from services.context_api.domain.resolve import owner_by_name, resolve_in
@@ -117,14 +117,16 @@ class Desk:
         cursor: str | None,
         caller: Principal,
         left: timedelta | None,
+        *,
+        room: int = LARGEST_PAGE,
     ) -> bytes:
-        """One page of the facts about an object and what it is connected to, as JSON."""
+        """One page of the facts about an object and what it is connected to, as JSON; `room` in bytes."""
 
         def find(seen: View, target: Target) -> EvidencePage:
             dossier = gather(seen.snapshot, target, graph=seen.graph, broken=report)
-            return page(dossier, kind, limit, cursor)
+            return page(dossier, kind, limit, cursor, room)
 
-        asked = joined("evidence", kind or "", str(limit), cursor or "")
+        asked = joined("evidence", kind or "", str(limit), cursor or "", str(room))
         return await self._about(asked, about, None, caller, left, find)
 
     async def one(self, evidence_id: str, caller: Principal, left: timedelta | None) -> bytes:
@@ -161,15 +163,17 @@ class Desk:
         selector: Selector,
         caller: Principal,
         left: timedelta | None,
+        *,
+        room: int = LARGEST_ANSWER,
     ) -> bytes:
-        """The objects of one resource in one namespace, as JSON."""
+        """The objects of one resource in one namespace, as JSON; `room` in bytes."""
         limit = self.within(left)
         seen = await self.readable(caller, namespace, None, limit)
 
         def find() -> bytes:
-            return as_json(listing(seen.snapshot, namespace, resource, selector))
+            return as_json(listing(seen.snapshot, namespace, resource, selector, room))
 
-        key = joined("listing", seen.key, namespace or "", resource, str(selector))
+        key = joined("listing", seen.key, namespace or "", resource, str(selector), str(room))
         return await self.answers.get(key, find, ttl=LISTING_TTL, limit=limit)
 
     async def _about(

@@ -44,6 +44,11 @@ class Asked:
     onset: datetime | None
     alertname: str = ""
 
+    @property
+    def place(self) -> str | None:
+        """The namespace whose evidence is asked for: of a Namespace, itself."""
+        return self.target.name if self.target.kind == "Namespace" else self.target.namespace
+
 
 class Bundles:
     """Takes requests for bundles. One per process."""
@@ -59,13 +64,34 @@ class Bundles:
             NotReadable, UnknownCluster, NoEvidence, Busy, TooLate: as for every question.
         """
         desk = self._desk
-        limit = desk.within(left)
-        seen = await desk.view(caller, request.cluster, limit)
-        asked = about(request, seen, desk.cluster)
-        if not caller.may_read(_place(asked.target)):
-            raise NotReadable(_place(asked.target))
-        sources = frozenset(request.sources or ContextSource)
-        past = await self._past(asked, sources, caller, left)
+        seen, asked = await self.looked_up(request, caller, desk.within(left))
+        past = await self._past(asked, _sources(request), caller, left)
+        return await self.packed(request, seen, asked, past, desk.within(left))
+
+    async def looked_up(
+        self, request: BundleRequest, caller: Principal, limit: timedelta
+    ) -> tuple[View, Asked]:
+        """What the caller sees, and what the request is about; the caller may read it.
+
+        Raises:
+            NamesNoObject, NotReadable, UnknownCluster, NoEvidence: as for `bundle`.
+        """
+        seen = await self._desk.view(caller, request.cluster, limit)
+        asked = about(request, seen, self._desk.cluster)
+        if not caller.may_read(asked.place):
+            raise NotReadable(asked.place)
+        return seen, asked
+
+    async def packed(
+        self, request: BundleRequest, seen: View, asked: Asked, past: Past | None, limit: timedelta
+    ) -> bytes:
+        """The bundle of what was looked up, as JSON.
+
+        Raises:
+            Busy, TooLate: as for `bundle`.
+        """
+        desk = self._desk
+        sources = _sources(request)
         wanted = Wanted(request.investigation_type, request.max_tokens, sources, asked.resolved_by, past)
 
         def find() -> Found:
@@ -109,7 +135,7 @@ class Bundles:
     ) -> Past | None:
         if not asked.alertname or not sources & {ContextSource.action_history, ContextSource.patterns}:
             return None
-        return await self._history.past(asked.alertname, _place(asked.target), caller, left)
+        return await self._history.past(asked.alertname, asked.place, caller, left)
 
     def _judged(self, seen: View, asked: Asked) -> Judged:
         return judge(
@@ -122,9 +148,8 @@ class Bundles:
         )
 
 
-def _place(target: Target) -> str | None:
-    """The namespace whose evidence is asked for: of a Namespace, itself."""
-    return target.name if target.kind == "Namespace" else target.namespace
+def _sources(request: BundleRequest) -> frozenset[ContextSource]:
+    return frozenset(request.sources or ContextSource)
 
 
 def about(request: BundleRequest, seen: View, cluster: str) -> Asked:

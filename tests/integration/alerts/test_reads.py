@@ -76,6 +76,14 @@ async def test_filters_narrow_the_list(alerts, api, query, expected):
     assert await pods(api, **query) == expected
 
 
+async def test_an_alert_is_found_by_its_fingerprint_and_by_no_part_of_it(alerts, api):
+    await some_alerts(alerts)
+    (wanted,) = (await page(api, alertname="DiskFull")).items
+
+    assert await pods(api, fingerprint=wanted.fingerprint) == ["db-1"]
+    assert await pods(api, fingerprint=wanted.fingerprint[:8]) == []
+
+
 async def test_pages_are_newest_first_and_hold_every_episode_once(alerts, api):
     sent = [an_alert(f"p-{n}", startsAt=f"2026-11-21T05:00:{n % 20:02}Z") for n in range(45)]
     await alerts.receive(a_body(*sent))

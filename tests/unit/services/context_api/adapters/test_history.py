@@ -12,6 +12,7 @@ from libs.auth.principal import Principal, principal_for
 from libs.clients import AlertsClient
 from libs.contracts.alerts import AlertPage
 from services.context_api.adapters.history import MOST_INCIDENTS, AlertHistory
+from services.context_api.domain.errors import NoArchive
 from tests.unit.services.context_api.domain.test_history import episode, incident
 
 pytestmark = pytest.mark.requirement("HAPI-BR-CONTEXT-006", "API-BR-CAPI-006")
@@ -65,3 +66,42 @@ async def test_an_archive_that_fails_costs_the_answer_nothing_but_its_past(statu
 
     assert past.episodes == ()
     assert "alerts" in past.missing
+
+
+async def latest(handler, who: Principal):
+    seen: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return handler(request)
+
+    async with AlertsClient("http://alerts", transport=httpx.MockTransport(answer)) as client:
+        history = AlertHistory(client, deadline=timedelta(milliseconds=400))
+        return await history.latest("f", who, timedelta(seconds=2)), seen
+
+
+def newest(fingerprint: str):
+    found = episode(7, days=1).model_copy(update={"fingerprint": fingerprint})
+    return lambda _: httpx.Response(200, content=AlertPage(items=[found]).model_dump_json())
+
+
+async def test_an_alert_is_found_by_its_fingerprint():
+    found, seen = await latest(newest("f"), caller("shop"))
+
+    assert found is not None
+    assert found.id == "e7"
+    assert dict(seen[0].url.params) == {"fingerprint": "f", "limit": "1"}
+
+
+async def test_an_archive_that_does_not_know_fingerprints_gives_no_other_alert_instead():
+    assert (await latest(newest("another"), caller("*")))[0] is None
+
+
+async def test_an_alert_of_a_namespace_the_caller_may_not_read_is_none():
+    assert (await latest(newest("f"), caller("bank")))[0] is None
+
+
+@pytest.mark.parametrize("status", [500, 404])
+async def test_an_archive_that_fails_is_said_with_what_to_give_instead(status: int):
+    with pytest.raises(NoArchive, match="give the alert's labels"):
+        await latest(lambda _: httpx.Response(status, json={}), caller("*"))

@@ -175,11 +175,10 @@ def test_a_page_holds_one_kind_where_that_is_asked_for():
     assert one.total == len(one.items) == 2
 
 
-def test_a_page_is_bounded_in_bytes_and_goes_on(monkeypatch: pytest.MonkeyPatch):
+def test_a_page_is_bounded_in_bytes_and_goes_on():
     gathered = gather(crash_loop(), API)
-    monkeypatch.setattr(dossier, "LARGEST_PAGE", 10)
 
-    one = page(gathered, None, 50, None)
+    one = page(gathered, None, 50, None, room=10)
 
     assert len(one.items) == 1
     assert one.next_cursor == one.items[0].id
