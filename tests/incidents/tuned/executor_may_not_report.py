@@ -9,7 +9,6 @@ from tests.incidents.incident import Half, Incident, Trait
 from tests.incidents.logs import chatter, printed
 from tests.incidents.stage import Stage
 from tests.incidents.workloads import container, deployment, service, stateful_set, system
-from tests.testbed.kubelet import Container, terminated
 
 Body = dict[str, Any]
 
@@ -48,7 +47,7 @@ DENIED = (
     'workflowtaskresults.argoproj.io is forbidden: User "system:serviceaccount:imagery:renderer" cannot create resource'
     ' "workflowtaskresults" in API group "argoproj.io" in the namespace "imagery"'
 )
-RUN = "tiles-1767751200"
+RUN = "tiles-1799114400"
 
 
 def play(stage: Stage) -> None:
@@ -98,12 +97,9 @@ def play(stage: Stage) -> None:
     stage.apply([_workflow(stage)], manager="workflow-controller")
     stage.hold(f"imagery/{RUN}")
     stage.apply([_step(stage)], manager="workflow-controller")
-    pod = stage.pod(f"imagery/{RUN}")
+    stage.placed(f"imagery/{RUN}")
     stage.wait(seconds=44)
-    pod = stage.pod(f"imagery/{RUN}")
-    kubelet = stage.kubelets[pod["spec"]["nodeName"]]
-    began, now = stage._real(stage.ago(seconds=40)), stage._real()
-    kubelet.report(pod, {"wait": Container(terminated(64, began, now)), "main": Container(terminated(0, began, now))}, at=now, phase="Failed")  # fmt: skip
+    stage.failed(f"imagery/{RUN}", code=64, lives_s=40, container="wait")
     stage.log(f"imagery/{RUN}", printed(stage.ago(seconds=40), [
         'time="<%Y-%m-%dT%H:%M:%S.%3>Z" level=info msg="Starting Workflow Executor" version=v3.7.3',
         'time="<%Y-%m-%dT%H:%M:%S.%3>Z" level=warning msg="Non-transient error: ' + DENIED.replace('"', '\\"') + '"',
