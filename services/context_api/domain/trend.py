@@ -33,6 +33,12 @@ ONGOING = 0.25
 TOOTH = 0.3
 """A drop of this share of the range is a reset: a restart, a rotation, a collection."""
 
+CLEAR = 3.0
+"""A rise is one when it is this many times what the level before it wavered by. A guess."""
+
+BENDS = 150
+"""Samples among which a bend is looked for: every pair of a level and a line is tried."""
+
 REACHED = 0.9
 """A tooth counts as ended by the limit from this share of it on."""
 
@@ -124,6 +130,32 @@ def line(points: Points) -> tuple[float, float]:
         return 0.0, 0.0
     slope, fit = together / spread, together * together / (spread * moved)
     return (slope, fit) if math.isfinite(slope) and math.isfinite(fit) else (0.0, 0.0)
+
+
+def bent(points: Points) -> float | None:
+    """When a series that was level began to rise for good, in seconds since 1970; None where it always rose, or never.
+
+    The bend is where a level before and a line after, from that level on, fit best together. The rise has to be steady
+    and far larger than what the level wavers by.
+    """
+    points = points[:: max(1, len(points) // BENDS)]
+    best: tuple[float, int] | None = None
+    for turn in range(FEWEST, len(points) - FEWEST + 1):
+        level = sum(v for _, v in points[:turn]) / turn
+        begin = points[turn - 1][0]
+        spread = sum((t - begin) * (t - begin) for t, _ in points[turn:])
+        slope = sum((t - begin) * (v - level) for t, v in points[turn:]) / spread if spread else 0.0
+        off = sum((v - level) ** 2 for _, v in points[:turn])
+        off += sum((v - level - slope * (t - begin)) ** 2 for t, v in points[turn:])
+        if slope > 0 and (best is None or off < best[0]):
+            best = off, turn
+    if best is None:
+        return None
+    before, after = points[: best[1]], points[best[1] - 1 :]
+    waver = max(v for _, v in before) - min(v for _, v in before)
+    slope, fit = line(after)
+    rise = slope * (after[-1][0] - after[0][0])
+    return after[0][0] if fit >= STEADY and rise > CLEAR * waver else None
 
 
 def increase(points: Points) -> float:

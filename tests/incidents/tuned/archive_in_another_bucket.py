@@ -79,8 +79,8 @@ def play(stage: Stage) -> None:
     full = '{"level":"info","ts":"<%Y-%m-%dT%H:%M:%S.%3>Z","msg":"Detected low-disk space condition, avoid starting the instance","logger":"instance-manager","logging_pod":"seats-db-1"}'
     start = '{"level":"info","ts":"<%Y-%m-%dT%H:%M:%S.%3>Z","msg":"Starting CloudNativePG Instance Manager","logger":"instance-manager","logging_pod":"seats-db-1","version":"1.27.1"}'
     stopped = stage.now
-    stage.crash("tickets/seats-db-1", code=4, restarts=8, lives_s=1.5)
     _status(stage, "seats-db", archiving=False, full=True)
+    stage.crash("tickets/seats-db-1", code=4, restarts=8, lives_s=1.5)
     place = "tickets/seats-db-1"
     stage.log(place, printed(stage.ago(seconds=14), [start, full], every_s=0.4))
     refused = '{"level":"info","ts":"<%Y-%m-%dT%H:%M:%S.%3>Z","logger":"barman-cloud-wal-archive","msg":"ERROR: Barman cloud WAL archiver exception: An error occurred (AccessDenied) when calling the PutObject operation: Access Denied","pipe":"stderr","logging_pod":"seats-db-1"}'

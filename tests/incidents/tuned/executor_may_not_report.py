@@ -107,7 +107,7 @@ def play(stage: Stage) -> None:
         'time="<%Y-%m-%dT%H:%M:%S.%3>Z" level=info msg="Alloc=11712 TotalAlloc=18949 Sys=24165 NumGC=5 Goroutines=8"',
     ]), container="wait")  # fmt: skip
     stage.log(f"imagery/{RUN}", printed(stage.ago(seconds=38), [
-        "INFO render: region <10-40>/64 done", "INFO render: region 64/64 done, 1.9 GiB in /work/out",
+        "INFO render: region <10-40>/64 done", "INFO render: region 64/64 done, 1.9 GiB in /srv/tiles/roads.next",
     ], every_s=30), container="main")  # fmt: skip
     _ended(stage)
     stage.wait(hours=3, minutes=12)
@@ -172,7 +172,8 @@ def _step(stage: Stage) -> Body:
         "metadata": {"name": RUN, "namespace": "imagery", "ownerReferences": mine, "labels": {"workflows.argoproj.io/workflow": RUN, "workflows.argoproj.io/completed": "true"},
                      "annotations": {"workflows.argoproj.io/node-name": RUN, "kubectl.kubernetes.io/default-container": "main"}},
         "spec": {"serviceAccountName": "renderer", "restartPolicy": "Never", "containers": [
-            container("wait", "argoproj/argoexec:v3.7.3", args=["wait"]), container("main", "imagery/render:4.0.2", cpu="500m", memory=("1Gi", "2Gi"))]},
+            container("wait", "argoproj/argoexec:v3.7.3", args=["wait"]), container("main", "imagery/render:4.0.2", cpu="500m", memory=("1Gi", "2Gi"), mounts={"tiles": "/srv/tiles"})],
+            "volumes": [{"name": "tiles", "persistentVolumeClaim": {"claimName": "tiles"}}]},
     }  # fmt: skip
 
 

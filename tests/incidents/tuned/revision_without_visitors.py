@@ -63,6 +63,7 @@ def play(stage: Stage) -> None:
     stage.apply([*_revision(stage, "thumbnails", 11, "1.9.0-rcl"), *_revision(stage, "captions", 4, "2.2.0")], manager="knative-controller")  # fmt: skip
     stage.kubectl("scale", "deployment/thumbnails-00011-deployment", "--replicas=0", "-n", "media")
     stage.calm()
+    _autoscaler(stage, "thumbnails-00011", scale=0)
     wrong = 'Unable to fetch image "registry.example.com/media/thumbnails:1.9.0-rcl": failed to resolve image to digest: HEAD https://registry.example.com/v2/media/thumbnails/manifests/1.9.0-rcl: unexpected status code 404 Not Found'  # fmt: skip
     _revision_status(stage, "thumbnails-00011", {
         "ContainerHealthy": ("False", "ContainerMissing", wrong), "ResourcesAvailable": ("Unknown", "", ""), "Ready": ("False", "ContainerMissing", wrong),
