@@ -31,6 +31,7 @@ from services.context_api.domain.analyzers import (
     gateway_route,
     gitops,
     held_back,
+    host_certificate,
     image_pull,
     image_source,
     init_waiting,
@@ -77,6 +78,7 @@ from services.context_api.domain.analyzers import (
     volume_attachment,
     volume_full,
     volume_mount,
+    webhook_trust,
     wrong_address,
 )
 from services.context_api.domain.observation import Observation
@@ -146,9 +148,11 @@ EXPLAINERS: Sequence[Explainer] = (
     filled_since.explain,
     dependency_change.explain,
     certificate_expired.explain,
+    host_certificate.explain,
     limit_default.explain,
     preemption.explain,
     admission_webhook.explain,
+    webhook_trust.explain,
     cluster_dns.explain,
     node_filled.explain,
     node_busy.explain,
