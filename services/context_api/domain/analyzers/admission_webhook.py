@@ -76,7 +76,7 @@ def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
 def uttered(seen: Observation) -> str:
     """An observation's words with those of its object's status in full: told, a long message loses its middle."""
     about = seen.about
-    return "\n".join([seen.text, text(about.status.get("message")), *(c.message[:MOST_WORDS] for c in conditions(about))])  # fmt: skip
+    return "\n".join([*(c.message[:MOST_WORDS] for c in conditions(about)), text(about.status.get("message")), seen.text])  # fmt: skip
 
 
 def hooks(scene: Scene) -> Iterator[Hook]:

@@ -72,6 +72,8 @@ def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
 
 
 def _serving(scene: Scene, host: str) -> Iterator[_Serves]:
+    if scene.graph.names.find(host, None) is not None:
+        return  # a Service's own name: its pods serve it
     for route in scene.graph.of_kind("Ingress"):
         for tls in entries(route.spec.get("tls")):
             if any(_covers(name, host) for name in strings(tls.get("hosts"))) and text(tls.get("secretName")):
