@@ -1,4 +1,4 @@
-"""When a measured value will reach a limit, if it goes on as it has; whether it has risen to another level, or come back.
+"""When a measured value will reach a limit, if it goes on as it has; when it began to; whether it has come back.
 
 Decides whether a series rises steadily enough to say so: a straight line fitted to it, judged by how much of the
 movement the line accounts for, and whether the last part still rises. What the value means is the analyzers' business.
@@ -28,7 +28,8 @@ STEADY = 0.8
 """Share of the movement that the line must account for (R²). A guess: a noisy but real leak has 0.9."""
 
 ONGOING = 0.25
-"""The last third must rise at least this fast, as a share of the whole: else it has levelled off."""
+"""The last third must rise at least this fast, as a share of the whole, else it has levelled off; and what rose this fast
+before a bend was no level."""
 
 TOOTH = 0.3
 """A drop of this share of the range is a reset: a restart, a rotation, a collection."""
@@ -155,6 +156,8 @@ def bent(points: Points) -> float | None:
     waver = max(v for _, v in before) - min(v for _, v in before)
     slope, fit = line(after)
     rise = slope * (after[-1][0] - after[0][0])
+    if line(before)[0] >= ONGOING * slope:
+        return None  # it rose before as well
     return after[0][0] if fit >= STEADY and rise > CLEAR * waver else None
 
 

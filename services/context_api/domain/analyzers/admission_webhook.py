@@ -70,7 +70,9 @@ def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
             continue
         told.add(key)
         same = [h for h in hooks(scene) if (id(h.config), h.namespace, h.service) == key]
-        yield _observation(scene, same, fault, [o for o in seen if any(h.refusal in uttered(o) for h in same)])
+        yield _observation(
+            scene, same, fault, [o for o in seen if any(h.refusal in uttered(o) for h in same)]
+        )
 
 
 def uttered(seen: Observation) -> str:

@@ -34,7 +34,9 @@ NAME = "host_certificate"
 BEFORE, SLACK = timedelta(hours=1), timedelta(seconds=90)
 """A changed certificate is refused by the next who asks. A guess, generous for those who ask seldom."""
 
-_REFUSED = re.compile(r"x509: [^`\n]{1,200}|certificate verify failed[^`\n]{0,120}|certificate is valid for [^`\n]{1,160}")
+_REFUSED = re.compile(
+    r"x509: [^`\n]{1,200}|certificate verify failed[^`\n]{0,120}|certificate is valid for [^`\n]{1,160}"
+)
 _OTHER_NAMES = re.compile(r"valid for [^`\n]{1,160}, not |hostname mismatch|altnames|no alternative certificate subject name")  # fmt: skip
 _CERTIFICATE = re.compile(r"certificate(?:\w*)(?:\[\d+\])?(?:\.(?:name|secretName))?$|tlsSecret(?:Name)?$", re.IGNORECASE)  # fmt: skip
 
@@ -118,7 +120,7 @@ def _secrets(scene: Scene, serves: _Serves) -> list[KubeObject]:
     beside = scene.graph.get("Secret", serves.by.namespace, serves.secret)
     if beside is not None:
         return [beside]
-    found = [o for o in scene.graph.named(serves.secret) if o.kind == "Secret"]
+    found = [o for o in scene.graph.of_kind("Secret") if o.name == serves.secret]
     return found if len(found) == 1 else []
 
 

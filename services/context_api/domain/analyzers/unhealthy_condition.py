@@ -102,7 +102,18 @@ _MUST_NOT_HOLD = frozenset(
 _RETRYING = frozenset({"Retrying", "Blocked"})
 """Reasons of Progressing with which OLM says that it does not get on."""
 
-_EXCUSED = frozenset({"Completed", "PodCompleted", "NotRequired", "Paused", "Disabled", "Suspended", "NoTraffic", "ScalerNotActive"})
+_EXCUSED = frozenset(
+    {
+        "Completed",
+        "PodCompleted",
+        "NotRequired",
+        "Paused",
+        "Disabled",
+        "Suspended",
+        "NoTraffic",
+        "ScalerNotActive",
+    }
+)
 """Reasons of what rests because it is meant to, or because nobody asks for it."""
 
 _SAYS_FAILED = re.compile(r"^(?!No[A-Z]|Not[A-Z]).*(?:Failed|Failing|Failure|Error)$")
@@ -251,7 +262,9 @@ def _is_bad(state: Condition) -> bool:
         return True
     if state.status == "False":
         return state.type in _MUST_HOLD or (
-            not _tells_of_trouble(state) and bool(state.message) and _SAYS_FAILED.match(state.reason) is not None
+            not _tells_of_trouble(state)
+            and bool(state.message)
+            and _SAYS_FAILED.match(state.reason) is not None
         )
     return state.status == "True" and _tells_of_trouble(state)
 

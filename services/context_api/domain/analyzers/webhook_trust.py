@@ -1,7 +1,7 @@
 """Webhooks whose certificate the API server does not trust, by the words of whatever it refuses for that.
 
 Sees "failed calling webhook" with a certificate's error in the status of any object (a release, an application, a
-custom resource), finds the configuration that registers the webhook, and looks why its caBundle is not the one it
+custom resource) or in a controller's log, finds the configuration that registers the webhook, and looks why its caBundle is not the one it
 should be: the object that the bundle is to be injected from is not there, or the configuration was edited since. Pods
 that are refused are `pod_rejected`'s, and webhooks that nobody answers `admission_webhook`'s.
 Cannot see the certificate that the webhook serves, nor whether an injector runs.
@@ -14,13 +14,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.analyzers.admission_webhook import Hook, hooks, uttered
 from services.context_api.domain.changes import last_edit
+from services.context_api.domain.evidence import Fact
+from services.context_api.domain.focus import concerned
 from services.context_api.domain.kube import listing, text
-from services.context_api.domain.logs import cut
+from services.context_api.domain.logs import cut, last_lines
 from services.context_api.domain.observation import Depth, Explains, Observation
 from services.context_api.domain.redact import redact
 from services.context_api.domain.scene import Scene
@@ -28,7 +32,11 @@ from services.context_api.domain.snapshot import KubeObject
 from services.context_api.domain.wording import clock, name_of
 
 NAME = "webhook_trust"
-_UNTRUSTED = re.compile(r"x509: [^`\n]{1,160}|certificate signed by unknown authority|certificate verify failed")
+PODS = 6
+_CALLING = "failed calling webhook"
+_UNTRUSTED = re.compile(
+    r"x509: [^`\n]{1,160}|certificate signed by unknown authority|certificate verify failed"
+)
 _INJECTED = {
     "cert-manager.io/inject-ca-from": "Certificate",
     "cert-manager.io/inject-ca-from-secret": "Secret",
@@ -36,12 +44,21 @@ _INJECTED = {
 """annotation -> kind of the object, NAMESPACE/NAME, that cert-manager takes the bundle from."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Victim:
+    """Who is refused, or tells of it."""
+
+    about: KubeObject
+    onset: datetime | None
+    facts: tuple[Fact, ...]
+
+
 def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
     """One observation per configuration whose webhook is not trusted."""
-    refused: dict[int, tuple[Hook, str, list[Observation]]] = {}
+    refused: dict[int, tuple[Hook, str, list[_Victim]]] = {}
     told = {id(o.about) for o in seen if o.reason == "WebhookUntrusted"}
-    complaints = [(o, words) for o in seen if not o.latent and (words := uttered(o))]
-    for hook in hooks(scene):
+    complaints = [(v, words) for v, words in _complaints(scene, seen) if _CALLING in words]
+    for hook in hooks(scene) if complaints else ():
         for one, words in complaints:
             _, named, after = words.partition(hook.refusal)
             found = _UNTRUSTED.search(after[:2000]) if named else None
@@ -51,7 +68,21 @@ def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
         yield _observation(scene, hook, cut(redact(said), 200), victims)
 
 
-def _observation(scene: Scene, hook: Hook, said: str, victims: Sequence[Observation]) -> Observation:
+def _complaints(scene: Scene, seen: Sequence[Observation]) -> Iterator[tuple[_Victim, str]]:
+    """Who says what: the status of what is not well, and the logs of workloads in trouble (a controller's, say)."""
+    for one in seen:
+        if not one.latent:
+            yield _Victim(one.about, one.onset, one.facts[:1]), uttered(one)
+    for top in concerned(scene, seen):
+        for pod in scene.graph.pods_of(top)[:PODS]:
+            for log in scene.snapshot.logs_of(pod.namespace, pod.name):
+                line = next((x for x in reversed(last_lines(log.text)) if _CALLING in x), "")
+                if line:
+                    fact = evidence.log_line(pod, log.container, redact(cut(line)), 1)
+                    yield _Victim(top, None, (fact,)), line.replace('\\"', '"')
+
+
+def _observation(scene: Scene, hook: Hook, said: str, victims: Sequence[_Victim]) -> Observation:
     config = hook.config
     names = listing(list(dict.fromkeys(name_of(o.about) for o in victims)))
     words = f"{name_of(config)} has a caBundle that does not vouch for the certificate of webhook {hook.name}, so the API server refuses {names}: `{said}`"
@@ -64,6 +95,8 @@ def _observation(scene: Scene, hook: Hook, said: str, victims: Sequence[Observat
     edit = last_edit(config)
     words += f"; it was edited at {clock(edit.at)} by {edit.by}" if edit is not None else ""
     since = min((o.onset for o in victims if o.onset), default=None)
+    service = scene.graph.get("Service", hook.namespace, hook.service)
+    serving = scene.graph.behind(service) if service is not None else []
     return Observation(
         about=config,
         reason="WebhookUntrusted",
@@ -91,8 +124,9 @@ def _observation(scene: Scene, hook: Hook, said: str, victims: Sequence[Observat
             f"Let {name_of(config)} have the bundle of the authority that signs the webhook's certificate"
             + (", from an object that exists." if lacking else "."),
         ),
-        explains=tuple(
-            Explains(o.about, 0.95, f"the API server does not trust webhook {hook.name}") for o in victims
+        explains=(
+            *(Explains(o.about, 0.95, f"the API server does not trust webhook {hook.name}") for o in victims),
+            *(Explains(s, 0.9, "its log tells the same from the other side", deepest=Depth.process) for s in serving),
         ),
     )  # fmt: skip
 
