@@ -2,8 +2,9 @@
 
 The one place where this is decided. The order of the labels is that of the earlier gateway (most
 specific controller first, the pod last), except that a label whose object exists is preferred to one
-whose object does not. `job`, `endpoint` and `instance` name scrape targets and are ignored, and so is
-whatever an exporter says about itself. Reads the snapshot; asks nobody.
+whose object does not. `endpoint` and `instance` name scrape targets and are ignored, and so is
+whatever an exporter says about itself; `job` is read last of all, where a Service of the alert's namespace bears that
+name, as Prometheus calls the targets of a Service. Reads the snapshot; asks nobody.
 """
 
 from __future__ import annotations

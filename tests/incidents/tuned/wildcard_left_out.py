@@ -142,7 +142,9 @@ def play(stage: Stage) -> None:
         "I<%m%d %H:%M:%S.%3>000       1 httplog.go:132] \"HTTP\" verb=\"GET\" URI=\"/healthz\" latency=\"1.<100-900>ms\" userAgent=\"kube-probe/1.33\" resp=200",
     ])  # fmt: skip
     chatter(stage, "openshift-ingress/router-default", ['I<%m%d %H:%M:%S.%3>000       1 router.go:665] "router reloaded" logger="template" output=" - Checking http://localhost:80 ...\\n - Health check ok : 0 retry attempt(s).\\n"'], count=3)  # fmt: skip
-    chatter(stage, "openshift-console/console", ['E<%m%d %H:%M:%S.%3>000       1 auth.go:239] error contacting auth provider (retrying in 10s): request to OAuth issuer endpoint failed'], count=12)  # fmt: skip
+    chatter(stage, "openshift-console/console", [
+        f"E<%m%d %H:%M:%S.%3>000       1 auth.go:239] error contacting auth provider (retrying in 10s): request to OAuth issuer endpoint https://oauth-openshift.{DOMAIN}/oauth/token failed: Head \"https://oauth-openshift.{DOMAIN}\": {said}oauth-openshift.{DOMAIN}",
+    ], count=12)  # fmt: skip
     chatter(stage, "payslips/portal", ['level=info msg="payslip shown" month=2026-<10-12>'])
     stage.fire(minutes_ago=8)
 

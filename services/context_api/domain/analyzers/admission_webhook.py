@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.changes import last_edit
-from services.context_api.domain.kube import at, conditions, entries, listing, mapping, number, text
+from services.context_api.domain.complaints import uttered
+from services.context_api.domain.kube import at, entries, listing, mapping, number, text
 from services.context_api.domain.observation import Blame, Depth, Explains, Observation
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import Body, KubeObject
@@ -28,7 +29,6 @@ from services.context_api.domain.wording import clock, name_of
 
 NAME = "admission_webhook"
 KINDS = ("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration")
-MOST_WORDS = 8000
 HTTPS = 443
 """The port of a service reference that names none."""
 
@@ -73,12 +73,6 @@ def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
         yield _observation(
             scene, same, fault, [o for o in seen if any(h.refusal in uttered(o) for h in same)]
         )
-
-
-def uttered(seen: Observation) -> str:
-    """An observation's words with those of its object's status in full: told, a long message loses its middle."""
-    about = seen.about
-    return "\n".join([*(c.message[:MOST_WORDS] for c in conditions(about)), text(about.status.get("message")), seen.text])  # fmt: skip
 
 
 def hooks(scene: Scene) -> Iterator[Hook]:

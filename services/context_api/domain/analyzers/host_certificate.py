@@ -19,8 +19,8 @@ from datetime import datetime, timedelta
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
-from services.context_api.domain.analyzers.admission_webhook import uttered
 from services.context_api.domain.changes import applied_changes, last_edit
+from services.context_api.domain.complaints import Complaint, complaints
 from services.context_api.domain.kube import at, entries, is_custom, leaves, listing, strings, text
 from services.context_api.domain.logs import cut
 from services.context_api.domain.names import hosts_in
@@ -53,23 +53,19 @@ class _Serves:
 
 def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
     """One observation per object that serves a host whose certificate is refused."""
-    found: dict[tuple[int, str], tuple[_Serves, str, str, list[Observation]]] = {}
-    for one in seen:
-        words = uttered(one) if not one.latent else ""
-        refused = _REFUSED.search(words)
-        if refused is None:
-            continue
-        for host in dict.fromkeys(h.name for h in hosts_in(words, spoken=True)):
+    found: dict[tuple[int, str], tuple[_Serves, str, str, list[Complaint]]] = {}
+    for one in complaints(scene, seen, _REFUSED):
+        refused = _REFUSED.search(one.words)
+        for host in dict.fromkeys(h.name for h in hosts_in(one.words, spoken=True)):
             for serves in _serving(scene, host):
                 key = (id(serves.by), serves.secret)
-                victims = found.setdefault(key, (serves, host, refused[0], []))[3]
+                victims = found.setdefault(key, (serves, host, refused[0] if refused else "", []))[3]
                 if one not in victims:
                     victims.append(one)
     for serves, host, said, victims in found.values():
         since = min((o.onset for o in victims if o.onset), default=None)
         change = _changed(scene, serves, since)
-        other = _OTHER_NAMES.search(" ".join(uttered(o) for o in victims)) is not None
-        if change is not None or other:
+        if change is not None or any(_OTHER_NAMES.search(o.words) for o in victims):
             yield _observation(serves, host, cut(redact(said), 240), victims, since, change)
 
 
@@ -128,7 +124,7 @@ def _observation(
     serves: _Serves,
     host: str,
     said: str,
-    victims: Sequence[Observation],
+    victims: Sequence[Complaint],
     since: datetime | None,
     change: tuple[datetime, str] | None,
 ) -> Observation:

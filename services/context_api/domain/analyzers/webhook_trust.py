@@ -14,17 +14,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
-from services.context_api.domain.analyzers.admission_webhook import Hook, hooks, uttered
+from services.context_api.domain.analyzers.admission_webhook import Hook, hooks
 from services.context_api.domain.changes import last_edit
-from services.context_api.domain.evidence import Fact
-from services.context_api.domain.focus import concerned
+from services.context_api.domain.complaints import Complaint, complaints
 from services.context_api.domain.kube import listing, text
-from services.context_api.domain.logs import cut, last_lines
+from services.context_api.domain.logs import cut
 from services.context_api.domain.observation import Depth, Explains, Observation
 from services.context_api.domain.redact import redact
 from services.context_api.domain.scene import Scene
@@ -32,8 +29,7 @@ from services.context_api.domain.snapshot import KubeObject
 from services.context_api.domain.wording import clock, name_of
 
 NAME = "webhook_trust"
-PODS = 6
-_CALLING = "failed calling webhook"
+_CALLING = re.compile(r"failed calling webhook|conversion webhook for")
 _UNTRUSTED = re.compile(
     r"x509: [^`\n]{1,160}|certificate signed by unknown authority|certificate verify failed"
 )
@@ -44,45 +40,22 @@ _INJECTED = {
 """annotation -> kind of the object, NAMESPACE/NAME, that cert-manager takes the bundle from."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Victim:
-    """Who is refused, or tells of it."""
-
-    about: KubeObject
-    onset: datetime | None
-    facts: tuple[Fact, ...]
-
-
 def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
     """One observation per configuration whose webhook is not trusted."""
-    refused: dict[int, tuple[Hook, str, list[_Victim]]] = {}
+    refused: dict[int, tuple[Hook, str, list[Complaint]]] = {}
     told = {id(o.about) for o in seen if o.reason == "WebhookUntrusted"}
-    complaints = [(v, words) for v, words in _complaints(scene, seen) if _CALLING in words]
-    for hook in hooks(scene) if complaints else ():
-        for one, words in complaints:
-            _, named, after = words.partition(hook.refusal)
+    said = list(complaints(scene, seen, _CALLING))
+    for hook in hooks(scene) if said else ():
+        for one in said:
+            _, named, after = one.words.partition(hook.refusal)
             found = _UNTRUSTED.search(after[:2000]) if named else None
             if found is not None and id(hook.config) not in told:
                 refused.setdefault(id(hook.config), (hook, found[0], []))[2].append(one)
-    for hook, said, victims in refused.values():
-        yield _observation(scene, hook, cut(redact(said), 200), victims)
+    for hook, words, victims in refused.values():
+        yield _observation(scene, hook, cut(redact(words), 200), victims)
 
 
-def _complaints(scene: Scene, seen: Sequence[Observation]) -> Iterator[tuple[_Victim, str]]:
-    """Who says what: the status of what is not well, and the logs of workloads in trouble (a controller's, say)."""
-    for one in seen:
-        if not one.latent:
-            yield _Victim(one.about, one.onset, one.facts[:1]), uttered(one)
-    for top in concerned(scene, seen):
-        for pod in scene.graph.pods_of(top)[:PODS]:
-            for log in scene.snapshot.logs_of(pod.namespace, pod.name):
-                line = next((x for x in reversed(last_lines(log.text)) if _CALLING in x), "")
-                if line:
-                    fact = evidence.log_line(pod, log.container, redact(cut(line)), 1)
-                    yield _Victim(top, None, (fact,)), line.replace('\\"', '"')
-
-
-def _observation(scene: Scene, hook: Hook, said: str, victims: Sequence[_Victim]) -> Observation:
+def _observation(scene: Scene, hook: Hook, said: str, victims: Sequence[Complaint]) -> Observation:
     config = hook.config
     names = listing(list(dict.fromkeys(name_of(o.about) for o in victims)))
     words = f"{name_of(config)} has a caBundle that does not vouch for the certificate of webhook {hook.name}, so the API server refuses {names}: `{said}`"
