@@ -22,6 +22,7 @@ from services.context_api.domain.kube import (
     number,
     pod_spec,
     selects,
+    strings,
     text,
 )
 from services.context_api.domain.platforms import Platforms
@@ -222,7 +223,9 @@ class Needs:
         volume = self._graph.get("PersistentVolume", None, text(obj.spec.get("volumeName")))
         if volume is not None:
             yield Edge(volume, "volume", f"claim {obj.name} is bound to it")
-        for pod in self._graph.pods_in(obj.namespace):
+        # Of a claim for one node, others that mount it (a backup) read what its owner writes.
+        many = {"ReadWriteMany", "ReadOnlyMany"} & set(strings(obj.spec.get("accessModes")))
+        for pod in self._graph.pods_in(obj.namespace) if many else ():
             if any(r.kind == "PersistentVolumeClaim" and r.name == obj.name for r in references(pod.spec)):
                 yield Edge(self._graph.top(pod), "shared", f"its pod {pod.name} mounts claim {obj.name} too")
         storage = self._graph.get("StorageClass", None, text(obj.spec.get("storageClassName")))

@@ -133,15 +133,16 @@ def test_a_platform_object_needs_what_it_names_and_what_it_writes_leads_back_to_
     assert needs(objects, of="Secret/shop/tls") == {("Certificate/shop/tls", "made")}
 
 
-def test_who_mounts_the_same_claim_is_a_way_as_it_may_write_what_is_read_there():
-    claim = thing("PersistentVolumeClaim", "tiles", spec={})
+@pytest.mark.parametrize(("mode", "shared"), [("ReadWriteMany", True), ("ReadWriteOnce", False)])
+def test_who_mounts_the_same_claim_for_many_is_a_way_as_it_may_write_what_is_read_there(
+    mode: str, shared: bool
+):
+    claim = thing("PersistentVolumeClaim", "tiles", spec={"accessModes": [mode]})
     mounts = {"volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "tiles"}}]}
     objects = [claim, deployment("map", spec=mounts), deployment("render", spec=mounts), deployment("other")]
 
-    assert needs(objects, of="PersistentVolumeClaim/shop/tiles") == {
-        ("Deployment/shop/map", "shared"),
-        ("Deployment/shop/render", "shared"),
-    }
+    ways = {("Deployment/shop/map", "shared"), ("Deployment/shop/render", "shared")}
+    assert needs(objects, of="PersistentVolumeClaim/shop/tiles") == (ways if shared else set())
 
 
 def test_a_scaler_of_any_kind_is_found_by_what_it_says_it_scales():

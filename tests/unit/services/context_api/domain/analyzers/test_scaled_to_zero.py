@@ -68,7 +68,9 @@ def test_a_suspended_job_is_latent_and_a_running_one_is_none():
     assert [(str(o.about), o.reason, o.latent) for o in found] == [("Job/shop/load", "Suspended", True)]
 
 
-def scaler(active: str, reason: str, ready: tuple[str, str] | None = None, **annotations: str) -> Doc:
+def scaler(
+    active: str, reason: str, ready: tuple[str, str] | None = None, annotations: dict[str, str] | None = None
+) -> Doc:
     """A platform's autoscaler of Deployment api, of whatever kind."""
     states = {"Active": (active, reason), **({"Ready": ready} if ready is not None else {})}
     conditions = [{"type": k, "status": s, "reason": r, "message": "no load", "lastTransitionTime": ago(30)} for k, (s, r) in states.items()]  # fmt: skip
@@ -89,7 +91,7 @@ def test_what_its_scaler_lets_rest_is_as_it_should_be(ready: tuple[str, str] | N
     [
         scaler("True", "Active"),
         scaler("False", "Idle", ("False", "CannotReadTriggers")),
-        scaler("False", "Idle", **{"scaler.example.com/paused": "true"}),
+        scaler("False", "Idle", annotations={"scaler.example.com/paused": "true"}),
     ],
     ids=["active", "blind", "paused"],
 )

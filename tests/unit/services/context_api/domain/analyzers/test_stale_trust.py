@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from services.context_api.domain.analyzers import stale_trust
-from tests.support.kube import ContainerLog, Doc, ago, deployment, edit, log, pods_in, service, thing
+from services.context_api.domain.snapshot import ContainerLog
+from tests.support.kube import Doc, ago, deployment, edit, log, pods_in, service, thing
 from tests.support.triage import causes, first, said, seen
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-006", "API-BR-CAPI-007")
