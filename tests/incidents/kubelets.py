@@ -272,10 +272,12 @@ class Kubelets(Chronicle):
         message: str = "",
         log: str = "",
         lives_s: float = 3,
+        container: str = "",
     ) -> None:
         """Pods that have ended badly and are not started again (`restartPolicy: Never`): what a Job counts.
 
         Args:
+            container: that ended badly, by default the first; others ended well.
             reason, message: of the container's end; StartError with the runtime's words when it could not be started.
         """
         for pod in [p for p in self.placed(place) if p["status"]["phase"] in ("Pending", "Running")]:
@@ -284,7 +286,9 @@ class Kubelets(Chronicle):
             end = terminated(code, self._real(began), self._real(), reason=reason)
             if message:
                 end["terminated"]["message"] = message
-            name = pod["spec"]["containers"][0]["name"]
+            names = [spec["name"] for spec in pod["spec"]["containers"]]
+            name = container or names[0]
+            well = {n: Container(terminated(0, self._real(began), self._real())) for n in names if n != name}
             kubelet.tell(pod, "Created", "Container created", at=self._real(began), container=name)
             if reason == "StartError":
                 kubelet.tell(
@@ -292,7 +296,7 @@ class Kubelets(Chronicle):
                 )
             else:
                 kubelet.tell(pod, "Started", "Container started", at=self._real(began), container=name)
-            kubelet.report(pod, {name: Container(end)}, at=self._real(), phase="Failed")
+            kubelet.report(pod, {name: Container(end), **well}, at=self._real(), phase="Failed")
             if log:
                 self.log(f"{meta['namespace']}/{meta['name']}", log, container=name, at=began)
 

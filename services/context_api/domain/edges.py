@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from services.context_api.domain.dependencies import Dependencies
 from services.context_api.domain.graph import Graph
@@ -16,10 +17,12 @@ from services.context_api.domain.kube import (
     at,
     entries,
     flat,
+    is_custom,
     mapping,
     number,
     pod_spec,
     selects,
+    strings,
     text,
 )
 from services.context_api.domain.platforms import Platforms
@@ -45,6 +48,7 @@ TABLE: dict[str, float] = {
     "refers": 0.85,
     "applies": 0.85,
     "made": 0.75,
+    "shared": 0.6,
 }
 """How well a fault at the far end explains a fault here, by relation alone; `docs/triage.md` says why."""
 
@@ -80,6 +84,20 @@ class Needs:
                     best[id(edge.to)] = edge
             self._known[id(obj)] = list(best.values())
         return self._known[id(obj)]
+
+    def scalers(self, workload: KubeObject) -> list[KubeObject]:
+        """Custom resources that say they scale this workload (`spec.scaleTargetRef`), of whatever kind."""
+        return self._scalers.get((workload.kind, workload.namespace, workload.name), [])
+
+    @cached_property
+    def _scalers(self) -> dict[tuple[str, str | None, str], list[KubeObject]]:
+        index: dict[tuple[str, str | None, str], list[KubeObject]] = {}
+        for obj in self._graph.snapshot.objects:
+            target = mapping(obj.spec.get("scaleTargetRef")) if is_custom(obj) else {}
+            if target:
+                key = (text(target.get("kind")) or "Deployment", obj.namespace, text(target.get("name")))
+                index.setdefault(key, []).append(obj)
+        return index
 
     def _edges(self, obj: KubeObject) -> Iterator[Edge]:
         top = self._graph.top(obj)
@@ -205,6 +223,11 @@ class Needs:
         volume = self._graph.get("PersistentVolume", None, text(obj.spec.get("volumeName")))
         if volume is not None:
             yield Edge(volume, "volume", f"claim {obj.name} is bound to it")
+        # Of a claim for one node, others that mount it (a backup) read what its owner writes.
+        many = {"ReadWriteMany", "ReadOnlyMany"} & set(strings(obj.spec.get("accessModes")))
+        for pod in self._graph.pods_in(obj.namespace) if many else ():
+            if any(r.kind == "PersistentVolumeClaim" and r.name == obj.name for r in references(pod.spec)):
+                yield Edge(self._graph.top(pod), "shared", f"its pod {pod.name} mounts claim {obj.name} too")
         storage = self._graph.get("StorageClass", None, text(obj.spec.get("storageClassName")))
         if storage is not None:
             yield Edge(storage, "class", f"claim {obj.name} asks for it")

@@ -44,6 +44,11 @@ _HOSTLIKE_KEY = re.compile(
     r"host|addr|url|uri|endpoint|server|service|broker|upstream|backend|target|proxy|dsn|connection|bootstrap|nodes|peer|master|primary|replica",
     re.IGNORECASE,
 )
+_RESOLVED = re.compile(
+    rf"(?<![\w./-])({_HOST})/(?:\d{{1,3}}\.){{3}}\d{{1,3}}:(\d{{1,5}})(?!\d)", re.ASCII | re.IGNORECASE
+)
+"""How Java prints an address: the name, and what it resolved to: `db.shop/10.96.0.7:5432`."""
+
 _LONGEST = 64 * 1024
 
 
@@ -68,7 +73,7 @@ def hosts_in(words: str, *, key: str = "", spoken: bool = False) -> Iterator[Hos
     whole = _WHOLE.match(words.strip())
     patterns = [_URL, _FQDN, _HOST_PORT, _IP]
     if spoken:
-        patterns.append(_SAID)
+        patterns += [_RESOLVED, _SAID]
     elif whole is None:
         patterns.append(_ASSIGNED)
     elif _HOSTLIKE_KEY.search(key):

@@ -2,8 +2,9 @@
 
 The one place where this is decided. The order of the labels is that of the earlier gateway (most
 specific controller first, the pod last), except that a label whose object exists is preferred to one
-whose object does not. `job`, `endpoint` and `instance` name scrape targets and are ignored, and so is
-whatever an exporter says about itself. Reads the snapshot; asks nobody.
+whose object does not. `endpoint` and `instance` name scrape targets and are ignored, and so is
+whatever an exporter says about itself; `job` is read last of all, where a Service of the alert's namespace bears that
+name, as Prometheus calls the targets of a Service. Reads the snapshot; asks nobody.
 """
 
 from __future__ import annotations
@@ -109,7 +110,7 @@ def resolve_in(graph: Graph, labels: Mapping[str, str], cluster: str = "local") 
             owner=None,
             exists=False,
             reason="no-target-label",
-            detail="none of the labels names a Kubernetes object (job, endpoint and instance are not read)",
+            detail="none of the labels names a Kubernetes object (endpoint and instance are not read)",
         )
     if chosen.found is not None:
         return _with_owner(graph, chosen, chosen.found, cluster)
@@ -190,6 +191,9 @@ def _guesses(graph: Graph, labels: Mapping[str, str], cluster: str) -> Iterator[
         for key in ("app.kubernetes.io/name", "app", "k8s-app", "app.kubernetes.io/instance"):
             for carrier in graph.workloads_with(namespace, {key: name}):
                 yield _Candidate(label, carrier.target(cluster), carrier)
+    scraped = graph.get("Service", namespace, labels.get("job", ""))
+    if scraped is not None and not is_exporter(scraped.name):
+        yield _Candidate("job", scraped.target(cluster), scraped)
     if namespace and namespace in graph.names.namespaces:
         try:
             target = Target(cluster=cluster, kind="Namespace", name=namespace)

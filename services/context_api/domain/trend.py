@@ -1,4 +1,4 @@
-"""When a measured value will reach a limit, if it goes on as it has; whether it has risen to another level, or come back.
+"""When a measured value will reach a limit, if it goes on as it has; when it began to; whether it has come back.
 
 Decides whether a series rises steadily enough to say so: a straight line fitted to it, judged by how much of the
 movement the line accounts for, and whether the last part still rises. What the value means is the analyzers' business.
@@ -28,10 +28,17 @@ STEADY = 0.8
 """Share of the movement that the line must account for (R²). A guess: a noisy but real leak has 0.9."""
 
 ONGOING = 0.25
-"""The last third must rise at least this fast, as a share of the whole: else it has levelled off."""
+"""The last third must rise at least this fast, as a share of the whole, else it has levelled off; and what rose this fast
+before a bend was no level."""
 
 TOOTH = 0.3
 """A drop of this share of the range is a reset: a restart, a rotation, a collection."""
+
+CLEAR = 3.0
+"""A rise is one when it is this many times what the level before it wavered by. A guess."""
+
+BENDS = 150
+"""Samples among which a bend is looked for: every pair of a level and a line is tried."""
 
 REACHED = 0.9
 """A tooth counts as ended by the limit from this share of it on."""
@@ -124,6 +131,34 @@ def line(points: Points) -> tuple[float, float]:
         return 0.0, 0.0
     slope, fit = together / spread, together * together / (spread * moved)
     return (slope, fit) if math.isfinite(slope) and math.isfinite(fit) else (0.0, 0.0)
+
+
+def bent(points: Points) -> float | None:
+    """When a series that was level began to rise for good, in seconds since 1970; None where it always rose, or never.
+
+    The bend is where a level before and a line after, from that level on, fit best together. The rise has to be steady
+    and far larger than what the level wavers by.
+    """
+    points = points[:: max(1, len(points) // BENDS)]
+    best: tuple[float, int] | None = None
+    for turn in range(FEWEST, len(points) - FEWEST + 1):
+        level = sum(v for _, v in points[:turn]) / turn
+        begin = points[turn - 1][0]
+        spread = sum((t - begin) * (t - begin) for t, _ in points[turn:])
+        slope = sum((t - begin) * (v - level) for t, v in points[turn:]) / spread if spread else 0.0
+        off = sum((v - level) ** 2 for _, v in points[:turn])
+        off += sum((v - level - slope * (t - begin)) ** 2 for t, v in points[turn:])
+        if slope > 0 and (best is None or off < best[0]):
+            best = off, turn
+    if best is None:
+        return None
+    before, after = points[: best[1]], points[best[1] - 1 :]
+    waver = max(v for _, v in before) - min(v for _, v in before)
+    slope, fit = line(after)
+    rise = slope * (after[-1][0] - after[0][0])
+    if line(before)[0] >= ONGOING * slope:
+        return None  # it rose before as well
+    return after[0][0] if fit >= STEADY and rise > CLEAR * waver else None
 
 
 def increase(points: Points) -> float:

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.changes import last_edit
+from services.context_api.domain.complaints import uttered
 from services.context_api.domain.kube import at, entries, listing, mapping, number, text
 from services.context_api.domain.observation import Blame, Depth, Explains, Observation
 from services.context_api.domain.scene import Scene
@@ -69,7 +70,9 @@ def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
             continue
         told.add(key)
         same = [h for h in hooks(scene) if (id(h.config), h.namespace, h.service) == key]
-        yield _observation(scene, same, fault, [o for o in seen if any(h.refusal in o.text for h in same)])
+        yield _observation(
+            scene, same, fault, [o for o in seen if any(h.refusal in uttered(o) for h in same)]
+        )
 
 
 def hooks(scene: Scene) -> Iterator[Hook]:

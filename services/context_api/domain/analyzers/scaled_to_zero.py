@@ -2,10 +2,13 @@
 
 Sees the wanted replicas, how many the last `kubectl apply` had asked for, who set them and when: by managedFields,
 and after `kubectl scale`, which leaves no name, by the controller's last report. Latent: it counts only when something
-that depends on the workload fails, or the alert is about it. Cannot know whether the scaling was meant.
+that depends on the workload fails, or the alert is about it. What its own scaler keeps at zero, saying that nobody asks
+for it, is as it should be, unless a log complains about a Service before it. Cannot know whether a person meant the scaling.
 
 Rests on: https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#scaling-a-deployment,
-https://kubernetes.io/docs/concepts/workloads/controllers/job/#suspending-a-job (and a CronJob's `suspend`).
+https://kubernetes.io/docs/concepts/workloads/controllers/job/#suspending-a-job (and a CronJob's `suspend`),
+https://knative.dev/docs/serving/autoscaling/scale-to-zero/, https://keda.sh/docs/latest/concepts/scaling-deployments/
+(condition Active).
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from collections.abc import Iterator
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.changes import SETTLING, Edit, last_applied, status_written, writer_of
-from services.context_api.domain.kube import at, number, replicas
+from services.context_api.domain.kube import at, condition, number, replicas
 from services.context_api.domain.observation import Depth, Observation
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
@@ -34,6 +37,8 @@ def observe(scene: Scene) -> Iterator[Observation]:
             continue  # an earlier revision, whose Deployment is not in the evidence
         suspended = workload.kind in ("CronJob", "Job") and workload.spec.get("suspend") is True
         if not suspended and not (workload.kind in _SCALED and replicas(workload) == 0):
+            continue
+        if not suspended and _at_rest(scene, workload) and not _asked_for(scene, workload):
             continue
         field = "spec.suspend" if suspended else "spec.replicas"
         edit = _edit(workload, field)
@@ -63,6 +68,29 @@ def observe(scene: Scene) -> Iterator[Observation]:
             remediation=fix,
             latent=True,
         )
+
+
+def _at_rest(scene: Scene, workload: KubeObject) -> bool:
+    """Whether a scaler of its own says that it is not active, and neither is paused nor blind."""
+    for link in scene.needs.scalers(workload):
+        active, ready = condition(link, "Active"), condition(link, "Ready")
+        paused = any("paused" in key for key in link.annotations)
+        if active is None or active.status != "False" or paused:
+            continue
+        if ready is None or ready.status == "True" or ready.reason == active.reason:
+            return True
+    return False
+
+
+def _asked_for(scene: Scene, workload: KubeObject) -> bool:
+    """Whether somebody's log complains about a Service that leads to it: then it is missed after all."""
+    top = scene.graph.top(workload)
+    others = {id(t): t for w in scene.graph.workloads if (t := scene.graph.top(w)) is not top}
+    return any(
+        said.found is not None and top in scene.deps.behind(said.found)
+        for other in others.values()
+        for said in scene.deps.spoken(other)
+    )
 
 
 def _edit(workload: KubeObject, field: str) -> Edit | None:

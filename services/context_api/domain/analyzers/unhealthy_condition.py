@@ -1,10 +1,12 @@
 """Custom resources, claims on other systems and platform objects that say themselves that they are not well.
 
 Sees `status.conditions` of any kind this product has no analyzer for: Ready, Available, Synced, Accepted and the
-like that are False, Degraded, Failed and Stalled that are True, and phases that mean failure. Covers operators,
+like that are False, Degraded, Failed, Stalled and NotReady that are True, whatever is False for a reason that ends in Failed or Error, and
+phases that mean failure. Covers operators,
 cert-manager, GitOps controllers, OLM, OpenShift cluster operators, routes and gateways at once.
 What one object makes as a step of its own work (the order of a certificate, the builds of a build configuration) is
-told about that object, the last step's words first; of several runs only the newest counts. Blames what the object
+told about that object, the last step's words first; of several runs only the newest counts, and a schedule's newest
+until the next. Blames what the object
 names (its source, its issuer, its catalogue) or calls by kind and name in its message, and what it writes where its
 words are about that.
 Believes only conditions (written through the status subresource), never other text. Cannot know what an
@@ -98,7 +100,23 @@ _MUST_NOT_HOLD = frozenset(
 _RETRYING = frozenset({"Retrying", "Blocked"})
 """Reasons of Progressing with which OLM says that it does not get on."""
 
-_EXCUSED = frozenset({"Completed", "PodCompleted", "NotRequired", "Paused", "Disabled", "Suspended"})
+_EXCUSED = frozenset(
+    {
+        "Completed",
+        "PodCompleted",
+        "NotRequired",
+        "Paused",
+        "Disabled",
+        "Suspended",
+        "NoTraffic",
+        "ScalerNotActive",
+    }
+)
+"""Reasons of what rests because it is meant to, or because nobody asks for it."""
+
+_SAYS_FAILED = re.compile(r"^(?!No[A-Z]|Not[A-Z]).*(?:Failed|Failing|Failure|Error)$")
+"""How a reason ends that tells what a False means where the type is nobody's convention: `ContinuousArchivingFailing`."""
+
 _BAD_PHASES = frozenset(
     {
         "failed",
@@ -236,14 +254,22 @@ def _is_bad(state: Condition) -> bool:
         return False
     if state.type == "Progressing" and state.reason in _RETRYING:
         return True
-    return (state.type in _MUST_HOLD and state.status == "False") or (
-        _tells_of_trouble(state) and state.status == "True"
-    )
+    if state.status == "False":
+        return state.type in _MUST_HOLD or (
+            not _tells_of_trouble(state)
+            and bool(state.message)
+            and _SAYS_FAILED.match(state.reason) is not None
+        )
+    return state.status == "True" and _tells_of_trouble(state)
 
 
 def _tells_of_trouble(state: Condition) -> bool:
-    """Degraded and the like; parts of a whole put a word before it (`RenderDegraded`, `NodeDegraded`)."""
-    return state.type in _MUST_NOT_HOLD or state.type.endswith("Degraded")
+    """Degraded and the like; parts of a whole put a word before it (`RenderDegraded`), some deny what must hold (`NotReady`)."""
+    return (
+        state.type in _MUST_NOT_HOLD
+        or state.type.endswith("Degraded")
+        or (state.type.startswith("Not") and state.type.removeprefix("Not") in _MUST_HOLD)
+    )
 
 
 def _settled(scene: Scene, state: Condition) -> bool:
@@ -251,7 +277,13 @@ def _settled(scene: Scene, state: Condition) -> bool:
 
 
 def _long_over(scene: Scene, obj: KubeObject) -> bool:
-    """Whether it is a run (a build, a pipeline) that ended hours ago: history, not a state."""
+    """Whether it is a run (a build, a pipeline) that ended hours ago: history, not a state.
+
+    The newest run of a schedule is how that schedule is until the next one, however long that takes.
+    """
+    above = asked_by(scene, obj)
+    if above is not None and any(above.spec.get(field) for field in ("schedule", "schedules")):
+        return False
     ended = next(
         (
             m

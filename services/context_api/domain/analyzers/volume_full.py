@@ -111,6 +111,15 @@ def _by_metrics(scene: Scene, told: set[int]) -> Iterator[Observation]:
             )
 
 
+def usage(scene: Scene, claim: KubeObject) -> Iterator[tuple[Series, list[tuple[float, float]]]]:
+    """The recorded series of a claim's usage, as shares of its size over time."""
+    sizes = _sizes(scene)
+    for series in scene.metrics.all:
+        shares = _shares(series, claim, sizes) if _claim_of(scene, series) is claim else []
+        if len(shares) > 1:
+            yield series, shares
+
+
 def _claim_of(scene: Scene, series: Series) -> KubeObject | None:
     name = series.labels.get("persistentvolumeclaim", "")
     namespace = series.labels.get("exported_namespace") or series.labels.get("namespace")
@@ -180,7 +189,7 @@ def _observation(
     facts: list[Fact],
     top: KubeObject | None,
 ) -> Observation:
-    users = [top] if top is not None else _users(scene, claim) if reason == "VolumeFull" else []
+    users = [top] if top is not None else mounted_by(scene, claim) if reason == "VolumeFull" else []
     strength, deepest = (0.93, Depth.mechanism) if top is not None else (0.8, Depth.process)
     return Observation(
         about=claim,
@@ -209,7 +218,7 @@ def _observation(
     )
 
 
-def _users(scene: Scene, claim: KubeObject) -> list[KubeObject]:
+def mounted_by(scene: Scene, claim: KubeObject) -> list[KubeObject]:
     """The workloads whose pods mount the claim."""
     found = [
         scene.graph.top(pod)

@@ -131,3 +131,27 @@ def test_a_platform_object_needs_what_it_names_and_what_it_writes_leads_back_to_
         ("Secret/shop/tls", "applies"),
     }
     assert needs(objects, of="Secret/shop/tls") == {("Certificate/shop/tls", "made")}
+
+
+@pytest.mark.parametrize(("mode", "shared"), [("ReadWriteMany", True), ("ReadWriteOnce", False)])
+def test_who_mounts_the_same_claim_for_many_is_a_way_as_it_may_write_what_is_read_there(
+    mode: str, shared: bool
+):
+    claim = thing("PersistentVolumeClaim", "tiles", spec={"accessModes": [mode]})
+    mounts = {"volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "tiles"}}]}
+    objects = [claim, deployment("map", spec=mounts), deployment("render", spec=mounts), deployment("other")]
+
+    ways = {("Deployment/shop/map", "shared"), ("Deployment/shop/render", "shared")}
+    assert needs(objects, of="PersistentVolumeClaim/shop/tiles") == (ways if shared else set())
+
+
+def test_a_scaler_of_any_kind_is_found_by_what_it_says_it_scales():
+    scaler = thing("AnyScaler", "x", api="scale.example.com/v1", spec={"scaleTargetRef": {"name": "api"}})
+    native = thing("HorizontalPodAutoscaler", "y", api="autoscaling/v2", spec={"scaleTargetRef": {"kind": "Deployment", "name": "api"}})  # fmt: skip
+    scene = Scene(snapshot(scaler, native, deployment("api"), deployment("web")))
+    api, web = (scene.graph.get("Deployment", "shop", name) for name in ("api", "web"))
+
+    assert api is not None
+    assert web is not None
+    assert [str(s) for s in scene.needs.scalers(api)] == ["AnyScaler/shop/x"]
+    assert scene.needs.scalers(web) == []

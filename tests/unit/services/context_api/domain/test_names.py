@@ -117,3 +117,10 @@ def test_a_time_of_day_is_no_host(line: str):
 
 def test_a_name_that_begins_with_a_digit_is_one():
     assert list(hosts_in("dial 3scale:8080", spoken=True)) == [Host("3scale", 8080)]
+
+
+def test_an_address_as_java_prints_it_names_the_host_and_not_only_what_it_resolved_to():
+    line = "Connection to node -1 (bus.streams/10.96.31.8:9093) failed authentication"
+
+    assert Host("bus.streams", 9093) in list(hosts_in(line, spoken=True))
+    assert Host("bus.streams", 9093) not in list(hosts_in("path bus.streams/10.96.31.8", spoken=True))

@@ -88,6 +88,14 @@ def test_labels_of_an_exporter_alone_name_nothing():
     assert (found.target, found.owner, found.reason) == (None, None, "no-target-label")
 
 
+def test_the_job_is_read_last_and_only_where_a_service_of_the_namespace_bears_its_name():
+    objects = [deployment("api"), deployment("web"), service("api"), thing("Namespace", "shop", None)]
+
+    assert str(answer(objects, namespace="shop", job="api").target) == "Service/shop/api"
+    assert str(answer(objects, namespace="shop", job="api", app="web").target) == "Deployment/shop/web"
+    assert str(answer(objects, namespace="shop", job="kube-state-metrics").target) == "Namespace/_cluster/shop"  # fmt: skip
+
+
 def test_a_label_whose_object_exists_is_preferred_to_one_whose_object_does_not():
     assert (
         str(answer(deployment("api"), namespace="shop", service="api-metrics", pod=POD).target)

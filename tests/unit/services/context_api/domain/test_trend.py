@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.context_api.domain.trend import forecast, increase, line, past_spell, stepped
+from services.context_api.domain.trend import bent, forecast, increase, line, past_spell, stepped
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-006")
 
@@ -118,3 +118,25 @@ def test_a_spell_is_told_from_its_first_sample_to_the_first_after_it():
 )
 def test_what_goes_on_or_was_not_seen_to_begin_is_no_past_spell(values):
     assert past_spell(points(*values), 2) is None
+
+
+def test_a_bend_is_where_a_level_ends_and_a_rise_begins():
+    values = [3, 3.1, 3, 2.9, 3, 3.1, 3, *(3 + n for n in range(1, 9))]
+
+    assert bent(points(*values)) == pytest.approx(6 * 300)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        range(20),
+        [3, 3.1, 2.9] * 7,
+        [*[3, 3.1, 2.9] * 3, *range(3, 10), 3, 3, 3, 3],
+        [9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 0, 0],
+        [1, 9, 1, 9, 1, 9, 1, 9, 5, 6, 7, 8, 9],
+        [1, 2],
+    ],
+    ids=["always rose", "level", "fell again", "falls", "within its noise", "too few"],
+)
+def test_what_did_not_leave_a_level_for_good_has_no_bend(values):
+    assert bent(points(*values)) is None

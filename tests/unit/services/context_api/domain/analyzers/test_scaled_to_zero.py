@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from services.context_api.domain.analyzers import scaled_to_zero
-from tests.support.kube import applied, deployment, edit, moment, thing
-from tests.support.triage import seen
+from tests.support.kube import Doc, ago, applied, deployment, edit, log, moment, pods_in, service, thing
+from tests.support.triage import causes, seen
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-001", "API-BR-CAPI-006")
 
@@ -66,3 +66,41 @@ def test_a_suspended_job_is_latent_and_a_running_one_is_none():
     found = seen(scaled_to_zero, held, runs)
 
     assert [(str(o.about), o.reason, o.latent) for o in found] == [("Job/shop/load", "Suspended", True)]
+
+
+def scaler(
+    active: str, reason: str, ready: tuple[str, str] | None = None, annotations: dict[str, str] | None = None
+) -> Doc:
+    """A platform's autoscaler of Deployment api, of whatever kind."""
+    states = {"Active": (active, reason), **({"Ready": ready} if ready is not None else {})}
+    conditions = [{"type": k, "status": s, "reason": r, "message": "no load", "lastTransitionTime": ago(30)} for k, (s, r) in states.items()]  # fmt: skip
+    return thing("PodAutoscaler", "api", api="autoscaling.example.com/v1", annotations=annotations,
+                 spec={"scaleTargetRef": {"kind": "Deployment", "name": "api"}}, status={"conditions": conditions})  # fmt: skip
+
+
+@pytest.mark.parametrize("ready", [None, ("True", ""), ("False", "NoTraffic")])
+def test_what_its_scaler_lets_rest_is_as_it_should_be(ready: tuple[str, str] | None):
+    answer = causes(parked(), scaler("False", "NoTraffic", ready), target="Deployment/shop/api")
+
+    assert answer.ranked == []
+    assert seen(scaled_to_zero, parked(), scaler("False", "NoTraffic", ready)) == []
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        scaler("True", "Active"),
+        scaler("False", "Idle", ("False", "CannotReadTriggers")),
+        scaler("False", "Idle", annotations={"scaler.example.com/paused": "true"}),
+    ],
+    ids=["active", "blind", "paused"],
+)
+def test_a_scaler_that_does_not_do_its_work_excuses_nothing(own: Doc):
+    assert len(seen(scaled_to_zero, parked(), own)) == 1
+
+
+def test_what_somebody_misses_does_not_rest():
+    caller = deployment("web")
+    logs = [log(pods_in(caller)[0], "ERROR GET http://api/v1/things: connection refused")]
+
+    assert len(seen(scaled_to_zero, parked(), service("api"), caller, scaler("False", "NoTraffic"), logs=logs)) == 1  # fmt: skip

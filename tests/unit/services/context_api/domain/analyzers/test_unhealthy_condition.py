@@ -19,6 +19,8 @@ pytestmark = pytest.mark.requirement("API-BR-CAPI-001", "API-BR-CAPI-006")
         ("HTTPRoute", {"parents": [{"conditions": [{"type": "Accepted", "status": "False", "reason": "NoMatchingParent", "lastTransitionTime": ago(30)}]}]}, "AcceptedFalse"),
         ("Application", {"health": {"status": "Degraded", "message": "pods crash"}}, "Degraded"),
         ("ClusterServiceVersion", {"phase": "Failed", "message": "install strategy failed"}, "Failed"),
+        ("Store", {"conditions": [{"type": "ContinuousExport", "status": "False", "reason": "ContinuousExportFailing", "message": "exit status 2", "lastTransitionTime": ago(30)}]}, "ContinuousExportFalse"),
+        ("Connector", {"conditions": [{"type": "NotReady", "status": "True", "reason": "Throwable", "message": "tasks have failed: 0", "lastTransitionTime": ago(30)}]}, "NotReadyTrue"),
     ],
 )  # fmt: skip
 def test_objects_of_any_kind_that_say_they_are_not_well_are_heard(kind: str, status: Doc, reason: str):
@@ -34,6 +36,37 @@ def test_objects_of_any_kind_that_say_they_are_not_well_are_heard(kind: str, sta
         {"conditions": [{"type": "Degraded", "status": "False"}]},
         {"conditions": [{"type": "Ready", "status": "False", "reason": "Completed"}]},
         {"conditions": [{"type": "SomethingNobodyKnows", "status": "False"}]},
+        {
+            "conditions": [
+                {
+                    "type": "SomethingNobodyKnows",
+                    "status": "False",
+                    "reason": "NoFailure",
+                    "message": "no failure",
+                }
+            ]
+        },
+        {
+            "conditions": [
+                {"type": "SomethingNobodyKnows", "status": "False", "reason": "NotFailed", "message": "fine"}
+            ]
+        },
+        {
+            "conditions": [
+                {"type": "SomethingNobodyKnows", "status": "True", "reason": "LastRunFailed", "message": "?"}
+            ]
+        },
+        {"conditions": [{"type": "NotReady", "status": "False"}]},
+        {
+            "conditions": [
+                {
+                    "type": "Ready",
+                    "status": "False",
+                    "reason": "NoTraffic",
+                    "message": "not receiving traffic",
+                }
+            ]
+        },
         {"phase": "Succeeded"},
         {"phase": "Failed", "completionTimestamp": ago(60 * 9)},
         {"phase": "Running"},
@@ -58,6 +91,19 @@ def test_a_failed_step_is_told_about_the_object_whose_step_it_is():
 
     assert said([found]) == [("Certificate/shop/tls", "ReadyFalse")]
     assert found.text.startswith("Certificate shop/tls does not get on: Order shop/tls-1-1 is errored: `429")
+
+
+def run(name: str, owner: Doc, age: float, phase: str) -> Doc:
+    return thing("Run", name, api="runs.example.com/v1", owner=owner, age=age, status={"phase": phase, "message": "code 64", "finishedAt": ago(age - 5)})  # fmt: skip
+
+
+def test_the_newest_run_of_a_schedule_is_how_that_schedule_is_however_long_ago_it_ended():
+    daily = thing("CronRun", "daily", api="runs.example.com/v1", spec={"schedules": ["0 2 * * *"]})
+    by_hand = thing("RunSet", "daily", api="runs.example.com/v1", spec={})
+
+    assert said(seen(unhealthy_condition, daily, run("daily-1", daily, 60 * 20, "Error"))) == [("CronRun/shop/daily", "Error")]  # fmt: skip
+    assert seen(unhealthy_condition, daily, run("daily-1", daily, 60 * 44, "Error"), run("daily-2", daily, 60 * 20, "Succeeded")) == []  # fmt: skip
+    assert seen(unhealthy_condition, by_hand, run("daily-1", by_hand, 60 * 20, "Error")) == []
 
 
 def test_a_failed_run_is_history_once_a_newer_one_succeeded():
