@@ -44,6 +44,9 @@ _HOSTLIKE_KEY = re.compile(
     r"host|addr|url|uri|endpoint|server|service|broker|upstream|backend|target|proxy|dsn|connection|bootstrap|nodes|peer|master|primary|replica",
     re.IGNORECASE,
 )
+_SOURCE = re.compile(r"^[\w-]+\.(?:go|py|java|rb|js|ts|cpp|kt|php|scala|ex|erl|cs)$")
+"""A file of a program: `collector.go:196` tells where a line was written and no host."""
+
 _LONGEST = 64 * 1024
 
 
@@ -78,6 +81,8 @@ def hosts_in(words: str, *, key: str = "", spoken: bool = False) -> Iterator[Hos
         for found in pattern.finditer(words):
             port = number(found[2]) if pattern.groups > 1 and found[2] else None
             host = (found[1].lower(), port)
+            if spoken and port is not None and _SOURCE.match(host[0]):
+                continue
             if host not in seen and not host[0].isdigit():  # `13:40` is a time of day
                 seen.add(host)
                 yield Host(*host)
