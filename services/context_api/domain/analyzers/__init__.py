@@ -35,6 +35,7 @@ from services.context_api.domain.analyzers import (
     init_waiting,
     job_failed,
     limit_default,
+    limit_reached,
     load_balancer,
     log_errors,
     mesh_policy,
@@ -57,6 +58,7 @@ from services.context_api.domain.analyzers import (
     preemption,
     probe_failure,
     pvc_pending,
+    quota_shared,
     recent_edit,
     recent_rollout,
     restart_rate,
@@ -161,5 +163,7 @@ EXPLAINERS: Sequence[Explainer] = (
     policy_denies.explain,
     outside_host.explain,
     room_taken.explain,
+    limit_reached.explain,
+    quota_shared.explain,
     not_written.explain,
 )
