@@ -62,7 +62,10 @@ _CALLED = re.compile(
 """A call as clients write it; a URL alone may be a setting that is read out."""
 
 _SPEAKS: tuple[tuple[frozenset[int], re.Pattern[str]], ...] = (
-    (frozenset({5432, 6432}), re.compile(r"\bSQLSTATE\b|\bpq: |psycopg|PSQLException|asyncpg|\bpgx\b|Npgsql|\bPG::")),
+    (
+        frozenset({5432, 6432}),
+        re.compile(r"\bSQLSTATE\b|\bpq: |psycopg|PSQLException|asyncpg|\bpgx\b|Npgsql|\bPG::"),
+    ),
     (frozenset({3306}), re.compile(r"\bmysql|\bError 1\d{3}\b|Lock wait timeout exceeded", re.IGNORECASE)),
     (frozenset({6379}), re.compile(r"\bredis|WRONGPASS|NOAUTH|used memory > 'maxmemory'", re.IGNORECASE)),
     (frozenset({27017}), re.compile(r"\bmongo", re.IGNORECASE)),
@@ -244,8 +247,7 @@ class Dependencies:
         named = {
             id(m.found): m
             for m in self.configured(top)
-            if m.found is not None
-            and ports.intersection({m.host.port} if m.host.port else ports_of(m.found))
+            if m.found is not None and ports.intersection({m.host.port} if m.host.port else ports_of(m.found))
         }
         return next(iter(named.values())) if len(named) == 1 else None
 

@@ -136,10 +136,14 @@ def play(stage: Stage) -> None:
         ]),
         printed(stage.ago(minutes=17), [f"{FRONT} [<200-999>] books@books FATAL:  sorry, too many clients already"] * 90, every_s=11),
     ]))  # fmt: skip
+    address = stage.pod("accounts/books-db")["status"]["podIP"]
+    refused = '{"time":"<%Y-%m-%dT%H:%M:%S.%3>Z","level":"ERROR","msg":"statement not made","account":<100000-999999>,"err":"connect to `user=books database=books`: @:5432 (books-db.accounts.svc.cluster.local): server error: FATAL: sorry, too many clients already (SQLSTATE 53300)"}'.replace(
+        "@", address
+    )
     chatter(stage, "accounts/statements", [
-        '{"time":"<%Y-%m-%dT%H:%M:%S.%3>Z","level":"ERROR","msg":"statement not made","account":<100000-999999>,"err":"connect to `user=books database=books`: <ADDRESS>:5432 (books-db.accounts.svc.cluster.local): server error: FATAL: sorry, too many clients already (SQLSTATE 53300)"}',
+        refused,
         '{"time":"<%Y-%m-%dT%H:%M:%S.%3>Z","level":"INFO","msg":"statement made","account":<100000-999999>,"pages":<1-9>}',
-        '{"time":"<%Y-%m-%dT%H:%M:%S.%3>Z","level":"ERROR","msg":"statement not made","account":<100000-999999>,"err":"connect to `user=books database=books`: <ADDRESS>:5432 (books-db.accounts.svc.cluster.local): server error: FATAL: sorry, too many clients already (SQLSTATE 53300)"}',
+        refused,
     ], count=36, minutes=16)  # fmt: skip
     chatter(stage, "accounts/entries", [
         '{"time":"<%Y-%m-%dT%H:%M:%S.%3>Z","level":"WARN","msg":"pool below its size","want":20,"have":<6-13>,"err":"FATAL: sorry, too many clients already (SQLSTATE 53300)"}',

@@ -73,6 +73,7 @@ from services.context_api.domain.analyzers import (
     stuck_deletion,
     suspicious_text,
     traffic_route,
+    turned_away,
     unhealthy_condition,
     unschedulable,
     volume_attachment,
@@ -165,5 +166,6 @@ EXPLAINERS: Sequence[Explainer] = (
     room_taken.explain,
     limit_reached.explain,
     quota_shared.explain,
+    turned_away.explain,
     not_written.explain,
 )

@@ -77,7 +77,9 @@ def _met(scene: Scene, top: KubeObject) -> Iterator[_Met]:
                 limit = limit_in(line)
                 if limit is not None:
                     count = found[limit.what].count + 1 if limit.what in found else 1
-                    found[limit.what] = _Met(limit, pod, log.container, redact(cut(readable(line), 240)), count)
+                    found[limit.what] = _Met(
+                        limit, pod, log.container, redact(cut(readable(line), 240)), count
+                    )
     yield from found.values()
 
 
@@ -99,14 +101,20 @@ def _setting(scene: Scene, top: KubeObject, limit: Limit) -> _Setting | None:
         spec = pod_spec(workload)
         for container in containers(spec):
             name = text(container.get("name"))
-            for row in rows(limit, [" ".join(strings(container.get("command")) + strings(container.get("args")))]):
+            for row in rows(
+                limit, [" ".join(strings(container.get("command")) + strings(container.get("args")))]
+            ):
                 return _Setting(top, f"an argument of container {name}", row)
             for variable in entries(container.get("env")):
                 found = row_of(limit, text(variable.get("name")), text(variable.get("value")))
                 if found is not None:
                     return _Setting(top, f"env of container {name}", found)
         for use in references(spec):
-            config = scene.graph.get("ConfigMap", workload.namespace, use.name) if use.kind == "ConfigMap" else None
+            config = (
+                scene.graph.get("ConfigMap", workload.namespace, use.name)
+                if use.kind == "ConfigMap"
+                else None
+            )
             for key, value in flat(config.body.get("data")).items() if config is not None else ():
                 found = row_of(limit, use.variable or key, value) if use.key in (None, key) else None
                 if config is not None and found is not None:

@@ -107,7 +107,11 @@ def _named_by(scene: Scene, host: str) -> list[KubeObject]:
         said = [text(v.get("value")) for c in containers(spec) for v in entries(c.get("env"))]
         said += [w for c in containers(spec) for w in (*strings(c.get("args")), *strings(c.get("command")))]
         for use in references(spec):
-            config = scene.graph.get("ConfigMap", workload.namespace, use.name) if use.kind == "ConfigMap" else None
+            config = (
+                scene.graph.get("ConfigMap", workload.namespace, use.name)
+                if use.kind == "ConfigMap"
+                else None
+            )
             said += flat(config.body.get("data")).values() if config is not None else ()
         if any(whole.search(words[:65536]) for words in said):
             top = scene.graph.top(workload)
@@ -121,7 +125,11 @@ def _edited(scene: Scene, top: KubeObject) -> tuple[KubeObject, str] | None:
     since = max(starts, default=None)
     for workload in scene.graph.workloads_of(top) if since is not None else ():
         for use in references(pod_spec(workload)):
-            config = scene.graph.get("ConfigMap", workload.namespace, use.name) if use.kind == "ConfigMap" else None
+            config = (
+                scene.graph.get("ConfigMap", workload.namespace, use.name)
+                if use.kind == "ConfigMap"
+                else None
+            )
             edit = last_edit(config) if config is not None else None
             if config is None or edit is None or since is None or not since - LATELY <= edit.at <= since:
                 continue
@@ -141,9 +149,7 @@ def _observation(scene: Scene, top: KubeObject, host: str, said: Spoken, caller:
         if caller.series is not None
         else f"is the other workload whose settings name {host}"
     )
-    words = (
-        f"{name_of(caller.top)} {much}, and {name_of(top)} is refused there as the quota is used up: `{cut(said.line, 300)}`"
-    )
+    words = f"{name_of(caller.top)} {much}, and {name_of(top)} is refused there as the quota is used up: `{cut(said.line, 300)}`"
     words += f"; {edited[1]}" if edited is not None else ""
     return Observation(
         about=about,
