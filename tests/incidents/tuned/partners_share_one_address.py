@@ -76,6 +76,11 @@ def play(stage: Stage) -> None:
         service("letters/subscribers", 80, 8080),
     ])  # fmt: skip
     stage.calm()
+    stage.status(
+        "services/edge/ingress-nginx-controller",
+        {"loadBalancer": {"ingress": [{"ip": "203.0.113.20"}]}},
+        manager="cloud-controller-manager",
+    )
     stage.wait(days=11)
     stage.edit("ingresses/wares/partners", lambda body: body["metadata"]["annotations"].update({LIMIT: "40"}))
     stage.wait(days=34, hours=22)

@@ -37,6 +37,7 @@ from services.context_api.domain.analyzers import (
     limit_default,
     limit_reached,
     load_balancer,
+    lock_queue,
     log_errors,
     mesh_policy,
     mesh_route,
@@ -166,6 +167,7 @@ EXPLAINERS: Sequence[Explainer] = (
     room_taken.explain,
     limit_reached.explain,
     quota_shared.explain,
+    lock_queue.explain,
     turned_away.explain,
     not_written.explain,
 )
