@@ -3,7 +3,7 @@
 Sees, in the logs of databases that an alert leads to, waits that go on (`lock_waits`). Where a strong request (a schema
 change) waits at the head, whoever sent it is named, since what comes later waits for it; else whoever holds the lock.
 Sessions are found among the workloads whose settings name the database: by the statement in their own log, else by the
-application's name. Latent.
+application's name. One statement that waits for another is latent; where several queue, something is wrong with them.
 Cannot see databases that do not log waits, nor sessions of people.
 
 Rests on: https://www.postgresql.org/docs/current/explicit-locking.html,
@@ -29,6 +29,9 @@ from services.context_api.domain.wording import clock, name_of
 
 NAME = "lock_queue"
 BLOCKS_ALL = "AccessExclusiveLock"
+FEWEST = 3
+"""Others behind the head from which a queue is trouble by itself."""
+
 QUOTED = 60
 """Characters of a statement that tell it from others."""
 
@@ -150,5 +153,5 @@ def _observation(
             for one in (database, *waiting)
             if one is not about
         ),
-        latent=True,
+        latent=queue.behind < FEWEST,
     )

@@ -3,6 +3,7 @@
 Sees, in logs of other workloads (an ingress controller, a gateway), recent error lines that name a route which leads to
 the alert's object: by its UID, or by namespace and name together. Names the route, the line, and the route's annotations
 and fields that share words with it (`limit-rps` and "limiting requests"), with who wrote them, however long ago.
+Silent where it turned as many away well before the alert.
 Cannot see edges outside the cluster, nor controllers that log no refusals.
 
 Rests on: https://kubernetes.github.io/ingress-nginx/user-guide/nginx-configuration/annotations/,
@@ -15,7 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
@@ -33,6 +34,9 @@ NAME = "turned_away"
 RECENT = timedelta(minutes=15)
 FEWEST = 3
 """Lines; one request may be turned away on any day."""
+
+LONG, AS_MANY = 2 * RECENT, 0.5
+"""For how long before the alert a log must tell, and which part of today's refusals then make them as ever."""
 
 ROUTES = ("Ingress", "HTTPRoute", "GRPCRoute", "VirtualService", "Route", "IngressRoute")
 _REFUSES = re.compile(
@@ -68,12 +72,17 @@ def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
         for log in scene.snapshot.logs_of(pod.namespace, pod.name):
             lines: dict[int, list[str]] = {}
             for line in log.text[-LINES * 500 :].splitlines()[-LINES:] if not log.previous else ():
-                if _REFUSES.search(line) and weigh(line) and _is_recent(scene, line):
+                if _REFUSES.search(line) and weigh(line):
                     for name in _NAMES.findall(line):
                         if name in routes:
                             lines.setdefault(id(routes[name][0]), []).append(line)
+            began = next(
+                (m for line in log.text.splitlines()[-LINES:] if (m := time_of(line)) is not None), scene.now
+            )
             for route, service in {id(r): (r, s) for r, s in routes.values() if id(r) in lines}.values():
-                said = list(dict.fromkeys(lines[id(route)]))
+                said = [line for line in dict.fromkeys(lines[id(route)]) if _is_recent(scene, line)]
+                if not said or _as_ever(scene, began, list(dict.fromkeys(lines[id(route)])), len(said)):
+                    continue
                 shown = redact(cut(readable(said[-1]), 300))
                 one = _Refusals(route, service, pod, log.container, shown, len(said))
                 if _concerns(scene, one):
@@ -105,6 +114,14 @@ def _concerns(scene: Scene, one: _Refusals) -> bool:
         *behind,
         scene.graph.top(one.pod),
     )
+
+
+def _as_ever(scene: Scene, began: datetime, lines: Sequence[str], recent: int) -> bool:
+    """Whether it turned as many away long before the alert: then that is how the route is meant, and no news."""
+    until = (scene.onset or scene.now) - RECENT
+    length = until - began
+    before = sum(1 for line in lines if (moment := time_of(line)) is not None and moment < until)
+    return length >= LONG and before / length >= AS_MANY * recent / RECENT
 
 
 def _is_recent(scene: Scene, line: str) -> bool:

@@ -28,6 +28,7 @@ REFUSED = (
 API = deployment("api", containers=[container(env=env(LOOKUP=f"https://{HOST}"))])
 TIDY = deployment(
     "tidy",
+    pod_age=60 * 6,
     containers=[container(env=env(LOOKUP=f"https://{HOST}"), volumeMounts=[{"name": "c", "mountPath": "/etc/c"}])],
     spec={"volumes": [{"name": "c", "configMap": {"name": "conf"}}]},
 )  # fmt: skip

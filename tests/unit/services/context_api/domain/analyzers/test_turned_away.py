@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.kube import ago, deployment, edit, log, pods_in, service, thing, uid_of
+from tests.support.kube import ago, deployment, edit, log, moment, pods_in, service, thing, uid_of
 from tests.support.triage import causes, first
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-006", "API-BR-CAPI-009")
@@ -74,6 +74,16 @@ def test_an_alert_about_something_else_does_not_hear_of_it():
     answer = causes(
         API, EDGE, other, route(), service("api", ready=2),
         target="Deployment/shop/other", logs=[log(pods_in(EDGE)[0], text)],
+    )  # fmt: skip
+
+    assert answer.no_cause
+
+
+def test_a_route_that_turned_as_many_away_long_before_the_alert_does_what_it_is_meant_to():
+    text = "\n".join(f"{ago(90 - n)} {LIMITED}" for n in range(89))
+    answer = causes(
+        API, EDGE, route(), service("api", ready=2),
+        target="Service/shop/api", onset=moment(8), logs=[log(pods_in(EDGE)[0], text)],
     )  # fmt: skip
 
     assert answer.no_cause
