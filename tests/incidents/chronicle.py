@@ -105,9 +105,10 @@ class Chronicle:
             else series
         )
         end = self.now.replace(microsecond=0)
-        kept = {"__name__": bare[1]} if (bare := _SELECTOR.match(query)) else {}
+        bare = _SELECTOR.match(query)
+        kept: dict[str, str] = {"__name__": bare[1]} if bare else {}
         result = [
-            {"metric": {**kept, **labels}, "values": [
+            {"metric": kept | dict(labels), "values": [
                 [int((end - timedelta(seconds=step_s * (len(values) - 1 - n))).timestamp()), f"{value:g}"]
                 for n, value in enumerate(values)
             ]}

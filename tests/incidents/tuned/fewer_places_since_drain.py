@@ -61,7 +61,7 @@ FRONT = "<%Y-%m-%d %H:%M:%S.%3> UTC"
 
 def play(stage: Stage) -> None:
     url = "postgres://books-db.accounts.svc.cluster.local:5432/books"
-    login = {
+    login: dict[str, str | Body] = {
         "DATABASE_URL": url,
         "PGUSER": from_secret("books-db-login", "username"),
         "PGPASSWORD": from_secret("books-db-login", "password"),

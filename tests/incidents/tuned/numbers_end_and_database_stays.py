@@ -7,7 +7,7 @@ from datetime import timedelta
 from tests.incidents.curves import about
 from tests.incidents.incident import Half, Incident, Trait
 from tests.incidents.logs import chatter, printed
-from tests.incidents.stage import Stage
+from tests.incidents.stage import Body, Stage
 from tests.incidents.workloads import (
     config_map,
     container,
@@ -56,7 +56,7 @@ FRONT = "<%Y-%m-%d %H:%M:%S.%3> UTC"
 
 
 def play(stage: Stage) -> None:
-    login = {
+    login: dict[str, str | Body] = {
         "PGUSER": from_secret("register-login", "username"),
         "PGPASSWORD": from_secret("register-login", "password"),
         "PGHOST": "register",

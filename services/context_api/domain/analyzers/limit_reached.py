@@ -178,7 +178,7 @@ def _changed(scene: Scene, holder: KubeObject, row: Row) -> str:
         known = recorded_changes(scene, holder) or changes_of(scene, holder, edit)
     else:
         rollout = scene.rollouts.of(scene.graph.workload(holder))
-        known = rollout.changes if rollout is not None else []
+        known = list(rollout.changes) if rollout is not None else []
     named = [c for c in known if row.value in c.after and c.before and c.before != c.after]
     return next((str(c) for c in named if row.setting in f"{c.path} {c.after}"), "")
 

@@ -121,7 +121,7 @@ def _as_ever(scene: Scene, began: datetime, lines: Sequence[str], recent: int) -
     until = (scene.onset or scene.now) - RECENT
     length = until - began
     before = sum(1 for line in lines if (moment := time_of(line)) is not None and moment < until)
-    return length >= LONG and before / length >= AS_MANY * recent / RECENT
+    return length >= LONG and before / length.total_seconds() >= AS_MANY * recent / RECENT.total_seconds()
 
 
 def _is_recent(scene: Scene, line: str) -> bool:

@@ -41,12 +41,11 @@ def lines(text: str) -> str:
 
 
 def asked(*configs: Doc, words: str = f"ERROR pq: {FULL}", target: str = "Deployment/shop/api", **used: Any):
-    pod = {"spec": READS_FILE} if configs else {}
     database = stateful_set(
         "db",
         "shop",
         containers=[container(volumeMounts=[{"name": "conf", "mountPath": "/etc/pg"}], **used)],
-        **pod,
+        spec=READS_FILE if configs else None,
     )
     logs = [log(pods_in(API)[0], lines(words)), log(pods_in(database)[0], lines(FULL))]
     return causes(API, database, *configs, service("db", port=5432, ready=1), target=target, logs=logs)

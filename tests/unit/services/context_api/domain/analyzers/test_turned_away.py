@@ -87,3 +87,4 @@ def test_a_route_that_turned_as_many_away_long_before_the_alert_does_what_it_is_
     )  # fmt: skip
 
     assert answer.no_cause
+    assert [gap for gap in answer.not_looked_at if "it failed" in gap] == []
