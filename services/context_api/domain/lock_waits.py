@@ -79,6 +79,8 @@ class _Wait:
 
 def queues(text: str, now: datetime) -> Sequence[Queue]:
     """The queues at the end of a log, longest first."""
+    if "still waiting for" not in text:
+        return []
     lines = [line for line in text.splitlines()[-MOST_LINES:] if not is_narrative(line)]
     waits: dict[str, dict[str, _Wait]] = {}
     for line in lines:
