@@ -34,7 +34,7 @@ from services.context_api.domain.snapshot import ContainerLog, KubeObject
 PODS_READ = 6
 """Pods of one workload whose logs are read, unready ones first: replicas tell the same story."""
 
-Trouble = Literal["dns", "refused", "auth", "tls", "timeout", "http", "other"]
+Trouble = Literal["dns", "refused", "auth", "tls", "timeout", "http", "other", "full"]
 
 _WORDS: dict[Trouble, str] = {
     "dns": r"no such host|ENOTFOUND|EAI_AGAIN|name or service not known|could not translate host|name resolution|"
@@ -51,12 +51,28 @@ _WORDS: dict[Trouble, str] = {
     "other": r"could not connect|unable to connect|failed to connect|can ?not connect|can't connect|connect(?:ion)? "
     r"(?:error|failed|reset|closed|lost)|unreachable|no route to host|EHOSTUNREACH|ECONNRESET|broken pipe|"
     r"lost connection|connection to .{1,80} failed|no (?:brokers|servers|nodes) available|not reachable",
+    "full": r"too many (?:clients|connections)\b|remaining connection slots|max(?:imum)? number of clients reached|"
+    r"no more connections allowed|command not allowed when used memory|\bquota exceeded|exceeded .{0,20}quota|"
+    r"rate limit exceeded|resource_?exhausted",
 }
 _TROUBLES = {trouble: re.compile(words, re.IGNORECASE) for trouble, words in _WORDS.items()}
 _CALLED = re.compile(
     r"\b(?:GET|POST|PUT|PATCH|DELETE|HEAD|Get|Post|Put|Patch|Delete|Head)\b[^a-z]{0,6}https?://"
 )
 """A call as clients write it; a URL alone may be a setting that is read out."""
+
+_SPEAKS: tuple[tuple[frozenset[int], re.Pattern[str]], ...] = (
+    (
+        frozenset({5432, 6432}),
+        re.compile(r"\bSQLSTATE\b|\bpq: |psycopg|PSQLException|asyncpg|\bpgx\b|Npgsql|\bPG::"),
+    ),
+    (frozenset({3306}), re.compile(r"\bmysql|\bError 1\d{3}\b|Lock wait timeout exceeded", re.IGNORECASE)),
+    (frozenset({6379}), re.compile(r"\bredis|WRONGPASS|NOAUTH|used memory > 'maxmemory'", re.IGNORECASE)),
+    (frozenset({27017}), re.compile(r"\bmongo", re.IGNORECASE)),
+    (frozenset({5672}), re.compile(r"\bamqp|rabbit", re.IGNORECASE)),
+    (frozenset({9092}), re.compile(r"\bkafka", re.IGNORECASE)),
+)
+"""How clients speak of servers that they do not name, by the port on which such a server usually listens."""
 
 _LOCAL = frozenset({"localhost", "127.0.0.1", "0.0.0.0"})  # noqa: S104 - read in text, nothing is bound
 
@@ -87,6 +103,8 @@ class Spoken:
     previous: bool
     host: Host | None
     found: KubeObject | None
+    implied: bool = False
+    """The line names nobody, but speaks as a client of the one server that the settings name."""
 
 
 def trouble_in(line: str) -> Trouble | None:
@@ -213,7 +231,25 @@ class Dependencies:
         for shape, (trouble, line, pod, log) in first.items():
             shown = redact(cut(line))
             for host, found in self._heard(line, pod):
-                yield Spoken(trouble, shown, counts[shape], pod, log.container, log.previous, host, found)
+                meant = self._meant(top, line) if host is None else None
+                if meant is not None:
+                    host, found = meant.host, meant.found
+                yield Spoken(
+                    trouble, shown, counts[shape], pod, log.container, log.previous, host, found,
+                    implied=meant is not None,
+                )  # fmt: skip
+
+    def _meant(self, top: KubeObject, line: str) -> Mention | None:
+        """The one server of its settings that a line without a name speaks of, by its protocol's words."""
+        ports = next((ports for ports, words in _SPEAKS if words.search(line)), None)
+        if ports is None:
+            return None
+        named = {
+            id(m.found): m
+            for m in self.configured(top)
+            if m.found is not None and ports.intersection({m.host.port} if m.host.port else ports_of(m.found))
+        }
+        return next(iter(named.values())) if len(named) == 1 else None
 
     def _asked_in_vain(self, line: str, pod: KubeObject) -> Trouble | None:
         """An error about a call of a Service, in whatever words: `POST http://pay/charge: quota used up`."""
@@ -255,11 +291,9 @@ def blames(deps: Dependencies, top: KubeObject, lines: list[Line]) -> tuple[Blam
     spoken = deps.spoken(top)
     for said in spoken:
         if said.found is not None and said.host is not None:
-            add(
-                said.found,
-                0.7 if said.trouble == "auth" else 0.95,
-                f"its log names {said.host.name}: `{cut(said.line, 160)}`",
-            )
+            surely = 0.7 if said.trouble == "auth" else 0.85 if said.implied else 0.95
+            how = "speaks of its" if said.implied else "names"
+            add(said.found, surely, f"its log {how} {said.host.name}: `{cut(said.line, 160)}`")
     if any(said.trouble == "dns" for said in spoken):
         for resolver in deps.resolvers:
             add(resolver, 0.85, "its log cannot look up names")

@@ -11,8 +11,9 @@ from services.context_api.domain.observation import Observation
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
 
-FARTHEST = 4
-"""Hops from the alert: route, Service, workload, the Service it complains about, and its workload are four."""
+FARTHEST = 6
+"""Hops from the alert: route, Service, workload, the Service it complains about, and its workload are four; a chain of
+calls has one more link where a database or an outside host is at its end."""
 
 _LEADS = frozenset({"owner", "selects", "backend", "heard", "scales"})
 

@@ -49,6 +49,9 @@ _RESOLVED = re.compile(
 )
 """How Java prints an address: the name, and what it resolved to: `db.shop/10.96.0.7:5432`."""
 
+_SOURCE = re.compile(r"^[\w-]+\.(?:go|py|java|rb|js|ts|cpp|kt|php|scala|ex|erl|cs)$")
+"""A file of a program: `collector.go:196` tells where a line was written and no host."""
+
 _LONGEST = 64 * 1024
 
 
@@ -83,6 +86,8 @@ def hosts_in(words: str, *, key: str = "", spoken: bool = False) -> Iterator[Hos
         for found in pattern.finditer(words):
             port = number(found[2]) if pattern.groups > 1 and found[2] else None
             host = (found[1].lower(), port)
+            if spoken and port is not None and _SOURCE.match(host[0]):
+                continue
             if host not in seen and not host[0].isdigit():  # `13:40` is a time of day
                 seen.add(host)
                 yield Host(*host)

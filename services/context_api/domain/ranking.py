@@ -179,9 +179,11 @@ def _causes_of(tree: Causality) -> dict[int, list[Link]]:
 
 
 def _counts(tree: Causality, index: int, relations: Relations) -> bool:
-    """Latent observations count when the alert is about their object, or when they explain one that counts."""
+    """Latent observations count when the alert is about their object or its pods complain, or when they explain one that counts."""
     return any(
-        not tree.observations[i].latent or relations.nearness(tree.observations[i].about) >= ITSELF
+        not tree.observations[i].latent
+        or relations.nearness(tree.observations[i].about) >= ITSELF
+        or _complains(tree.observations[i], relations)
         for i in (index, *tree.all_effects(index))
     )
 

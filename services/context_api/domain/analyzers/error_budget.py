@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
-from services.context_api.domain.failures import FAILED, is_failed_share
+from services.context_api.domain.failures import fails
 from services.context_api.domain.metric_questions import SLOW
 from services.context_api.domain.metrics import Series
 from services.context_api.domain.observation import Blame, Depth, Observation
@@ -49,7 +49,7 @@ def _burning(series: Series) -> str:
         left = span(MONTH / value)
         speed = "fast" if value >= FAST else "slowly"
         return f"its error budget burns {speed}: at {value:.3g} times the rate that lasts a month, it is gone in {left}"
-    if is_failed_share(series) and FAILED <= value <= 1:
+    if fails(series):
         return f"{value:.1%} of its requests fail"
     return ""
 

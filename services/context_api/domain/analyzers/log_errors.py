@@ -57,12 +57,17 @@ class _Errors:
 
 
 def observe(scene: Scene) -> Iterator[Observation]:
-    """One latent observation per workload on the alert's way whose log is full of errors."""
-    for top in alerted(scene):
+    """One latent observation per workload whose log is full of errors, on the alert's way or refused by one that is."""
+    todo = list(alerted(scene))
+    known = {id(top) for top in todo}
+    for top in todo:
         pods = [p for p in scene.graph.pods_of(top) if is_ready(p)]
         found = [e for p in pods[:PODS_READ] for e in _errors(scene, p)]
         if found:
-            yield _observation(scene, top, found)
+            strangers = list(_strangers(scene, top, telling([line for e in found for line in e.lines])))
+            todo += [s.on for s in strangers if id(s.on) not in known]
+            known.update(id(s.on) for s in strangers)
+            yield _observation(scene, top, found, strangers)
 
 
 def _errors(scene: Scene, pod: KubeObject) -> Iterator[_Errors]:
@@ -103,7 +108,9 @@ def _strangers(scene: Scene, top: KubeObject, lines: Sequence[Line]) -> Iterator
             )
 
 
-def _observation(scene: Scene, top: KubeObject, found: list[_Errors]) -> Observation:
+def _observation(
+    scene: Scene, top: KubeObject, found: list[_Errors], strangers: Sequence[Blame]
+) -> Observation:
     lines = telling([line for e in found for line in e.lines])
     return Observation(
         about=top,
@@ -123,7 +130,7 @@ def _observation(scene: Scene, top: KubeObject, found: list[_Errors]) -> Observa
         blames=(
             *blames(scene.deps, top, [line for line in lines if line.weight > 1]),
             *blames_by_name(scene.graph, top, lines),
-            *_strangers(scene, top, lines),
+            *strangers,
         ),
         latent=True,
     )

@@ -90,6 +90,8 @@ def _of_workload(scene: Scene, top: KubeObject) -> Iterator[Observation]:
     if "CpuThrottled" in told:
         told.pop("CpuAtLimit", None)  # the same thing, and throttling is what is felt of it
     for reason, (words, series) in told.items():
+        if reason == "PoolExhausted" and series.points[0][1] <= HALF * series.last:
+            words += _since_release(scene, top, series, f"{series.points[0][1]:.6g}")
         yield _observation(scene, top, reason, words, series)
 
 
@@ -167,20 +169,20 @@ def _rising(scene: Scene, container: Container, series: Series) -> Iterator[tupl
             "MemoryTrendingToLimit",
             (
                 f"{container} uses {size(series.last)} of its memory limit {limit} ({series.last / allowed:.0%}) and {size(coming.slope * 3600)} more every hour: "
-                f"it reaches the limit in {span(coming.left)}, at {clock(moment_of(coming.at))}{_since_release(scene, container, series)}"
+                f"it reaches the limit in {span(coming.left)}, at {clock(moment_of(coming.at))}{_since_release(scene, container.pod, series, size(series.points[0][1]))}"
             ),
             series,
         )
 
 
-def _since_release(scene: Scene, container: Container, series: Series) -> str:
-    """With which rollout the rise began, and what that changed."""
-    rollout = scene.rollouts.of(scene.graph.workload(container.pod))
+def _since_release(scene: Scene, about: KubeObject, series: Series, began: str) -> str:
+    """With which rollout the rise began, and what that changed. `began`: the first value, as it is told."""
+    rollout = scene.rollouts.of(scene.graph.workload(about))
     first, last = series.points[0][0], series.points[-1][0]
     if rollout is None or abs(rollout.at.timestamp() - first) > RELEASED * (last - first):
         return ""
     changed = listing(rollout.told, 3)
-    return f"; it has risen from {size(series.points[0][1])} since the rollout of {clock(rollout.at)}" + (
+    return f"; it has risen from {began} since the rollout of {clock(rollout.at)}" + (
         f" ({changed})" if changed else ""
     )
 

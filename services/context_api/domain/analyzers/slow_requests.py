@@ -79,7 +79,9 @@ def _blames(scene: Scene, about: KubeObject, known: Sequence[Times]) -> Iterator
         called = {id(m.found): (m.found, m.where) for m in scene.deps.configured(top) if m.found is not None}
         for found, where in called.values():
             behind = scene.deps.behind(found)
-            if any(id(t) in slow for t in behind):
+            if line := _waited_for(scene, top, found):
+                yield Blame(found, ALSO_SLOW, f"its log waits for {found.name} in vain: `{line}`")
+            elif any(id(t) in slow for t in behind):
                 yield Blame(found, ALSO_SLOW, f"{where} names {found.name}, whose requests became slow too")
             elif any(id(t) in well for t in behind):
                 yield Blame(found, AS_FAST, f"{where} names {found.name}, which answers as fast as before")
@@ -89,6 +91,15 @@ def _blames(scene: Scene, about: KubeObject, known: Sequence[Times]) -> Iterator
                 yield Blame(
                     found, UNKNOWN, f"{where} names {found.name}, whose response times nobody recorded"
                 )
+
+
+def _waited_for(scene: Scene, top: KubeObject, called: KubeObject) -> str:
+    """A line of its log about a call that was not answered in time.
+
+    It outweighs what the called program measures of itself, which begins with a request that it has taken.
+    """
+    heard = (s for s in scene.deps.spoken(top) if s.found is called and s.trouble in ("timeout", "other"))
+    return next((cut(said.line, 160) for said in heard), "")
 
 
 def _tops(scene: Scene, about: KubeObject) -> list[KubeObject]:

@@ -155,3 +155,24 @@ def test_an_error_about_a_call_of_a_service_is_a_complaint_in_whatever_words(lin
     spoken = Dependencies(graph).spoken(caller)
 
     assert [s.found.name for s in spoken if s.found is not None] == heard
+
+
+@pytest.mark.parametrize(
+    ("line", "settings", "heard"),
+    [
+        ("ERROR canceling statement due to statement timeout (SQLSTATE 57014)", {"DB": "postgres://db.shop-data:5432/x"}, ["db"]),
+        ('ERROR pq: password authentication failed for user "x"', {"DB": "postgres://db.shop-data/x"}, ["db"]),
+        ('source=collector.go:196 ERROR pq: password authentication failed for user "x"', {"DB": "db.shop-data:5432"}, ["db"]),
+        ("ERROR canceling statement due to statement timeout (SQLSTATE 57014)", {"DB": "db.shop-data:5432", "OTHER": "store.shop-data:5432"}, []),
+        ("ERROR timed out waiting for the printer", {"DB": "postgres://db.shop-data:5432/x"}, []),
+        ("ERR max number of clients reached (redis)", {"DB": "postgres://db.shop-data:5432/x"}, []),
+    ],
+    ids=["a timeout", "a password", "a source file is no host", "two such servers", "no server's words", "another protocol"],
+)  # fmt: skip
+def test_a_complaint_in_a_protocols_words_is_about_the_one_such_server_of_the_settings(line, settings, heard):
+    objects = client(env=env(**settings))
+    deps, top = asked(
+        [*objects, *service("store", "shop-data", port=5432, ready=1)], [log(pods_in(objects)[0], line)]
+    )
+
+    assert [s.found.name for s in deps.spoken(top) if s.found and s.implied] == heard

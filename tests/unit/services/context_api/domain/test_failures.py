@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.context_api.domain.failures import is_failed_share
+from services.context_api.domain.failures import fails, is_failed_share
 from tests.support.series import series
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-006", "API-BR-CAPI-009")
@@ -24,3 +24,23 @@ pytestmark = pytest.mark.requirement("API-BR-CAPI-006", "API-BR-CAPI-009")
 )
 def test_a_share_of_failures_is_known_by_its_query(query: str, expected: bool):
     assert is_failed_share(series(query, [0.1])) is expected
+
+
+RATIO = 'sum(rate(http_requests_total{code=~"5.."}[5m])) / sum(rate(http_requests_total[5m]))'
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([0.06], True),
+        ([0.001] * 20 + [0.02] * 10, True),
+        ([0.001] * 20 + [0.02] * 5 + [0.001] * 5, False),
+        ([0.02] * 30, False),
+        ([0.0001] * 20 + [0.004] * 10, False),
+        ([0.02], False),
+        ([40.0], False),
+    ],
+    ids=["by any objective", "twenty times as many", "for a while", "as many as ever", "few", "nothing to compare", "no share"],
+)  # fmt: skip
+def test_too_many_fail_by_any_objective_or_by_what_was_usual(values: list[float], expected: bool):
+    assert fails(series(RATIO, values)) is expected

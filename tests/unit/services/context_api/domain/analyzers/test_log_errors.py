@@ -151,3 +151,35 @@ def test_a_structured_line_is_an_error_by_what_it_says_and_not_by_its_fields_nam
     quiet = '{"log.level":"info","message":"waits for its turn","failed_predicates":{"error":[]}}'
 
     assert causes(WEB, target="Deployment/shop/web", logs=[log(pods_in(WEB)[0], lines(quiet))]).no_cause
+
+
+def test_a_server_that_refuses_one_client_leads_to_it_though_it_names_nobody():
+    refuses = lines('FATAL:  password authentication failed for user "stats"')
+    refused = lines(
+        'level=ERROR source=collector.go:196 err="pq: password authentication failed for user \\"stats\\""'
+    )
+    store, stats = (
+        deployment("store"),
+        deployment("stats", containers=[container(env=env(URI="store:5432/x"))]),
+    )
+    logs = [log(pods_in(store)[0], refuses), log(pods_in(stats)[0], refused)]
+
+    answer = causes(
+        store, stats, WEB, service("store", port=5432, ready=2), target="Deployment/shop/store", logs=logs
+    )
+
+    assert first(answer) == ("Deployment/shop/stats", "ErrorsInLog")
+
+
+def test_what_the_pods_of_an_alerting_service_complain_of_is_followed_along_a_chain_of_calls():
+    names = ["front", "orders", "stock"]
+    chain = [deployment(name) for name in names]
+    logs = [
+        log(pods_in(one)[0], lines(f"ERROR POST http://{called}:80/x answered 502"))
+        for one, called in zip(chain, names[1:], strict=False)
+    ]
+    logs.append(log(pods_in(chain[-1])[0], lines("ERROR cannot count: shelf table is read-only")))
+
+    answer = causes(chain, [service(name, ready=2) for name in names], target="Service/shop/front", logs=logs)
+
+    assert first(answer) == ("Deployment/shop/stock", "ErrorsInLog")

@@ -11,6 +11,7 @@ from services.context_api.domain.analyzers.saturation import THROTTLED
 from services.context_api.domain.snapshot import MetricAnswer
 from services.context_api.domain.triage import find_causes
 from tests.support.kube import NOW, container, deployment, pods_in, snapshot
+from tests.support.series import answered, recorded
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-006", "API-BR-CAPI-009")
 
@@ -240,3 +241,28 @@ def test_throttling_is_told_instead_of_the_limit_it_comes_from():
 
     assert [c.reason for c in answer.ranked] == ["CpuThrottled"]
     assert not [f for f in answer.findings if f.reason == "CpuAtLimit"]
+
+
+def test_descriptors_that_ran_out_since_a_release_are_told_with_it():
+    leaking = deployment(
+        "api",
+        containers=[container(image="registry.example/app:1.1")],
+        before=[container(image="registry.example/app:1.0")],
+        rolled_out=100 * 60,
+        age=60 * 24 * 30,
+    )
+    pod = next(p["metadata"]["name"] for p in pods_in(leaking))
+    used = [min(1024.0, 150 + 9.0 * n) for n in range(100)]
+    metrics = [
+        recorded(name, values, HOUR, __name__=name, namespace="shop", pod=pod)
+        for name, values in (("process_open_fds", used), ("process_max_fds", [1024.0] * 100))
+    ]
+
+    best = answered("Deployment/shop/api", leaking, metrics=metrics).ranked[0]
+
+    assert best.reason == "PoolExhausted"
+    assert (
+        "process_open_fds is at 1024 of process_max_fds 1024; it has risen from 150 since the rollout of"
+        in best.text
+    )
+    assert "`registry.example/app:1.0` → `registry.example/app:1.1`" in best.text

@@ -80,3 +80,20 @@ def test_requests_that_are_as_fast_as_before_are_no_cause(values):
 
 def test_an_alert_about_another_object_hears_nothing_of_it():
     assert answered("Service/shop/places", *THREE, metrics=[p99(RISEN, "web")]).no_cause
+
+
+def test_a_callee_that_measures_itself_as_fast_is_a_cause_where_its_caller_waits_in_vain():
+    waiting = 'level=warn msg="late" err="Get http://places:80/p: timeout awaiting response headers"'
+    logs = [log(p, waiting) for p in pods_in(WEB)]
+    pod = pods_in(PLACES)[0]["metadata"]["name"]
+    metrics = [
+        p99(RISEN, "web"),
+        p99(LEVEL, "places"),
+        *(recorded(name, [1024.0] * 35, __name__=name, namespace="shop", pod=pod) for name in ("process_open_fds", "process_max_fds")),
+    ]  # fmt: skip
+
+    told = answered("Service/shop/web", *THREE, metrics=metrics, logs=logs)
+
+    assert first(told) == ("Deployment/shop/places", "PoolExhausted")
+    assert "process_open_fds is at 1024 of process_max_fds 1024" in told.ranked[0].text
+    assert first(answered("Service/shop/web", *THREE, metrics=metrics))[0] == "Service/shop/web"
