@@ -37,7 +37,6 @@ INCIDENT = Incident(
     ],
     second=["Deployment/media/thumbnails"],
     traits=frozenset({Trait.innocent, Trait.two_faults}),
-    authored=["csi-attacher status"],
 )  # fmt: skip
 
 DRIVER, SLOTS = "disk.csi.example.com", 5
@@ -90,7 +89,6 @@ def play(stage: Stage) -> None:
         stage.evicted(f"media/{up}", TRY)
         stage.calm()
         stage.wait(minutes=11)
-    _attached(stage)
     # The archive and the version of the API that needs it come together.
     stage.apply([
         _volume("invoices", "data-archive-0", "100Gi", 30),
@@ -137,13 +135,3 @@ def play(stage: Stage) -> None:
         stage, "invoices/ledger", ["<%Y-%m-%d %H:%M:%S.%3> UTC [27] LOG:  checkpoint starting: time"], count=4
     )
     stage.fire(minutes_ago=3)
-
-
-def _attached(stage: Stage) -> None:
-    """The controller asks for attachments; the driver's attacher, which is not here, says that they are there."""
-    for one in stage.cluster.get("volumeattachments")["items"]:
-        stage.status(
-            f"volumeattachments/_cluster/{one['metadata']['name']}",
-            {"attached": True},
-            manager="csi-attacher",
-        )

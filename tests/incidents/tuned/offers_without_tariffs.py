@@ -182,7 +182,7 @@ def _scale_down(stage: Stage) -> None:
         kind="Normal",
         component="cluster-autoscaler",
     )
-    old = stage.pod("pricing/tariffs")
+    old = stage.get("pods/pricing/tariffs-0")
     stage.event(
         old, "ScaleDown", "deleting pod for node scale down", kind="Normal", component="cluster-autoscaler"
     )
