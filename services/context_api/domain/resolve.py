@@ -3,7 +3,7 @@
 The one place where this is decided. The order of the labels is that of the earlier gateway (most
 specific controller first, the pod last), except that a label whose object exists is preferred to one
 whose object does not. `job`, `endpoint` and `instance` name scrape targets and are ignored, and so is
-whatever an exporter says about itself. Reads the snapshot; asks nobody.
+whatever an exporter says about itself; only the instance of a node's exporter, where it is a node, is what is measured. Reads the snapshot; asks nobody.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from libs.contracts.context import Resolution
 from libs.contracts.target import Target
 from services.context_api.domain.events import about, read_event
 from services.context_api.domain.graph import HASHED, Graph
-from services.context_api.domain.kube import flat, text
+from services.context_api.domain.kube import entries, flat, text
 from services.context_api.domain.queues import GROUP_LABELS, consumers
 from services.context_api.domain.snapshot import KubeObject, Snapshot
 
@@ -62,6 +62,7 @@ CLUSTER_SCOPED = frozenset({"Node", "PersistentVolume", "Namespace"})
 _EXPORTER = re.compile(
     r"^(?:[\w-]+-)?(?:kube-state-metrics|openshift-state-metrics|exporter|pushgateway|cadvisor|kubelet)(?:-[\w-]*)?$"
 )
+_NODE_EXPORTER = re.compile(r"node-?exporter|windows-?exporter")
 _SCRAPED = frozenset({"pod", "service", "container"})
 _KIND_LABELS = ("customresource_kind", "kind", "resource_kind")
 _NAME_LABELS = ("name", "scaledObject", "gateway")
@@ -168,6 +169,7 @@ def _guesses(graph: Graph, labels: Mapping[str, str], cluster: str) -> Iterator[
     """Looser words: owner labels, application labels, at last the namespace; only for objects that exist."""
     namespace = labels.get("namespace")
     yield from _consumers(graph, labels, cluster)
+    yield from _measured_node(graph, labels, cluster)
     yield from _platform_objects(graph, labels, namespace, cluster)
     for kind_label, name_label in (
         ("created_by_kind", "created_by_name"),
@@ -196,6 +198,18 @@ def _guesses(graph: Graph, labels: Mapping[str, str], cluster: str) -> Iterator[
         except ValidationError:
             return
         yield _Candidate("namespace", target, graph.get("Namespace", None, namespace))
+
+
+def _measured_node(graph: Graph, labels: Mapping[str, str], cluster: str) -> Iterator[_Candidate]:
+    """The node that an exporter on it speaks of: by its name, or its address and port."""
+    if not any(_NODE_EXPORTER.search(labels.get(name, "")) for name in ("job", "service", "container")):
+        return
+    instance = labels.get("instance", "")
+    host = instance.rpartition(":")[0] or instance
+    for node in graph.of_kind("Node") if host else ():
+        addresses = {text(a.get("address")) for a in entries(node.status.get("addresses"))}
+        if host == node.name or host in addresses:
+            yield _Candidate("instance", node.target(cluster), node)
 
 
 def _consumers(graph: Graph, labels: Mapping[str, str], cluster: str) -> Iterator[_Candidate]:

@@ -94,13 +94,13 @@ def _busy(scene: Scene) -> Iterator[tuple[KubeObject, Series]]:
         said = f"{series.name} {series.query}"
         if not (_IDLE.search(series.query) or _USED.search(said)) or not BUSY <= series.last <= 1.01:
             continue
-        node = _node(scene, series)
+        node = node_of(scene, series)
         if node is not None and node.name not in told:
             told.add(node.name)
             yield node, series
 
 
-def _node(scene: Scene, series: Series) -> KubeObject | None:
+def node_of(scene: Scene, series: Series) -> KubeObject | None:
     """By its name or its address, with or without the port of what was scraped."""
     for label in _NODE_LABELS:
         value = series.labels.get(label, "").rpartition(":")[0] or series.labels.get(label, "")

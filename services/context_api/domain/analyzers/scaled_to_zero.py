@@ -11,6 +11,7 @@ https://kubernetes.io/docs/concepts/workloads/controllers/job/#suspending-a-job 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
@@ -63,6 +64,12 @@ def observe(scene: Scene) -> Iterator[Observation]:
             remediation=fix,
             latent=True,
         )
+
+
+def scaled_since(workload: KubeObject) -> datetime | None:
+    """When somebody asked for what its `spec.replicas` says now; None when it always was so."""
+    edit = _edit(workload, "spec.replicas")
+    return edit.at if edit is not None else None
 
 
 def _edit(workload: KubeObject, field: str) -> Edit | None:

@@ -84,11 +84,8 @@ def _mounted(scene: Scene, pod: KubeObject, claims: list[Reference], line: str) 
 
 
 def _by_metrics(scene: Scene, told: set[int]) -> Iterator[Observation]:
-    sizes = _sizes(scene)
-    for series in scene.metrics.all:
-        claim = _claim_of(scene, series)
-        shares = _shares(series, claim, sizes) if claim is not None else []
-        if claim is None or not shares or id(claim) in told:
+    for claim, series, shares in measured(scene):
+        if id(claim) in told:
             continue
         used, coming = shares[-1][1], forecast(shares, 1.0)
         inodes = "inodes" in f"{series.name} {series.query}"
@@ -109,6 +106,16 @@ def _by_metrics(scene: Scene, told: set[int]) -> Iterator[Observation]:
             yield _observation(
                 scene, claim, "VolumeFilling", words, 0.7, [evidence.metric(series, claim)], None
             )
+
+
+def measured(scene: Scene) -> Iterator[tuple[KubeObject, Series, list[tuple[float, float]]]]:
+    """(claim, series, (time, share used) …) of all recorded series that say how full a volume is."""
+    sizes = _sizes(scene)
+    for series in scene.metrics.all:
+        claim = _claim_of(scene, series)
+        shares = _shares(series, claim, sizes) if claim is not None else []
+        if claim is not None and shares:
+            yield claim, series, shares
 
 
 def _claim_of(scene: Scene, series: Series) -> KubeObject | None:
