@@ -85,9 +85,9 @@ class Capacity:
         """On each node whose CSINode says how many it may have; a volume that two pods share is one."""
         attached: dict[str, set[str]] = {}
         for pod in self._graph.pods:
-            node = text(pod.spec.get("nodeName"))
-            if node and pod.status.get("phase") not in ("Succeeded", "Failed"):
-                attached.setdefault(node, set()).update(volumes_of(self._graph, pod).get(name, ()))
+            place = text(pod.spec.get("nodeName"))
+            if place and pod.status.get("phase") not in ("Succeeded", "Failed"):
+                attached.setdefault(place, set()).update(volumes_of(self._graph, pod).get(name, ()))
         left: dict[str, float] = {}
         for node in self._graph.of_kind("Node"):
             limits = self._graph.get("CSINode", None, node.name)

@@ -63,6 +63,9 @@ _EXPORTER = re.compile(
     r"^(?:[\w-]+-)?(?:kube-state-metrics|openshift-state-metrics|exporter|pushgateway|cadvisor|kubelet)(?:-[\w-]*)?$"
 )
 _NODE_EXPORTER = re.compile(r"node-?exporter|windows-?exporter")
+_OF_MACHINES = ("device", "mountpoint", "fstype", "nodename", "chip")
+"""Labels of metrics about a machine's parts."""
+
 _SCRAPED = frozenset({"pod", "service", "container"})
 _KIND_LABELS = ("customresource_kind", "kind", "resource_kind")
 _NAME_LABELS = ("name", "scaledObject", "gateway")
@@ -112,6 +115,9 @@ def resolve_in(graph: Graph, labels: Mapping[str, str], cluster: str = "local") 
             reason="no-target-label",
             detail="none of the labels names a Kubernetes object (job, endpoint and instance are not read)",
         )
+    measured = next(_measured_node(graph, labels, cluster), None)
+    if chosen.found is not None and measured is not None and _runs_everywhere(graph, chosen.found):
+        chosen = measured
     if chosen.found is not None:
         return _with_owner(graph, chosen, chosen.found, cluster)
     return _gone(graph, chosen, cluster, labels)
@@ -202,14 +208,21 @@ def _guesses(graph: Graph, labels: Mapping[str, str], cluster: str) -> Iterator[
 
 def _measured_node(graph: Graph, labels: Mapping[str, str], cluster: str) -> Iterator[_Candidate]:
     """The node that an exporter on it speaks of: by its name, or its address and port."""
-    if not any(_NODE_EXPORTER.search(labels.get(name, "")) for name in ("job", "service", "container")):
-        return
+    named = any(_NODE_EXPORTER.search(labels.get(name, "")) for name in ("job", "service", "container"))
     instance = labels.get("instance", "")
     host = instance.rpartition(":")[0] or instance
-    for node in graph.of_kind("Node") if host else ():
+    if not host or not (named or any(name in labels for name in _OF_MACHINES)):
+        return
+    for node in graph.of_kind("Node"):
         addresses = {text(a.get("address")) for a in entries(node.status.get("addresses"))}
         if host == node.name or host in addresses:
             yield _Candidate("instance", node.target(cluster), node)
+
+
+def _runs_everywhere(graph: Graph, found: KubeObject) -> bool:
+    """Whether it is a program that runs once a node, and so may speak of its node."""
+    tops = graph.behind(found) if found.kind == "Service" else [graph.top(found)]
+    return bool(tops) and all(top.kind == "DaemonSet" for top in tops)
 
 
 def _consumers(graph: Graph, labels: Mapping[str, str], cluster: str) -> Iterator[_Candidate]:

@@ -86,8 +86,10 @@ def play(stage: Stage) -> None:
     stage.apply([trial])
     stage.calm()
     stage.apply([_scaler("catalog-next", 1, 3)])
-    for name in ("catalog", "catalog-next"):
-        stage.cluster.until(f"{name} refuses", lambda name=name: _active(stage, name) == "AmbiguousSelector")
+    stage.cluster.until(
+        "both refuse",
+        lambda: {_active(stage, n) for n in ("catalog", "catalog-next")} == {"AmbiguousSelector"},
+    )
     stage.wait(hours=9, minutes=40)
     stage.kubectl(
         "set",

@@ -91,13 +91,13 @@ def _by_metrics(scene: Scene, told: set[int]) -> Iterator[Observation]:
         inodes = "inodes" in f"{series.name} {series.query}"
         full = "has no inodes left for new files" if inodes else "is full"
         of = " of its inodes used" if inodes else " full"
-        if used >= FULL:
+        if judged(shares) == "VolumeFull":
             told.add(id(claim))
             words = f"{_sized(claim)} is {used:.0%}{of}"
             yield _observation(
                 scene, claim, "VolumeFull", words, 0.85, [evidence.metric(series, claim)], None
             )
-        elif coming is not None and coming.left <= SOON and used > 0.5:
+        elif judged(shares) and coming is not None:
             told.add(id(claim))
             words = (
                 f"{_sized(claim)} is {used:.0%}{of} and rises by {coming.slope * 3600:.1%} an hour: "
@@ -106,6 +106,14 @@ def _by_metrics(scene: Scene, told: set[int]) -> Iterator[Observation]:
             yield _observation(
                 scene, claim, "VolumeFilling", words, 0.7, [evidence.metric(series, claim)], None
             )
+
+
+def judged(shares: Sequence[tuple[float, float]]) -> str:
+    """`VolumeFull`, `VolumeFilling` or nothing, by the share used over time."""
+    used, coming = shares[-1][1], forecast(shares, 1.0)
+    if used >= FULL:
+        return "VolumeFull"
+    return "VolumeFilling" if coming is not None and coming.left <= SOON and used > 0.5 else ""
 
 
 def measured(scene: Scene) -> Iterator[tuple[KubeObject, Series, list[tuple[float, float]]]]:

@@ -2,7 +2,7 @@
 
 Sees, beside a volume that has become fuller (`volume_full`), recorded sizes in bytes that programs with that volume
 report of their parts (a write-ahead log, a replication slot, a topic, an index), and which of them rose by as much as the
-volume did. Where that part is kept for a reader (a slot, a subscription, a consumer group), the workload whose settings
+volume did, or which is kept for a reader and is a good part of what lies there. Where that part is kept for a reader (a slot, a subscription, a consumer group), the workload whose settings
 name it and that runs no pod is why nothing can be removed; the volume is then the victim of somebody else's stop.
 Cannot see parts that no exporter measures, nor whether a reader is ever to come back.
 
@@ -21,7 +21,7 @@ from statistics import median
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.analyzers.scaled_to_zero import scaled_since
-from services.context_api.domain.analyzers.volume_full import measured
+from services.context_api.domain.analyzers.volume_full import judged, measured
 from services.context_api.domain.containers import is_ready
 from services.context_api.domain.kube import at, pod_spec, quantity, replicas, text
 from services.context_api.domain.metrics import Series, moment_of
@@ -41,6 +41,9 @@ FULL_ENOUGH = 0.5
 ACCOUNTS = (0.6, 1.4)
 """Share of the volume's growth that one part must have grown by. Above one: parts overlap in time and rounding."""
 
+FULL, HOLDS = 0.8, 0.3
+"""From this share of the volume in use on, a part that is kept for a reader and has this share of that is told without a rise."""
+
 _OTHERS = re.compile(r"kubelet_volume|container_|node_|memory|network|rate\(|deriv\(|increase\(|/")
 _BYTES = re.compile(r"bytes|_size\b|lsn_diff")
 _READER = re.compile(r"slot|consumer|group|subscri|reader|follower", re.IGNORECASE)
@@ -57,7 +60,13 @@ class _Part:
     key: str
     """The label that names it; empty where none does."""
     name: str
-    grew: float
+    amount: float
+    """Bytes by which it rose, or that it holds where its rise was not recorded."""
+    rose: bool
+
+    @property
+    def told(self) -> str:
+        return f"has grown by {size(self.amount)}" if self.rose else f"holds {size(self.amount)}"
 
     def __str__(self) -> str:
         metric = self.series.name or self.series.query[:80]
@@ -70,16 +79,17 @@ def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
     for claim, _, shares in measured(scene):
         whole = quantity(at(claim.status, "capacity", "storage")) or 0.0
         rise = _rise(shares)
-        if id(claim) in told or rise < FULLER or shares[-1][1] < FULL_ENOUGH or not whole:
+        if id(claim) in told or shares[-1][1] < FULL_ENOUGH or not whole:
             continue
-        parts = sorted(_parts(scene, claim, rise * whole), key=lambda p: (not p.name, str(p)))
+        found = _parts(scene, claim, rise * whole if rise >= FULLER else 0.0, shares[-1][1], whole)
+        parts = sorted(found, key=lambda p: (not p.rose, not p.name, str(p)))
         if not parts:
             continue
         told.add(id(claim))
         missing = [(p, top) for p in parts if _READER.search(p.key) for top in _idle(scene, claim, p.name)]
         if missing:
             yield _reader(scene, claim, *missing[0], shares)
-        else:
+        elif parts[0].rose and judged(shares):
             yield _growing(claim, parts, rise * whole, shares)
 
 
@@ -90,7 +100,7 @@ def _rise(points: Points) -> float:
     return points[-1][1] - median(v for _, v in points[: len(points) // 3])
 
 
-def _parts(scene: Scene, claim: KubeObject, grown: float) -> Iterator[_Part]:
+def _parts(scene: Scene, claim: KubeObject, grown: float, share: float, whole: float) -> Iterator[_Part]:
     pods = {p.name for p in scene.graph.pods_in(claim.namespace) if _mounts(p, claim)}
     for series in scene.metrics.all:
         said, labels = series.name or series.query, series.labels
@@ -103,9 +113,11 @@ def _parts(scene: Scene, claim: KubeObject, grown: float) -> Iterator[_Part]:
         if labels.get("pod") and labels["pod"] not in pods:
             continue
         grew = _rise(series.points)
-        if ACCOUNTS[0] * grown <= grew <= ACCOUNTS[1] * grown:
-            key = next((k for k in sorted(labels) if _PART.search(k) and not _KINDS.search(k)), "")
-            yield _Part(series, key, labels.get(key, ""), grew)
+        key = next((k for k in sorted(labels) if _PART.search(k) and not _KINDS.search(k)), "")
+        if grown and ACCOUNTS[0] * grown <= grew <= ACCOUNTS[1] * grown:
+            yield _Part(series, key, labels.get(key, ""), grew, rose=True)
+        elif _READER.search(key) and share >= FULL and HOLDS * share * whole <= series.last <= share * whole:
+            yield _Part(series, key, labels[key], series.last, rose=False)
 
 
 def _mounts(pod: KubeObject, claim: KubeObject) -> bool:
@@ -149,7 +161,7 @@ def _reader(scene: Scene, claim: KubeObject, part: _Part, top: KubeObject, share
     how = "is scaled to 0 replicas" if none else "has no ready pod"
     how += f" since {clock(since)}" if since is not None else ""
     words = (
-        f"{name_of(top)}, whose settings name {part.key} {part.name}, {how}; what is kept for it has grown by {size(part.grew)} ({part}) and fills "
+        f"{name_of(top)}, whose settings name {part.key} {part.name}, {how}; what is kept for it {part.told} ({part}) and fills "
         f"{name_of(claim)}, which is {shares[-1][1]:.0%} full: nothing is removed that {part.name} has not read"
     )
     if quiet is not None:
@@ -171,7 +183,7 @@ def _reader(scene: Scene, claim: KubeObject, part: _Part, top: KubeObject, share
             evidence.field(workload, "spec.replicas", workload.spec.get("replicas"), f"{name_of(workload)} {how}"),
         ),
         basis=(
-            "what is kept for this reader rose by as much as the volume",
+            "what is kept for this reader rose by as much as the volume" if part.rose else "what is kept for this reader is a good part of what lies there",
             f"the settings of {name_of(top)} name it",
             *(("a recorded metric says that the reader is not active",) if quiet is not None else ()),
         ),
@@ -187,7 +199,7 @@ def _growing(claim: KubeObject, parts: Sequence[_Part], grown: float, shares: Po
     part = parts[0]
     more = f", and so did {parts[1]}" if len(parts) > 1 else ""
     words = (
-        f"{name_of(claim)} is {shares[-1][1]:.0%} full and holds {size(grown)} more than when the record began: {part} rose by {size(part.grew)}{more}"
+        f"{name_of(claim)} is {shares[-1][1]:.0%} full and holds {size(grown)} more than when the record began: {part} rose by {size(part.amount)}{more}"
     )  # fmt: skip
     return Observation(
         about=claim,
@@ -200,5 +212,4 @@ def _growing(claim: KubeObject, parts: Sequence[_Part], grown: float, shares: Po
         facts=tuple(evidence.metric(p.series, claim) for p in parts[:2]),
         basis=("a recorded size that rose by as much as the volume",),
         remediation=remedies.look(claim, f"Look at what keeps {text(part.name) or 'it'} from being removed."),
-        latent=True,
     )
