@@ -68,6 +68,8 @@ def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
     """At most one observation per workload that took room, for all whom it left none."""
     found: dict[int, tuple[_Taker, list[_Want]]] = {}
     for want in _wants(scene, seen):
+        if _has_room(scene, want):
+            continue
         takers = [t for t in _takers(scene, want) if t.top is not want.seen.about]
         most = max(takers, key=lambda t: (t.amount, t.top.name), default=None)
         if most is not None and _would_fit(scene, want, most):
@@ -94,6 +96,16 @@ def _wants(scene: Scene, seen: Sequence[Observation]) -> Iterator[_Want]:
             edit, amount = last_edit(one.about), quantity(asked[2])
             if amount and (edit is None or one.onset is None or one.onset - edit.at > LATELY):
                 yield _Want(one, asked[1], amount, None)
+
+
+def _has_room(scene: Scene, want: _Want) -> bool:
+    """Whether there is room by what was recorded: then something else keeps the pod waiting, or it waits no longer."""
+    if want.spec is None:
+        return False
+    may = {n.name for n in scene.graph.of_kind("Node") if may_go_to(want.spec.spec, n)}
+    return any(
+        free >= want.amount for node, free in scene.capacity.left(want.resource).items() if node in may
+    )
 
 
 def _asks_for_more(scene: Scene, workload: KubeObject) -> bool:
