@@ -99,8 +99,11 @@ def _wants(scene: Scene, seen: Sequence[Observation]) -> Iterator[_Want]:
 
 
 def _has_room(scene: Scene, want: _Want) -> bool:
-    """Whether there is room by what was recorded: then something else keeps the pod waiting, or it waits no longer."""
-    if want.spec is None:
+    """Whether a volume has a free slot by what was recorded: then nobody took it.
+
+    Of requests this is not asked: pods that were not recorded (of namespaces one may not read) hold some as well.
+    """
+    if want.spec is None or not want.resource.startswith(VOLUMES):
         return False
     may = {n.name for n in scene.graph.of_kind("Node") if may_go_to(want.spec.spec, n)}
     return any(
