@@ -2,7 +2,7 @@
 
 Pure. Each query asks only for what is near a limit or has happened, so that a healthy cluster of any size
 answers with little. Readers: `analyzers.saturation`, `analyzers.volume_full`, `analyzers.node_filesystem`,
-`analyzers.node_filled`, `analyzers.node_busy`, `analyzers.slow_requests`, `analyzers.consumer_lag`,
+`analyzers.node_filled`, `analyzers.node_busy`, `analyzers.node_disk_busy`, `analyzers.volume_growth`, `analyzers.slow_requests`, `analyzers.consumer_lag`,
 `analyzers.error_budget`, and every finding's evidence. What nodes have belongs to no namespace
 and is asked only when all namespaces are.
 """
@@ -46,6 +46,12 @@ ENGAGED = 0.5
 
 LARGEST = 30
 """Containers whose use of processors is asked for: who takes a node's is among them."""
+
+MOVED = 1e6
+"""Bytes a second from which a container's writing and reading is asked for; `analyzers.node_disk_busy` judges from 5 MB/s."""
+
+QUEUED = 5.0
+"""Requests waiting for a disk from which it is asked for; `analyzers.node_disk_busy` judges from 10."""
 
 THROTTLED = 0.25
 """As `analyzers.saturation` judges, and Kubernetes' own alert."""
@@ -132,6 +138,21 @@ def metric_questions(namespaces: Sequence[str] = ()) -> Sequence[MetricQuestion]
             f"sum by (namespace, consumergroup, topic) (rate(kafka_consumergroup_current_offset{{{own}}}[5m]))",
             "instant",
         ),
+        MetricQuestion(
+            "container-writes",
+            f"{by} (rate(container_fs_writes_bytes_total{{{real}}}[5m])) > {MOVED:.0f}",
+            "range",
+        ),
+        MetricQuestion(
+            "container-reads",
+            f"{by} (rate(container_fs_reads_bytes_total{{{real}}}[5m])) > {MOVED:.0f}",
+            "range",
+        ),
+        MetricQuestion(
+            "kept-for-readers",
+            f'{{__name__=~"pg_replication_slots?_(pg_wal_lsn_diff|slot_is_active|active)|pg_wal_size_bytes",{own}}}',
+            "range",
+        ),
         MetricQuestion("cpu-largest", f"topk({LARGEST}, {cpu})", "instant"),
         MetricQuestion("burn-rates", f'{{__name__=~".*burn_?rate.*",{own}}} >= {SLOW:g}', "instant"),
     )
@@ -142,5 +163,8 @@ def metric_questions(namespaces: Sequence[str] = ()) -> Sequence[MetricQuestion]
     return (
         *questions,
         MetricQuestion("node-filesystems", f"{free} < 0.5", "range"),
+        MetricQuestion(
+            "node-disks", f"rate(node_disk_io_time_weighted_seconds_total[5m]) > {QUEUED:g}", "range"
+        ),
         MetricQuestion("node-cpu", f"1 - {idle} > {ENGAGED}", "range"),
     )

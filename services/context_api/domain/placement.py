@@ -1,9 +1,9 @@
 """Where a pod may go: which nodes its selector and affinity name, and which of their taints it does not tolerate.
 
-Only what a pod requires; preferences, room and volumes are not asked. Schedulers since Kubernetes 1.34 count
+Only what a pod requires, and where a volume may be used; preferences and room are not asked. Schedulers since Kubernetes 1.34 count
 untolerated taints without naming them, so they have to be found.
 
-Rests on: kubernetes.io/docs, "Assigning Pods to Nodes", "Taints and Tolerations".
+Rests on: kubernetes.io/docs, "Assigning Pods to Nodes", "Taints and Tolerations", "Persistent Volumes" (node affinity).
 """
 
 from __future__ import annotations
@@ -21,6 +21,13 @@ def may_go_to(spec: Body, node: KubeObject) -> bool:
         return False
     required = mapping(at(spec, "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution"))
     terms = entries(required.get("nodeSelectorTerms"))
+    return not terms or any(_admits(term, node, labels) for term in terms)
+
+
+def may_be_attached(volume: KubeObject, node: KubeObject) -> bool:
+    """Whether a PersistentVolume may be used on a node, by the labels its node affinity requires."""
+    labels = flat(node.labels)
+    terms = entries(at(volume.spec, "nodeAffinity", "required", "nodeSelectorTerms"))
     return not terms or any(_admits(term, node, labels) for term in terms)
 
 

@@ -155,10 +155,10 @@ def consumers(graph: Graph, group: str) -> list[KubeObject]:
 
 
 def _names(graph: Graph, workload: KubeObject, group: str) -> bool:
-    return any(value == group and _GROUP_KEY.search(key) for key, value in _settings(graph, workload))
+    return any(value == group and _GROUP_KEY.search(key) for key, value in settings(graph, workload))
 
 
-def _settings(graph: Graph, workload: KubeObject) -> Iterator[tuple[str, str]]:
+def settings(graph: Graph, workload: KubeObject) -> Iterator[tuple[str, str]]:
     """Names and values of its environment, arguments and ConfigMaps; lines `name: value` of files too."""
     spec = pod_spec(workload)
     for container in containers(spec):

@@ -3,8 +3,9 @@
 The one place where this is decided. The order of the labels is that of the earlier gateway (most
 specific controller first, the pod last), except that a label whose object exists is preferred to one
 whose object does not. `endpoint` and `instance` name scrape targets and are ignored, and so is
-whatever an exporter says about itself; `job` is read last of all, where a Service of the alert's namespace bears that
-name, as Prometheus calls the targets of a Service. Reads the snapshot; asks nobody.
+whatever an exporter says about itself; only the instance of a node's exporter, where it is a node, is what is measured.
+`job` is read last of all, where a Service of the alert's namespace bears that name, as Prometheus calls the targets of a
+Service. Reads the snapshot; asks nobody.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from libs.contracts.context import Resolution
 from libs.contracts.target import Target
 from services.context_api.domain.events import about, read_event
 from services.context_api.domain.graph import HASHED, Graph
-from services.context_api.domain.kube import flat, text
+from services.context_api.domain.kube import entries, flat, text
 from services.context_api.domain.queues import GROUP_LABELS, consumers
 from services.context_api.domain.snapshot import KubeObject, Snapshot
 
@@ -63,6 +64,10 @@ CLUSTER_SCOPED = frozenset({"Node", "PersistentVolume", "Namespace"})
 _EXPORTER = re.compile(
     r"^(?:[\w-]+-)?(?:kube-state-metrics|openshift-state-metrics|exporter|pushgateway|cadvisor|kubelet)(?:-[\w-]*)?$"
 )
+_NODE_EXPORTER = re.compile(r"node-?exporter|windows-?exporter")
+_OF_MACHINES = ("device", "mountpoint", "fstype", "nodename", "chip")
+"""Labels of metrics about a machine's parts."""
+
 _SCRAPED = frozenset({"pod", "service", "container"})
 _KIND_LABELS = ("customresource_kind", "kind", "resource_kind")
 _NAME_LABELS = ("name", "scaledObject", "gateway")
@@ -112,6 +117,9 @@ def resolve_in(graph: Graph, labels: Mapping[str, str], cluster: str = "local") 
             reason="no-target-label",
             detail="none of the labels names a Kubernetes object (endpoint and instance are not read)",
         )
+    measured = next(_measured_node(graph, labels, cluster), None)
+    if chosen.found is not None and measured is not None and _runs_everywhere(graph, chosen.found):
+        chosen = measured
     if chosen.found is not None:
         return _with_owner(graph, chosen, chosen.found, cluster)
     return _gone(graph, chosen, cluster, labels)
@@ -169,6 +177,7 @@ def _guesses(graph: Graph, labels: Mapping[str, str], cluster: str) -> Iterator[
     """Looser words: owner labels, application labels, at last the namespace; only for objects that exist."""
     namespace = labels.get("namespace")
     yield from _consumers(graph, labels, cluster)
+    yield from _measured_node(graph, labels, cluster)
     yield from _platform_objects(graph, labels, namespace, cluster)
     for kind_label, name_label in (
         ("created_by_kind", "created_by_name"),
@@ -200,6 +209,25 @@ def _guesses(graph: Graph, labels: Mapping[str, str], cluster: str) -> Iterator[
         except ValidationError:
             return
         yield _Candidate("namespace", target, graph.get("Namespace", None, namespace))
+
+
+def _measured_node(graph: Graph, labels: Mapping[str, str], cluster: str) -> Iterator[_Candidate]:
+    """The node that an exporter on it speaks of: by its name, or its address and port."""
+    named = any(_NODE_EXPORTER.search(labels.get(name, "")) for name in ("job", "service", "container"))
+    instance = labels.get("instance", "")
+    host = instance.rpartition(":")[0] or instance
+    if not host or not (named or any(name in labels for name in _OF_MACHINES)):
+        return
+    for node in graph.of_kind("Node"):
+        addresses = {text(a.get("address")) for a in entries(node.status.get("addresses"))}
+        if host == node.name or host in addresses:
+            yield _Candidate("instance", node.target(cluster), node)
+
+
+def _runs_everywhere(graph: Graph, found: KubeObject) -> bool:
+    """Whether it is a program that runs once a node, and so may speak of its node."""
+    tops = graph.behind(found) if found.kind == "Service" else [graph.top(found)]
+    return bool(tops) and all(top.kind == "DaemonSet" for top in tops)
 
 
 def _consumers(graph: Graph, labels: Mapping[str, str], cluster: str) -> Iterator[_Candidate]:

@@ -4,7 +4,8 @@ Decides whether a series rises steadily enough to say so: a straight line fitted
 movement the line accounts for, and whether the last part still rises. What the value means is the analyzers' business.
 
 A saw (a log that is rotated, memory that is collected) resets itself before the limit and gets no forecast; one whose
-teeth reached the limit does, from its last tooth on.
+teeth reached the limit does, from its last tooth on. A rise that began within the record is foretold from where it
+began, when it went clearly beyond all that came before: a level with a rise after it is no line as a whole.
 """
 
 from __future__ import annotations
@@ -40,6 +41,12 @@ CLEAR = 3.0
 BENDS = 150
 """Samples among which a bend is looked for: every pair of a level and a line is tried."""
 
+BEGAN = (1.0, 0.75, 0.5, 1 / 3)
+"""Parts of the record in which a rise is looked for, the longest first."""
+
+BEYOND = 0.8
+"""Share of a later rise that must lie above everything before it; ups and downs of a day come back to where they were."""
+
 REACHED = 0.9
 """A tooth counts as ended by the limit from this share of it on."""
 
@@ -60,7 +67,24 @@ class Forecast:
 
 def forecast(points: Points, limit: float) -> Forecast | None:
     """When the series reaches `limit` from below; None when it does not rise steadily, or falls."""
-    tail = _after_resets(points, limit)
+    whole = _after_resets(points, limit)
+    found = []
+    for part in BEGAN:
+        begin = len(whole) - round(len(whole) * part)
+        rise = _rising(whole[begin:], limit)
+        if rise is not None and _beyond(whole[:begin], whole[begin:]):
+            found.append(rise)
+    # A little more of the movement is no reason to look at less of the record.
+    return max(found, key=lambda one: (round(one.fit, 2), one.samples), default=None)
+
+
+def _beyond(before: Points, rise: Points) -> bool:
+    """Whether most of a rise lies above everything before it."""
+    lowest, highest = rise[0][1], rise[-1][1]
+    return not before or highest - max(v for _, v in before) >= BEYOND * (highest - lowest)
+
+
+def _rising(tail: Points, limit: float) -> Forecast | None:
     if len(tail) < FEWEST or tail[-1][0] - tail[0][0] < SHORTEST:
         return None
     slope, fit = line(tail)

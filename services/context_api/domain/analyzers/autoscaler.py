@@ -1,9 +1,11 @@
-"""Autoscalers that cannot scale: blind for lack of metrics, aimed at nothing, or at their maximum.
+"""Autoscalers that cannot scale: blind for lack of metrics, in each other's way, aimed at nothing, or at their maximum.
 
 Sees the conditions of HorizontalPodAutoscalers, whether their target exists and its containers set the requests that
-utilisation is reckoned from, replicas against the maximum, current against wanted metrics.
+utilisation is reckoned from, replicas against the maximum, current against wanted metrics. Where the controller says
+that several autoscalers count the same pods, whose pods another workload's selector takes in as well.
 An autoscaler at its maximum is no fault by itself (latent); where its target is overloaded (`saturation`,
-`error_budget`), one that is at its maximum or blind is why nobody takes part of the load. Cannot know which load was expected.
+`error_budget`, or recorded use of CPU beyond what the autoscaler aims at), one that does not scale is why nobody takes
+part of the load. Cannot know which load was expected.
 
 Rests on: https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/ (algorithm, conditions),
 https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale-walkthrough/#appendix-horizontal-pod-autoscaler-status-conditions.
@@ -28,6 +30,9 @@ from services.context_api.domain.kube import (
     mapping,
     number,
     pod_spec,
+    quantity,
+    selects,
+    template_labels,
     text,
 )
 from services.context_api.domain.logs import cut
@@ -36,12 +41,16 @@ from services.context_api.domain.observation import Blame, Depth, Explains, Obse
 from services.context_api.domain.redact import redact
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import Body, KubeObject
-from services.context_api.domain.wording import name_of
+from services.context_api.domain.wording import clock, name_of
 
 NAME = "autoscaler"
 _MISSING = re.compile(r"missing request for ([a-z-]+)")
-OVERLOAD = frozenset({"CpuThrottled", "CpuAtLimit", "ErrorBudgetBurning"})
-_HELD_BACK = frozenset({"AtMaximum", "BlindAutoscaler", "CannotScale"})
+OVERLOAD = frozenset({"CpuThrottled", "CpuAtLimit", "ErrorBudgetBurning", "LoadBeyondTarget"})
+_HELD_BACK = frozenset({"AtMaximum", "AutoscalersOverlap", "BlindAutoscaler", "CannotScale"})
+BEYOND = 1.2
+"""Times the wanted utilisation from which a working autoscaler would have added pods: twice its tolerance of a tenth."""
+
+_USAGE = re.compile(r"container_cpu_usage_seconds_total")
 _METRICS = ("v1beta1.metrics.k8s.io", "v1beta1.custom.metrics.k8s.io", "v1beta1.external.metrics.k8s.io")
 
 
@@ -60,9 +69,13 @@ def observe(scene: Scene) -> Iterator[Observation]:
             yield _aimless(hpa, f"{name_of(hpa)} scales {aimed}, which does not exist{gone}")
         elif able is not None and able.status == "False":
             yield _observation(hpa, able, "CannotScale", f"{name_of(hpa)} cannot scale {aimed}", 0.85)
+        elif active is not None and active.status == "False" and active.reason == "AmbiguousSelector":
+            yield _overlapping(scene, hpa, active, target, aimed)
+            yield from _load_beyond(scene, hpa, target)
         elif active is not None and active.status == "False" and active.reason != "ScalingDisabled":
             yield _blind(scene, hpa, active, aimed)
             yield from _without_requests(scene, hpa, active)
+            yield from _load_beyond(scene, hpa, target)
         elif limited is not None and limited.status == "True" and limited.reason == "TooManyReplicas":
             yield _observation(
                 hpa,
@@ -98,6 +111,80 @@ def _blind(scene: Scene, hpa: KubeObject, active: Condition, aimed: str) -> Obse
         f"{name_of(hpa)} cannot read the metrics it scales {aimed} by{lacks}",
         0.8,
         blames=tuple(Blame(s, 0.85, "it serves the metrics the autoscaler reads") for s in named.values()),
+    )
+
+
+def _overlapping(scene: Scene, hpa: KubeObject, active: Condition, target: Body, aimed: str) -> Observation:
+    """Several autoscalers find the same pods by their targets' selectors, and each refuses to count them."""
+    workload = scene.graph.get(text(target.get("kind")), hpa.namespace, text(target.get("name")))
+    selector = workload.spec.get("selector") if workload is not None else None
+    others = [
+        w
+        for w in scene.graph.workloads_in(hpa.namespace)
+        if workload is not None
+        and w is not workload
+        and (
+            selects(selector, template_labels(w))
+            or selects(w.spec.get("selector"), template_labels(workload))
+        )
+        and scene.graph.top(w) is w
+        and w.kind in WORKLOADS
+        and w.spec.get("selector")
+    ]
+    words = f"{name_of(hpa)} does not scale {aimed} at all: more than one autoscaler counts the same pods"
+    for other in others[:2]:
+        came = other.created_at
+        when = f", there since {clock(came)}" if came is not None else ""
+        words += (
+            f"; the pods of {name_of(other)}{when} and of {aimed} carry labels that one selector takes in"
+        )
+    return _observation(hpa, active, "AutoscalersOverlap", words, 0.88)
+
+
+def _load_beyond(scene: Scene, hpa: KubeObject, target: Body) -> Iterator[Observation]:
+    """The CPU that an autoscaler's target is recorded to use, where that is clearly more than it aims at."""
+    workload = scene.graph.get(text(target.get("kind")), hpa.namespace, text(target.get("name")))
+    wanted = next(
+        (
+            number(at(m, "resource", "target", "averageUtilization"))
+            for m in entries(hpa.spec.get("metrics"))
+            if at(m, "resource", "name") == "cpu"
+        ),
+        0,
+    )
+    if workload is None or not wanted:
+        return
+    used = asked = 0.0
+    facts: list[evidence.Fact] = []
+    for pod in scene.graph.pods_of(scene.graph.top(workload)):
+        requests = {
+            text(c.get("name")): quantity(at(c, "resources", "requests", "cpu")) or 0.0
+            for c in entries(pod.spec.get("containers"))
+        }
+        for series in scene.metrics.of_pod(pod.namespace, pod.name):
+            rate = _USAGE.search(series.query) and "rate(" in series.query and "/" not in series.query
+            if rate and series.labels.get("container") in requests:
+                used += series.last
+                asked += requests.pop(series.labels["container"])
+                facts.append(evidence.metric(series, workload))
+    if asked <= 0 or 100 * used / asked < BEYOND * wanted:
+        return
+    words = (
+        f"{name_of(workload)} uses {used:.3g} CPU cores where it asked for {asked:.3g} ({100 * used / asked:.0f} %); "
+        f"{name_of(hpa)} aims at {wanted} % and has not added pods"
+    )
+    yield Observation(
+        about=scene.graph.top(workload),
+        reason="LoadBeyondTarget",
+        text=words,
+        severity=FindingSeverity.warning,
+        analyzer=NAME,
+        depth=Depth.process,
+        certainty=0.6,
+        facts=tuple(facts[:2]),
+        basis=("recorded use of CPU beside the requests and the autoscaler's target",),
+        remediation=remedies.look(hpa, f"Look at why {name_of(hpa)} does not scale."),
+        latent=True,
     )
 
 

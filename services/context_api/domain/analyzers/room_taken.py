@@ -1,13 +1,14 @@
 """Who took the room that somebody else's pods do not find: runs that overlap, jobs with many pods, what was just scaled up.
 
-Sees, for pods no node takes for want of a resource and for quotas that are full, what came lately on those nodes or in
-that namespace: jobs of a CronJob that run at the same time, pods of one Job, pods of a workload whose replicas were raised.
-The one that asks for most is the cause if there would be room without it, unless who finds no room had just begun to ask
-for more, or the quota was just edited.
+Sees, for pods no node takes for want of a resource (a driver's volumes are one), and for quotas that are full, what came
+on those nodes or in that namespace before the room was gone: jobs of a CronJob that run at the same time, pods of one
+Job, pods of a workload whose replicas were raised. Where the record says from how many to how many, that may be days
+before somebody needs the room: when it was gone the pods' own times tell. The one that asks for most is the cause if there would be room without it, unless who finds no
+room had just begun to ask for more, or the quota was just edited.
 Cannot see usage, only requests; nor what ran before and is gone.
 
 Rests on: https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/#concurrency-policy,
-https://kubernetes.io/docs/concepts/policy/resource-quotas/.
+https://kubernetes.io/docs/concepts/policy/resource-quotas/, https://kubernetes.io/docs/concepts/storage/storage-limits/.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from datetime import datetime, timedelta
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
-from services.context_api.domain.capacity import requests_of
-from services.context_api.domain.changes import applied_changes, last_edit, writer_of
-from services.context_api.domain.kube import at, entries, listing, quantity, text
+from services.context_api.domain.capacity import VOLUMES, requests_of, volumes_of
+from services.context_api.domain.changes import Edit, applied_changes, last_applied, last_edit, writer_of
+from services.context_api.domain.kube import at, entries, listing, number, quantity, replicas, text
 from services.context_api.domain.logs import cut
 from services.context_api.domain.observation import Depth, Explains, Observation
 from services.context_api.domain.placement import may_go_to
@@ -32,6 +33,9 @@ from services.context_api.domain.wording import clock, name_of, size
 NAME = "room_taken"
 LATELY = timedelta(hours=2)
 """Pods older than this before the trouble were there when there was room. A guess: long enough for overlapping runs to pile up."""
+
+LONG_AGO = timedelta(days=7)
+"""Room that was gone longer than this before the trouble is the cluster's size, and nobody's growth. A guess."""
 
 SLACK = timedelta(minutes=1)
 _SHORT = re.compile(r"\d Insufficient ([a-z][\w./-]*\w)")
@@ -64,6 +68,8 @@ def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
     """At most one observation per workload that took room, for all whom it left none."""
     found: dict[int, tuple[_Taker, list[_Want]]] = {}
     for want in _wants(scene, seen):
+        if _has_room(scene, want):
+            continue
         takers = [t for t in _takers(scene, want) if t.top is not want.seen.about]
         most = max(takers, key=lambda t: (t.amount, t.top.name), default=None)
         if most is not None and _would_fit(scene, want, most):
@@ -82,10 +88,27 @@ def _wants(scene: Scene, seen: Sequence[Observation]) -> Iterator[_Want]:
             for resource in dict.fromkeys(_SHORT.findall(one.text)):
                 if asks.get(resource):
                     yield _Want(one, resource, asks[resource], pod)
+        elif one.reason == "TooManyVolumes":
+            pod = next((p for p in scene.graph.pods_of(one.about) if not text(p.spec.get("nodeName"))), None)
+            for resource, claims in volumes_of(scene.graph, pod).items() if pod is not None else ():
+                yield _Want(one, resource, float(len(claims)), pod)
         elif one.reason == "QuotaExceeded" and (asked := _QUOTA.search(one.text)):
             edit, amount = last_edit(one.about), quantity(asked[2])
             if amount and (edit is None or one.onset is None or one.onset - edit.at > LATELY):
                 yield _Want(one, asked[1], amount, None)
+
+
+def _has_room(scene: Scene, want: _Want) -> bool:
+    """Whether a volume has a free slot by what was recorded: then nobody took it.
+
+    Of requests this is not asked: pods that were not recorded (of namespaces one may not read) hold some as well.
+    """
+    if want.spec is None or not want.resource.startswith(VOLUMES):
+        return False
+    may = {n.name for n in scene.graph.of_kind("Node") if may_go_to(want.spec.spec, n)}
+    return any(
+        free >= want.amount for node, free in scene.capacity.left(want.resource).items() if node in may
+    )
 
 
 def _asks_for_more(scene: Scene, workload: KubeObject) -> bool:
@@ -95,17 +118,35 @@ def _asks_for_more(scene: Scene, workload: KubeObject) -> bool:
 
 def _takers(scene: Scene, want: _Want) -> Iterator[_Taker]:
     began = want.seen.onset or scene.now
+    held = _held(scene, want)
+    gone = _room_gone(scene, want, held, began)
     fresh: dict[int, list[KubeObject]] = {}
-    for pod in _held(scene, want):
+    for pod in held:
         created = pod.created_at
-        if created is not None and began - LATELY <= created <= began + SLACK:
+        if created is not None and gone - LATELY <= created <= began + SLACK:
             fresh.setdefault(id(scene.graph.top(pod)), []).append(pod)
     for pods in fresh.values():
         top = scene.graph.top(pods[0])
-        how, counted = _how(scene, top, pods, began)
-        amount = sum(_takes(p, want.resource) for p in counted)
+        how, counted = _how(scene, top, pods, gone, began)
+        amount = sum(_takes(scene, p, want.resource) for p in counted)
         if how and amount >= want.amount:
             yield _Taker(top, tuple(counted), amount, how)
+
+
+def _room_gone(scene: Scene, want: _Want, held: Sequence[KubeObject], began: datetime) -> datetime:
+    """When the last pod came after which nobody had room for what is wanted; `began` where the pods do not tell."""
+    if want.spec is None:
+        return began
+    nodes = {text(p.spec.get("nodeName")) for p in held}
+    free = {node: left for node, left in scene.capacity.left(want.resource).items() if node in nodes}
+    for pod in sorted((p for p in held if p.created_at), key=lambda p: (p.created_at, p.name), reverse=True):
+        node, came = text(pod.spec.get("nodeName")), pod.created_at
+        if node not in free or came is None:
+            continue
+        free[node] += _takes(scene, pod, want.resource)
+        if free[node] >= want.amount:
+            return min(came, began) if began - came <= LONG_AGO else began
+    return began
 
 
 def _held(scene: Scene, want: _Want) -> list[KubeObject]:
@@ -118,7 +159,9 @@ def _held(scene: Scene, want: _Want) -> list[KubeObject]:
     return [p for p in living if text(p.spec.get("nodeName")) in nodes]
 
 
-def _takes(pod: KubeObject, resource: str) -> float:
+def _takes(scene: Scene, pod: KubeObject, resource: str) -> float:
+    if resource.startswith(VOLUMES):
+        return float(len(volumes_of(scene.graph, pod).get(resource, ())))
     if resource == "pods":
         return 1.0
     if resource.startswith("limits."):
@@ -130,9 +173,13 @@ def _takes(pod: KubeObject, resource: str) -> float:
 
 
 def _how(
-    scene: Scene, top: KubeObject, pods: list[KubeObject], began: datetime
+    scene: Scene, top: KubeObject, pods: list[KubeObject], gone: datetime, began: datetime
 ) -> tuple[str, list[KubeObject]]:
     """In which way it came to more than it had, and the pods that are more; nothing for pods that replace others."""
+    lately = began - LATELY
+    recent = [p for p in pods if p.created_at is not None and p.created_at >= lately]
+    if top.kind in _RUNS:
+        pods = recent
     if top.kind == "CronJob":
         runs = {id(owner) for p in pods if (owner := scene.graph.owner(p)) is not None}
         policy = text(top.spec.get("concurrencyPolicy")) or "Allow"
@@ -140,16 +187,32 @@ def _how(
         return (many, pods) if len(runs) > 1 else ("", [])
     if top.kind in _RUNS:
         return (f"{len(pods)} pods at once", pods) if len(pods) > 1 else ("", [])
-    raised = writer_of(top, "spec.replicas")
-    if raised is None or not began - LATELY <= raised.at <= began + SLACK:
+    raised = writer_of(top, "spec.replicas") or _by_scaling(scene, top, pods)
+    asked = number(at(last_applied(top), "spec", "replicas"))
+    known = 0 < asked < replicas(top)
+    since = gone - LATELY if known else lately
+    if raised is None or not since <= raised.at <= began + SLACK:
         return "", []
     if top.created_at is not None and raised.at - top.created_at < SLACK:
         return "", []
     rollout = scene.rollouts.of(top)
-    if rollout is not None and rollout.at >= began - LATELY:
+    if rollout is not None and rollout.at >= since:
         return "", []  # its new pods replace old ones
     added = [p for p in pods if p.created_at is not None and p.created_at >= raised.at - SLACK]
-    return f"{len(added)} pods more since {raised.by} set its replicas at {clock(raised.at)}", added
+    more = f" ({asked} → {replicas(top)})" if known else ""
+    by = f"{raised.by} set" if raised.by else "somebody raised"
+    return f"{len(added)} pods more since {by} its replicas at {clock(raised.at)}{more}", added
+
+
+def _by_scaling(scene: Scene, top: KubeObject, pods: list[KubeObject]) -> Edit | None:
+    """That it was scaled up, which leaves no time: it has more replicas than the last apply asked for, and as many young pods."""
+    asked = number(at(last_applied(top), "spec", "replicas"))
+    more = replicas(top) - asked if asked > 0 else 0
+    moments = sorted((p.created_at for p in scene.graph.pods_of(top) if p.created_at), reverse=True)
+    young = {p.created_at for p in pods}
+    if more <= 0 or len(moments) < more or moments[more - 1] not in young:
+        return None
+    return Edit(moments[more - 1], "", ("spec.replicas",))
 
 
 def _would_fit(scene: Scene, want: _Want, taker: _Taker) -> bool:
@@ -159,7 +222,7 @@ def _would_fit(scene: Scene, want: _Want, taker: _Taker) -> bool:
     freed: dict[str, float] = {}
     for pod in taker.pods:
         node = text(pod.spec.get("nodeName"))
-        freed[node] = freed.get(node, 0.0) + _takes(pod, want.resource)
+        freed[node] = freed.get(node, 0.0) + _takes(scene, pod, want.resource)
     left = scene.capacity.left(want.resource)
     return any(left[node] + amount >= want.amount for node, amount in freed.items() if node in left)
 
@@ -199,7 +262,7 @@ def _observation(taker: _Taker, wants: list[_Want], seen: Sequence[Observation])
         ),
         basis=(
             "what its pods ask for beside what is left",
-            "its pods came lately, before others found no room",
+            "its pods came before others found no room",
             *(("what was changed about it is recorded",) if changes else ()),
         ),
         onset=min((p.created_at for p in taker.pods if p.created_at), default=None),

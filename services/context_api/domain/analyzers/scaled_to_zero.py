@@ -14,6 +14,7 @@ https://knative.dev/docs/serving/autoscaling/scale-to-zero/, https://keda.sh/doc
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
@@ -91,6 +92,12 @@ def _asked_for(scene: Scene, workload: KubeObject) -> bool:
         for other in others.values()
         for said in scene.deps.spoken(other)
     )
+
+
+def scaled_since(workload: KubeObject) -> datetime | None:
+    """When somebody asked for what its `spec.replicas` says now; None when it always was so."""
+    edit = _edit(workload, "spec.replicas")
+    return edit.at if edit is not None else None
 
 
 def _edit(workload: KubeObject, field: str) -> Edit | None:

@@ -84,23 +84,20 @@ def _mounted(scene: Scene, pod: KubeObject, claims: list[Reference], line: str) 
 
 
 def _by_metrics(scene: Scene, told: set[int]) -> Iterator[Observation]:
-    sizes = _sizes(scene)
-    for series in scene.metrics.all:
-        claim = _claim_of(scene, series)
-        shares = _shares(series, claim, sizes) if claim is not None else []
-        if claim is None or not shares or id(claim) in told:
+    for claim, series, shares in measured(scene):
+        if id(claim) in told:
             continue
         used, coming = shares[-1][1], forecast(shares, 1.0)
         inodes = "inodes" in f"{series.name} {series.query}"
         full = "has no inodes left for new files" if inodes else "is full"
         of = " of its inodes used" if inodes else " full"
-        if used >= FULL:
+        if judged(shares) == "VolumeFull":
             told.add(id(claim))
             words = f"{_sized(claim)} is {used:.0%}{of}"
             yield _observation(
                 scene, claim, "VolumeFull", words, 0.85, [evidence.metric(series, claim)], None
             )
-        elif coming is not None and coming.left <= SOON and used > 0.5:
+        elif judged(shares) and coming is not None:
             told.add(id(claim))
             words = (
                 f"{_sized(claim)} is {used:.0%}{of} and rises by {coming.slope * 3600:.1%} an hour: "
@@ -118,6 +115,24 @@ def usage(scene: Scene, claim: KubeObject) -> Iterator[tuple[Series, list[tuple[
         shares = _shares(series, claim, sizes) if _claim_of(scene, series) is claim else []
         if len(shares) > 1:
             yield series, shares
+
+
+def judged(shares: Sequence[tuple[float, float]]) -> str:
+    """`VolumeFull`, `VolumeFilling` or nothing, by the share used over time."""
+    used, coming = shares[-1][1], forecast(shares, 1.0)
+    if used >= FULL:
+        return "VolumeFull"
+    return "VolumeFilling" if coming is not None and coming.left <= SOON and used > 0.5 else ""
+
+
+def measured(scene: Scene) -> Iterator[tuple[KubeObject, Series, list[tuple[float, float]]]]:
+    """(claim, series, (time, share used) …) of all recorded series that say how full a volume is."""
+    sizes = _sizes(scene)
+    for series in scene.metrics.all:
+        claim = _claim_of(scene, series)
+        shares = _shares(series, claim, sizes) if claim is not None else []
+        if claim is not None and shares:
+            yield claim, series, shares
 
 
 def _claim_of(scene: Scene, series: Series) -> KubeObject | None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from services.context_api.domain.capacity import Capacity, requests_of
+from services.context_api.domain.capacity import VOLUMES, Capacity, requests_of, volumes_of
 from services.context_api.domain.graph import Graph
-from tests.support.kube import container, node, pod, snapshot
+from tests.support.kube import container, node, pod, snapshot, thing
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-006")
 
@@ -41,3 +41,35 @@ def test_the_roomiest_open_node_is_found_by_what_its_pods_ask_for():
 
 def test_without_nodes_nothing_is_known():
     assert Capacity(Graph(snapshot())).roomiest("cpu") is None
+
+
+def test_a_drivers_volumes_are_a_resource_of_the_nodes_that_say_how_many_they_take():
+    def uses(name: str, claim: str, **more):
+        return pod(
+            name, spec={"volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": claim}}]}, **more
+        )
+
+    def claim(name: str, volume: str = ""):
+        spec = {"volumeName": volume, "storageClassName": "block"}
+        return thing("PersistentVolumeClaim", name, spec=spec)
+
+    bound = thing("PersistentVolume", "v", None, spec={"csi": {"driver": "disk"}})
+    block = thing("StorageClass", "block", None, provisioner="disk")
+    limits = thing("CSINode", "a", None, spec={"drivers": [{"name": "disk", "allocatable": {"count": 3}}]})
+    pods = [uses("x", "one", node="a"), uses("y", "one", node="a"), uses("z", "two", node="a"),
+            uses("done", "three", node="a", phase="Succeeded"), uses("waits", "three", node=None)]  # fmt: skip
+    objects = [
+        bound,
+        block,
+        limits,
+        node("a"),
+        node("b"),
+        claim("one", "v"),
+        claim("two"),
+        claim("three"),
+        pods,
+    ]
+    graph = Graph(snapshot(*objects))
+
+    assert Capacity(graph).left(f"{VOLUMES}disk") == {"a": 1.0}
+    assert volumes_of(graph, graph.pods[0]) == {f"{VOLUMES}disk": frozenset({"shop/three"})}

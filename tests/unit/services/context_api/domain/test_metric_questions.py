@@ -29,7 +29,7 @@ def test_every_question_is_limited_to_the_namespaces_asked_for():
 
 
 def test_without_namespaces_every_namespace_is_meant():
-    of_nodes = {"node-filesystems", "node-cpu"}
+    of_nodes = {"node-filesystems", "node-cpu", "node-disks"}
 
     assert all('namespace!=""' in q.query for q in metric_questions() if q.name not in of_nodes)
     assert of_nodes <= {q.name for q in metric_questions()}
@@ -62,10 +62,14 @@ def test_names_are_distinct_and_fit_for_files():
         ("queue-backlog", ("rabbitmq_queue_messages_ready", "queue")),
         ("node-cpu", ("1 - avg", 'mode="idle"')),
         ("cpu-largest", ("cpu_usage_seconds", "rate(")),
+        ("node-disks", ("rate(node_disk_io_time_weighted_seconds_total",)),
+        ("container-writes", ("rate(container_fs_writes_bytes_total",)),
+        ("container-reads", ("rate(container_fs_reads_bytes_total",)),
+        ("kept-for-readers", ("pg_replication_slots?_", "lsn_diff", "active", "pg_wal_size_bytes")),
     ],
 )
 def test_the_analyzers_recognise_the_query_by_these_words(name: str, words: tuple[str, ...]):
-    """`saturation`, `slow_requests`, `consumer_lag`, `node_busy`, `volume_full`, `node_filesystem` and `error_budget` tell by the query's text what a value means."""
+    """`saturation`, `slow_requests`, `consumer_lag`, `node_busy`, `node_disk_busy`, `volume_full`, `volume_growth`, `node_filesystem` and `error_budget` tell by the query's text what a value means."""
     query = next(question.query for question in metric_questions() if question.name == name)
 
     assert all(word in query for word in words)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from services.context_api.domain.placement import may_go_to, untolerated
-from tests.support.kube import kube, node
+from services.context_api.domain.placement import may_be_attached, may_go_to, untolerated
+from tests.support.kube import kube, node, thing
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-006")
 
@@ -92,3 +92,20 @@ def test_a_preference_is_no_obstacle():
     soft = kube(node("n2", taints=[{"key": "pool", "effect": "PreferNoSchedule"}]))
 
     assert untolerated({}, soft) == []
+
+
+@pytest.mark.parametrize(
+    ("terms", "may"),
+    [
+        ([], True),
+        ([{"matchExpressions": [wants("zone", "In", "a", "b")]}], True),
+        ([{"matchExpressions": [wants("zone", "In", "c")]}], False),
+        ([{"matchExpressions": [wants("zone", "In", "c")]}, {"matchExpressions": [wants("zone", "In", "a")]}], True),
+        ([{"matchFields": [wants("metadata.name", "In", "n2")]}], False),
+    ],
+    ids=["anywhere", "its zone", "another zone", "one of two places", "another node"],
+)  # fmt: skip
+def test_a_volume_may_be_used_where_its_node_affinity_admits_it(terms: list[Any], may: bool):
+    volume = kube(thing("PersistentVolume", "v", None, spec={"nodeAffinity": {"required": {"nodeSelectorTerms": terms}}}))  # fmt: skip
+
+    assert may_be_attached(volume, NODE) is may

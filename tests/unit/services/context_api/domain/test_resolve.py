@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.context_api.domain.resolve import LABELS, is_exporter, resolve
-from tests.support.kube import container, deployment, env, service, snapshot, stateful_set, thing
+from tests.support.kube import container, deployment, env, node, pod, service, snapshot, stateful_set, thing
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-001", "API-BR-CAPI-016")
 
@@ -257,3 +257,39 @@ def test_a_group_two_workloads_name_is_not_guessed():
     found = resolve(snapshot(service("broker", "streaming"), *both), LAG)
 
     assert str(found.target) == "Namespace/_cluster/streaming"
+
+
+EXPORTER = {"namespace": "monitoring", "service": "agent", "device": "nvme0n1"}
+
+
+def on_each_node(kind: str = "DaemonSet"):
+    top = thing(
+        kind, "agent", "monitoring", api="apps/v1", spec={"selector": {"matchLabels": {"app": "agent"}}}
+    )
+    return [top, pod("agent-x7k2p", "monitoring", owner=top, labels={"app": "agent"}), service("agent", "monitoring"), node("node-1")]  # fmt: skip
+
+
+@pytest.mark.parametrize("named", [{"service": "node-exporter"}, {"job": "node-exporter"}])
+def test_an_exporter_of_nodes_speaks_of_the_node_that_is_its_instance(named: dict[str, str]):
+    found = answer(node("node-1"), thing("Namespace", "monitoring", None), namespace="monitoring", instance="node-1", **named)  # fmt: skip
+
+    assert str(found.target) == "Node/_cluster/node-1"
+
+
+def test_a_program_on_each_node_under_any_name_speaks_of_its_nodes_devices():
+    assert str(answer(on_each_node(), **EXPORTER, instance="node-1").target) == "Node/_cluster/node-1"
+
+
+@pytest.mark.parametrize(
+    ("objects", "labels"),
+    [
+        (on_each_node("StatefulSet"), {**EXPORTER, "instance": "node-1"}),
+        (on_each_node(), {**EXPORTER, "instance": "10.244.1.7:9100"}),
+        (on_each_node(), {"namespace": "monitoring", "service": "agent", "instance": "node-1"}),
+    ],
+    ids=["it does not run on each node", "its instance is a pod", "it does not speak of a device"],
+)
+def test_a_service_stays_what_an_alert_is_about_that_says_nothing_of_a_machine(
+    objects, labels: dict[str, str]
+):
+    assert str(answer(*objects, **labels).target) == "Service/monitoring/agent"

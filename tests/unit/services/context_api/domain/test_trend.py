@@ -140,3 +140,23 @@ def test_a_bend_is_where_a_level_ends_and_a_rise_begins():
 )
 def test_what_did_not_leave_a_level_for_good_has_no_bend(values):
     assert bent(points(*values)) is None
+
+
+def test_a_rise_that_began_within_the_record_is_foretold_from_where_it_began():
+    found = forecast(points(*[30] * 20, *[30 + 2 * n for n in range(20)]), 100)
+
+    assert found is not None
+    assert found.samples == 20
+    assert found.left == pytest.approx(32 / 2 * 300)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [10, 30, 50, 70, 60, 50, 40, 30, 20, 10, 30, 50, 70],
+        [50, 52, 48, 51, 49, 50, 51, 48, 50, 49, 50, 51, 52],
+    ],
+    ids=["the ups and downs of a day", "a level that breathes"],
+)
+def test_a_later_rise_to_where_it_was_before_has_no_forecast(values):
+    assert forecast(points(*values), 100) is None

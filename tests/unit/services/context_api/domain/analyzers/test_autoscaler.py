@@ -180,3 +180,55 @@ def test_an_autoscaler_that_may_still_scale_is_not_why():
 
 def test_a_workload_with_room_has_nothing_to_do_with_its_autoscalers_maximum():
     assert overloaded(FULL, used=0.1).no_cause
+
+
+def test_autoscalers_that_count_the_same_pods_are_told_with_the_workload_whose_labels_overlap():
+    message = "pods by selector app=api are controlled by multiple HPAs: [shop/api shop/api-next]"
+    torn = hpa("ScalingActive", "False", "AmbiguousSelector", message)
+    trial = deployment("api-next", labels={"app": "api", "track": "next"})
+
+    (found,) = seen(autoscaler, torn, deployment("api"), trial, deployment("web"))
+
+    assert said([found]) == [("HorizontalPodAutoscaler/shop/api", "AutoscalersOverlap")]
+    assert "Deployment shop/api-next" in found.text
+    assert "shop/web" not in found.text
+
+
+def busy(cores: float, *objects, condition=None):
+    """The answer about a workload without CPU limits that uses so much of the 250m each of its two pods asks for."""
+    api = deployment("api", containers=[container(resources={"requests": {"cpu": "250m"}})])
+    aims = {
+        "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {"averageUtilization": 65}}}]
+    }
+    blind = condition or hpa(
+        "ScalingActive", "False", "FailedGetResourceMetric", "no metrics returned", spec=aims
+    )
+    samples = [
+        {"metric": {"namespace": "shop", "pod": p["metadata"]["name"], "container": "app"}, "value": [NOW.timestamp(), str(cores)]}
+        for p in pods_in(api)
+    ]  # fmt: skip
+    usage = MetricAnswer("rate(container_cpu_usage_seconds_total[5m])", "instant", NOW, {"result": samples})
+    whole = replace(snapshot(api, blind, *objects), metrics=[usage])
+    return find_causes(whole, target=Target.parse("Deployment/shop/api"))
+
+
+def test_use_beyond_what_a_blind_autoscaler_aims_at_leads_to_it_though_no_limit_is_met():
+    answer = busy(0.5)
+
+    assert first(answer) == ("HorizontalPodAutoscaler/shop/api", "BlindAutoscaler")
+    assert any(
+        f.reason == "LoadBeyondTarget" and "uses 1 CPU cores where it asked for 0.5 (200 %)" in f.text
+        for f in answer.findings
+    )
+
+
+def test_use_about_what_an_autoscaler_aims_at_is_no_load_beyond_it():
+    answer = busy(0.17)
+
+    assert "LoadBeyondTarget" not in {f.reason for f in answer.findings}
+
+
+def test_load_is_not_told_of_an_autoscaler_at_work():
+    able = hpa("ScalingActive", "True", "ValidMetricFound", spec={"metrics": [{"resource": {"name": "cpu", "target": {"averageUtilization": 65}}}]})  # fmt: skip
+
+    assert "LoadBeyondTarget" not in {f.reason for f in busy(0.5, condition=able).findings}

@@ -147,3 +147,61 @@ def test_what_fills_a_quota_is_the_cause_rather_than_the_quota(resource: str):
 )  # fmt: skip
 def test_what_takes_no_more_than_it_had_is_not_blamed(objects: list[object]):
     assert said(seen(room_taken, *objects, NODE)) == []
+
+
+DRIVER = "disk.csi.example.com"
+
+
+def with_volume(
+    name: str, owner: Doc | None, age: float, *, node: str | None = "node-1", **more: Any
+) -> list[Doc]:
+    volumes = {"volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": name}}]}
+    claim = thing(
+        "PersistentVolumeClaim", name, spec={"volumeName": f"pv-{name}", "storageClassName": "block"}
+    )
+    volume = thing("PersistentVolume", f"pv-{name}", None, spec={"csi": {"driver": DRIVER}})
+    return [claim, volume, pod(name, owner=owner, age=age, node=node, spec=volumes, **more)]
+
+
+def slots(count: int = 4) -> Doc:
+    drivers = [{"name": DRIVER, "allocatable": {"count": count}}]
+    return thing("CSINode", "node-1", None, api="storage.k8s.io/v1", spec={"drivers": drivers})
+
+
+def runners(*, applied_replicas: int | None = 2, young: float = 60 * 25) -> list[Doc]:
+    """Four runners with a volume each, of which two came a day ago."""
+    marks = applied({"spec": {"replicas": applied_replicas}}) if applied_replicas else {}
+    top = thing(
+        "StatefulSet", "runner", api="apps/v1", age=60 * 24 * 20, annotations=marks, spec={"replicas": 4}
+    )
+    return [top, *(one for n in range(4) for one in with_volume(f"runner-{n}", top, 60 * 24 * 20 if n < 2 else young))]  # fmt: skip
+
+
+def no_slot() -> list[Doc]:
+    words = "0/1 nodes are available: 1 node(s) exceed max volume count."
+    state = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": words, "lastTransitionTime": ago(10)}  # fmt: skip
+    top = thing("StatefulSet", "archive", api="apps/v1", age=10, spec={"replicas": 1})
+    return [top, *with_volume("archive-0", top, 10, node=None, conditions=[state], statuses=[])]
+
+
+def test_who_grew_into_the_last_volume_slots_a_day_ago_is_the_cause_by_the_record_of_its_replicas():
+    answer = causes(no_slot(), runners(), slots(), NODE, target="StatefulSet/shop/archive")
+
+    assert first(answer) == ("StatefulSet/shop/runner", "TakesTheRoom")
+    for words in ("2 pods more", "(2 → 4)", f"2 volumes of {DRIVER}", "max volume count"):
+        assert words in answer.ranked[0].text
+
+
+@pytest.mark.parametrize(
+    "objects",
+    [
+        [no_slot(), runners(applied_replicas=None), slots()],
+        [no_slot(), runners(applied_replicas=4), slots()],
+        [no_slot(), runners(young=60 * 24 * 12), slots()],
+        [no_slot(), runners(), slots(5)],
+        [no_slot(), runners()],
+    ],
+    ids=["nobody knows what it had", "it has what was applied", "it grew too long ago", "there is a slot", "no limit was recorded"],
+)  # fmt: skip
+def test_who_did_not_take_the_last_slot_is_not_blamed(objects: list[object]):
+    assert said(seen(room_taken, *objects, NODE)) == []
