@@ -147,7 +147,7 @@ def _metrics(stage: Stage) -> None:
     full = [*about(15200, 142, of="b"), *slope(16000, 130800, 8), *[limit - (n * 37) % 90 for n in range(30)]]
     entries = {"node-a": about(17100, 180, of="a"), "node-b": full, "node-c": about(14400, 180, of="c")}
     common = {"job": "node-exporter", "namespace": "monitoring", "container": "node-exporter"}
-    for name, values in (
+    for name, by_node in (
         ("node_nf_conntrack_entries", {node: whole(v) for node, v in entries.items()}),
         ("node_nf_conntrack_entries_limit", dict.fromkeys(entries, [limit] * 180)),
     ):
@@ -156,7 +156,7 @@ def _metrics(stage: Stage) -> None:
             name,
             [
                 ({"__name__": name, **common, "instance": ADDRESSES[node], "node": node}, v)
-                for node, v in values.items()
+                for node, v in by_node.items()
             ],
         )
     ratio = 'sum by (namespace, service) (rate(http_requests_total{service="catalogue",code=~"5.."}[5m])) / sum by (namespace, service) (rate(http_requests_total{service="catalogue"}[5m]))'

@@ -92,13 +92,14 @@ def _door(version: str, chart: str, annotations: dict[str, str]) -> list[Body]:
             "ports": [{"name": "http", "port": 80, "targetPort": "http"}, {"name": "https", "port": 443, "targetPort": "https"}],
         },
     }  # fmt: skip
-    kind = {
+    kind: Body = {
         "apiVersion": "networking.k8s.io/v1", "kind": "IngressClass", "metadata": {"name": "nginx"},
         "spec": {"controller": "k8s.io/ingress-nginx"},
     }  # fmt: skip
-    for one in (settings, made, outside, kind):
+    made_by_chart: list[Body] = [settings, made, outside, kind]
+    for one in made_by_chart:
         one["metadata"]["labels"] = {**one["metadata"].get("labels", {}), **marks}
-    return [settings, made, outside, kind]
+    return made_by_chart
 
 
 def play(stage: Stage) -> None:
