@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.incidents.incident import Half, Incident, Trait
+from tests.incidents.incident import Half, Incident
 from tests.incidents.logs import chatter
 from tests.incidents.stage import Body, Stage
 from tests.incidents.workloads import container, daemon_set, deployment, service, stateful_set, system
