@@ -179,10 +179,13 @@ def _causes_of(tree: Causality) -> dict[int, list[Link]]:
 
 
 def _counts(tree: Causality, index: int, relations: Relations) -> bool:
-    """Latent observations count when the alert is about their object, or when they explain one that counts."""
+    """Latent observations count when the alert is about their object, or when they explain one that counts.
+
+    So do complaints of the pods that an alerting Service stands for: who is asked about it is asked about them.
+    """
     return any(
-        not tree.observations[i].latent or relations.nearness(tree.observations[i].about) >= ITSELF
-        for i in (index, *tree.all_effects(index))
+        not seen.latent or relations.nearness(seen.about) >= ITSELF or _complains(seen, relations)
+        for seen in (tree.observations[i] for i in (index, *tree.all_effects(index)))
     )
 
 

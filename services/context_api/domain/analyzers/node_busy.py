@@ -23,6 +23,7 @@ from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.kube import at, entries, pod_spec, quantity, text
 from services.context_api.domain.latency import pod_of, times
+from services.context_api.domain.limits import node_named
 from services.context_api.domain.metrics import Series, moment_of
 from services.context_api.domain.observation import Depth, Explains, Observation
 from services.context_api.domain.scene import Scene
@@ -50,7 +51,6 @@ _IDLE = re.compile(r"^\s*1\s*-.*node_cpu_seconds_total\{[^}]*mode=\"idle\"", re.
 _USED = re.compile(r"instance:node_cpu_(?:utilisation|utilization):\w+|instance:node_cpu:ratio\b")
 _USAGE = "container_cpu_usage_seconds_total"
 _RULES = re.compile(r"node_namespace_pod_container:container_cpu_usage_seconds_total:\w+")
-_NODE_LABELS = ("node", "nodename", "kubernetes_node", "instance")
 
 
 def observe(scene: Scene) -> Iterator[Observation]:
@@ -94,23 +94,10 @@ def _busy(scene: Scene) -> Iterator[tuple[KubeObject, Series]]:
         said = f"{series.name} {series.query}"
         if not (_IDLE.search(series.query) or _USED.search(said)) or not BUSY <= series.last <= 1.01:
             continue
-        node = _node(scene, series)
+        node = node_named(scene.graph, series.labels)
         if node is not None and node.name not in told:
             told.add(node.name)
             yield node, series
-
-
-def _node(scene: Scene, series: Series) -> KubeObject | None:
-    """By its name or its address, with or without the port of what was scraped."""
-    for label in _NODE_LABELS:
-        value = series.labels.get(label, "").rpartition(":")[0] or series.labels.get(label, "")
-        found = scene.graph.get("Node", None, value) if value else None
-        if found is not None:
-            return found
-        for node in scene.graph.of_kind("Node") if value else ():
-            if value in (text(a.get("address")) for a in entries(node.status.get("addresses"))):
-                return node
-    return None
 
 
 @dataclass(slots=True)
