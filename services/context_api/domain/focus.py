@@ -14,7 +14,7 @@ from services.context_api.domain.snapshot import KubeObject
 FARTHEST = 4
 """Hops from the alert: route, Service, workload, the Service it complains about, and its workload are four."""
 
-_LEADS = frozenset({"owner", "selects", "backend", "heard", "scales"})
+_LEADS = frozenset({"owner", "selects", "backend", "heard", "scales", "door"})
 
 
 def alerted(scene: Scene) -> list[KubeObject]:

@@ -99,7 +99,9 @@ def _variables(scene: Scene, workload: KubeObject) -> dict[str, _Setting]:
             config = scene.graph.get(
                 "ConfigMap", workload.namespace, text(mapping(source.get("configMapRef")).get("name"))
             )
-            for key, value in flat(config.body.get("data")).items() if config is not None else ():
+            if config is None:
+                continue
+            for key, value in flat(config.body.get("data")).items():
                 keep(
                     text(source.get("prefix")) + key,
                     value,
