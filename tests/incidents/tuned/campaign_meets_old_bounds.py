@@ -74,7 +74,7 @@ def play(stage: Stage) -> None:
         service("shop/catalogue", 8080),
         deployment("pricing/engine", container("engine", "pricing/engine:4.0.7", port=8080, ready="/readyz", cpu="500m"), sidecar, replicas=1),
         service("pricing/engine", 8080),
-        deployment("istio-system/istiod", container("discovery", "istio/pilot:1.29.1", port=15010), replicas=2),
+        deployment("istio-system/istiod", container("discovery", "istio/pilot:1.29.1", port=15012), replicas=2),
         service("istio-system/istiod", 15012),
     ])  # fmt: skip
     stage.calm()

@@ -19,7 +19,7 @@ from services.context_api.domain import evidence, remedies
 from services.context_api.domain.analyzers.recent_edit import recorded_changes
 from services.context_api.domain.changes import SETTLING, last_edit, writer_of
 from services.context_api.domain.dependencies import PODS_READ, Spoken
-from services.context_api.domain.focus import concerned
+from services.context_api.domain.focus import outspoken
 from services.context_api.domain.kube import containers, entries, flat, mapping, pod_spec, text
 from services.context_api.domain.logs import cut, last_lines
 from services.context_api.domain.names import hosts_in
@@ -33,6 +33,9 @@ from services.context_api.domain.wording import clock, name_of
 NAME = "proxied_call"
 SEEN, SUPPOSED = 0.92, 0.6
 """A line speaks of the proxy, or the proxy of the call; only the settings say so."""
+
+HEARD = 0.85
+"""How surely it is why the proxy's log is full of refusals."""
 
 _OF_A_PROXY = re.compile(
     r"squid|proxyconnect|\bproxy\b|\b407\b|x[-_]cache\b|tunnel(?:ing|l?ed)? socket|via: ", re.IGNORECASE
@@ -52,7 +55,7 @@ class _Setting:
 def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
     """One observation per holder of a list of exceptions that leaves out a Service its users ask in vain."""
     told: set[int] = set()
-    for top in concerned(scene, seen):
+    for top in _callers(scene, seen):
         for workload in scene.graph.workloads_of(top):
             given = _variables(scene, workload)
             proxy = next((given[name] for name in PROXIES if name in given and given[name].value), None)
@@ -63,6 +66,27 @@ def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
             if said is not None and id(holder.holder) not in told and _in_effect(scene, top, holder.holder):
                 told.add(id(holder.holder))
                 yield _observation(scene, top, said, given, proxy, holder)
+
+
+def _callers(scene: Scene, seen: Sequence[Observation]) -> list[KubeObject]:
+    """Whom the alert leads to; and where it leads to a proxy, whoever is set to use that."""
+    tops = {id(t): t for t in outspoken(scene, seen)}
+    asked = set(tops)
+    for workload in scene.graph.workloads:
+        given = _variables(scene, workload)
+        if any(
+            id(p) in asked for name in PROXIES if name in given for p in _behind(scene, workload, given[name])
+        ):
+            tops.setdefault(id(scene.graph.top(workload)), scene.graph.top(workload))
+    return list(tops.values())
+
+
+def _behind(scene: Scene, user: KubeObject, proxy: _Setting) -> list[KubeObject]:
+    """The workloads of a proxy that runs in the cluster."""
+    services = [
+        scene.graph.names.find(host.name, user.namespace) for host in hosts_in(proxy.value, key="proxy")
+    ]
+    return [top for service in services if service is not None for top in scene.deps.behind(service)]
 
 
 def _variables(scene: Scene, workload: KubeObject) -> dict[str, _Setting]:
@@ -135,14 +159,12 @@ def _in_effect(scene: Scene, top: KubeObject, holder: KubeObject) -> bool:
 
 def _heard_by(scene: Scene, top: KubeObject, proxy: _Setting, host: str) -> str:
     """The line with which the proxy tells of a call to that host."""
-    for named in hosts_in(proxy.value, key="proxy"):
-        service = scene.graph.names.find(named.name, top.namespace)
-        for behind in scene.deps.behind(service) if service is not None else ():
-            for pod in scene.graph.pods_of(behind)[:PODS_READ]:
-                for log in scene.snapshot.logs_of(pod.namespace, pod.name):
-                    line = next((one for one in reversed(last_lines(log.text)) if host in one), "")
-                    if line:
-                        return redact(cut(line, 200))
+    for behind in _behind(scene, top, proxy):
+        for pod in scene.graph.pods_of(behind)[:PODS_READ]:
+            for log in scene.snapshot.logs_of(pod.namespace, pod.name):
+                line = next((one for one in reversed(last_lines(log.text)) if host in one), "")
+                if line:
+                    return redact(cut(line, 200))
     return ""
 
 
@@ -195,6 +217,11 @@ def _observation(
             f"Add {host} (or the cluster's domain) to {EXCEPTIONS} in {name_of(about)}.",
             restart=restart,
         ),
-        explains=(Explains(top, 0.95, "its calls go through the proxy", deepest=Depth.process),),
-        latent=True,
+        explains=(
+            Explains(top, 0.95, "its calls go through the proxy", deepest=Depth.process),
+            *(
+                Explains(one, HEARD, "it is sent calls that are not for it", deepest=Depth.process)
+                for one in (_behind(scene, top, proxy) if heard else ())
+            ),
+        ),
     )

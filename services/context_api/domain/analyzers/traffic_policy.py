@@ -17,7 +17,7 @@ from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.changes import writer_of
 from services.context_api.domain.dependencies import Spoken
-from services.context_api.domain.focus import concerned
+from services.context_api.domain.focus import outspoken
 from services.context_api.domain.kube import listing, text
 from services.context_api.domain.logs import cut
 from services.context_api.domain.observation import AGAINST, Depth, Explains, Observation
@@ -36,7 +36,7 @@ SURE, LIKELY = 0.93, 0.7
 def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
     """One observation per Service that callers of a node without its endpoints complain about."""
     told: set[int] = set()
-    for top in concerned(scene, seen):
+    for top in outspoken(scene, seen):
         for said in scene.deps.spoken(top):
             service = said.found
             if (
@@ -95,5 +95,4 @@ def _observation(
         explains=(
             Explains(top, 0.95, f"its pod on node {node} has no endpoint of {name_of(service)} there"),
         ),
-        latent=True,
     )

@@ -22,7 +22,7 @@ from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.changes import first_seen_change
 from services.context_api.domain.dependencies import Spoken
-from services.context_api.domain.focus import concerned
+from services.context_api.domain.focus import outspoken
 from services.context_api.domain.kube import at, flat, mapping, pod_spec, text
 from services.context_api.domain.logs import cut
 from services.context_api.domain.observation import AGAINST, Depth, Explains, Observation
@@ -34,6 +34,9 @@ from services.context_api.domain.wording import clock, name_of
 NAME = "untrusted_root"
 KNOWN, SUPPOSED = 0.9, 0.6
 """The authority's own first day is recorded; only that of the certificate it signed."""
+
+REFUSED = 0.85
+"""How surely it is why the server's log speaks of failed handshakes."""
 
 SLACK = timedelta(minutes=2)
 _NOBODY_KNOWN = re.compile(
@@ -58,7 +61,7 @@ class _Signed:
 def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
     """One observation per set of roots that its users' complaints are about."""
     told: set[int] = set()
-    for top in concerned(scene, seen):
+    for top in outspoken(scene, seen):
         for said in scene.deps.spoken(top):
             if said.found is None or not _NOBODY_KNOWN.search(said.line):
                 continue
@@ -184,6 +187,11 @@ def _observation(
             f"Add the new root to {name_of(roots)}, beside the old one while certificates of both are served.",
             restart=scene.graph.workloads_of(top)[0],
         ),
-        explains=(Explains(top, 0.95, "it does not know who signed the certificate", deepest=Depth.process),),
-        latent=True,
+        explains=(
+            Explains(top, 0.95, "it does not know who signed the certificate", deepest=Depth.process),
+            *(
+                Explains(one, REFUSED, "its callers end the handshake, as they do not know who signed", deepest=Depth.process)
+                for one in (scene.deps.behind(said.found) if said.found is not None else ())
+            ),
+        ),
     )  # fmt: skip
