@@ -61,7 +61,7 @@ class _Signed:
 def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
     """One observation per set of roots that its users' complaints are about."""
     told: set[int] = set()
-    for top in outspoken(scene, seen):
+    for top in _callers(scene, seen):
         for said in scene.deps.spoken(top):
             if said.found is None or not _NOBODY_KNOWN.search(said.line):
                 continue
@@ -72,6 +72,19 @@ def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
                     if written is not None and written + SLACK < newer and id(roots) not in told:
                         told.add(id(roots))
                         yield _observation(scene, top, said, signed, roots, use, written)
+
+
+def _callers(scene: Scene, seen: Sequence[Observation]) -> list[KubeObject]:
+    """Whom the alert leads to; and where that is a server whose log tells of failed handshakes, whoever calls it."""
+    tops = {id(t): t for t in outspoken(scene, seen)}
+    refused = {id(t) for t in tops.values() if any(said.trouble == "tls" for said in scene.deps.spoken(t))}
+    for top in map(scene.graph.top, scene.graph.workloads) if refused else ():
+        if any(
+            said.found is not None and any(id(b) in refused for b in scene.deps.behind(said.found))
+            for said in scene.deps.spoken(top)
+        ):
+            tops.setdefault(id(top), top)
+    return list(tops.values())
 
 
 def _shown(scene: Scene, found: KubeObject) -> Iterator[_Signed]:

@@ -261,3 +261,38 @@ def test_what_the_pods_behind_an_alerting_service_complain_of_counts_though_all_
     ]
     assert named == ["web-conf", "web"]
     assert rank(scene, connect(scene, [edited]), relate(scene, asked, [edited]), alert) == []
+
+
+def test_a_rivals_changes_are_no_symptoms_that_a_cause_would_have_to_cover():
+    scene = Scene(snapshot(deployment("web"), config_map("one"), config_map("two")))
+    top, one, two = (
+        scene.graph.get(*place)
+        for place in (
+            ("Deployment", "shop", "web"),
+            ("ConfigMap", "shop", "one"),
+            ("ConfigMap", "shop", "two"),
+        )
+    )
+    assert top
+    assert one
+    assert two
+    sick = Observation(top, "R", "", FindingSeverity.warning, "x", Depth.process, 0.5, ())
+    changed = [
+        Observation(
+            about,
+            reason,
+            "",
+            FindingSeverity.warning,
+            "x",
+            Depth.change,
+            0.6,
+            (),
+            explains=(Explains(top, 0.8, "x"),),
+        )
+        for about, reason in ((one, "A"), (two, "A"), (two, "B"))
+    ]
+    seen = sorted([sick, *changed], key=lambda o: o.key)
+
+    found = rank(scene, connect(scene, seen), relate(scene, top, seen), Alert(top, "shop", None, named=True))
+
+    assert {r.parts["covers"] for r in found if r.observation.about is not top} == {WEIGHTS["covers"]}

@@ -105,3 +105,23 @@ def test_a_call_that_no_proxy_takes_is_none_of_its_business(objects, line: str, 
 
 def test_its_name_is_its_modules():
     assert proxied_call.NAME == "proxied_call"
+
+
+def test_an_alert_about_the_proxy_that_refuses_leads_to_who_misuses_it():
+    caller = web()
+    denied = "ERROR TCP_DENIED/403 GET http://rates.shop.svc.cluster.local:80/today - HIER_NONE/-"
+    logs = [*(log(p, lines(SQUID)) for p in pods_in(caller)), *(log(p, lines(denied)) for p in pods_in(OUT))]
+
+    answer = causes(caller, RATES, OUT, settings(LEFT_OUT), target="Deployment/egress/out", logs=logs)
+
+    assert first(answer) == ("ConfigMap/shop/outbound", "ProxyNotExcepted")
+
+
+def test_asked_about_the_whole_cluster_it_is_seen_though_every_pod_is_ready():
+    caller = web()
+
+    answer = causes(
+        caller, RATES, OUT, settings(LEFT_OUT), logs=[log(p, lines(SQUID)) for p in pods_in(caller)]
+    )
+
+    assert first(answer) == ("ConfigMap/shop/outbound", "ProxyNotExcepted")

@@ -110,3 +110,21 @@ def test_other_libraries_say_it_in_their_own_words(line: str):
 
     assert "RootNotTrusted" in reasons(answer)
     assert untrusted_root.NAME == "untrusted_root"
+
+
+@pytest.mark.parametrize("alert", ["Deployment/shop/web", "Deployment/shop/api"])
+def test_an_alert_about_the_server_that_its_callers_refuse_leads_to_their_roots_too(alert: str):
+    held = config_map("roots", data={"ca.pem": PEM})
+    held["metadata"]["creationTimestamp"] = ago(DAY * 60)
+    web = deployment("web", spec={"volumes": [{"name": "roots", "configMap": {"name": "roots"}}]})
+    refused = "http: TLS handshake error from 10.244.0.9:41234: remote error: tls: bad certificate"
+
+    def said_by(objects, line: str):
+        return [log(p, "\n".join(f"{ago(9 - n)} {line}" for n in range(6))) for p in pods_in(objects)]
+
+    answer = causes(
+        web, API, service("api", port=443, ready=2), dated("api-tls", 30), held, issued(), dated("root", DAY * 12, "certs"),
+        logs=[*said_by(web, UNKNOWN), *said_by(API, refused)], target=alert,
+    )  # fmt: skip
+
+    assert first(answer) == ("ConfigMap/shop/roots", "RootNotTrusted")
