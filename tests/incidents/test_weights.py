@@ -112,6 +112,17 @@ def _owned() -> Pair:
     return Pair([shop, deployment("web", owner=shop)], ("Shop", "shop", "top"), WEB)
 
 
+def _door() -> Pair:
+    """A route and a Service that are reached at one address."""
+    balanced = {"loadBalancer": {"ingress": [{"hostname": "lb.example.com"}]}}
+    route = thing("Ingress", "top", api="networking.k8s.io/v1", status=balanced)
+    return Pair(
+        [route, thing("Service", "front", spec={"type": "LoadBalancer"}, status=balanced)],
+        ("Ingress", "shop", "top"),
+        ("Service", "shop", "front"),
+    )
+
+
 def _certificate() -> Any:
     """It names its issuer and writes its Secret."""
     return thing(
@@ -133,6 +144,7 @@ PAIRS: Mapping[str, Callable[[], Pair]] = {
         [thing("Ingress", "top", api="networking.k8s.io/v1", spec={"defaultBackend": {"service": {"name": "web"}}}), service("web")],
         ("Ingress", "shop", "top"), ("Service", "shop", "web"),
     ),
+    "door": _door,
     "scales": _above("HorizontalPodAutoscaler", "autoscaling/v2", {"scaleTargetRef": {"kind": "Deployment", "name": "web"}}),
     "protects": _above("PodDisruptionBudget", "policy/v1", {"selector": {"matchLabels": {"app": "web"}}}),
     "owned": _owned,

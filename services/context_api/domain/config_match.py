@@ -34,6 +34,12 @@ _COMMON = frozenset(
      "default", "the", "for", "not", "and", "info", "warn", "level", "server", "host", "port", "main", "start", "postgres", "root", "user", "database"}
 )  # fmt: skip
 
+_PARTS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
+_VERBS = frozenset({"use", "uses", "enable", "enabled", "allow", "with", "is", "set", "require", "force"})
+_OFF = frozenset({"", "false", "no", "off", "0", "none", "disabled"})
+SPELLED = 10
+"""Letters that a setting's words have together, so that they do not stand in a line by chance. A guess."""
+
 
 @dataclass(frozen=True, slots=True)
 class Match:
@@ -124,6 +130,20 @@ def _holds(row: str, word: str) -> bool:
         return False
     before, after = row[at - 1 : at], row[at + len(word) : at + len(word) + 1]
     return not (before.isalnum() or after.isalnum() or before == "_" or after == "_")
+
+
+def spelled_out(key: str, value: str, lines: Sequence[Line]) -> str:
+    """The error line that says a setting's name in words: `use-proxy-protocol` and `while reading PROXY protocol`.
+
+    Only names of two words or more beside the verb; a setting that is off is not what a program complains about.
+    """
+    words = [w.lower() for w in _PARTS.findall(key)]
+    while words and words[0] in _VERBS:
+        words = words[1:]
+    if len(words) < 2 or len("".join(words)) < SPELLED or value.strip().lower() in _OFF:
+        return ""
+    said = re.compile(r"(?<![a-z])" + r"[-_ .]?".join(map(re.escape, words)) + r"(?![a-z])", re.IGNORECASE)
+    return next((line.text for line in lines if line.weight >= 2 and said.search(line.text)), "")
 
 
 def speaks_of(changes: Sequence[FieldChange], lines: Sequence[Line], *, file_too: bool = True) -> str:

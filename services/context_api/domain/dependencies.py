@@ -43,7 +43,7 @@ _WORDS: dict[Trouble, str] = {
     "refused": r"connection refused|ECONNREFUSED|connect refused|actively refused",
     "auth": r"password authentication failed|access denied for user|authentication failed|WRONGPASS|NOAUTH|"
     r"invalid credentials|login failed|SASL|RBAC: access denied|\b401\b|\b403\b|unauthorized|not authorized|bad credentials",
-    "tls": r"x509|certificate|tls handshake|ssl (?:error|handshake|routines)|handshake failure",
+    "tls": r"x509|certificate|tls handshake|ssl ?(?:error|handshake|routines)|handshake failure|\bPKIX\b",
     "timeout": r"timed? ?out|timeout|ETIMEDOUT|deadline exceeded|\bno (?:answer|response|reply)\b|"
     r"(?:did not|does not|didn't|doesn't|not) (?:answer|respond|reply)(?:ing)?\b",
     "http": r"\b50[234]\b|status(?: ?code)?[=: ]{1,2}5\d\d\b|bad gateway|service unavailable|no healthy upstream|"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from services.context_api.domain.dependencies import Dependencies
+from services.context_api.domain.doors import doors
 from services.context_api.domain.graph import Graph
 from services.context_api.domain.kube import (
     WORKLOADS,
@@ -33,6 +34,7 @@ TABLE: dict[str, float] = {
     "owner": 1.0,
     "selects": 0.95,
     "backend": 0.95,
+    "door": 0.95,
     "scales": 0.9,
     "protects": 0.9,
     "config": 0.8,
@@ -120,6 +122,9 @@ class Needs:
                 | "IngressRoute"
             ):
                 yield from self._backends(obj)
+                yield from self._doors(obj)
+            case "Gateway":
+                yield from self._doors(obj)
             case "HorizontalPodAutoscaler" | "ScaledObject" | "VerticalPodAutoscaler":
                 yield from self._scaled(obj)
             case "PodDisruptionBudget":
@@ -201,6 +206,10 @@ class Needs:
             secret = self._graph.get("Secret", obj.namespace, text(tls.get("secretName")))
             if secret is not None:
                 yield Edge(secret, "secret", f"{obj.kind} {obj.name} serves its certificate")
+
+    def _doors(self, obj: KubeObject) -> Iterator[Edge]:
+        for door in doors(self._graph, obj):
+            yield Edge(door, "door", f"{obj.kind} {obj.name} is reached through it")
 
     def _scaled(self, obj: KubeObject) -> Iterator[Edge]:
         reference = mapping(obj.spec.get("scaleTargetRef")) or mapping(obj.spec.get("targetRef"))

@@ -15,7 +15,7 @@ FARTHEST = 6
 """Hops from the alert: route, Service, workload, the Service it complains about, and its workload are four; a chain of
 calls has one more link where a database or an outside host is at its end."""
 
-_LEADS = frozenset({"owner", "selects", "backend", "heard", "scales"})
+_LEADS = frozenset({"owner", "selects", "backend", "heard", "scales", "door"})
 
 
 def alerted(scene: Scene) -> list[KubeObject]:
@@ -50,4 +50,15 @@ def concerned(scene: Scene, seen: Sequence[Observation]) -> list[KubeObject]:
     """Workloads that are in trouble, and those the alert leads to."""
     tops = {id(o.about): o.about for o in seen if not o.latent and scene.graph.pods_of(o.about)}
     tops.update({id(t): t for t in alerted(scene)})
+    return list(tops.values())
+
+
+def outspoken(scene: Scene, seen: Sequence[Observation]) -> list[KubeObject]:
+    """The same; where nobody says what the alert is about, every workload whose log was recorded.
+
+    For those who need more than a complaint: of the many that programs write, most are of no consequence.
+    """
+    tops = {id(t): t for t in concerned(scene, seen)}
+    if scene.target is None:
+        tops.update({id(t): t for t in map(scene.graph.top, scene.graph.workloads) if scene.deps.logged(t)})
     return list(tops.values())

@@ -355,6 +355,19 @@ class Graph:
         pods = self.pods_with(service.namespace, flat(service.spec.get("selector")))
         return Endpoints(sum(map(is_ready, pods)), sum(map(_says_unready, pods)), recorded=False)
 
+    def served_nodes(self, service: KubeObject) -> set[str]:
+        """Nodes with a ready endpoint: of slices, else by the selected pods."""
+        pieces = [p for p in self._slices.get((service.namespace, service.name), []) if _listed(p)]
+        if pieces:
+            return {
+                text(e.get("nodeName"))
+                for piece in pieces
+                for e in entries(piece.body.get("endpoints"))
+                if mapping(e.get("conditions")).get("ready") is not False
+            } - {""}
+        pods = self.pods_with(service.namespace, flat(service.spec.get("selector")))
+        return {text(p.spec.get("nodeName")) for p in pods if is_ready(p)} - {""}
+
 
 def _says_unready(pod: KubeObject) -> bool:
     """Whether its own words are that it is not ready; conditions nobody can read say nothing."""

@@ -192,6 +192,16 @@ def clusters(logs: Iterable[str], most: int = LINES) -> list[Line]:
     return [Line(redact(message), count, weight) for message, count, weight in found.values()]
 
 
+def merged(lines: Iterable[Line]) -> list[Line]:
+    """Lines of one shape as one, counted together: replicas say the same."""
+    found: dict[str, Line] = {}
+    for line in lines:
+        held = found.pop(shape_of(line.text), None)
+        count = line.count + (held.count if held is not None else 0)
+        found[shape_of(line.text)] = Line(line.text, count, line.weight)
+    return list(found.values())
+
+
 def weigh(line: str) -> int:
     """How much a line says about a failure: 0 nothing, 2 an error, 3 the end of it."""
     if len(line) > 20 * LONGEST:

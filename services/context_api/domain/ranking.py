@@ -179,12 +179,13 @@ def _causes_of(tree: Causality) -> dict[int, list[Link]]:
 
 
 def _counts(tree: Causality, index: int, relations: Relations) -> bool:
-    """Latent observations count when the alert is about their object or its pods complain, or when they explain one that counts."""
+    """Latent observations count when the alert is about their object, or when they explain one that counts.
+
+    So do complaints of the pods that an alerting Service stands for: who is asked about it is asked about them.
+    """
     return any(
-        not tree.observations[i].latent
-        or relations.nearness(tree.observations[i].about) >= ITSELF
-        or _complains(tree.observations[i], relations)
-        for i in (index, *tree.all_effects(index))
+        not seen.latent or relations.nearness(seen.about) >= ITSELF or _complains(seen, relations)
+        for seen in (tree.observations[i] for i in (index, *tree.all_effects(index)))
     )
 
 
@@ -197,8 +198,8 @@ class _Chain:
     first: datetime | None
 
     def of_others(self, seen: Observation) -> int:
-        """How many of them are about other objects."""
-        return len(self.members) - self.per_object[id(seen.about)]
+        """How many of them are about other objects; changes are left out, which nothing can account for."""
+        return self.per_object.total() - self.per_object[id(seen.about)]
 
 
 def _chain(tree: Causality, nearness: Sequence[float], relations: Relations, alert: Alert) -> _Chain:
@@ -215,7 +216,8 @@ def _chain(tree: Causality, nearness: Sequence[float], relations: Relations, ale
             heard = [i for i, o in enumerate(seen) if o.latent and _complains(o, relations)]
             members |= _with_causes(tree, [*_measured(tree, relations), *heard])
     onsets = [moment for i in members if (moment := seen[i].onset)]
-    return _Chain(frozenset(members), Counter(id(seen[i].about) for i in members), min(onsets, default=None))
+    symptoms = Counter(id(seen[i].about) for i in members if seen[i].depth is not Depth.change)
+    return _Chain(frozenset(members), symptoms, min(onsets, default=None))
 
 
 def _measured(tree: Causality, relations: Relations) -> list[int]:

@@ -5,11 +5,14 @@ Decides nothing about whether those exist.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from services.context_api.domain.kube import containers, entries, mapping, text
+from services.context_api.domain.kube import containers, entries, mapping, strings, text
 from services.context_api.domain.snapshot import Body
+
+_BY_ARGUMENT = re.compile(r"^(--?[\w-]{0,40}config-?map(?:-name)?)=(?:[^/\s]+/)?([a-z0-9][a-z0-9.-]*)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,7 @@ def references(spec: Body) -> Iterator[Reference]:
     for pull in entries(spec.get("imagePullSecrets")):
         if text(pull.get("name")):
             yield Reference("Secret", text(pull["name"]), "imagePullSecrets", optional=True)
+    yield from _arguments(spec)
     for field, kind in (
         ("serviceAccountName", "ServiceAccount"),
         ("priorityClassName", "PriorityClass"),
@@ -75,6 +79,16 @@ def _environment(spec: Body) -> Iterator[Reference]:
                         optional=chosen.get("optional") is True,
                         container=name,
                     )
+
+
+def _arguments(spec: Body) -> Iterator[Reference]:
+    """ConfigMaps that a controller reads and watches by itself: `--configmap=$(POD_NAMESPACE)/name`."""
+    for container in containers(spec):
+        for word in strings(container.get("args")):
+            if found := _BY_ARGUMENT.match(word):
+                called = text(container.get("name"))
+                where = f"argument {found[1]} of container {called}"
+                yield Reference("ConfigMap", found[2], where, optional=True, container=called, live=True)
 
 
 def _volumes(spec: Body) -> Iterator[Reference]:

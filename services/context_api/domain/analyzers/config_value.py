@@ -1,7 +1,8 @@
 """Settings a crashing program complains about: a variable, a file or a value its log names, and where it is set.
 
 Sees error lines beside the environment, arguments and mounted ConfigMaps of the failing containers, and
-variables the program demands that nothing sets. Names the ConfigMap or Secret that holds the setting, else the
+variables the program demands that nothing sets. Of a program that goes on running, only errors that say a setting's
+name in words (`use-proxy-protocol`, "PROXY protocol"), with who edited the Service in front of it just before. Names the ConfigMap or Secret that holds the setting, else the
 workload. A setting edited just before is told by `recent_change`. Cannot know what the value should be.
 
 Rests on: kubernetes.io/docs, "Define Environment Variables", "Configure a Pod to Use a ConfigMap".
@@ -10,31 +11,38 @@ Rests on: kubernetes.io/docs, "Define Environment Variables", "Configure a Pod t
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 from libs.contracts.causes import FindingSeverity, Remediation
 from services.context_api.domain import evidence, remedies
-from services.context_api.domain.config_match import Match, absent_variables, in_config, words_in
+from services.context_api.domain.changes import last_edit
+from services.context_api.domain.config_match import Match, absent_variables, in_config, spelled_out, words_in
 from services.context_api.domain.containers import Container, containers_of, is_ready
-from services.context_api.domain.dependencies import trouble_in
+from services.context_api.domain.dependencies import PODS_READ, trouble_in
 from services.context_api.domain.endings import last_words
 from services.context_api.domain.evidence import Fact
 from services.context_api.domain.kube import containers, entries, flat, pod_spec, strings, text
-from services.context_api.domain.logs import Line, cut
+from services.context_api.domain.logs import Line, clusters, cut
 from services.context_api.domain.names import resembles
 from services.context_api.domain.observation import Depth, Explains, Observation
 from services.context_api.domain.redact import value_of
 from services.context_api.domain.references import Reference, references
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
-from services.context_api.domain.wording import name_of
+from services.context_api.domain.trouble import SLACK, WINDOW
+from services.context_api.domain.wording import clock, name_of
 
 NAME = "config_value"
+_RUNNING = "log_errors"
+SPELLED_OUT = 0.85
 _CRASHES = frozenset({"pod_crash_loop", "probe_failure"})
 
 
 def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
     """One observation per failing workload and object that holds a setting its log complains about."""
     for symptom in seen:
+        if symptom.analyzer == _RUNNING:
+            yield from _spelled_out(scene, symptom)
         if symptom.analyzer not in _CRASHES or symptom.depth > Depth.process:
             continue
         failing = [
@@ -48,6 +56,59 @@ def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
         for workload in scene.graph.workloads_of(symptom.about):
             yield from _missing_variables(scene, symptom, workload, failing, lines, facts)
             yield from _bad_values(scene, symptom, workload, lines, facts)
+
+
+def _spelled_out(scene: Scene, symptom: Observation) -> Iterator[Observation]:
+    """A setting whose name the errors of a program that goes on running say in words."""
+    logs = [
+        (pod, log)
+        for pod in scene.graph.pods_of(symptom.about)[:PODS_READ]
+        for log in scene.snapshot.logs_of(pod.namespace, pod.name)
+        if not log.previous
+    ]
+    lines = [line for line in clusters(log.text for _, log in logs) if trouble_in(line.text) is None]
+    for workload in scene.graph.workloads_of(symptom.about):
+        for use in references(pod_spec(workload)):
+            config = (
+                scene.graph.get("ConfigMap", workload.namespace, use.name)
+                if use.kind == "ConfigMap"
+                else None
+            )
+            for key, value in flat(config.body.get("data")).items() if config is not None else ():
+                line = spelled_out(key, value, lines) if use.key in (None, key) else ""
+                if line and config is not None:
+                    edit = last_edit(config)
+                    shown = f"{key}={cut(value_of(key, value), 120)}"
+                    yield _observation(
+                        symptom,
+                        config,
+                        "SettingComplainedAbout",
+                        f"{name_of(config)} sets `{shown}` ({use.where}), and the log of {name_of(symptom.about)} complains of just that: `{cut(line, 240)}`{_door_edited(scene, symptom)}",
+                        SPELLED_OUT,
+                        [
+                            evidence.field(
+                                config, f"data.{key}", value_of(key, value), f"{name_of(config)}: {shown}"
+                            ),
+                            *symptom.facts[:2],
+                        ],
+                        remedies.edit(
+                            config,
+                            f"Make `{key}` in {name_of(config)} agree with what {name_of(symptom.about)} is sent.",
+                        ),
+                        onset=edit.at if edit is not None else symptom.onset,
+                        latent=True,
+                    )
+                    return
+
+
+def _door_edited(scene: Scene, symptom: Observation) -> str:
+    """Of the Services in front: which was edited shortly before the complaints, for it may be the other side."""
+    for service in scene.graph.services_in(symptom.about.namespace):
+        edit = last_edit(service) if symptom.about in scene.graph.behind(service) else None
+        began = symptom.onset or scene.now
+        if edit is not None and began - WINDOW <= edit.at <= began + SLACK:
+            return f"; {name_of(service)} in front of it was edited at {clock(edit.at)} by {edit.by}"
+    return ""
 
 
 def _bad_values(
@@ -167,6 +228,9 @@ def _observation(
     strength: float,
     facts: list[Fact],
     remediation: Remediation,
+    *,
+    onset: datetime | None = None,
+    latent: bool = False,
 ) -> Observation:
     return Observation(
         about=holder,
@@ -178,11 +242,12 @@ def _observation(
         certainty=strength,
         facts=tuple(facts),
         basis=("the program's log names the setting", "the setting stands in the configuration it was given"),
-        onset=symptom.onset,
+        onset=onset or symptom.onset,
         remediation=remediation,
         explains=(
             Explains(
                 symptom.about, strength, "the program complains about this setting", deepest=Depth.process
             ),
         ),
+        latent=latent,
     )

@@ -20,11 +20,13 @@ from services.context_api.domain.containers import is_ready
 from services.context_api.domain.dependencies import PODS_READ, blames, trouble_in
 from services.context_api.domain.endings import quoted
 from services.context_api.domain.focus import alerted
+from services.context_api.domain.kube import entries, text
 from services.context_api.domain.logs import (
     LINES,
     Line,
     clusters,
     cut,
+    merged,
     readable,
     shape_of,
     telling,
@@ -58,11 +60,12 @@ class _Errors:
 
 def observe(scene: Scene) -> Iterator[Observation]:
     """One latent observation per workload whose log is full of errors, on the alert's way or refused by one that is."""
+    foreign = _foreign(scene)
     todo = list(alerted(scene))
     known = {id(top) for top in todo}
     for top in todo:
         pods = [p for p in scene.graph.pods_of(top) if is_ready(p)]
-        found = [e for p in pods[:PODS_READ] for e in _errors(scene, p)]
+        found = [e for p in pods[:PODS_READ] for e in _errors(scene, p, foreign)]
         if found:
             strangers = list(_strangers(scene, top, telling([line for e in found for line in e.lines])))
             todo += [s.on for s in strangers if id(s.on) not in known]
@@ -70,7 +73,19 @@ def observe(scene: Scene) -> Iterator[Observation]:
             yield _observation(scene, top, found, strangers)
 
 
-def _errors(scene: Scene, pod: KubeObject) -> Iterator[_Errors]:
+def _foreign(scene: Scene) -> frozenset[str]:
+    """Host names of other routes than the alert's own: a controller serves many, and complains about each by its host."""
+    if scene.target is None or scene.target.kind != "Ingress":
+        return frozenset()
+    own = _hosts(scene.target)
+    return frozenset(h for route in scene.graph.of_kind("Ingress") for h in _hosts(route)) - own
+
+
+def _hosts(route: KubeObject) -> frozenset[str]:
+    return frozenset(text(rule.get("host")) for rule in entries(route.spec.get("rules"))) - {""}
+
+
+def _errors(scene: Scene, pod: KubeObject, foreign: frozenset[str]) -> Iterator[_Errors]:
     for log in scene.snapshot.logs_of(pod.namespace, pod.name):
         if log.previous:
             continue
@@ -80,7 +95,9 @@ def _errors(scene: Scene, pod: KubeObject) -> Iterator[_Errors]:
             if (moment := time_of(line)) is not None
         ]
         recent = [(moment, line) for moment, line in timed if timedelta(0) <= scene.now - moment <= RECENT]
-        bad = [(moment, line) for moment, line in recent if weigh(line)]
+        bad = [
+            (moment, line) for moment, line in recent if weigh(line) and not any(h in line for h in foreign)
+        ]
         if len(bad) >= FEWEST and len(bad) >= SHARE * len(recent):
             lines = telling(clusters(["\n".join(line for _, line in bad)]))
             yield _Errors(pod, log.container, lines, _began(timed, bad))
@@ -111,7 +128,7 @@ def _strangers(scene: Scene, top: KubeObject, lines: Sequence[Line]) -> Iterator
 def _observation(
     scene: Scene, top: KubeObject, found: list[_Errors], strangers: Sequence[Blame]
 ) -> Observation:
-    lines = telling([line for e in found for line in e.lines])
+    lines = telling(merged(line for e in found for line in e.lines))
     return Observation(
         about=top,
         reason="ErrorsInLog",

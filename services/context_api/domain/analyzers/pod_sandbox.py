@@ -38,12 +38,13 @@ _FAMILIES = {
 
 def observe(scene: Scene) -> Iterator[Observation]:
     """One observation per workload whose pods get no sandbox."""
-    failing = {id(p): e for p in scene.graph.pods if (e := _failure(scene, p))}
+    failing = {id(p): e for p in scene.graph.pods if (e := failure(scene, p))}
     for top, pods in pods_by_top(scene, [p for p in scene.graph.pods if id(p) in failing]):
         yield _observation(scene, top, pods, failing[id(pods[0])])
 
 
-def _failure(scene: Scene, pod: KubeObject) -> Event | None:
+def failure(scene: Scene, pod: KubeObject) -> Event | None:
+    """The event that tells why a pod that still waits has no sandbox; None for all others."""
     if pod.status.get("phase") != "Pending" or not text(pod.spec.get("nodeName")):
         return None
     if not any(c.waiting_reason in ("ContainerCreating", "PodInitializing") for c in containers_of(pod)):

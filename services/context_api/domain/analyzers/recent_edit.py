@@ -35,6 +35,7 @@ from services.context_api.domain.references import Reference, references
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject, parse_time
 from services.context_api.domain.trouble import SLACK, Trouble, troubles
+from services.context_api.domain.uneven import uneven
 from services.context_api.domain.wording import clock, name_of
 
 NAME = "recent_edit"
@@ -43,6 +44,9 @@ RELOADS_WITHIN = timedelta(minutes=5)
 
 RENDERED_WITHIN = timedelta(minutes=5)
 """A controller renders what it is told within seconds; minutes where it has a queue."""
+
+SHARED = 0.5
+"""What all pods read is a poor reason for what some of them meet; not none, for a program may use it in few requests."""
 
 _RELOADED = re.compile(r"re-?load|re-?read|refresh|chang|appl|updat|watch", re.IGNORECASE)
 _MEMORY_WORDS = (
@@ -86,9 +90,17 @@ def _configs(scene: Scene, trouble: Trouble) -> Iterator[tuple[KubeObject, Refer
             if not trouble.recent(scene, edit.at) and (met is None or not trouble.recent(scene, met)):
                 continue
             strength, why = _config_strength(scene, trouble, config, use, edit)
+            if strength and _read_by_the_well(scene, trouble.top, use, edit):
+                strength, why = strength * SHARED, f"{why}, though pods that read the same are well"
             if strength and (id(config) not in best or best[id(config)][2] < strength):
                 best[id(config)] = (config, use, strength, why)
     yield from best.values()
+
+
+def _read_by_the_well(scene: Scene, top: KubeObject, use: Reference, edit: Edit) -> bool:
+    """Whether pods of the same template read the edit as well and do not complain of what the others complain of."""
+    sides = uneven(scene, top)
+    return sides is not None and any(use.live or _started(pod, edit) for pod in sides.good)
 
 
 def _first_met(scene: Scene, workload: KubeObject, use: Reference, edit: Edit) -> datetime | None:

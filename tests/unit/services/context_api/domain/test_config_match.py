@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from services.context_api.domain.changes import FieldChange
-from services.context_api.domain.config_match import absent_variables, in_config, speaks_of, words_in
+from services.context_api.domain.config_match import (
+    absent_variables,
+    in_config,
+    speaks_of,
+    spelled_out,
+    words_in,
+)
 from services.context_api.domain.logs import Line
 from services.context_api.domain.references import Reference
 from tests.support.kube import config_map, kube
@@ -73,3 +79,33 @@ def test_a_change_is_spoken_of_by_its_new_value_first():
     assert speaks_of([change], said("file app.conf has errors", "invalid size 2Gigs")) == "invalid size 2Gigs"
     assert speaks_of([change], said("file app.conf has errors")) == "file app.conf has errors"
     assert speaks_of([change], said("nothing to see")) == ""
+
+
+@pytest.mark.parametrize(
+    ("key", "line"),
+    [
+        ("use-proxy-protocol", 'broken header: "GET /" while reading PROXY protocol'),
+        ("maxRequestSize", "413: max request size exceeded"),
+        ("enable_client_certificates", "no required client-certificates were sent"),
+    ],
+)
+def test_a_setting_is_known_by_its_name_in_words(key: str, line: str):
+    assert spelled_out(key, "true", said(line)) == line
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "line"),
+    [
+        ("use-proxy-protocol", "false", "while reading PROXY protocol"),
+        ("protocol", "tcp", "while reading PROXY protocol"),
+        ("log-file", "x", "cannot open log file"),
+        ("use-proxy-protocol", "true", "while reading PROXY protocols"),
+    ],
+    ids=["it is off", "one word is said by chance", "so are short ones", "another word"],
+)
+def test_other_words_are_no_setting(key: str, value: str, line: str):
+    assert spelled_out(key, value, said(line)) == ""
+
+
+def test_only_errors_complain():
+    assert spelled_out("use-proxy-protocol", "true", said("PROXY protocol is on", weight=0)) == ""

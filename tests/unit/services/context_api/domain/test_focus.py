@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.context_api.domain.focus import alerted, concerned
+from services.context_api.domain.focus import alerted, concerned, outspoken
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.triage import observe
 from tests.support.kube import crashing, deployment, log, pods_in, service, snapshot, thing
@@ -66,3 +66,27 @@ def test_an_alert_about_a_node_does_not_lead_to_workloads_by_their_namespace():
     scene = Scene(taken)
 
     assert alerted(Scene(taken, target=scene.graph.get("Node", None, "shop"))) == []
+
+
+@pytest.mark.parametrize(
+    ("target", "names"), [(None, ["other", "web"]), ("Deployment/api", ["api", "other"])]
+)
+def test_where_nobody_is_named_everybody_whose_log_was_recorded_is_heard(
+    target: str | None, names: list[str]
+):
+    scene = scene_of(target)
+
+    assert sorted(o.name for o in outspoken(scene, observe(scene))) == names
+
+
+def test_a_route_leads_to_the_controller_that_carries_it():
+    balanced = {"loadBalancer": {"ingress": [{"ip": "198.51.100.7"}]}}
+    route = thing("Ingress", "edge", spec={"defaultBackend": {"service": {"name": "web"}}}, status=balanced)
+    front = service("front", ready=2)
+    front[0]["status"] = balanced
+    taken = snapshot(route, WEB, service("web", ready=2), front, deployment("front"))
+    scene = Scene(taken)
+
+    found = alerted(Scene(taken, target=scene.graph.find("Ingress", "shop", "edge")))
+
+    assert sorted(o.name for o in found) == ["front", "web"]

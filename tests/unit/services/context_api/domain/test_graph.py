@@ -143,3 +143,19 @@ def test_namesakes_of_other_api_groups_are_not_taken_for_built_in_kinds():
     found = one.names.find("api", "shop")
     assert found
     assert found.group == ""
+
+
+def test_nodes_with_a_ready_endpoint_are_those_of_the_slices_else_of_the_pods():
+    pods = deployment("api", node="node-7")
+    bare = service("api")
+    sliced = service("api", ready=1, not_ready=1)
+    sliced[1]["endpoints"] = [
+        {"conditions": {"ready": True}, "nodeName": "node-1"},
+        {"conditions": {"ready": False}, "nodeName": "node-2"},
+    ]
+
+    for objects, nodes in ((sliced, {"node-1"}), (bare, {"node-7"})):
+        graph = Graph(snapshot(pods, objects))
+        found = graph.get("Service", "shop", "api")
+        assert found is not None
+        assert graph.served_nodes(found) == nodes

@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 
 from services.context_api.domain.logs import (
+    Line,
     clusters,
     cut,
     ends,
     is_narrative,
     last_lines,
+    merged,
     readable,
     shape_of,
     telling,
@@ -159,3 +161,13 @@ def test_of_a_line_in_the_common_schema_the_error_comes_before_who_wrote_it():
     assert readable(line) == (
         "ERROR fatal exception while booting error.message=unknown setting [a.b] error.type=java.lang.IllegalArgumentException node.name=n-2"
     )
+
+
+def test_what_replicas_say_alike_is_one_line_with_the_newest_as_example():
+    lines = [
+        Line("cannot reach db: try 3", 4, 2),
+        Line("disk is full", 1, 2),
+        Line("cannot reach db: try 9", 5, 2),
+    ]
+
+    assert merged(lines) == [Line("disk is full", 1, 2), Line("cannot reach db: try 9", 9, 2)]

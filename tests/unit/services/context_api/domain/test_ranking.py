@@ -234,3 +234,65 @@ def test_a_measurement_beside_a_real_fault_of_the_same_object_stays_a_bystander(
 
     assert best.observation is fault
     assert [a.parts["bystander"] for a in best.also] == [WEIGHTS["bystander"]]
+
+
+def test_what_the_pods_behind_an_alerting_service_complain_of_counts_though_all_are_ready():
+    scene = Scene(snapshot(service("web", ready=2), deployment("web"), config_map("web-conf")))
+    top, asked, conf = (
+        scene.graph.get(*place)
+        for place in (
+            ("Deployment", "shop", "web"),
+            ("Service", "shop", "web"),
+            ("ConfigMap", "shop", "web-conf"),
+        )
+    )
+    assert top and asked and conf  # noqa: PT018 - one premise
+
+    def latent(about, depth: Depth, **more) -> Observation:
+        return Observation(about, "R", "", FindingSeverity.warning, "x", depth, 0.6, (), latent=True, **more)
+
+    complaint = latent(top, Depth.process)
+    edited = latent(conf, Depth.change, explains=(Explains(top, 0.8, "x"),))
+    seen = sorted([complaint, edited], key=lambda o: o.key)
+    alert = Alert(asked, "shop", None, named=True)
+
+    named = [
+        r.observation.about.name for r in rank(scene, connect(scene, seen), relate(scene, asked, seen), alert)
+    ]
+    assert named == ["web-conf", "web"]
+    assert rank(scene, connect(scene, [edited]), relate(scene, asked, [edited]), alert) == []
+
+
+def test_a_rivals_changes_are_no_symptoms_that_a_cause_would_have_to_cover():
+    scene = Scene(snapshot(deployment("web"), config_map("one"), config_map("two")))
+    top, one, two = (
+        scene.graph.get(*place)
+        for place in (
+            ("Deployment", "shop", "web"),
+            ("ConfigMap", "shop", "one"),
+            ("ConfigMap", "shop", "two"),
+        )
+    )
+    assert top
+    assert one
+    assert two
+    sick = Observation(top, "R", "", FindingSeverity.warning, "x", Depth.process, 0.5, ())
+    changed = [
+        Observation(
+            about,
+            reason,
+            "",
+            FindingSeverity.warning,
+            "x",
+            Depth.change,
+            0.6,
+            (),
+            explains=(Explains(top, 0.8, "x"),),
+        )
+        for about, reason in ((one, "A"), (two, "A"), (two, "B"))
+    ]
+    seen = sorted([sick, *changed], key=lambda o: o.key)
+
+    found = rank(scene, connect(scene, seen), relate(scene, top, seen), Alert(top, "shop", None, named=True))
+
+    assert {r.parts["covers"] for r in found if r.observation.about is not top} == {WEIGHTS["covers"]}

@@ -72,3 +72,21 @@ def test_only_a_mount_without_a_sub_path_follows_later_changes():
 )
 def test_half_a_spec_names_nothing(spec):
     assert list(references(spec)) == []
+
+
+@pytest.mark.parametrize(
+    ("argument", "name"),
+    [
+        ("--configmap=$(POD_NAMESPACE)/controller", "controller"),
+        ("--configmap=edge/controller", "controller"),
+        ("--tcp-services-configmap=tcp", "tcp"),
+        ("--config=/etc/app.yaml", None),
+        ("--configmap", None),
+    ],
+)
+def test_a_controller_names_the_config_map_that_it_watches_in_an_argument(argument: str, name: str | None):
+    found = list(references({"containers": [container("app", args=[argument])]}))
+
+    assert [(r.kind, r.name, r.live, r.optional) for r in found] == (
+        [("ConfigMap", name, True, True)] if name else []
+    )

@@ -5,7 +5,19 @@ from __future__ import annotations
 import pytest
 
 from services.context_api.domain.analyzers import config_value
-from tests.support.kube import config_map, container, crashing, deployment, env, log, pods_in
+from tests.support.kube import (
+    ago,
+    config_map,
+    container,
+    crashing,
+    deployment,
+    edit,
+    env,
+    log,
+    pods_in,
+    service,
+    thing,
+)
 from tests.support.triage import causes, first, said, seen
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-004", "API-BR-CAPI-007")
@@ -86,3 +98,49 @@ def test_a_healthy_workloads_settings_are_not_judged():
         seen(config_value, objects, logs=[log(pods_in(objects)[0], 'ERROR: cannot parse CACHE_TTL="5 mins"')])
         == []
     )
+
+
+DOOR = "controller"
+HEADER = '[error] 30#30: *7 broken header: "GET / HTTP/1.1" while reading PROXY protocol, client: 10.0.0.9'
+ARGUMENT = [container(args=["--configmap=$(POD_NAMESPACE)/controller"])]
+BALANCED = {"loadBalancer": {"ingress": [{"hostname": "lb.example.com"}]}}
+
+
+def route(host: str = "shop.example.com", name: str = "shop"):
+    spec = {"rules": [{"host": host, "http": {"paths": [{"backend": {"service": {"name": "web"}}}]}}]}
+    return thing("Ingress", name, api="networking.k8s.io/v1", spec=spec, status=BALANCED)
+
+
+def carried(line: str = HEADER, value: str = "true", **more):
+    """A route whose controller runs elsewhere and whose shop is well."""
+    front = service(
+        DOOR, "edge", selector={"app": DOOR}, edits=[edit(14, "metadata/annotations/a", by="helm")]
+    )
+    front[0]["status"] = BALANCED
+    controller = deployment(DOOR, "edge", containers=ARGUMENT)
+    logs = [log(p, "\n".join(f"{ago(9 - n)} {line}" for n in range(6))) for p in pods_in(controller)]
+    return causes(
+        route(), route("other.example.com", "other"), front, controller, service("web", ready=2), deployment("web"),
+        config_map(DOOR, "edge", data={"use-proxy-protocol": value}), target="Ingress/shop/shop", logs=logs,
+    )  # fmt: skip
+
+
+def test_a_route_leads_to_the_setting_that_its_controllers_errors_spell_out():
+    answer = carried()
+
+    assert first(answer) == ("ConfigMap/edge/controller", "SettingComplainedAbout")
+    told = answer.ranked[0].text
+    assert "`use-proxy-protocol=true`" in told
+    assert "Service edge/controller in front of it was edited at" in told
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [(HEADER, "false"), ("[error] 30#30: *7 cannot allocate memory, client: 10.0.0.9", "true")],
+)
+def test_an_error_that_names_no_setting_is_the_controllers_own(line: str, value: str):
+    assert first(carried(line, value)) == ("Deployment/edge/controller", "ErrorsInLog")
+
+
+def test_what_a_controller_complains_of_about_another_host_is_not_this_routes():
+    assert carried(f'{HEADER}, host: "other.example.com"').ranked == []
