@@ -192,7 +192,9 @@ class Recalled(Contract):
     target: Target
     resolved_by: str
     similarity_threshold: float
-    similar: list[SimilarEpisode] = Field(description="ended episodes of the same alert, the most alike first")
+    similar: list[SimilarEpisode] = Field(
+        description="ended episodes of the same alert, the most alike first"
+    )
     compared: int = Field(description="ended episodes that were compared")
     endings: list[dict[str, Any]] = Field(description="how the similar ones ended, and how long they lasted")
     bundle: Bundle | None = Field(description="the evidence of now; null where it did not come in time")
