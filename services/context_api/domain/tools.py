@@ -180,7 +180,9 @@ class ListObjects(Arguments):
     ] = Field(description=f"a namespace; {CLUSTER_SCOPE} for objects that have none")
     resource: Name = Field(description="a kind as kubectl spells it (pods, deploy), or an object's name")
     labels: str = Field(
-        default="", max_length=4096, description="label selector: key=value,key2!=value2,key,!key"
+        default="",
+        max_length=4096,
+        description="label selector as kubectl takes it: key=value,key2!=value2,key in (a,b),!key",
     )
 
 
