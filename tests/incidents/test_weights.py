@@ -170,6 +170,13 @@ PAIRS: Mapping[str, Callable[[], Pair]] = {
     "made": lambda: Pair(
         [_certificate(), thing("Secret", "tls")], ("Secret", "shop", "tls"), ("Certificate", "shop", "top")
     ),
+    "shared": lambda: Pair(
+        [
+            thing("PersistentVolumeClaim", "top", spec={"accessModes": ["ReadWriteMany"]}),
+            deployment("web", spec={"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "top"}}]}),
+        ],
+        ("PersistentVolumeClaim", "shop", "top"), WEB,
+    ),
     "account": _needing("ServiceAccount", {"serviceAccountName": "thing"}),
 }  # fmt: skip
 """By relation, in the order of the document's table."""

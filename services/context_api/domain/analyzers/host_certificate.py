@@ -116,7 +116,8 @@ def _secrets(scene: Scene, serves: _Serves) -> list[KubeObject]:
     beside = scene.graph.get("Secret", serves.by.namespace, serves.secret)
     if beside is not None:
         return [beside]
-    found = [o for o in scene.graph.of_kind("Secret") if o.name == serves.secret]
+    called = serves.secret
+    found = [o for o in scene.graph.of_kind("Secret") if o.name == called]
     return found if len(found) == 1 else []
 
 
