@@ -71,6 +71,8 @@ def forecast(points: Points, limit: float) -> Forecast | None:
     found = []
     for part in BEGAN:
         begin = len(whole) - round(len(whole) * part)
+        if begin and len(whole) - begin < COMPARED:
+            break  # a few samples upwards are noise as often as not
         rise = _rising(whole[begin:], limit)
         if rise is not None and _beyond(whole[:begin], whole[begin:]):
             found.append(rise)
