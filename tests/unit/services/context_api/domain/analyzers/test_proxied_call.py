@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from services.context_api.domain.analyzers import proxied_call
 from tests.support.kube import (
     ago,
     applied,
@@ -101,10 +100,6 @@ def test_variables_in_the_workload_itself_are_its_own_to_change():
 )
 def test_a_call_that_no_proxy_takes_is_none_of_its_business(objects, line: str, workload):
     assert "ProxyNotExcepted" not in reasons(asked(*objects, line=line, workload=workload))
-
-
-def test_its_name_is_its_modules():
-    assert proxied_call.NAME == "proxied_call"
 
 
 def test_an_alert_about_the_proxy_that_refuses_leads_to_who_misuses_it():

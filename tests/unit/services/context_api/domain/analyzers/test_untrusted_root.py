@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from services.context_api.domain.analyzers import untrusted_root
 from tests.support.kube import ago, config_map, container, deployment, edit, log, pods_in, service, thing
 from tests.support.triage import causes, first
 
@@ -109,7 +108,6 @@ def test_other_libraries_say_it_in_their_own_words(line: str):
     answer = asked(issued(), dated("root", DAY * 12, "certs"), line=line)
 
     assert "RootNotTrusted" in reasons(answer)
-    assert untrusted_root.NAME == "untrusted_root"
 
 
 @pytest.mark.parametrize("alert", ["Deployment/shop/web", "Deployment/shop/api"])
