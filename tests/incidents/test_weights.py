@@ -151,6 +151,10 @@ PAIRS: Mapping[str, Callable[[], Pair]] = {
     "contains": lambda: Pair([node(), deployment("web")], ("Node", None, "node-1"), WEB),
     "heard": _heard,
     "volume": _needing("PersistentVolumeClaim", {"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "thing"}}]}),
+    "shared": lambda: Pair(
+        [thing("PersistentVolumeClaim", "top", spec={"accessModes": ["ReadWriteMany"]}), deployment("web", spec={"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "top"}}]})],
+        ("PersistentVolumeClaim", "shop", "top"), WEB,
+    ),
     "config": _needing("ConfigMap", {}, envFrom=[{"configMapRef": {"name": "thing"}}]),
     "secret": _needing("Secret", {}, envFrom=[{"secretRef": {"name": "thing"}}]),
     "class": lambda: Pair(
@@ -169,13 +173,6 @@ PAIRS: Mapping[str, Callable[[], Pair]] = {
     ),
     "made": lambda: Pair(
         [_certificate(), thing("Secret", "tls")], ("Secret", "shop", "tls"), ("Certificate", "shop", "top")
-    ),
-    "shared": lambda: Pair(
-        [
-            thing("PersistentVolumeClaim", "top", spec={"accessModes": ["ReadWriteMany"]}),
-            deployment("web", spec={"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "top"}}]}),
-        ],
-        ("PersistentVolumeClaim", "shop", "top"), WEB,
     ),
     "account": _needing("ServiceAccount", {"serviceAccountName": "thing"}),
 }  # fmt: skip

@@ -33,9 +33,13 @@ def said(observations: Sequence[Observation]) -> list[tuple[str, str]]:
 def causes(
     *objects: Any, target: str | None = None, onset: datetime | None = None, logs: Sequence[ContainerLog] = ()
 ) -> CausesAnswer:
-    """The triage's answer about a target written as KIND/NAMESPACE/NAME."""
+    """The triage's answer about a target written as KIND/NAMESPACE/NAME; an analyzer that fails fails the test."""
     about = Target.parse(target) if target else None
-    return find_causes(snapshot(*objects, logs=logs), target=about, onset=onset)
+    return find_causes(snapshot(*objects, logs=logs), target=about, onset=onset, broken=_raised)
+
+
+def _raised(_name: str, error: Exception) -> None:
+    raise error
 
 
 def first(answer: CausesAnswer) -> tuple[str, str]:

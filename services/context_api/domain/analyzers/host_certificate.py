@@ -46,7 +46,7 @@ class _Serves:
     """What presents a certificate to whoever calls a host."""
 
     by: KubeObject
-    secret: str
+    kept_in: str
     """Name of the Secret that it takes the certificate from."""
     where: str
 
@@ -58,7 +58,7 @@ def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
         refused = _REFUSED.search(one.words)
         for host in dict.fromkeys(h.name for h in hosts_in(one.words, spoken=True)):
             for serves in _serving(scene, host):
-                key = (id(serves.by), serves.secret)
+                key = (id(serves.by), serves.kept_in)
                 victims = found.setdefault(key, (serves, host, refused[0] if refused else "", []))[3]
                 if one not in victims:
                     victims.append(one)
@@ -113,11 +113,10 @@ def _changed(scene: Scene, serves: _Serves, since: datetime | None) -> tuple[dat
 
 def _secrets(scene: Scene, serves: _Serves) -> list[KubeObject]:
     """The Secret: beside what serves, else the only one of that name."""
-    beside = scene.graph.get("Secret", serves.by.namespace, serves.secret)
+    beside = scene.graph.get("Secret", serves.by.namespace, serves.kept_in)
     if beside is not None:
         return [beside]
-    called = serves.secret
-    found = [o for o in scene.graph.of_kind("Secret") if o.name == called]
+    found = [o for o in scene.graph.of_kind("Secret") if o.name == serves.kept_in]
     return found if len(found) == 1 else []
 
 
@@ -130,7 +129,7 @@ def _observation(
     change: tuple[datetime, str] | None,
 ) -> Observation:
     names = listing(list(dict.fromkeys(name_of(o.about) for o in victims)))
-    words = f"{name_of(serves.by)} serves {host} with the certificate of Secret {serves.secret} ({serves.where}), which {names} refuse{'s' if len(victims) == 1 else ''}: `{said}`"
+    words = f"{name_of(serves.by)} serves {host} with the certificate of Secret {serves.kept_in} ({serves.where}), which {names} refuse{'s' if len(victims) == 1 else ''}: `{said}`"
     words += f"; {change[1]}" if change is not None else ""
     return Observation(
         about=serves.by,
@@ -141,7 +140,7 @@ def _observation(
         depth=Depth.mechanism,
         certainty=0.9 if change is not None else 0.75,
         facts=(
-            evidence.field(serves.by, serves.where, serves.secret, words),
+            evidence.field(serves.by, serves.where, serves.kept_in, words),
             *(fact for o in victims[:2] for fact in o.facts[:1]),
         ),
         basis=(
