@@ -21,7 +21,7 @@ RENAMED_WRONG = frozenset({"corpus/certificate_renewal_lacks_secret", "corpus/gi
 SHUFFLED_WRONG = frozenset({"corpus/trainer_arrives"})
 """Incidents in which another order of the evidence changes something in the answer."""
 
-HOSTILE_WRONG = frozenset({"93", "156"})
+HOSTILE_WRONG = frozenset({"156"})
 """Hostile recordings (odd times) in which the cause of the incident beneath is lost, and nothing is said to be missing."""
 
 
