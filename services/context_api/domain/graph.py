@@ -355,6 +355,21 @@ class Graph:
         pods = self.pods_with(service.namespace, flat(service.spec.get("selector")))
         return Endpoints(sum(map(is_ready, pods)), sum(map(_says_unready, pods)), recorded=False)
 
+    def served(self, namespace: str | None, name: str) -> list[KubeObject]:
+        """Top owners of the pods that a Service's endpoints name: for one that was not recorded itself."""
+        listed = [
+            e for p in self._slices.get((namespace, name), []) for e in entries(p.body.get("endpoints"))
+        ]
+        old = self.get("Endpoints", namespace, name)
+        for subset in entries(old.body.get("subsets")) if old is not None else ():
+            listed += [*entries(subset.get("addresses")), *entries(subset.get("notReadyAddresses"))]
+        pods = [
+            self.get("Pod", namespace, text(reference.get("name")))
+            for reference in (mapping(e.get("targetRef")) for e in listed)
+            if reference.get("kind") == "Pod"
+        ]
+        return list({id(t): t for t in (self.top(p) for p in pods if p is not None)}.values())
+
     def served_nodes(self, service: KubeObject) -> set[str]:
         """Nodes with a ready endpoint: of slices, else by the selected pods."""
         pieces = [p for p in self._slices.get((service.namespace, service.name), []) if _listed(p)]

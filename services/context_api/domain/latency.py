@@ -126,8 +126,14 @@ def times(graph: Graph, metrics: MetricIndex) -> Sequence[Times]:
 def subject(graph: Graph, series: Series) -> KubeObject | None:
     """The workload or Service the labels of a series name."""
     found = resolve_in(graph, series.labels, graph.snapshot.cluster)
-    if found.target is None or not found.exists:
+    if found.target is None:
         return None
+    if not found.exists:
+        # A Service that was not recorded is still told by its endpoints, where they are of one workload.
+        served = (
+            graph.served(found.target.namespace, found.target.name) if found.target.kind == "Service" else []
+        )
+        return served[0] if len(served) == 1 else None
     obj = graph.find(found.target.kind, found.target.namespace, found.target.name)
     return graph.top(obj) if obj is not None and obj.kind not in ("Node", "Namespace") else None
 

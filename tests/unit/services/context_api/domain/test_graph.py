@@ -159,3 +159,18 @@ def test_nodes_with_a_ready_endpoint_are_those_of_the_slices_else_of_the_pods():
         found = graph.get("Service", "shop", "api")
         assert found is not None
         assert graph.served_nodes(found) == nodes
+
+
+@pytest.mark.parametrize("kind", ["EndpointSlice", "Endpoints"])
+def test_a_service_that_was_not_recorded_is_told_by_its_endpoints(kind: str):
+    api = deployment("api")
+    name = pods_in(api)[0]["metadata"]["name"]
+    listed = {"targetRef": {"kind": "Pod", "name": name}}
+    labels = {"kubernetes.io/service-name": "web"}
+    told = thing(kind, "web", api="v1" if kind == "Endpoints" else "discovery.k8s.io/v1", labels=labels)
+    told |= {"subsets": [{"notReadyAddresses": [listed]}]} if kind == "Endpoints" else {"endpoints": [listed]}
+
+    graph = Graph(snapshot(api, told))
+
+    assert [str(top) for top in graph.served("shop", "web")] == ["Deployment/shop/api"]
+    assert graph.served("shop", "other") == []
