@@ -45,8 +45,8 @@ class BundleAlert(Contract):
     starts_at: PlausibleTime | None = None
 
 
-class BundleRequest(Contract):
-    """What the bundle is to be about (a target, or an alert whose labels name one), and how large it may be."""
+class IncidentRequest(Contract):
+    """What is asked about: a target, or an alert whose labels name one."""
 
     target: Target | None = None
     alert: BundleAlert | None = None
@@ -54,6 +54,17 @@ class BundleRequest(Contract):
     onset: PlausibleTime | None = Field(
         default=None, description="when it began; left out: the alert's `starts_at`"
     )
+
+    @model_validator(mode="after")
+    def _about_one_thing(self) -> Self:
+        if (self.target is None) == (self.alert is None):
+            raise ValueError("give either target or alert")
+        return self
+
+
+class BundleRequest(IncidentRequest):
+    """What the bundle is to be about, and how large it may be."""
+
     investigation_type: InvestigationType = InvestigationType.root_cause
     max_tokens: int = Field(
         default=4_000,
@@ -64,12 +75,6 @@ class BundleRequest(Contract):
     sources: Annotated[list[ContextSource], Field(min_length=1, max_length=5)] | None = Field(
         default=None, description="only evidence from these; left out: from all"
     )
-
-    @model_validator(mode="after")
-    def _about_one_thing(self) -> Self:
-        if (self.target is None) == (self.alert is None):
-            raise ValueError("give either target or alert")
-        return self
 
 
 class LogCluster(Contract):

@@ -18,12 +18,14 @@ from services.context_api.adapters.history import AlertHistory
 from services.context_api.adapters.mcp_server import McpServer
 from services.context_api.adapters.mutes import read_mutes
 from services.context_api.adapters.recorded import NoSource, RecordedCluster
+from services.context_api.adapters.recording.pack import packed
 from services.context_api.domain.errors import NoEvidence
 from services.context_api.domain.ports import Connectivity, EvidenceSource
 from services.context_api.settings import Settings
 from services.context_api.steps.answers import OUTCOMES, Answers
 from services.context_api.steps.ask import Desk
 from services.context_api.steps.bundles import Bundles
+from services.context_api.steps.freeze import Freezer
 from services.context_api.steps.older import Older
 from services.context_api.steps.recall import Recall
 from services.context_api.steps.toolbox import CALLED, ENDED, Toolbox
@@ -47,6 +49,7 @@ class Ports:
 
     desk: Desk
     bundles: Bundles
+    freezer: Freezer
     older: Older
     toolbox: Toolbox
     mcp: McpServer
@@ -86,6 +89,7 @@ async def serving(settings: Settings, ring: Ring, metrics: Metrics, *, version: 
             yield Ports(
                 desk,
                 bundles,
+                Freezer(desk, bundles, packed),
                 Older(desk, bundles),
                 Toolbox(desk, bundles, Recall(bundles, history)),
                 mcp,

@@ -11,6 +11,7 @@ ContextError
 ├── NotReadable      the caller may not read this namespace
 ├── UnknownAlert     no episode of that fingerprint in what the caller may read
 ├── NoArchive        the alerts service could not be asked for an alert
+├── IncidentTooLarge more than is sent in one answer; says how to get it otherwise
 ├── NamesNoObject    the alert's labels name no object
 ├── BadSelector      the label selector cannot be read
 └── BadCursor        the page's cursor is of another question, or of an older snapshot
@@ -93,6 +94,16 @@ class NoArchive(ContextError):
     def __init__(self, reason: str) -> None:
         super().__init__(f"{reason}; give the alert's labels, or ask again")
         self.retry_after = timedelta(seconds=1)
+
+
+class IncidentTooLarge(ContextError):
+    """`size` and `most` in bytes."""
+
+    def __init__(self, size: int, most: int) -> None:
+        super().__init__(
+            f"the incident's evidence packs to {size / 2**20:.0f} MiB, and at most {most / 2**20:.0f} MiB are sent; "
+            "record the cluster instead (`kubernaut record --namespace …`)"
+        )
 
 
 class NamesNoObject(ContextError):

@@ -18,6 +18,7 @@ from libs.contracts.bundle import (
     Bundle,
     BundleRequest,
     ContextSource,
+    IncidentRequest,
     InvestigationType,
 )
 from libs.contracts.context import Topology
@@ -30,6 +31,7 @@ from services.context_api.domain.topology import FARTHEST
 from services.context_api.routes.inputs import RESPONSES, Caller, ClusterName, Object, Onset
 from services.context_api.routes.problems import PROBLEMS
 from services.context_api.steps.bundles import Bundles
+from services.context_api.steps.freeze import Freezer
 
 _log = get_logger("bundle")
 
@@ -50,6 +52,14 @@ async def _bundles(request: Request) -> Bundles:
 
 
 AtBundles = Annotated[Bundles, Depends(_bundles)]
+
+
+async def _freezer(request: Request) -> Freezer:
+    freezer: Freezer = request.app.state.ports.freezer
+    return freezer
+
+
+AtFreezer = Annotated[Freezer, Depends(_freezer)]
 
 
 @router.post("/bundle", response_model=Bundle, response_model_exclude_none=True, responses=RESPONSES)
@@ -143,6 +153,22 @@ def _event(name: str, data: object) -> bytes:
 
 def _sent(name: str, data: bytes) -> bytes:
     return b"event: " + name.encode() + b"\ndata: " + data + b"\n\n"
+
+
+@router.post(
+    "/snapshots",
+    response_class=Response,
+    responses={**RESPONSES, 200: {"content": {"application/gzip": {}}, "description": "A recorded cluster"}},
+)
+async def snapshots(request: IncidentRequest, caller: Caller, freezer: AtFreezer, left: TimeLeft) -> Response:
+    """The evidence of one incident to keep: a recorded cluster as a tar archive. `kubernaut triage`, `kubernaut
+    serve-recording` and RECORDED_CLUSTER read it as it is; secret values are taken out."""
+    name, archive = await freezer.freeze(request, caller, left)
+    return Response(
+        archive,
+        media_type="application/gzip",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
 
 
 @router.get("/topology/{namespace}/{kind}/{name}", response_model=Topology, responses=RESPONSES)

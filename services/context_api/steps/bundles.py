@@ -9,7 +9,7 @@ from typing import Protocol
 
 from libs.auth.principal import Principal
 from libs.cache import key as joined
-from libs.contracts.bundle import BundleRequest, ContextSource
+from libs.contracts.bundle import BundleRequest, ContextSource, IncidentRequest
 from libs.contracts.context import Topology
 from libs.contracts.target import Target
 from services.context_api.domain import dossier
@@ -69,7 +69,7 @@ class Bundles:
         return await self.packed(request, seen, asked, past, desk.within(left))
 
     async def looked_up(
-        self, request: BundleRequest, caller: Principal, limit: timedelta
+        self, request: IncidentRequest, caller: Principal, limit: timedelta
     ) -> tuple[View, Asked]:
         """What the caller sees, and what the request is about; the caller may read it.
 
@@ -95,7 +95,7 @@ class Bundles:
         wanted = Wanted(request.investigation_type, request.max_tokens, sources, asked.resolved_by, past)
 
         def find() -> Found:
-            judged = self._judged(seen, asked)
+            judged = self.judged(seen, asked)
             gathered = dossier.of(judged, asked.target)
             return citable(seen, as_sent(bundle(judged, gathered, wanted)), gathered.items)
 
@@ -112,7 +112,7 @@ class Bundles:
         target = target_of(seen, named, named.cluster or desk.cluster)
 
         def find() -> bytes:
-            found: Topology = topology(self._judged(seen, Asked(target, GIVEN, None)), target, depth=depth)
+            found: Topology = topology(self.judged(seen, Asked(target, GIVEN, None)), target, depth=depth)
             return as_json(found)
 
         key = joined("topology", desk.silence, seen.key, target.model_dump_json(), str(depth))
@@ -137,7 +137,8 @@ class Bundles:
             return None
         return await self._history.past(asked.alertname, asked.place, caller, left)
 
-    def _judged(self, seen: View, asked: Asked) -> Judged:
+    def judged(self, seen: View, asked: Asked) -> Judged:
+        """What is found out about it, in what the caller sees. Processor work: called in a thread."""
         return judge(
             seen.snapshot,
             target=asked.target,
@@ -152,7 +153,7 @@ def _sources(request: BundleRequest) -> frozenset[ContextSource]:
     return frozenset(request.sources or ContextSource)
 
 
-def about(request: BundleRequest, seen: View, cluster: str) -> Asked:
+def about(request: IncidentRequest, seen: View, cluster: str) -> Asked:
     """What the request is about.
 
     Raises:

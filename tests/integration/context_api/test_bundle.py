@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from libs.contracts.bundle import BYTES_PER_TOKEN, Bundle
+from services.context_api.adapters.recording import load_recording
 from tests.integration.context_api.test_service import ALERT, INCIDENT, as_reader_of, service
 
 pytestmark = pytest.mark.requirement(
@@ -303,3 +305,36 @@ async def test_who_asks_here_after_models_is_told_where_to_ask(
 
     assert answer.status_code == 404
     assert "HolmesGPT API" in answer.json()["detail"]
+
+
+async def test_an_incident_can_be_kept_and_asked_again(client: httpx.AsyncClient, tmp_path: Path):
+    answer = await client.post(
+        f"{CONTEXT}/snapshots", json={"alert": {"labels": ALERT["labels"], "starts_at": ALERT["startsAt"]}}
+    )
+    name = answer.headers["content-disposition"].partition('filename="')[2].strip('"')
+    place = tmp_path / name
+    place.write_bytes(answer.content)
+
+    async with service(recorded_cluster=place, alerts_url="http://127.0.0.1:9") as again:
+        made = (await again.post(f"{CONTEXT}/bundle", json=asked())).json()
+
+    assert answer.headers["content-type"] == "application/gzip"
+    assert name.endswith(".tar.gz")
+    assert made["causes"][0]["about"] == "ConfigMap/data/orders-db-config"
+
+
+@pytest.mark.requirement("API-BR-CAPI-018", "HAPI-178")
+async def test_what_is_kept_holds_nothing_of_what_the_caller_may_not_read(
+    client: httpx.AsyncClient, tmp_path: Path
+):
+    answer = await client.post(
+        f"{CONTEXT}/snapshots", json={"target": CHECKOUT}, headers=as_reader_of("shop")
+    )
+    refused = await client.post(
+        f"{CONTEXT}/snapshots", json={"target": CHECKOUT}, headers=as_reader_of("data")
+    )
+    place = tmp_path / "kept.tar.gz"
+    place.write_bytes(answer.content)
+
+    assert {o.namespace for o in load_recording(place).objects} <= {"shop", None}
+    assert refused.status_code == 403

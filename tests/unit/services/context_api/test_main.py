@@ -27,7 +27,7 @@ def test_the_document_describes_every_route_and_its_problems():
         f"{CONTEXT}/resolve", f"{CONTEXT}/causes/{{namespace}}/{{kind}}/{{name}}", f"{CONTEXT}/findings/{{namespace}}/{{kind}}/{{name}}",
         f"{CONTEXT}/evidence/{{evidence_id}}", f"{CONTEXT}/evidence/{{namespace}}/{{kind}}/{{name}}", f"{CONTEXT}/logs/{{namespace}}/{{pod}}",
         f"{CONTEXT}/kubernetes/{{namespace}}/{{resource}}", f"{CONTEXT}/health",
-        f"{CONTEXT}/bundle", f"{CONTEXT}/bundle/stream", f"{CONTEXT}/topology/{{namespace}}/{{kind}}/{{name}}",
+        f"{CONTEXT}/bundle", f"{CONTEXT}/bundle/stream", f"{CONTEXT}/snapshots", f"{CONTEXT}/topology/{{namespace}}/{{kind}}/{{name}}",
         f"{CONTEXT}/metrics/{{namespace}}/{{resource}}", f"{CONTEXT}/action-history/{{alert_type}}",
         f"{CONTEXT}/action-history", f"{CONTEXT}/patterns/{{signature}}", f"{CONTEXT}/discover",
         f"{CONTEXT}/alert/{{severity}}/{{alert_name}}", f"{CONTEXT}/investigation/{{investigation_type}}",

@@ -1,0 +1,65 @@
+"""Keep the evidence of one incident: as a recording that can be sent, read again and asked again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+
+from libs.auth.principal import Principal
+from libs.contracts.bundle import IncidentRequest
+from services.context_api.domain.errors import Busy, IncidentTooLarge, TooLate
+from services.context_api.domain.frozen import frozen
+from services.context_api.domain.snapshot import Snapshot
+from services.context_api.steps.ask import Desk
+from services.context_api.steps.bundles import Asked, Bundles
+from services.context_api.steps.views import View
+
+LARGEST = 64 * 2**20
+"""Bytes of one packed incident; all of them are in memory while they are sent."""
+
+MOST_PACKING = 4
+"""Incidents that are being packed or wait for it."""
+
+Pack = Callable[[Snapshot, str, Mapping[str, str]], bytes]
+"""Makes one file of a snapshot: the snapshot, the name of the folder in it, further facts. Called in a thread."""
+
+
+class Freezer:
+    """Takes requests to keep an incident. One per process."""
+
+    def __init__(self, desk: Desk, bundles: Bundles, pack: Pack) -> None:
+        self._desk, self._bundles, self._pack = desk, bundles, pack
+        self._one_at_a_time, self._packing = asyncio.Lock(), 0
+
+    async def freeze(
+        self, request: IncidentRequest, caller: Principal, left: timedelta | None
+    ) -> tuple[str, bytes]:
+        """A file name, and the recording as a tar archive packed with gzip.
+
+        Raises:
+            IncidentTooLarge: it would be more than is sent.
+            Busy: too many are being packed; one is at a time, since each holds its bytes.
+            NamesNoObject, NotReadable, UnknownCluster, NoEvidence, TooLate: as for every question.
+        """
+        limit = self._desk.within(left)
+        seen, asked = await self._bundles.looked_up(request, caller, limit)
+        if self._packing >= MOST_PACKING:
+            raise Busy(self._packing)
+        self._packing += 1
+        try:
+            async with asyncio.timeout(limit.total_seconds()), self._one_at_a_time:
+                return await asyncio.to_thread(self._packed, seen, asked)
+        except TimeoutError as error:
+            raise TooLate(limit) from error
+        finally:
+            self._packing -= 1
+
+    def _packed(self, seen: View, asked: Asked) -> tuple[str, bytes]:
+        kept = frozen(self._bundles.judged(seen, asked))
+        name = f"incident-{kept.captured_at:%Y%m%dt%H%M%Sz}-{asked.target.kind}-{asked.target.name}".lower()
+        facts = {"cluster": seen.snapshot.cluster, "incident": str(asked.target)}
+        archive = self._pack(kept, name, facts)
+        if len(archive) > LARGEST:
+            raise IncidentTooLarge(len(archive), LARGEST)
+        return f"{name}.tar.gz", archive
