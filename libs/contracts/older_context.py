@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AliasChoices, Field, StringConstraints
 
-from libs.contracts.base import Contract, UtcTime
+from libs.contracts.base import Contract, Foreign, UtcTime
 
 
 class MetricsContext(Contract):
@@ -72,3 +72,57 @@ class InvestigationContext(Contract):
     enrichment_applied: bool
     metadata: dict[str, Any]
     timestamp: UtcTime
+
+
+class ToolsetRow(Contract):
+    name: str
+    service_type: str
+    description: str
+    version: str
+    capabilities: list[str]
+    enabled: bool
+    priority: int
+    last_updated: UtcTime
+
+
+class Toolsets(Contract):
+    toolsets: list[ToolsetRow]
+    count: int
+    timestamp: UtcTime
+
+
+class ToolsetStatistics(Contract):
+    total_toolsets: int
+    enabled_count: int
+    type_counts: dict[str, int]
+
+
+class ToolsetStats(Contract):
+    stats: ToolsetStatistics
+    timestamp: UtcTime
+
+
+class ToolsetRefresh(Contract):
+    status: str = Field(description="`refreshed`: toolsets are worked out whenever they are asked for")
+    count: int
+    timestamp: UtcTime
+
+
+class ServiceDiscovery(Contract):
+    health: dict[str, str]
+    statistics: ToolsetStatistics
+    timestamp: UtcTime
+
+
+class PatternQuestion(Foreign):
+    """What the earlier Python client sends; its names for the alert differ from release to release."""
+
+    alert_name: str = Field(
+        default="",
+        max_length=256,
+        validation_alias=AliasChoices("alert_name", "alertName", "alert_type", "alertType", "alert"),
+    )
+    namespace: (
+        Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=63)] | None
+    ) = None
+    signature: str = Field(default="", max_length=256)

@@ -31,9 +31,8 @@ class AlertHistory:
     ) -> Past:
         """Episodes of that alert which the caller may see, newest first."""
         limit = self._deadline if left is None else min(self._deadline, left)
-        filters = {"alertname": alertname, "limit": str(MOST)} | (
-            {"namespace": namespace} if namespace else {}
-        )
+        named = {"alertname": alertname, "namespace": namespace or ""}
+        filters = {"limit": str(MOST)} | {name: value for name, value in named.items() if value}
         try:
             page = await self._alerts.list(filters=filters, tenant=caller.tenant, deadline=limit)
         except (PeerUnavailable, PeerRefused) as error:

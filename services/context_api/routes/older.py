@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Path, Query, Response
@@ -19,12 +20,19 @@ from libs.contracts.older_context import (
     InvestigationContext,
     MetricsContext,
     PatternContext,
+    PatternQuestion,
+    ServiceDiscovery,
+    ToolsetRefresh,
+    Toolsets,
+    ToolsetStats,
 )
 from libs.web.deadline import TimeLeft
 from services.context_api.domain.discover import Wish
 from services.context_api.domain.durations import parse_duration
 from services.context_api.domain.selector import parse_selector
 from services.context_api.domain.tiers import Tier
+from services.context_api.domain.toolsets import statistics
+from services.context_api.routes.context import VERSION
 from services.context_api.routes.inputs import (
     RESPONSES,
     AtDesk,
@@ -180,6 +188,39 @@ async def namespace_context(
 ) -> InvestigationContext:
     """What matters in a namespace, as the earlier Python client asks for it."""
     return await older.investigation(InvestigationType.basic, namespace, 4_000, caller, left)
+
+
+@router.get("/toolsets")
+async def list_toolsets(_caller: Caller, older: AtOlder) -> Toolsets:
+    """The toolsets this service serves, as the earlier Python client polls them."""
+    rows = older.toolsets(VERSION)
+    return Toolsets(toolsets=rows, count=len(rows), timestamp=datetime.now(UTC))
+
+
+@router.get("/toolsets/stats")
+async def toolset_stats(_caller: Caller, older: AtOlder) -> ToolsetStats:
+    """How many toolsets there are, by type."""
+    return ToolsetStats(stats=statistics(older.toolsets(VERSION)), timestamp=datetime.now(UTC))
+
+
+@router.post("/toolsets/refresh")
+async def refresh_toolsets(_caller: Caller, older: AtOlder) -> ToolsetRefresh:
+    """Nothing is kept that would have to be looked for again; says how many there are."""
+    return ToolsetRefresh(status="refreshed", count=len(older.toolsets(VERSION)), timestamp=datetime.now(UTC))
+
+
+@router.get("/service-discovery")
+async def service_discovery(_caller: Caller, older: AtOlder) -> ServiceDiscovery:
+    """How the evidence source stands, and what is served."""
+    return older.service_discovery(VERSION)
+
+
+@router.post("/patterns/analyze", responses=RESPONSES)
+async def analyze_patterns(
+    question: PatternQuestion, caller: Caller, older: AtOlder, left: TimeLeft
+) -> PatternContext:
+    """Patterns of an alert, as the earlier Python client asks for them."""
+    return await older.patterns(question.signature, question.alert_name, question.namespace, caller, left)
 
 
 @router.get("/health/{part:path}", include_in_schema=False)

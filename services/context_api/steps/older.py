@@ -19,6 +19,8 @@ from libs.contracts.older_context import (
     InvestigationContext,
     MetricsContext,
     PatternContext,
+    ServiceDiscovery,
+    ToolsetRow,
 )
 from libs.contracts.target import Target
 from services.context_api.domain import history
@@ -29,6 +31,7 @@ from services.context_api.domain.durations import parse_duration
 from services.context_api.domain.readings import readings
 from services.context_api.domain.registry import TYPES
 from services.context_api.domain.tiers import Tier, assess, kept
+from services.context_api.domain.toolsets import statistics, toolsets
 from services.context_api.steps.ask import Desk, as_json
 from services.context_api.steps.bundles import Bundles
 
@@ -124,6 +127,19 @@ class Older:
                 "adequacy_score": judged.score,
                 "missing": [str(one) for one in judged.missing],
             }
+        )
+
+    def toolsets(self, version: str) -> list[ToolsetRow]:
+        """Those there are now."""
+        return toolsets(version, datetime.now(UTC), serves=self._desk.source.state.serves)
+
+    def service_discovery(self, version: str) -> ServiceDiscovery:
+        """How the evidence source stands, and how many toolsets there are."""
+        state = self._desk.source.state
+        return ServiceDiscovery(
+            health={"kubernetes": state.connectivity, "detail": state.reason},
+            statistics=statistics(self.toolsets(version)),
+            timestamp=datetime.now(UTC),
         )
 
     async def alert(

@@ -338,3 +338,39 @@ async def test_what_is_kept_holds_nothing_of_what_the_caller_may_not_read(
 
     assert {o.namespace for o in load_recording(place).objects} <= {"shop", None}
     assert refused.status_code == 403
+
+
+async def test_toolsets_are_listed_as_the_earlier_client_polls_them(client: httpx.AsyncClient):
+    (await client.get(f"{CONTEXT}/kubernetes/_cluster/nodes")).raise_for_status()
+    listed = (await client.get("/api/v1/toolsets")).json()
+    stats = (await client.get("/api/v1/toolsets/stats")).json()
+    refreshed = (await client.post("/api/v1/toolsets/refresh")).json()
+    found = (await client.get("/api/v1/service-discovery")).json()
+
+    assert (
+        listed["count"] == len(listed["toolsets"]) == stats["stats"]["total_toolsets"] == refreshed["count"]
+    )
+    assert {
+        "name",
+        "service_type",
+        "description",
+        "version",
+        "capabilities",
+        "enabled",
+        "priority",
+        "last_updated",
+    } == set(listed["toolsets"][0])
+    assert all(row["enabled"] for row in listed["toolsets"])
+    assert found["health"]["kubernetes"] == "healthy"
+
+
+@pytest.mark.parametrize(
+    "body", [{"alert_name": "HighErrorRate"}, {"alertType": "HighErrorRate", "more": 1}, {}]
+)
+async def test_patterns_are_told_whatever_the_earlier_client_calls_the_alert(
+    client: httpx.AsyncClient, body: dict[str, Any]
+):
+    answer = await client.post("/api/v1/patterns/analyze", json=body)
+
+    assert answer.status_code == 200
+    assert answer.json()["pattern_context"]["available"] is False
