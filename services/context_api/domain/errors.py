@@ -11,6 +11,7 @@ ContextError
 ├── NotReadable      the caller may not read this namespace
 ├── UnknownAlert     no episode of that fingerprint in what the caller may read
 ├── NoArchive        the alerts service could not be asked for an alert
+├── CannotKeep       an incident's recording cannot be made on this machine now
 ├── IncidentTooLarge more than is sent in one answer; says how to get it otherwise
 ├── NamesNoObject    the alert's labels name no object
 ├── BadSelector      the label selector cannot be read
@@ -94,6 +95,14 @@ class NoArchive(ContextError):
     def __init__(self, reason: str) -> None:
         super().__init__(f"{reason}; give the alert's labels, or ask again")
         self.retry_after = timedelta(seconds=1)
+
+
+class CannotKeep(ContextError):
+    """`reason`: the file system's word."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the recording cannot be put together here now: {reason}")
+        self.retry_after = timedelta(seconds=30)
 
 
 class IncidentTooLarge(ContextError):

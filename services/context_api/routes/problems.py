@@ -9,6 +9,7 @@ from services.context_api.domain.errors import (
     BadCursor,
     BadSelector,
     Busy,
+    CannotKeep,
     IncidentTooLarge,
     NamesNoObject,
     NoArchive,
@@ -24,7 +25,9 @@ from services.context_api.domain.errors import (
 
 
 def _pause(error: Exception) -> timedelta | None:
-    return error.retry_after if isinstance(error, NoEvidence | Busy | TooLate | NoArchive) else None
+    return (
+        error.retry_after if isinstance(error, NoEvidence | Busy | TooLate | CannotKeep | NoArchive) else None
+    )
 
 
 PROBLEMS: Problems = {
@@ -38,6 +41,7 @@ PROBLEMS: Problems = {
     UnknownEvidence: ProblemSpec(404, "unknown-evidence", "Unknown evidence"),
     NoLog: ProblemSpec(404, "no-log", "No log"),
     NotReadable: ProblemSpec(403, "namespace-not-readable", "Namespace not readable"),
+    CannotKeep: ProblemSpec(503, "cannot-keep", "The recording cannot be made now", retry_after=_pause),
     IncidentTooLarge: ProblemSpec(422, "too-large", "More than is sent in one answer"),
     NamesNoObject: ProblemSpec(422, "names-no-object", "The alert names no object"),
     BadSelector: ProblemSpec(422, "invalid-input", "Invalid input"),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from libs.auth.principal import Principal
 from libs.contracts.bundle import IncidentRequest
@@ -25,6 +26,10 @@ Pack = Callable[[Snapshot, str, Mapping[str, str]], bytes]
 """Makes one file of a snapshot: the snapshot, the name of the folder in it, further facts. Called in a thread."""
 
 
+LONGEST_NAME = 60
+"""Characters of the object's name in the file's; file systems take 255 bytes in all."""
+
+
 class Freezer:
     """Takes requests to keep an incident. One per process."""
 
@@ -39,6 +44,7 @@ class Freezer:
 
         Raises:
             IncidentTooLarge: it would be more than is sent.
+            CannotKeep: this machine has no room to pack it.
             Busy: too many are being packed; one is at a time, since each holds its bytes.
             NamesNoObject, NotReadable, UnknownCluster, NoEvidence, TooLate: as for every question.
         """
@@ -57,9 +63,15 @@ class Freezer:
 
     def _packed(self, seen: View, asked: Asked) -> tuple[str, bytes]:
         kept = frozen(self._bundles.judged(seen, asked))
-        name = f"incident-{kept.captured_at:%Y%m%dt%H%M%Sz}-{asked.target.kind}-{asked.target.name}".lower()
+        name = _called(kept.captured_at, asked)
         facts = {"cluster": seen.snapshot.cluster, "incident": str(asked.target)}
         archive = self._pack(kept, name, facts)
         if len(archive) > LARGEST:
             raise IncidentTooLarge(len(archive), LARGEST)
         return f"{name}.tar.gz", archive
+
+
+def _called(moment: datetime, asked: Asked) -> str:
+    """A name that every file system takes."""
+    name = re.sub(r"[^a-z0-9.-]", "-", asked.target.name.lower())[:LONGEST_NAME].rstrip(".-")
+    return f"incident-{moment:%Y%m%dt%H%M%Sz}-{asked.target.kind.lower()}-{name}"

@@ -9,7 +9,9 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from services.context_api.adapters.recording.errors import CannotWrite
 from services.context_api.adapters.recording.write import write_recording
+from services.context_api.domain.errors import CannotKeep
 from services.context_api.domain.snapshot import Snapshot
 
 LEVEL = 6
@@ -19,11 +21,14 @@ def packed(snapshot: Snapshot, name: str, facts: Mapping[str, str]) -> bytes:
     """The archive; everything in it lies below `name`. `load_recording` reads it as it is.
 
     Raises:
-        CannotWrite: the machine's temporary folder refuses.
+        CannotKeep: the machine's temporary folder refuses.
     """
     with tempfile.TemporaryDirectory(prefix="kubernaut-snapshot-") as place:
         folder = Path(place) / name
-        write_recording(snapshot, folder, facts)
+        try:
+            write_recording(snapshot, folder, facts)
+        except CannotWrite as error:
+            raise CannotKeep(error.reason) from error
         into = io.BytesIO()
         with (
             gzip.GzipFile(fileobj=into, mode="wb", compresslevel=LEVEL, mtime=0) as squeezed,

@@ -108,3 +108,13 @@ async def test_nobody_waits_longer_than_they_said(answers: Answers):
             ABOUT, caller("*"), timedelta(milliseconds=300)
         )
     go.set()
+
+
+async def test_a_long_or_odd_name_becomes_one_that_every_file_system_takes(answers: Answers):
+    odd = {**API, "kind": "ClusterRole", "namespace": None, "name": "system:" + "n" * 246}
+
+    name, _ = await freezer(answers, lambda *_: b"").freeze(
+        IncidentRequest.model_validate({"target": odd}), caller("*"), None
+    )
+
+    assert name == f"incident-20261118t093000z-clusterrole-system-{'n' * 53}.tar.gz"

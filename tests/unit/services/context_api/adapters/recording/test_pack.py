@@ -9,6 +9,7 @@ import pytest
 
 from services.context_api.adapters.recording import load_recording
 from services.context_api.adapters.recording.pack import packed
+from services.context_api.domain.errors import CannotKeep
 from tests.support.kube import NOW, deployment, log, pods_in, snapshot
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-001")
@@ -38,3 +39,8 @@ def test_the_same_evidence_makes_the_same_bytes_and_tells_nothing_of_who_packed_
     assert one == other
     assert {(e.uid, e.uname, e.mode) for e in entries} == {(0, "", 0o600)}
     assert all(e.name.startswith("kept/") for e in entries)
+
+
+def test_where_there_is_no_room_the_file_systems_word_is_told():
+    with pytest.raises(CannotKeep, match="name too long"):
+        packed(TAKEN, "n" * 300, {})
