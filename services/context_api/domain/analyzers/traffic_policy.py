@@ -35,6 +35,8 @@ SURE, LIKELY = 0.93, 0.7
 
 def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
     """One observation per Service that callers of a node without its endpoints complain about."""
+    if not any(map(_local, scene.graph.of_kind("Service"))):
+        return  # everybody's log would be read for nothing
     told: set[int] = set()
     for top in outspoken(scene, seen):
         for said in scene.deps.spoken(top):

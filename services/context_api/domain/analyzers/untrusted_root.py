@@ -39,6 +39,12 @@ REFUSED = 0.85
 """How surely it is why the server's log speaks of failed handshakes."""
 
 SLACK = timedelta(minutes=2)
+_OF_TLS = re.compile(
+    r"x509|certificate|tls|ssl|handshake|pkix|self.?signed|authority|issuer|trust|unable_to|unknown.?ca",
+    re.IGNORECASE,
+)
+"""Without one of these words no line of a log speaks of TLS."""
+
 _NOBODY_KNOWN = re.compile(
     r"unknown (?:certificate )?(?:authority|issuer|ca\b)|unable to get (?:local )?issuer|self[- ]signed certificate in|"
     r"PKIX path building failed|unable to find valid certification path|certificate verify failed|unable to verify the first|"
@@ -76,7 +82,7 @@ def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
 
 def _callers(scene: Scene, seen: Sequence[Observation]) -> list[KubeObject]:
     """Whom the alert leads to; and where that is a server whose log tells of failed handshakes, whoever calls it."""
-    tops = {id(t): t for t in outspoken(scene, seen)}
+    tops = {id(t): t for t in outspoken(scene, seen) if scene.deps.mentions(t, _OF_TLS)}
     refused = {id(t) for t in tops.values() if any(said.trouble == "tls" for said in scene.deps.spoken(t))}
     for top in map(scene.graph.top, scene.graph.workloads) if refused else ():
         if any(
