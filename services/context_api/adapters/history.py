@@ -7,6 +7,7 @@ made while answering the alerts service itself.
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import timedelta
 
 from libs.auth.principal import Principal
@@ -30,6 +31,7 @@ class AlertHistory:
         self, alertname: str, namespace: str | None, caller: Principal, left: timedelta | None
     ) -> Past:
         """Episodes of that alert which the caller may see, newest first."""
+        began = time.monotonic()
         limit = self._deadline if left is None else min(self._deadline, left)
         named = {"alertname": alertname, "namespace": namespace or ""}
         filters = {"limit": str(MOST)} | {name: value for name, value in named.items() if value}
@@ -39,7 +41,8 @@ class AlertHistory:
             return Past(missing=f"the alerts service: {error}")
         episodes = visible(page.items, caller.may_read)
         ids = list(dict.fromkeys(one.incident_id for one in episodes if one.incident_id))[:MOST_INCIDENTS]
-        found = await asyncio.gather(*(self._incident(one, caller, limit) for one in ids))
+        rest = limit - timedelta(seconds=time.monotonic() - began)  # one deadline for the list and the causes
+        found = await asyncio.gather(*(self._incident(one, caller, rest) for one in ids))
         return Past(episodes, {one.id: one for one in found if one is not None})
 
     async def latest(

@@ -53,13 +53,22 @@ class Freezer:
         if self._packing >= MOST_PACKING:
             raise Busy(self._packing)
         self._packing += 1
+        turn = asyncio.create_task(self._in_turn(seen, asked), name=f"freeze {asked.target.name[:80]}")
+        turn.add_done_callback(self._ended)
         try:
-            async with asyncio.timeout(limit.total_seconds()), self._one_at_a_time:
-                return await asyncio.to_thread(self._packed, seen, asked)
+            # Shielded: a thread cannot be ended, so whoever gives up leaves it its place until it is done.
+            return await asyncio.wait_for(asyncio.shield(turn), limit.total_seconds())
         except TimeoutError as error:
             raise TooLate(limit) from error
-        finally:
-            self._packing -= 1
+
+    async def _in_turn(self, seen: View, asked: Asked) -> tuple[str, bytes]:
+        async with self._one_at_a_time:
+            return await asyncio.to_thread(self._packed, seen, asked)
+
+    def _ended(self, turn: asyncio.Task[tuple[str, bytes]]) -> None:
+        self._packing -= 1
+        if not turn.cancelled():
+            turn.exception()  # fetched here as well: who waited may have given up
 
     def _packed(self, seen: View, asked: Asked) -> tuple[str, bytes]:
         kept = frozen(self._bundles.judged(seen, asked))

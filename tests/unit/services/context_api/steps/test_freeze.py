@@ -118,3 +118,24 @@ async def test_a_long_or_odd_name_becomes_one_that_every_file_system_takes(answe
     )
 
     assert name == f"incident-20261118t093000z-clusterrole-system-{'n' * 53}.tar.gz"
+
+
+async def test_a_place_is_free_again_only_when_the_work_has_ended(
+    answers: Answers, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(module, "MOST_PACKING", 1)
+    go = threading.Event()
+    made = freezer(answers, lambda *_: b"x" if go.wait(20) else b"")
+
+    with pytest.raises(TooLate):
+        await made.freeze(ABOUT, caller("*"), timedelta(milliseconds=300))
+    with pytest.raises(Busy):
+        await made.freeze(ABOUT, caller("*"), None)
+    go.set()
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                assert (await made.freeze(ABOUT, caller("*"), None))[1] == b"x"
+                break
+            except Busy:
+                await asyncio.sleep(0.01)
