@@ -24,7 +24,7 @@ from libs.auth.settings import AuthSettings
 from libs.cache.connect import RedisLink, connect
 from libs.cache.settings import RedisSettings
 from libs.metrics import Metrics
-from libs.ratelimit import Limit, MemoryRateLimiter, RedisRateLimiter
+from libs.ratelimit import AheadRateLimiter, Limit, MemoryRateLimiter, RedisRateLimiter
 from libs.web import docs, health, problems
 from libs.web.answer import security_headers
 from libs.web.edge import Edge, EdgeConfig
@@ -200,7 +200,9 @@ def _lifespan(
         config.authenticator = authenticator or _authenticator(settings)
         link = connect(settings) if isinstance(settings, RedisSettings) else None
         config.limiter = (
-            RedisRateLimiter(link, namespace=config.metrics.service) if link else MemoryRateLimiter()
+            AheadRateLimiter(RedisRateLimiter(link, namespace=config.metrics.service))
+            if link
+            else MemoryRateLimiter()
         )
         async with _closing(link), wiring(app) as built:
             app.state.ports = built

@@ -18,11 +18,15 @@ class LyingCache:
         self.asked = 0
         self.late: float = 0.0
         """Seconds before each answer."""
+        self.instead: bytes | None = None
+        """Told for every key, whether or not there is anything under it."""
 
     async def get(self, key: str) -> bytes | None:
         self.asked += 1
         if self.late:
             await asyncio.sleep(self.late)
+        if self.instead is not None:
+            return self.instead
         told = self.kept.get(key) if await self._inner.get(key) is not None else None
         return self.lie(told) if self.lie is not None and told is not None else told
 
