@@ -9,16 +9,17 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from libs.auth import KeyRing, TokenMinter
-from libs.cache import Cache, MemoryCache, RedisCache, connect
 from libs.clients import AlertsClient
 from libs.contracts.health import ComponentHealth
 from libs.metrics import Metrics
 from libs.web.info import Check, Checks
+from libs.web.pages import Pages
 from services.context_api.adapters.history import AlertHistory
 from services.context_api.adapters.mcp_server import McpServer
 from services.context_api.adapters.mutes import read_mutes
 from services.context_api.adapters.recorded import NoSource, RecordedCluster
 from services.context_api.adapters.recording.pack import packed
+from services.context_api.caches import Keeping, keeping
 from services.context_api.domain.errors import NoEvidence
 from services.context_api.domain.ports import Connectivity, EvidenceSource
 from services.context_api.settings import Settings
@@ -56,6 +57,12 @@ class Ports:
     tool_calls: Callable[[str, str], None]
     """Counts a tool's call by tool and outcome."""
     public_url: str | None
+    keeping: Keeping
+    """The caches under the answers, and what is known of them."""
+
+    @property
+    def pages(self) -> Pages:
+        return self.keeping.pages
 
 
 @asynccontextmanager
@@ -71,10 +78,17 @@ async def serving(settings: Settings, ring: Ring, metrics: Metrics, *, version: 
     )
     mcp = McpServer(version)
     alerts = AlertsClient(settings.alerts_url, token=TokenMinter(ring, service=SERVICE))
-    async with _source(settings, metrics) as source, _cache(settings) as cache, alerts:
+    async with (
+        _source(settings, metrics) as source,
+        keeping(settings, ring, metrics, lambda: source.state.identity) as kept,
+        alerts,
+    ):
         answers = Answers(
-            cache, most_waiting=settings.most_waiting, observe=lambda outcome: total.inc(outcome=outcome)
+            kept.answers,
+            most_waiting=settings.most_waiting,
+            observe=lambda outcome: total.inc(outcome=outcome),
         )
+        kept.rate = answers.rate
         try:
             desk = Desk(
                 source,
@@ -95,6 +109,7 @@ async def serving(settings: Settings, ring: Ring, metrics: Metrics, *, version: 
                 mcp,
                 lambda tool, outcome: calls.inc(tool=tool, outcome=outcome),
                 _address(settings),
+                kept,
             )
         finally:
             await mcp.close()
@@ -114,7 +129,7 @@ def checks(ports: Ports) -> Checks:
         # Old evidence with its age said is better than none: still ready, and not well.
         return ComponentHealth(status="degraded" if state.serves else "unhealthy", detail=state.reason)
 
-    return {"evidence": Check(evidence, critical=True)}
+    return {"evidence": Check(evidence, critical=True), "cache": Check(ports.keeping.look)}
 
 
 def _address(settings: Settings) -> str | None:
@@ -168,15 +183,3 @@ def _live(settings: Settings, metrics: Metrics) -> LiveCluster:
         watching,
         live.Times(max_age=settings.evidence_max_age, stale_limit=settings.evidence_stale_limit),
     )
-
-
-@asynccontextmanager
-async def _cache(settings: Settings) -> AsyncIterator[Cache]:
-    link = connect(settings)
-    if link is None:
-        yield MemoryCache(max_entries=settings.cache_max_entries, max_bytes=settings.cache_max_bytes)
-        return
-    try:
-        yield RedisCache(link, namespace=SERVICE)
-    finally:
-        await link.close()
