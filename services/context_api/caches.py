@@ -97,7 +97,7 @@ class _Counted:
     def show(self, pages: Pages) -> None:
         for source, counted in self.by_source.items():
             self._ratio.set(hit_ratio(counted), source=source)
-        self._bytes.set(pages.bytes)
+        self._bytes.set(pages.held_bytes)
         self._evicted.set(pages.evicted)
 
 

@@ -53,7 +53,7 @@ def near(client: Redis) -> ASGIApp:
         if page is None:
 
             async def ask() -> Captured:
-                return Captured(200, JSON, await client.get(request.path_params["name"]))
+                return Captured(200, JSON, bytes(await client.get(request.path_params["name"]) or b""))
 
             page = (await pages.get(key, "evidence", Ask(ask, ask), within=timedelta(seconds=5))).page
         if page is None:
@@ -68,7 +68,7 @@ def through_models(client: Redis) -> ASGIApp:
     app = FastAPI()
 
     async def read(name: str) -> EvidencePage:
-        return EvidencePage.model_validate(orjson.loads(await client.get(name)))
+        return EvidencePage.model_validate(orjson.loads(await client.get(name) or b""))
 
     app.add_api_route("/{name}", read, methods=["GET"])
     return app

@@ -18,6 +18,7 @@ from libs.auth import Authenticator, TokenMinter
 from libs.auth.keys import KeyRing
 from libs.auth.permissions import Role
 from libs.metrics import Metrics
+from libs.web.edge import EdgeConfig
 from services.context_api.main import create_app
 from services.context_api.routes.kept import BY_TEMPLATE
 from services.context_api.settings import Settings
@@ -55,6 +56,7 @@ def bearer(*namespaces: str, tenant: str = "default", role: Role = Role.viewer) 
 class Service:
     http: httpx.AsyncClient
     metrics: Metrics
+    edge: EdgeConfig
 
     def questions(self, outcome: str, source: str = "evidence") -> float:
         labels = {"source": source, "outcome": outcome}
@@ -93,7 +95,7 @@ async def service(redis: RedisServer | None = None, **settings: object) -> Async
         ) as client,
     ):
         (await client.get(f"{CONTEXT}/kubernetes/_cluster/nodes")).raise_for_status()  # the recording is read
-        yield Service(client, metrics)
+        yield Service(client, metrics, app.state.edge)
 
 
 def said(answer: httpx.Response) -> bytes:
@@ -398,6 +400,15 @@ async def test_without_redis_health_says_what_that_means():
 
     assert (cache["status"], whole) == ("not_configured", "healthy")
     assert "REDIS_URL" in cache["detail"]
+
+
+async def test_the_edge_gives_the_bytes_that_the_routes_give():
+    async with service() as one:
+        kept = [await answers(one) for _ in range(2)]
+        one.edge.pages = None
+        routes = await answers(one)
+
+    assert kept == [routes] * 2
 
 
 async def test_every_kept_route_is_a_route():
