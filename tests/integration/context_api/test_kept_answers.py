@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 import zstandard
+from fastapi import routing
 
 from libs.auth import Authenticator, TokenMinter
 from libs.auth.keys import KeyRing
@@ -400,6 +401,29 @@ async def test_without_redis_health_says_what_that_means():
 
     assert (cache["status"], whole) == ("not_configured", "healthy")
     assert "REDIS_URL" in cache["detail"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *PATHS,
+        f"{CONTEXT}/logs/shop/{{pod}}",
+        f"{CONTEXT}/alert/critical/KubePodCrashLooping?namespace=shop",
+        f"{CONTEXT}/investigation/root_cause_analysis?namespace=shop&max_tokens=32000",
+        "/api/v1/namespace/shop/context",
+        "/api/v1/namespace/shop/resources",
+    ],
+)
+async def test_no_large_answer_passes_through_a_response_model(path: str, monkeypatch: pytest.MonkeyPatch):
+    def refused(**_: object) -> None:
+        raise AssertionError("this answer was built by a response model")
+
+    async with service() as one:
+        pods = (await one.http.get(f"{CONTEXT}/kubernetes/shop/pods")).json()["context"]["items"]
+        monkeypatch.setattr(routing, "serialize_response", refused)
+        given = [await one.http.get(path.format(pod=pod["metadata"]["name"])) for pod in pods]
+
+    assert 200 in {answer.status_code for answer in given}
 
 
 async def test_the_edge_gives_the_bytes_that_the_routes_give():
