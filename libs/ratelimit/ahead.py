@@ -41,7 +41,7 @@ class _Account:
     left: int = 0
     until: float = 0.0
     refused_until: float = 0.0
-    taking: asyncio.Future[None] | None = None
+    taking: asyncio.Future[Verdict | None] | None = None
 
 
 class AheadRateLimiter:
@@ -71,11 +71,14 @@ class AheadRateLimiter:
                 return self._noted(account, await self._shared.take(key, limit), 1)
             if account.taking is None:
                 return await self._several(account, key, limit, count)
-            # Whoever takes takes for all who wait, and not each as many as for all.
-            await asyncio.shield(account.taking)
+            # Whoever takes takes for all who wait, and not each as many as for all; and waits for all as well.
+            verdict = await asyncio.shield(account.taking)
+            if verdict is not None and verdict.reason == "limiter-away":
+                return verdict
 
     async def _several(self, account: _Account, key: str, limit: Limit, count: int) -> Verdict:
         account.taking = taking = asyncio.get_running_loop().create_future()
+        verdict: Verdict | None = None
         try:
             verdict = await self._shared.take(key, limit, count)
             if not verdict.allowed:
@@ -84,7 +87,7 @@ class AheadRateLimiter:
             return self._noted(account, verdict, count)
         finally:
             account.taking = None
-            taking.set_result(None)
+            taking.set_result(verdict)
 
     def _noted(self, account: _Account, verdict: Verdict, count: int) -> Verdict:
         now = self._clock()

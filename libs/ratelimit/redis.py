@@ -23,7 +23,7 @@ if due < now then due = now end
 local wait = due + (count - 1) * interval - tolerance - now
 if wait > 1 then return wait end
 due = due + count * interval
-redis.call('SET', KEYS[1], string.format('%.0f', due), 'PX', math.ceil((due - now) / 1000))
+redis.call('SET', KEYS[1], string.format('%.0f', due), 'PX', math.max(1, math.ceil((due - now) / 1000)))
 return 0
 """
 
@@ -44,7 +44,13 @@ class RedisRateLimiter:
         if self._guard.open():
             return LIMITER_AWAY
         now = "" if self._clock is None else round(self._clock() * 1_000_000)
-        arguments = [round(limit.interval_s * 1_000_000), round(limit.tolerance_s * 1_000_000), now, count]
+        # Microseconds, and never none: beyond a million a second the limit is a million a second.
+        arguments = [
+            max(1, round(limit.interval_s * 1_000_000)),
+            round(limit.tolerance_s * 1_000_000),
+            now,
+            count,
+        ]
         answer = await self._guard.ask(self._gcra(keys=[self._prefix + key], args=arguments))
         if isinstance(answer, Unanswered):
             return LIMITER_AWAY

@@ -124,7 +124,7 @@ class _Shelf:
 
     most: int
     pages: OrderedDict[bytes, _Near] = field(default_factory=OrderedDict)
-    bytes: int = 0
+    taken: int = 0
     evicted: int = 0
 
     def put(self, key: bytes, page: Page, now: float) -> None:
@@ -133,16 +133,16 @@ class _Shelf:
         if page.size * 4 > self.most:
             return
         self.pages[key] = _Near(page, now)
-        self.bytes += page.size
-        while self.bytes > self.most:
+        self.taken += page.size
+        while self.taken > self.most:
             _, gone = self.pages.popitem(last=False)
-            self.bytes -= gone.page.size
+            self.taken -= gone.page.size
             self.evicted += 1
 
     def drop(self, key: bytes) -> None:
         gone = self.pages.pop(key, None)
         if gone is not None:
-            self.bytes -= gone.page.size
+            self.taken -= gone.page.size
 
 
 class Pages:
@@ -179,9 +179,9 @@ class Pages:
         return self._clock()
 
     @property
-    def bytes(self) -> int:
-        """Held near."""
-        return self._shelf.bytes
+    def held_bytes(self) -> int:
+        """Near."""
+        return self._shelf.taken
 
     @property
     def evicted(self) -> int:
@@ -260,10 +260,11 @@ class Pages:
     async def _found(self, key: bytes, source: str, ask: Ask) -> Got:
         known = await self._kept(key)
         if known is not None:
-            if self._clock() < known.page.fresh_until:
-                return known
+            outcome, page = known
+            if self._clock() < page.fresh_until:
+                return Got(outcome, page)
             self._renew(key, source, ask)
-            return Got("stale", known.page)
+            return Got("stale", page)
         # Whether the answers are still about the same is asked where that costs nothing compared with the rest.
         before = self._identity
         if self._identified() != before:
@@ -272,12 +273,12 @@ class Pages:
             return await self._make(key, source, ask.now)
         turn = await self._far.turns.take(key.hex(), self._patience.making)
         if turn is Turn.theirs:
-            page = await self._theirs(key)
-            if page is not None:
-                return Got("shared", page)
+            theirs = await self._theirs(key)
+            if theirs is not None:
+                return Got("shared", theirs)
         return await self._make(key, source, ask.now, turn)
 
-    async def _kept(self, key: bytes) -> Got | None:
+    async def _kept(self, key: bytes) -> tuple[str, Page] | None:
         """A page that may be given, from far when it answers and else from near."""
         now = self._clock()
         page = await self._read(key)
@@ -288,11 +289,11 @@ class Pages:
         if held is not None and (page is None or page.as_of <= held.page.as_of):
             # Far has the same, or forgot it, or does not answer: it is still what it says.
             held.checked = now
-            return Got("near" if page is None else "far", held.page)
+            return "near" if page is None else "far", held.page
         if page is None:
             return None
         self._shelf.put(key, page, now)
-        return Got("far", page)
+        return "far", page
 
     async def _read(self, key: bytes) -> Page | None:
         if self._far is None:

@@ -97,7 +97,7 @@ class _Counted:
     def show(self, pages: Pages) -> None:
         for source, counted in self.by_source.items():
             self._ratio.set(hit_ratio(counted), source=source)
-        self._bytes.set(pages.bytes)
+        self._bytes.set(pages.held_bytes)
         self._evicted.set(pages.evicted)
 
 
@@ -181,9 +181,11 @@ def told_apart(settings: EvidenceSettings) -> str:
 
 
 def freshness_of(settings: Settings) -> Freshness:
+    # Who has the cluster read more often wants causes that are as new.
+    evidence = min(settings.keep_evidence, settings.evidence_max_age)
     return Freshness(
         ttl={
-            EVIDENCE: settings.keep_evidence,
+            EVIDENCE: evidence,
             "kubernetes": settings.keep_kubernetes,
             "metrics": settings.keep_metrics,
             "logs": settings.keep_logs,
@@ -191,7 +193,7 @@ def freshness_of(settings: Settings) -> Freshness:
             "patterns": settings.keep_patterns,
         },
         fixed=settings.answer_ttl,
-        gaps=settings.keep_evidence,
+        gaps=evidence,
         partial=settings.keep_partial,
         stale=settings.keep_stale,
     )

@@ -176,7 +176,8 @@ class KeepingSettings(BaseSettings):
         default=timedelta(seconds=15), validation_alias="CONTEXT_KEEP_EVIDENCE", gt=timedelta(0)
     )
     """How old causes, findings, facts, topology and bundles of a live cluster may be and pass for current, counted
-    from when the cluster was read. As EVIDENCE_MAX_AGE: they are as current as if nothing were kept."""
+    from when the cluster was read. As EVIDENCE_MAX_AGE, and never more than that: they are as current as if nothing
+    were kept."""
 
     keep_kubernetes: Duration = Field(
         default=timedelta(seconds=30), validation_alias="CONTEXT_KEEP_KUBERNETES", gt=timedelta(0)

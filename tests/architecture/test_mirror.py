@@ -180,6 +180,14 @@ SEEN_ELSEWHERE: dict[str, tuple[str, str]] = {
         "one suite holds it beside the in-process one; only a Redis shows whether it keeps its word",
         "tests/integration/cache/test_*.py",
     ),
+    "libs/cache/turns.py": (
+        "whose turn it is only a Redis knows",
+        "tests/integration/cache/test_turns.py",
+    ),
+    "libs/web/kept.py": (
+        "which header calls for which answer shows over HTTP, with somebody who keeps and somebody who asks",
+        "tests/integration/context_api/test_kept_answers.py",
+    ),
     "libs/ratelimit/redis.py": (
         "one suite holds it beside the in-process one; its rule is said again in Lua, which a Redis runs",
         "tests/integration/ratelimit/test_ratelimit.py",

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from libs.cache.provenance import Provenance
-from libs.contracts.evidence import EvidencePage
+from libs.contracts.context import KubernetesContext
 from libs.web.page import Lifetime, make
 from tests.support.stack import ROOT
 
@@ -35,13 +35,13 @@ def rss_mib() -> float:
 
 def keep(form: str, answer: bytes, number: int) -> Any:
     """One of the answers, as if it were about another object each time."""
-    own = answer.replace(b"web-", b"w%03d-" % (number % 1000))
+    own = answer.replace(b"settings", b"settin%02d" % (number % 100))
     if form == "bytes":
         return own
     if form == "pages":
         return make(own, Provenance(), Lifetime(60.0), began=0.0, now=0.0)
     parsed = orjson.loads(own)
-    return parsed if form == "parsed" else EvidencePage.model_validate(parsed)
+    return parsed if form == "parsed" else KubernetesContext.model_validate(parsed)
 
 
 def main() -> None:

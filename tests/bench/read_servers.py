@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from libs.contracts.evidence import EvidencePage
+from libs.contracts.context import KubernetesContext
 from libs.web.page import Lifetime
 from libs.web.pages import Ask, Captured, Pages
 from tests.bench.servers import alone
@@ -53,7 +53,7 @@ def near(client: Redis) -> ASGIApp:
         if page is None:
 
             async def ask() -> Captured:
-                return Captured(200, JSON, await client.get(request.path_params["name"]))
+                return Captured(200, JSON, bytes(await client.get(request.path_params["name"]) or b""))
 
             page = (await pages.get(key, "evidence", Ask(ask, ask), within=timedelta(seconds=5))).page
         if page is None:
@@ -67,8 +67,8 @@ def through_models(client: Redis) -> ASGIApp:
     """What is not done: from Redis through a model on the way out."""
     app = FastAPI()
 
-    async def read(name: str) -> EvidencePage:
-        return EvidencePage.model_validate(orjson.loads(await client.get(name)))
+    async def read(name: str) -> KubernetesContext:
+        return KubernetesContext.model_validate(orjson.loads(await client.get(name) or b""))
 
     app.add_api_route("/{name}", read, methods=["GET"])
     return app

@@ -21,6 +21,7 @@ from typing import Any
 
 import httpx
 import redis
+import yaml
 
 from libs.web.pages import hit_ratio
 from services.context_api.settings import Settings
@@ -39,6 +40,7 @@ SIZES = {"4 KB": 4_096, "64 KB": 65_536}
 SPACES = 416
 """Namespaces of 24 objects, 10,004 with the nodes."""
 
+WIDE, FEW, MANY = "wide", 4, 66
 CONNECTIONS = 32
 BUNDLES = 60
 PACE_CONNECTIONS, PACE_MS = 80, 72
@@ -111,7 +113,7 @@ def served(bench: Any, recording: Path, redis_url: str, token: str) -> Iterator[
         "REDIS_URL": redis_url,
         "CONTEXT_API_PORT": str(port),
         "CONTEXT_API_METRICS_PORT": str(metrics),
-        "RATE_LIMIT_REQUESTS": "1000000000",
+        "RATE_LIMIT_REQUESTS": "6000000",  # a hundred thousand a second; nobody is refused, everybody counted
     }
     with bench.server("services.context_api", environment=environment) as pid:
         url = f"http://127.0.0.1:{port}"
@@ -130,15 +132,36 @@ def _until_ready(url: str, within_s: float = 120.0) -> None:
         time.sleep(0.1)
 
 
-def nearest(service: Served, size: int) -> tuple[str, bytes]:
-    """A question whose answer has about this many bytes."""
-    found = []
-    for limit in (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 40, 60, 80, 100, 150, 200):
-        path = f"/api/v1/context/evidence/team-03/Deployment/web-1?limit={limit}"
-        body = service.get(path).content
-        found.append((abs(len(body) - size), path, body))
-    _, path, body = min(found)
-    return path, body
+def write_wide(recording: Path) -> int:
+    """A namespace of ConfigMaps whose list has 64 KB, and 4 KB of those that are labelled so; how many they are."""
+    items = [
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {
+                "name": f"settings-{number:02}",
+                "namespace": WIDE,
+                "uid": f"00000000-0000-4000-8000-{number:012}",
+                "creationTimestamp": "2026-01-01T08:00:00Z",
+                "labels": {"few": "yes" if number < FEW else "no"},
+            },
+            "data": {f"option-{n}": f"value {n} of settings {number}, chosen with care" for n in range(12)},
+        }
+        for number in range(MANY)
+    ]
+    text = yaml.dump({"apiVersion": "v1", "kind": "List", "items": items}, Dumper=yaml.CSafeDumper)
+    (recording / "wide.yaml").write_text(text)
+    return len(items)
+
+
+def questions_of_size(service: Served) -> dict[str, tuple[str, bytes]]:
+    path = f"/api/v1/context/kubernetes/{WIDE}/configmaps"
+    paths = dict(zip(SIZES, (f"{path}?labels=few%3Dyes", path), strict=True))
+    found = {size: (one, service.get(one).content) for size, one in paths.items()}
+    for size, (_, body) in found.items():
+        if not 0.8 <= len(body) / SIZES[size] <= 1.25:
+            raise RuntimeError(f"the answer of {size} has {len(body)} bytes")
+    return found
 
 
 def mixed(service: Served) -> list[str]:
@@ -206,11 +229,11 @@ def measure(bench: Any, base: Path, token: str, rounds: int, seconds: int) -> Re
     load = os.getloadavg()[0]
     recording = base / "cluster"
     recording.mkdir()
-    objects = write_cluster(recording, namespaces=SPACES)
+    objects = write_cluster(recording, namespaces=SPACES) + write_wide(recording)
     with RedisServer() as store:
         _pin(store)
         with served(bench, recording, store.url, token) as service:
-            asked = {size: nearest(service, wanted) for size, wanted in SIZES.items()}
+            asked = questions_of_size(service)
             took = bundles(service)
             paths = mixed(service)
             script = base / "mixed.lua"

@@ -42,6 +42,7 @@ from services.context_api.routes.inputs import (
     OwnNamespace,
     Resource,
 )
+from services.context_api.steps.ask import as_json
 
 router = APIRouter(prefix="/api/v1", tags=["older callers"])
 
@@ -142,7 +143,7 @@ async def discover(
     return older.discover(wish, severity, score=score)
 
 
-@router.get("/context/alert/{severity}/{alert_name}", responses=RESPONSES)
+@router.get("/context/alert/{severity}/{alert_name}", response_model=AlertContext, responses=RESPONSES)
 async def alert(
     severity: Severity,
     alert_name: Word,
@@ -151,12 +152,14 @@ async def alert(
     left: TimeLeft,
     namespace: InNamespace = None,
     description: Annotated[str, Query(max_length=4096)] = "",
-) -> AlertContext:
+) -> Response:
     """Context for an alert of which only name, severity and namespace are known, as much as its tier calls for."""
-    return await older.alert(severity, alert_name, namespace, description, caller, left)
+    return _json(as_json(await older.alert(severity, alert_name, namespace, description, caller, left)))
 
 
-@router.get("/context/investigation/{investigation_type}", responses=RESPONSES)
+@router.get(
+    "/context/investigation/{investigation_type}", response_model=InvestigationContext, responses=RESPONSES
+)
 async def investigation(
     investigation_type: InvestigationType,
     caller: Caller,
@@ -164,9 +167,9 @@ async def investigation(
     left: TimeLeft,
     namespace: Annotated[str, Query(max_length=63, pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")],
     max_tokens: Annotated[int, Query(ge=FEWEST_TOKENS, le=32_000)] = 4_000,
-) -> InvestigationContext:
+) -> Response:
     """Context of a namespace for one type of investigation, and whether it suffices."""
-    return await older.investigation(investigation_type, namespace, max_tokens, caller, left)
+    return _json(as_json(await older.investigation(investigation_type, namespace, max_tokens, caller, left)))
 
 
 @router.get("/namespace/{namespace}/resources", response_model=KubernetesContext, responses=RESPONSES)
@@ -182,12 +185,12 @@ async def namespace_resources(
     return _json(await desk.listing(namespace, resource, parse_selector(labels), caller, left))
 
 
-@router.get("/namespace/{namespace}/context", responses=RESPONSES)
+@router.get("/namespace/{namespace}/context", response_model=InvestigationContext, responses=RESPONSES)
 async def namespace_context(
     namespace: OwnNamespace, caller: Caller, older: AtOlder, left: TimeLeft
-) -> InvestigationContext:
+) -> Response:
     """What matters in a namespace, as the earlier Python client asks for it."""
-    return await older.investigation(InvestigationType.basic, namespace, 4_000, caller, left)
+    return _json(as_json(await older.investigation(InvestigationType.basic, namespace, 4_000, caller, left)))
 
 
 @router.get("/toolsets")

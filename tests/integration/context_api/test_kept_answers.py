@@ -13,11 +13,13 @@ from typing import Any
 import httpx
 import pytest
 import zstandard
+from fastapi import routing
 
 from libs.auth import Authenticator, TokenMinter
 from libs.auth.keys import KeyRing
 from libs.auth.permissions import Role
 from libs.metrics import Metrics
+from libs.web.edge import EdgeConfig
 from services.context_api.main import create_app
 from services.context_api.routes.kept import BY_TEMPLATE
 from services.context_api.settings import Settings
@@ -55,6 +57,7 @@ def bearer(*namespaces: str, tenant: str = "default", role: Role = Role.viewer) 
 class Service:
     http: httpx.AsyncClient
     metrics: Metrics
+    edge: EdgeConfig
 
     def questions(self, outcome: str, source: str = "evidence") -> float:
         labels = {"source": source, "outcome": outcome}
@@ -93,7 +96,7 @@ async def service(redis: RedisServer | None = None, **settings: object) -> Async
         ) as client,
     ):
         (await client.get(f"{CONTEXT}/kubernetes/_cluster/nodes")).raise_for_status()  # the recording is read
-        yield Service(client, metrics)
+        yield Service(client, metrics, app.state.edge)
 
 
 def said(answer: httpx.Response) -> bytes:
@@ -398,6 +401,38 @@ async def test_without_redis_health_says_what_that_means():
 
     assert (cache["status"], whole) == ("not_configured", "healthy")
     assert "REDIS_URL" in cache["detail"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *PATHS,
+        f"{CONTEXT}/logs/shop/{{pod}}",
+        f"{CONTEXT}/alert/critical/KubePodCrashLooping?namespace=shop",
+        f"{CONTEXT}/investigation/root_cause_analysis?namespace=shop&max_tokens=32000",
+        "/api/v1/namespace/shop/context",
+        "/api/v1/namespace/shop/resources",
+    ],
+)
+async def test_no_large_answer_passes_through_a_response_model(path: str, monkeypatch: pytest.MonkeyPatch):
+    def refused(**_: object) -> None:
+        raise AssertionError("this answer was built by a response model")
+
+    async with service() as one:
+        pods = (await one.http.get(f"{CONTEXT}/kubernetes/shop/pods")).json()["context"]["items"]
+        monkeypatch.setattr(routing, "serialize_response", refused)
+        given = [await one.http.get(path.format(pod=pod["metadata"]["name"])) for pod in pods]
+
+    assert 200 in {answer.status_code for answer in given}
+
+
+async def test_the_edge_gives_the_bytes_that_the_routes_give():
+    async with service() as one:
+        kept = [await answers(one) for _ in range(2)]
+        one.edge.pages = None
+        routes = await answers(one)
+
+    assert kept == [routes] * 2
 
 
 async def test_every_kept_route_is_a_route():

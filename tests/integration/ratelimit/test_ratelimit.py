@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from libs.ratelimit import Limit, MemoryRateLimiter, RateLimiter, RedisRateLimiter
+from libs.ratelimit import AheadRateLimiter, Limit, MemoryRateLimiter, RateLimiter, RedisRateLimiter
 from tests.support.clock import Clock
 from tests.support.stores import MEMORY, STORES, linked
 
@@ -22,13 +22,18 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(params=STORES)
+AHEAD = "ahead"
+
+
+@pytest.fixture(params=[*STORES, pytest.param(AHEAD, marks=pytest.mark.needs("redis-server"))])
 async def limiter(request: pytest.FixtureRequest, clock: Clock) -> AsyncIterator[RateLimiter]:
     if request.param == MEMORY:
         yield MemoryRateLimiter(clock=clock)
         return
-    async with linked(request.param, request) as link:
-        yield RedisRateLimiter(link, namespace="test", clock=clock)
+    kind = "redis-server" if request.param == AHEAD else request.param
+    async with linked(kind, request) as link:
+        shared = RedisRateLimiter(link, namespace="test", clock=clock)
+        yield AheadRateLimiter(shared, clock=clock) if request.param == AHEAD else shared
 
 
 async def take(limiter: RateLimiter, limit: Limit, times: int) -> list[bool]:
@@ -140,3 +145,22 @@ async def test_redis_own_clock_limits_without_ours(kind: str, request: pytest.Fi
         limiter = RedisRateLimiter(link, namespace="test")
 
         assert await take(limiter, THREE_A_MINUTE, 4) == [True, True, True, False]
+
+
+@pytest.mark.parametrize("kind", STORES[1:])
+async def test_several_at_once_are_taken_all_or_none(kind: str, request: pytest.FixtureRequest, clock: Clock):
+    ten = Limit(10, timedelta(minutes=1))
+    async with linked(kind, request) as link:
+        limiter = RedisRateLimiter(link, namespace="test", clock=clock)
+        taken = [(await limiter.take("caller", ten, count)).allowed for count in (6, 5, 4, 1)]
+
+    assert taken == [True, False, True, False]
+
+
+@pytest.mark.parametrize("kind", STORES[1:])
+async def test_a_limit_beyond_a_million_a_second_is_no_error(kind: str, request: pytest.FixtureRequest):
+    async with linked(kind, request) as link:
+        limiter = RedisRateLimiter(link, namespace="test")
+        verdict = await limiter.take("caller", Limit(1_000_000_000, timedelta(minutes=1)))
+
+    assert verdict.reason == "within"

@@ -92,7 +92,7 @@ class LiveCluster:
         self._stale: Snapshot | None = None
         self._failures = 0
         self._not_before = 0.0
-        self._own = uuid4().hex
+        self._own, self._identity = f"live/{uuid4().hex}", ""
 
     def start(self) -> None:
         """Begin to read, so that the first question finds something; returns at once."""
@@ -157,24 +157,19 @@ class LiveCluster:
         snapshot = self._held.snapshot
         gaps = f"; {len(snapshot.not_read)} things could not be read" if snapshot.not_read else ""
         words = f"{self._objects.server}, as of {_clock(snapshot)}{gaps}; {self._objects.words}"
-        return SourceState(Connectivity.healthy, words, serves=True, identity=self._identity, age=self._age())
+        return SourceState(
+            Connectivity.healthy,
+            words,
+            serves=True,
+            identity=self._identity,
+            age=self._age(),
+        )
 
     def _age(self) -> timedelta:
         """Of what is held: logs and metrics are of when it was begun, objects perhaps of earlier."""
         if self._held is None:
             return timedelta(0)
         return timedelta(seconds=max(0.0, self._clock() - min(self._held.at, self._held.reading.as_of)))
-
-    @property
-    def _identity(self) -> str:
-        """The cluster, by what no other has: the uid of the namespace that every cluster has.
-
-        Where that may not be read, this process keeps to itself: inside of two clusters the address is the same.
-        """
-        if self._held is None:
-            return ""
-        system = self._held.snapshot.get("Namespace", None, "kube-system")
-        return f"live/{system.uid if system is not None and system.uid else self._own}"
 
     @property
     def _pause(self) -> timedelta:
@@ -202,6 +197,7 @@ class LiveCluster:
         reading = await self._objects.read()
         snapshot = reading.snapshot
         self._held = _Held(reading, began)
+        self._identity = _identity(snapshot) or self._own
         self._failure, self._failures, self._stale = reading.trouble, 0, None
         _log.info(
             "snapshot made",
@@ -234,6 +230,13 @@ class LiveCluster:
             told = blake2b(f"{held.snapshot.id} {gap}".encode(), digest_size=16).hexdigest()
             self._stale = replace(held.snapshot, id=told, not_read=(gap, *held.snapshot.not_read))
         return self._stale
+
+
+def _identity(snapshot: Snapshot) -> str:
+    """The cluster, by what no other has: the uid of the namespace that each one has. Empty where it may not be read:
+    inside of two clusters the API server's address is the same."""
+    system = (one for one in snapshot.objects if one.kind == "Namespace" and one.name == "kube-system")
+    return next((f"live/{one.uid}" for one in system if one.uid), "")
 
 
 def _clock(snapshot: Snapshot) -> str:

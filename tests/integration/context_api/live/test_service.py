@@ -96,7 +96,7 @@ async def test_a_caller_sees_only_the_namespaces_of_the_credential(fake: FakeKub
 
 async def test_in_an_outage_it_answers_with_the_age_said_until_the_limit(fake: FakeKubeApi, tmp_path: Path):
     settings = {"evidence_max_age": "0.001", "evidence_call_timeout": "1"}
-    async with service(fake, tmp_path, **settings, evidence_stale_limit="60") as client:
+    async with service(fake, tmp_path, **settings, evidence_stale_limit="60", keep_stale="0") as client:
         await client.get(CAUSES)
         fake.faults["/api/v1/pods"] = [refusal(500, "etcd")] * 100
         for path in ("/api", "/apis", *{one.partition("?")[0] for one in fake.asked}):
@@ -108,6 +108,43 @@ async def test_in_an_outage_it_answers_with_the_age_said_until_the_limit(fake: F
     assert stale.json()["ranked"][0]["reason"] == "CrashLoopBackOff"
     assert any("the cluster as it is now" in gap and "as of" in gap for gap in stale.json()["not_looked_at"])
     assert (own.status_code, own.json()["kubernetes_connectivity"]) == (200, "unhealthy")
+
+
+@pytest.mark.requirement("API-BR-CAPI-008", "API-BR-CAPI-012")
+async def test_a_kept_answer_tells_its_age_and_is_made_anew_behind_who_is_given_it(
+    fake: FakeKubeApi, tmp_path: Path
+):
+    async with service(fake, tmp_path, evidence_max_age="0.2", keep_stale="600") as client:
+        first = await client.get(CAUSES)
+        await asyncio.sleep(1.5)
+        stale = await client.get(CAUSES)
+        async with asyncio.timeout(30):
+            while (late := await client.get(CAUSES)).json()["snapshot_at"] == first.json()["snapshot_at"]:
+                await asyncio.sleep(0.05)
+
+    assert first.headers["cache-control"] == stale.headers["cache-control"] == "private, max-age=0"
+    assert stale.content == first.content
+    assert int(stale.headers["age"]) >= 1
+    assert "detail=stale" in stale.headers["cache-status"]
+    assert "ttl=-" in stale.headers["cache-status"]
+    assert late.status_code == 200
+
+
+@pytest.mark.requirement("API-BR-CAPI-012")
+async def test_in_an_outage_what_is_given_again_soon_says_so_itself(fake: FakeKubeApi, tmp_path: Path):
+    async with service(fake, tmp_path, evidence_max_age="0.2", evidence_call_timeout="1") as client:
+        await client.get(CAUSES)
+        fake.faults["/api/v1/pods"] = [refusal(500, "etcd")] * 100
+        for path in ("/api", "/apis", *{one.partition("?")[0] for one in fake.asked}):
+            fake.faults[path], fake.sticky = [refusal(500, "etcdserver: no leader")], fake.sticky | {path}
+        async with asyncio.timeout(30):
+            given = await client.get(CAUSES)
+            while not any("as it is now" in gap for gap in given.json()["not_looked_at"]):
+                await asyncio.sleep(0.05)
+                given = await client.get(CAUSES)
+
+    assert given.status_code == 200
+    assert "detail=stale" not in given.headers["cache-status"]
 
 
 async def test_without_anything_to_answer_from_it_is_503_with_a_time_to_come_back(tmp_path: Path):

@@ -47,4 +47,4 @@ async def test_two_answers_under_way_do_not_hear_of_each_other():
             await asyncio.sleep(0)
             return told.age
 
-    assert await asyncio.gather(one(1), one(2)) == [timedelta(seconds=1), timedelta(seconds=2)]
+    assert list(await asyncio.gather(one(1), one(2))) == [timedelta(seconds=1), timedelta(seconds=2)]

@@ -121,6 +121,21 @@ async def test_when_the_shared_one_is_away_everybody_is_let_in_and_it_is_asked_a
     assert shared.asked == 50
 
 
+async def test_who_waits_for_one_that_finds_the_shared_one_away_is_let_in_with_it(
+    shared: Shared, limiter: AheadRateLimiter
+):
+    for _ in range(400):
+        await limiter.take("caller", MUCH)
+    for account in limiter._accounts.values():
+        account.left = 0
+    shared.away, asked = True, shared.asked
+
+    verdicts = await asyncio.gather(*(limiter.take("caller", MUCH) for _ in range(50)))
+
+    assert {verdict.reason for verdict in verdicts} == {"limiter-away"}
+    assert shared.asked == asked + 1
+
+
 async def test_one_callers_requests_cost_another_nothing(limiter: AheadRateLimiter):
     while (await limiter.take("greedy", LITTLE)).allowed:
         pass

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -37,6 +38,7 @@ class Cluster:
     gate: asyncio.Event | None = None
     readings: int = 0
     started: bool = False
+    objects: Sequence[Any] = ()
 
     def start(self) -> None:
         self.started = True
@@ -54,7 +56,7 @@ class Cluster:
             await self.gate.wait()
         if self.failure is not None:
             raise self.failure
-        made = replace(kube.snapshot(kube.pod("a")), id=f"reading-{self.readings}")
+        made = replace(kube.snapshot(*(self.objects or (kube.pod("a"),))), id=f"reading-{self.readings}")
         return Reading(made, self.as_of, self.trouble)
 
 
@@ -204,6 +206,41 @@ async def test_how_current_it_is_stands_in_its_state(source: LiveCluster, cluste
     await source.snapshot(LONG)
 
     assert "as of 2026-11-18 09:30:00 UTC; 70 of 70 lists are kept" in source.state.reason
+
+
+@pytest.mark.requirement("API-BR-CAPI-008", "API-BR-CAPI-012")
+async def test_its_state_tells_how_old_what_is_answered_from_is(
+    source: LiveCluster, cluster: Cluster, clock: Clock
+):
+    await source.snapshot(LONG)
+    clock.now += 7
+    young = source.state.age
+    cluster.trouble, cluster.as_of = "the watch is broken", clock.now - 60
+    clock.now += 10
+    await source.snapshot(LONG)
+
+    assert (young, source.state.age) == (timedelta(seconds=7), timedelta(seconds=70))
+    assert not source.state.fixed
+
+
+@pytest.mark.requirement("API-BR-CAPI-003")
+async def test_a_cluster_is_known_by_a_uid_and_without_one_to_this_process_alone(clock: Clock):
+    async def identity(*objects: Any) -> str:
+        cluster = Cluster(objects=objects)
+        made = LiveCluster(cluster, TIMES, clock=clock)
+        before = made.state.identity
+        await made.snapshot(LONG)
+        await made.stop()
+        assert before == ""
+        return made.state.identity
+
+    system = [kube.thing("Namespace", "kube-system", None) for _ in range(2)]
+    system[1]["metadata"]["uid"] = "another"
+    named = [await identity(system[0]), await identity(kube.pod("a"), system[0]), await identity(system[1])]
+    unnamed = [await identity(kube.pod("a")) for _ in range(2)]
+
+    assert named[0] == named[1] != named[2]
+    assert len({*named, *unnamed}) == 4
 
 
 async def test_a_probe_makes_the_first_snapshot_and_reads_no_more_while_all_is_well(
