@@ -138,6 +138,22 @@ class PastEpisode(Contract):
     cause: str = Field(default="", description="`Reason of Kind/namespace/name` that was found then")
 
 
+class SourcePart(Contract):
+    """How one system that evidence comes from took part, and what it cost."""
+
+    name: str = Field(description="`kubernetes`, `pod-logs`, `loki`, `prometheus`, `alerts`")
+    outcome: str = Field(description="`read`, `partial`, `stale`, `failed`, `late`, `held-back`")
+    age_s: float | None = Field(
+        default=None, description="seconds since it last answered, by the snapshot's time"
+    )
+    took_ms: int | None = Field(default=None, description="how long it was waited for")
+    deadline_ms: int | None = Field(default=None, description="how long it would have been waited for")
+    calls: int | None = None
+    bytes: int | None = Field(default=None, description="what it sent")
+    breaker: str | None = Field(default=None, description="`open` or `half-open`; left out: closed")
+    reason: str | None = Field(default=None, description="what is missing, and why")
+
+
 class SourceReport(Contract):
     """How one source took part."""
 
@@ -146,6 +162,9 @@ class SourceReport(Contract):
     found: int = Field(description="facts found there")
     age_s: float | None = Field(default=None, description="age of its newest fact, by the snapshot's time")
     detail: str = ""
+    parts: list[SourcePart] | None = Field(
+        default=None, description="the systems behind it; left out for a recording"
+    )
 
 
 class Adequacy(Contract):

@@ -42,6 +42,7 @@ from services.context_api.domain.outline import is_outline
 from services.context_api.domain.registry import TYPES, source_of
 from services.context_api.domain.relevance import Relevance, crowded, relevance
 from services.context_api.domain.snapshot import Snapshot
+from services.context_api.domain.sources import parts_of
 from services.context_api.domain.triage import Judged, without_cause, written
 
 CAUSES_SHARE = 0.4
@@ -302,6 +303,7 @@ def _report(snapshot: Snapshot, source: ContextSource, items: Sequence[EvidenceI
         found=len(items),
         age_s=round(min(ages)) if ages else None,
         detail=cut("; ".join(str(gap) for gap in gaps[:2]), LONGEST_GAP) if gaps else "",
+        parts=parts_of(snapshot.parts, source, snapshot.captured_at),
     )
 
 
