@@ -76,7 +76,9 @@ class Part:
         if self.outcome in (Outcome.read, Outcome.partial):
             return self.reason
         age = self.age(now)
-        last = "it has not answered since the start" if age is None else f"it last answered {age:.0f} s before"
+        last = (
+            "it has not answered since the start" if age is None else f"it last answered {age:.0f} s before"
+        )
         return f"{self.reason or self.outcome}; {last}"
 
 
