@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from libs.contracts.base import Contract, PlausibleTime, UtcTime
 from libs.contracts.causes import FindingSeverity
+from libs.contracts.conflicts import Conflict
 from libs.contracts.evidence import EvidenceKind
 from libs.contracts.target import Cluster, Target
 
@@ -105,6 +106,9 @@ class RankedEvidence(Contract):
         ge=1,
         description="so many other facts say the same of its siblings and are folded into it",
     )
+    conflict: bool | None = Field(
+        default=None, description="true: another source says otherwise; see `conflicts`"
+    )
     detail: dict[str, Any] | None = Field(default=None, description="the fact itself, where it is short")
     lines: list[LogCluster] | None = None
 
@@ -196,6 +200,9 @@ class Bundle(Contract):
     )
     left_out: list[LeftOut] = Field(description="the most relevant of what there was no room for")
     left_out_total: int
+    conflicts: list[Conflict] | None = Field(
+        default=None, description="sources that contradict each other; left out where none do"
+    )
     sources: list[SourceReport]
     adequacy: Adequacy
     budget: Budget

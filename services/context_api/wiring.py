@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from libs.auth import KeyRing, TokenMinter
@@ -19,8 +19,10 @@ from services.context_api.adapters.mcp_server import McpServer
 from services.context_api.adapters.mutes import read_mutes
 from services.context_api.adapters.recorded import NoSource, RecordedCluster
 from services.context_api.adapters.recording.pack import packed
+from services.context_api.adapters.source_metrics import SourceMetrics
 from services.context_api.domain.errors import NoEvidence
 from services.context_api.domain.ports import Connectivity, EvidenceSource
+from services.context_api.domain.sources import SourceName, health_of
 from services.context_api.settings import Settings
 from services.context_api.steps.answers import OUTCOMES, Answers
 from services.context_api.steps.ask import Desk
@@ -32,6 +34,8 @@ from services.context_api.steps.toolbox import CALLED, ENDED, Toolbox
 
 if TYPE_CHECKING:
     from services.context_api.adapters.live import LiveCluster
+    from services.context_api.adapters.live.build import Built
+    from services.context_api.adapters.live.gate import Gate
 
 SERVICE = "context-api"
 
@@ -56,6 +60,8 @@ class Ports:
     tool_calls: Callable[[str, str], None]
     """Counts a tool's call by tool and outcome."""
     public_url: str | None
+    gates: Sequence[Gate] = ()
+    """Of the sources of a live cluster."""
 
 
 @asynccontextmanager
@@ -71,7 +77,7 @@ async def serving(settings: Settings, ring: Ring, metrics: Metrics, *, version: 
     )
     mcp = McpServer(version)
     alerts = AlertsClient(settings.alerts_url, token=TokenMinter(ring, service=SERVICE))
-    async with _source(settings, metrics) as source, _cache(settings) as cache, alerts:
+    async with _source(settings, metrics) as (source, gates), _cache(settings) as cache, alerts:
         answers = Answers(
             cache, most_waiting=settings.most_waiting, observe=lambda outcome: total.inc(outcome=outcome)
         )
@@ -95,6 +101,7 @@ async def serving(settings: Settings, ring: Ring, metrics: Metrics, *, version: 
                 mcp,
                 lambda tool, outcome: calls.inc(tool=tool, outcome=outcome),
                 _address(settings),
+                gates,
             )
         finally:
             await mcp.close()
@@ -114,7 +121,17 @@ def checks(ports: Ports) -> Checks:
         # Old evidence with its age said is better than none: still ready, and not well.
         return ComponentHealth(status="degraded" if state.serves else "unhealthy", detail=state.reason)
 
-    return {"evidence": Check(evidence, critical=True)}
+    def asked_of(gate: Gate) -> Check:
+        async def source() -> ComponentHealth:
+            return health_of(gate.last, gate.breaker.state, datetime.now(UTC))
+
+        return Check(source)
+
+    # The API server's own state is `evidence`.
+    beside = {
+        gate.name.value: asked_of(gate) for gate in ports.gates if gate.name is not SourceName.kubernetes
+    }
+    return {"evidence": Check(evidence, critical=True), **beside}
 
 
 def _address(settings: Settings) -> str | None:
@@ -122,51 +139,61 @@ def _address(settings: Settings) -> str | None:
 
 
 @asynccontextmanager
-async def _source(settings: Settings, metrics: Metrics) -> AsyncIterator[EvidenceSource]:
+async def _source(
+    settings: Settings, metrics: Metrics
+) -> AsyncIterator[tuple[EvidenceSource, Sequence[Gate]]]:
+    gates: Sequence[Gate] = ()
     if settings.is_live:
-        source: RecordedCluster | LiveCluster = _live(settings, metrics)
+        built = _live(settings, metrics)
+        source: RecordedCluster | LiveCluster = built.cluster
+        gates = built.gates
     elif settings.recorded_cluster is not None:
         source = RecordedCluster(settings.recorded_cluster)
     else:
-        yield NoSource(NOTHING_SET)
+        yield NoSource(NOTHING_SET), gates
         return
     source.start()
     try:
-        yield source
+        yield source, gates
     finally:
         await source.stop()
 
 
-def _live(settings: Settings, metrics: Metrics) -> LiveCluster:
+def _live(settings: Settings, metrics: Metrics) -> Built:
     # Late: the cluster's client takes a second to import, and a recording needs none.
     from services.context_api.adapters import live
-    from services.context_api.adapters.live.connect import connect
+    from services.context_api.adapters.live.build import Beside, build
     from services.context_api.adapters.live.reflector_metrics import ReflectorMetrics
 
-    access = live.Access(settings.evidence_kubeconfig, settings.evidence_context)
-    limits = live.LiveLimits(
-        call=settings.evidence_call_timeout,
-        quota=live.Quota(settings.evidence_qps, settings.evidence_burst),
-        kept_bytes=settings.evidence_cache_bytes,
-        decoded_bytes=settings.evidence_decoded_bytes,
-    )
-    url, token = settings.evidence_prometheus_url, settings.evidence_prometheus_token
-    gathering = live.Gathering(
-        live.KubeApi(lambda: connect(access), limits),
-        limits,
+    prometheus, loki = settings.evidence_prometheus_url, settings.evidence_loki_url
+    return build(
+        live.Access(settings.evidence_kubeconfig, settings.evidence_context),
+        live.LiveLimits(
+            call=settings.evidence_call_timeout,
+            logs_within=settings.evidence_logs_timeout,
+            quota=live.Quota(settings.evidence_qps, settings.evidence_burst),
+            kept_bytes=settings.evidence_cache_bytes,
+            decoded_bytes=settings.evidence_decoded_bytes,
+        ),
         live.Scope(settings.namespaces),
-        live.Prometheus(str(url), token=token) if url is not None else None,
-    )
-    watching = live.Watching(
-        gathering,
+        Beside(
+            prometheus_url=str(prometheus) if prometheus is not None else None,
+            prometheus_token=settings.evidence_prometheus_token,
+            prometheus_matchers=settings.evidence_prometheus_matchers,
+            prometheus_timeout=settings.evidence_prometheus_timeout,
+            pod_logs=settings.evidence_pod_logs,
+            loki_url=str(loki) if loki is not None else None,
+            loki_tenant=settings.evidence_loki_tenant,
+            loki_token=settings.evidence_loki_token,
+            loki_matchers=settings.evidence_loki_matchers,
+            loki_labels=settings.evidence_loki_labels,
+            loki_timeout=settings.evidence_loki_timeout,
+        ),
         telling=ReflectorMetrics(metrics),
-        stale_limit=settings.evidence_stale_limit,
+        counting=SourceMetrics(metrics),
+        times=live.Times(max_age=settings.evidence_max_age, stale_limit=settings.evidence_stale_limit),
         discovery=settings.evidence_discovery_interval,
         pauses=live.Pauses(poll=settings.evidence_poll_interval),
-    )
-    return live.LiveCluster(
-        watching,
-        live.Times(max_age=settings.evidence_max_age, stale_limit=settings.evidence_stale_limit),
     )
 
 

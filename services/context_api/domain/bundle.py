@@ -101,6 +101,7 @@ def bundle(judged: Judged, gathered: Dossier, wanted: Wanted) -> Bundle:
         left_out=[],
         left_out_total=0,
         history=_history(wanted),
+        conflicts=gathered.conflicts or None,
         sources=reports,
         adequacy=adequacy(wanted.investigation, present),
         budget=Budget(max_tokens=wanted.max_tokens, used_tokens=0),
@@ -174,6 +175,7 @@ def _brief(causes: Sequence[Cause]) -> list[BundleCause]:
 
 def _ranked(judged: Judged, gathered: Dossier, wanted: Wanted) -> list[RankedEvidence]:
     now = judged.scene.now
+    opposed = {side.evidence_id for one in gathered.conflicts for side in one.sides}
     found = []
     for item, place in zip(gathered.items, gathered.places, strict=True):
         source = source_of(item.kind)
@@ -184,7 +186,7 @@ def _ranked(judged: Judged, gathered: Dossier, wanted: Wanted) -> list[RankedEvi
                     item,
                     source,
                     relevance(item, place, wanted.investigation, now, judged.scene.onset),
-                )
+                ).model_copy(update={"conflict": True} if item.id in opposed else None)
             )
     found.sort(key=lambda one: -one.relevance)
     return found

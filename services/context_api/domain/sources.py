@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from libs.contracts.bundle import ContextSource, SourcePart
+from libs.contracts.health import ComponentHealth
 
 
 class SourceName(StrEnum):
@@ -89,6 +90,20 @@ def outcome_of(answered: int, failures: Sequence[Outcome]) -> Outcome:
     if answered:
         return Outcome.partial
     return max(set(failures), key=lambda one: (failures.count(one), one))
+
+
+def health_of(last: Part | None, breaker: str, now: datetime) -> ComponentHealth:
+    """How a source stands, for /health: as it took part last. It is asked only when somebody asks for evidence."""
+    if last is None:
+        return ComponentHealth(status="healthy", detail="not asked yet")
+    age = last.age(now)
+    heard = f"last answer {age:.0f} s ago" if age is not None else "it has not answered since the start"
+    cost = f"{last.calls} calls, {last.size} bytes, {last.took.total_seconds():.2f} s"
+    limit = f" of {last.deadline.total_seconds():g} s" if last.deadline is not None else ""
+    words = f"{last.outcome}; {heard}; {cost}{limit}; breaker {breaker}"
+    well = breaker == "closed" and last.outcome in (Outcome.read, Outcome.partial)
+    reason = f"; {last.reason}" if last.reason else ""
+    return ComponentHealth(status="healthy" if well else "degraded", detail=f"{words}{reason}")
 
 
 def parts_of(parts: Sequence[Part], source: ContextSource, now: datetime) -> list[SourcePart] | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 
@@ -167,7 +167,7 @@ class Gathering:
         self, found: Found, metrics: asyncio.Task[Metrics], room: Room, progress: Progress = _quiet
     ) -> Snapshot:
         """The snapshot of what was found, with its logs and metrics."""
-        logs, missed, parts = found.logs, list[NotRead](), list[Part | None]()
+        logs, missed, parts = found.logs, list[NotRead](), self._logs_as_they_were()
         if logs is None:
             logs, missed, parts = await self._logs(found, room, progress)
         asked = await metrics
@@ -229,6 +229,12 @@ class Gathering:
         gaps += [gap for gap in reader.gaps if gap.what not in served]
         parts = [reader.part() if self.read_pod_logs else None, kept.part]
         return _logs_sorted([*reader.logs, *kept.logs]), [*gaps, *kept.gaps], parts
+
+    def _logs_as_they_were(self) -> list[Part | None]:
+        """Where the API server does not answer nobody is asked for logs; those of before are told again."""
+        last = self.kubelets.last if self.kubelets is not None else None
+        reason = "not asked, as the API server does not answer"
+        return [replace(last, outcome=Outcome.stale, calls=0, size=0, reason=reason) if last else None]
 
     async def _kept(self, missed: Sequence[WantedLog], found: Found, room: Room) -> KeptLines:
         if self.loki is None:
