@@ -218,7 +218,13 @@ def _contradiction(
             scene.now,
             evidence.field(obj, said.path, said.value, f"{obj.kind} {obj.name}: {row.what} {said.value:g}", said.since),
         ),
-        Side(Who.metric, f"{_metric(series)}: {row.what} {series.last:g}", sampled, evidence.metric(series, obj)),
+        Side(
+            Who.metric,
+            f"{_metric(series)}: {row.what} {series.last:g}",
+            sampled,
+            # Of a pod's series its workload is told, here as in the record: the same fact has one id.
+            evidence.metric(series, scene.graph.top(obj) if obj.kind == "Pod" else obj),
+        ),
         _less_behind(scene, confidence),
         why,
     )  # fmt: skip
