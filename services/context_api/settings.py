@@ -169,6 +169,13 @@ class EvidenceSettings(BaseSettings):
     """Longest wait for all of Loki's answers for one snapshot together, in seconds. It comes after the kubelets:
     together with EVIDENCE_LOGS_TIMEOUT shorter than CONTEXT_ANSWER_TIMEOUT."""
 
+    evidence_source_pause: Duration = Field(
+        default=timedelta(seconds=30), validation_alias="EVIDENCE_SOURCE_PAUSE", gt=timedelta(0)
+    )
+    """For so long Prometheus, Loki or the kubelets are left alone after five failures in a row, or ten of twenty, in
+    seconds, a fifth more or less; then they are asked one thing, and everything again when that is answered. Until then
+    answers do not wait for them and say so."""
+
     evidence_cluster: str = Field(default=UNNAMED, max_length=253, validation_alias="EVIDENCE_CLUSTER")
     """Name of the cluster the evidence is of. With the default, questions about any cluster are answered from it;
     with a name, those about another get 404."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from libs.auth import KeyRing, TokenMinter
@@ -123,7 +123,7 @@ def checks(ports: Ports) -> Checks:
 
     def asked_of(gate: Gate) -> Check:
         async def source() -> ComponentHealth:
-            return health_of(gate.last, gate.breaker.state, datetime.now(UTC))
+            return health_of(gate.last, gate.breaker.state, gate.age)
 
         return Check(source)
 
@@ -188,6 +188,7 @@ def _live(settings: Settings, metrics: Metrics) -> Built:
             loki_matchers=settings.evidence_loki_matchers,
             loki_labels=settings.evidence_loki_labels,
             loki_timeout=settings.evidence_loki_timeout,
+            pause=settings.evidence_source_pause,
         ),
         telling=ReflectorMetrics(metrics),
         counting=SourceMetrics(metrics),

@@ -305,7 +305,7 @@ def _report(snapshot: Snapshot, source: ContextSource, items: Sequence[EvidenceI
         found=len(items),
         age_s=round(min(ages)) if ages else None,
         detail=cut("; ".join(str(gap) for gap in gaps[:2]), LONGEST_GAP) if gaps else "",
-        parts=parts_of(snapshot.parts, source, snapshot.captured_at),
+        parts=parts_of(snapshot.parts, source),
     )
 
 

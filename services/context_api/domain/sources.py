@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 
 from libs.contracts.bundle import ContextSource, SourcePart
@@ -56,8 +56,8 @@ class Part:
 
     name: SourceName
     outcome: Outcome
-    as_of: datetime | None = None
-    """When it last answered; None: never since the start."""
+    age: timedelta | None = None
+    """How long before it last answered; None: not since the start. By our clock: the source's may differ."""
     took: timedelta = timedelta()
     deadline: timedelta | None = None
     """Longest it was waited for."""
@@ -68,19 +68,18 @@ class Part:
     reason: str = ""
     """What is missing and why; empty when nothing is."""
 
-    def age(self, now: datetime) -> float | None:
-        """Seconds since it last answered."""
-        return None if self.as_of is None else max((now - self.as_of).total_seconds(), 0.0)
-
-    def said(self, now: datetime) -> str:
-        """What is missing, with the age of what it told last."""
+    def __str__(self) -> str:
+        """What is missing, with the age of what it told last; empty when nothing is."""
         if self.outcome in (Outcome.read, Outcome.partial):
             return self.reason
-        age = self.age(now)
-        last = (
-            "it has not answered since the start" if age is None else f"it last answered {age:.0f} s before"
-        )
-        return f"{self.reason or self.outcome}; {last}"
+        return f"{self.reason or self.outcome}; {last_answer(self.age)}"
+
+
+def last_answer(age: timedelta | None) -> str:
+    """How long ago a source last answered, in words."""
+    if age is None:
+        return "it has not answered since the start"
+    return f"it last answered {age.total_seconds():.0f} s before"
 
 
 def outcome_of(answered: int, failures: Sequence[Outcome]) -> Outcome:
@@ -92,32 +91,29 @@ def outcome_of(answered: int, failures: Sequence[Outcome]) -> Outcome:
     return max(set(failures), key=lambda one: (failures.count(one), one))
 
 
-def health_of(last: Part | None, breaker: str, now: datetime) -> ComponentHealth:
+def health_of(last: Part | None, breaker: str, age: timedelta | None) -> ComponentHealth:
     """How a source stands, for /health: as it took part last. It is asked only when somebody asks for evidence."""
     if last is None:
         return ComponentHealth(status="healthy", detail="not asked yet")
-    age = last.age(now)
-    heard = f"last answer {age:.0f} s ago" if age is not None else "it has not answered since the start"
     cost = f"{last.calls} calls, {last.size} bytes, {last.took.total_seconds():.2f} s"
     limit = f" of {last.deadline.total_seconds():g} s" if last.deadline is not None else ""
-    words = f"{last.outcome}; {heard}; {cost}{limit}; breaker {breaker}"
+    words = f"{last.outcome}; {last_answer(age)}; {cost}{limit}; breaker {breaker}"
     well = breaker == "closed" and last.outcome in (Outcome.read, Outcome.partial)
     reason = f"; {last.reason}" if last.reason else ""
     return ComponentHealth(status="healthy" if well else "degraded", detail=f"{words}{reason}")
 
 
-def parts_of(parts: Sequence[Part], source: ContextSource, now: datetime) -> list[SourcePart] | None:
+def parts_of(parts: Sequence[Part], source: ContextSource) -> list[SourcePart] | None:
     """The parts that belong to one kind of context, as they are told; None where nothing is known of any."""
-    told = [contract(one, now) for one in parts if _OF[one.name] is source]
+    told = [contract(one) for one in parts if _OF[one.name] is source]
     return told or None
 
 
-def contract(part: Part, now: datetime) -> SourcePart:
-    age = part.age(now)
+def contract(part: Part) -> SourcePart:
     return SourcePart(
         name=part.name,
         outcome=part.outcome,
-        age_s=round(age, 1) if age is not None else None,
+        age_s=round(part.age.total_seconds(), 1) if part.age is not None else None,
         took_ms=round(part.took.total_seconds() * 1000),
         deadline_ms=round(part.deadline.total_seconds() * 1000) if part.deadline is not None else None,
         calls=part.calls or None,

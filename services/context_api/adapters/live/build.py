@@ -41,6 +41,8 @@ class Beside:
     loki_matchers: str
     loki_labels: str
     loki_timeout: timedelta
+    pause: timedelta
+    """For so long a source is left alone whose breaker has opened."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def build(
         breaker=Breaker(open_for=RESTS),
         telling=counting,
     )
-    logs = kubelets(limits, telling=counting)
+    logs = kubelets(limits, telling=counting, breaker=Breaker(open_for=beside.pause))
     prometheus, loki = _prometheus(beside, counting), _loki(beside, counting)
     gathering = Gathering(
         KubeApi(lambda: connect(access), limits),
@@ -104,7 +106,11 @@ def _prometheus(beside: Beside, counting: Telling) -> Prometheus | None:
         token=beside.prometheus_token,
         matches=matches_of(beside.prometheus_matchers),
         gate=Gate(
-            SourceName.prometheus, deadline=beside.prometheus_timeout, at_once=AT_ONCE, telling=counting
+            SourceName.prometheus,
+            deadline=beside.prometheus_timeout,
+            at_once=AT_ONCE,
+            breaker=Breaker(open_for=beside.pause),
+            telling=counting,
         ),
     )
 
@@ -118,5 +124,11 @@ def _loki(beside: Beside, counting: Telling) -> Loki | None:
         token=beside.loki_token,
         labels=Labels(*beside.loki_labels.split(",")),
         matches=matches_of(beside.loki_matchers),
-        gate=Gate(SourceName.loki, deadline=beside.loki_timeout, at_once=LOKI_AT_ONCE, telling=counting),
+        gate=Gate(
+            SourceName.loki,
+            deadline=beside.loki_timeout,
+            at_once=LOKI_AT_ONCE,
+            breaker=Breaker(open_for=beside.pause),
+            telling=counting,
+        ),
     )

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence, Set
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Protocol, TypeVar
 
 from libs.clients.breaker import Admission, Breaker, BreakerState
@@ -65,7 +65,7 @@ class Gate:
         breaker: Breaker | None = None,
         telling: Telling | None = None,
         down: Set[Why] = DOWN,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name, self.deadline, self.down = name, deadline, down
         self.breaker = breaker or Breaker()
@@ -73,14 +73,19 @@ class Gate:
         self.clock = clock
         self.bulkhead = asyncio.Semaphore(at_once)
         self.in_flight = 0
-        self.heard: datetime | None = None
-        """When it last answered."""
+        self.heard: float | None = None
+        """When it last answered, on our clock."""
         self.last: Part | None = None
         """How it took part last."""
 
     def round(self, *, bounded: bool = True) -> Round:
         """Questions of one snapshot, all within one deadline from now on; not `bounded`: whoever asks sees to it."""
         return Round(self, bounded)
+
+    @property
+    def age(self) -> timedelta | None:
+        """How long ago it last answered; None: not since the start."""
+        return None if self.heard is None else timedelta(seconds=self.clock() - self.heard)
 
     def stands(self) -> None:
         self.telling.stands(self.name, self.breaker.state, self.in_flight)
@@ -172,7 +177,7 @@ class Round:
         gate.last = Part(
             gate.name,
             outcome_of(self.answered, failed),
-            as_of=gate.heard,
+            age=gate.age,
             took=timedelta(seconds=(self.ended or self.began) - self.began),
             deadline=gate.deadline,
             calls=self.calls,

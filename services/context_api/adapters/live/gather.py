@@ -138,7 +138,7 @@ class Gathering:
                 part=Part(
                     SourceName.kubernetes,
                     Outcome.partial if failed else Outcome.read,
-                    as_of=now,
+                    age=timedelta(),
                     took=datetime.now(UTC) - began,
                     deadline=self.limits.lists_within,
                     calls=len(lists),
@@ -232,9 +232,11 @@ class Gathering:
 
     def _logs_as_they_were(self) -> list[Part | None]:
         """Where the API server does not answer nobody is asked for logs; those of before are told again."""
-        last = self.kubelets.last if self.kubelets is not None else None
+        gate = self.kubelets
+        if gate is None or gate.last is None:
+            return []
         reason = "not asked, as the API server does not answer"
-        return [replace(last, outcome=Outcome.stale, calls=0, size=0, reason=reason) if last else None]
+        return [replace(gate.last, outcome=Outcome.stale, age=gate.age, calls=0, size=0, reason=reason)]
 
     async def _kept(self, missed: Sequence[WantedLog], found: Found, room: Room) -> KeptLines:
         if self.loki is None:

@@ -28,7 +28,7 @@ from services.context_api.domain.kube import entries, mapping, text
 from services.context_api.domain.logs import time_of
 from services.context_api.domain.promql import Match
 from services.context_api.domain.snapshot import ContainerLog, NotRead
-from services.context_api.domain.sources import Part, SourceName
+from services.context_api.domain.sources import Part, SourceName, last_answer
 
 AT_ONCE = 4
 """Queries under way; a Loki's own share for one tenant is often 32 for everybody together."""
@@ -102,13 +102,11 @@ class Loki:
                     logs.append(each)
                 else:
                     failed.setdefault("over the limit of bytes in all", []).append(log)
-        now = max((log.until for log in wanted), default=_EPOCH)
-        return KeptLines(logs, [self._gap(reason, of, part, now) for reason, of in failed.items()], part)
+        return KeptLines(logs, [self._gap(reason, of, part) for reason, of in failed.items()], part)
 
-    def _gap(self, reason: str, logs: Sequence[KeptLog], part: Part, now: datetime) -> NotRead:
+    def _gap(self, reason: str, logs: Sequence[KeptLog], part: Part) -> NotRead:
         which = str(logs[0]) if len(logs) == 1 else f"{len(logs)} logs"
-        age = part.age(now) if part.calls == len(logs) else None
-        last = f"; it last answered {age:.0f} s before" if age is not None else ""
+        last = f"; {last_answer(part.age)}" if part.calls == len(logs) else ""
         return NotRead(f"{which} from {self.name}", f"{reason}{last}")
 
     async def _one(

@@ -24,7 +24,7 @@ from services.context_api.domain.kube import mapping
 from services.context_api.domain.metric_questions import LOOK_BACK, STEP, MetricQuestion
 from services.context_api.domain.promql import Match, QueryRefused, guarded
 from services.context_api.domain.snapshot import MetricAnswer, NotRead
-from services.context_api.domain.sources import Part, SourceName
+from services.context_api.domain.sources import Part, SourceName, last_answer
 
 AT_ONCE = 3
 """Queries under way; Prometheus' own limit is 20 for everybody together."""
@@ -78,13 +78,11 @@ class Prometheus:
         part = taking.part()
         return Metrics(
             [answer for _, answers in answered if not isinstance(answers, ApiFailure) for answer in answers],
-            self._gaps(
-                [(q.name, one.reason) for q, one in answered if isinstance(one, ApiFailure)], part, now
-            ),
+            self._gaps([(q.name, one.reason) for q, one in answered if isinstance(one, ApiFailure)], part),
             part,
         )
 
-    def _gaps(self, failed: Sequence[tuple[str, str]], part: Part, now: datetime) -> list[NotRead]:
+    def _gaps(self, failed: Sequence[tuple[str, str]], part: Part) -> list[NotRead]:
         """What could not be read. That nothing could is one thing and not twenty; its age is told with it."""
         gaps = []
         count = Counter(reason for _, reason in failed)
@@ -94,8 +92,7 @@ class Prometheus:
                     NotRead(f"metrics {name} of {self.name}", reason) for name, why in failed if why == reason
                 ]
                 continue
-            age = part.age(now) if part.calls == len(failed) else None
-            last = f"; it last answered {age:.0f} s before" if age is not None else ""
+            last = f"; {last_answer(part.age)}" if part.calls == len(failed) else ""
             gaps.append(
                 NotRead(f"metrics of {self.name}", f"{reason} ({times} of {part.calls} queries){last}")
             )

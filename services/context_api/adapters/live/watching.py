@@ -179,7 +179,7 @@ class Watching:
                 digests=digests,
                 first=[as_it_was] if trouble else [],
                 logs=self._logs if trouble else None,
-                part=_part(asking.part(), trouble, standing, moment),
+                part=_part(asking.part(), trouble, standing, timedelta(seconds=now - as_of)),
             )
             limits = gathering.limits
             snapshot = await gathering.complete(found, metrics, Room(limits.total_bytes, limits.objects))
@@ -226,12 +226,12 @@ class Watching:
             await asyncio.sleep(REPORT.total_seconds())
 
 
-def _part(asked: Part, trouble: str, standing: Standing, moment: datetime) -> Part:
+def _part(asked: Part, trouble: str, standing: Standing, age: timedelta) -> Part:
     """How the API server took part: objects come from memory, so it is as current as its last word."""
     if trouble:
-        return replace(asked, outcome=Outcome.stale, as_of=moment)
+        return replace(asked, outcome=Outcome.stale, age=age)
     reason = f"{len(standing.gaps)} lists are not there, or out of date" if standing.gaps else ""
-    return replace(asked, outcome=Outcome.partial if reason else Outcome.read, as_of=moment, reason=reason)
+    return replace(asked, outcome=Outcome.partial if reason else Outcome.read, age=age, reason=reason)
 
 
 def _digest(feed: Feed) -> bytes:
