@@ -76,8 +76,9 @@ async def serving(settings: Settings, ring: Ring, metrics: Metrics, *, version: 
         {"tool": CALLED, "outcome": ENDED},
     )
     mcp = McpServer(version)
+    counting = SourceMetrics(metrics)
     alerts = AlertsClient(settings.alerts_url, token=TokenMinter(ring, service=SERVICE))
-    async with _source(settings, metrics) as (source, gates), _cache(settings) as cache, alerts:
+    async with _source(settings, metrics, counting) as (source, gates), _cache(settings) as cache, alerts:
         answers = Answers(
             cache, most_waiting=settings.most_waiting, observe=lambda outcome: total.inc(outcome=outcome)
         )
@@ -90,7 +91,7 @@ async def serving(settings: Settings, ring: Ring, metrics: Metrics, *, version: 
                 ttl=settings.answer_ttl,
                 mutes=read_mutes(settings.finding_mutes) if settings.finding_mutes else (),
             )
-            history = AlertHistory(alerts, deadline=settings.history_timeout)
+            history = AlertHistory(alerts, deadline=settings.history_timeout, telling=counting)
             bundles = Bundles(desk, history)
             yield Ports(
                 desk,
@@ -140,11 +141,11 @@ def _address(settings: Settings) -> str | None:
 
 @asynccontextmanager
 async def _source(
-    settings: Settings, metrics: Metrics
+    settings: Settings, metrics: Metrics, counting: SourceMetrics
 ) -> AsyncIterator[tuple[EvidenceSource, Sequence[Gate]]]:
     gates: Sequence[Gate] = ()
     if settings.is_live:
-        built = _live(settings, metrics)
+        built = _live(settings, metrics, counting)
         source: RecordedCluster | LiveCluster = built.cluster
         gates = built.gates
     elif settings.recorded_cluster is not None:
@@ -159,7 +160,7 @@ async def _source(
         await source.stop()
 
 
-def _live(settings: Settings, metrics: Metrics) -> Built:
+def _live(settings: Settings, metrics: Metrics, counting: SourceMetrics) -> Built:
     # Late: the cluster's client takes a second to import, and a recording needs none.
     from services.context_api.adapters import live
     from services.context_api.adapters.live.build import Beside, build
@@ -191,7 +192,7 @@ def _live(settings: Settings, metrics: Metrics) -> Built:
             pause=settings.evidence_source_pause,
         ),
         telling=ReflectorMetrics(metrics),
-        counting=SourceMetrics(metrics),
+        counting=counting,
         times=live.Times(max_age=settings.evidence_max_age, stale_limit=settings.evidence_stale_limit),
         discovery=settings.evidence_discovery_interval,
         pauses=live.Pauses(poll=settings.evidence_poll_interval),

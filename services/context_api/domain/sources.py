@@ -27,7 +27,7 @@ class SourceName(StrEnum):
 
 
 class Outcome(StrEnum):
-    """How a source took part. Of several that apply the last named here is told."""
+    """How a source took part."""
 
     read = "read"
     partial = "partial"
@@ -83,12 +83,13 @@ def last_answer(age: timedelta | None) -> str:
 
 
 def outcome_of(answered: int, failures: Sequence[Outcome]) -> Outcome:
-    """What several calls come to: all went well, some did, or none, and then what kept most of them."""
+    """What several calls come to: all went well, some did, or none, and then what kept most of those that were made."""
     if not failures:
         return Outcome.read
     if answered:
         return Outcome.partial
-    return max(set(failures), key=lambda one: (failures.count(one), one))
+    made = [one for one in failures if one is not Outcome.held_back] or failures
+    return max(set(made), key=lambda one: (made.count(one), one))
 
 
 def health_of(last: Part | None, breaker: str, age: timedelta | None) -> ComponentHealth:

@@ -35,7 +35,8 @@ LATE = Part(
         (0, [], Outcome.read),
         (1, [Outcome.failed], Outcome.partial),
         (0, [Outcome.failed, Outcome.late, Outcome.late], Outcome.late),
-        (0, [Outcome.failed, Outcome.held_back], Outcome.held_back),
+        (0, [Outcome.failed, Outcome.held_back, Outcome.held_back], Outcome.failed),
+        (0, [Outcome.held_back], Outcome.held_back),
     ],
 )
 def test_several_calls_come_to_one_outcome(answered: int, failures: list[Outcome], outcome: Outcome):
