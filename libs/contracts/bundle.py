@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from libs.contracts.base import Contract, PlausibleTime, UtcTime
 from libs.contracts.causes import FindingSeverity
+from libs.contracts.conflicts import Conflict
 from libs.contracts.evidence import EvidenceKind
 from libs.contracts.target import Cluster, Target
 
@@ -105,6 +106,9 @@ class RankedEvidence(Contract):
         ge=1,
         description="so many other facts say the same of its siblings and are folded into it",
     )
+    conflict: bool | None = Field(
+        default=None, description="true: another source says otherwise; see `conflicts`"
+    )
     detail: dict[str, Any] | None = Field(default=None, description="the fact itself, where it is short")
     lines: list[LogCluster] | None = None
 
@@ -138,6 +142,22 @@ class PastEpisode(Contract):
     cause: str = Field(default="", description="`Reason of Kind/namespace/name` that was found then")
 
 
+class SourcePart(Contract):
+    """How one system that evidence comes from took part, and what it cost."""
+
+    name: str = Field(description="`kubernetes`, `pod-logs`, `loki`, `prometheus`, `alerts`")
+    outcome: str = Field(description="`read`, `partial`, `stale`, `failed`, `late`, `held-back`")
+    age_s: float | None = Field(
+        default=None, description="seconds since it last answered, by the snapshot's time"
+    )
+    took_ms: int | None = Field(default=None, description="how long it was waited for")
+    deadline_ms: int | None = Field(default=None, description="how long it would have been waited for")
+    calls: int | None = None
+    bytes: int | None = Field(default=None, description="what it sent")
+    breaker: str | None = Field(default=None, description="`open` or `half-open`; left out: closed")
+    reason: str | None = Field(default=None, description="what is missing, and why")
+
+
 class SourceReport(Contract):
     """How one source took part."""
 
@@ -146,6 +166,9 @@ class SourceReport(Contract):
     found: int = Field(description="facts found there")
     age_s: float | None = Field(default=None, description="age of its newest fact, by the snapshot's time")
     detail: str = ""
+    parts: list[SourcePart] | None = Field(
+        default=None, description="the systems behind it; left out for a recording"
+    )
 
 
 class Adequacy(Contract):
@@ -177,6 +200,9 @@ class Bundle(Contract):
     )
     left_out: list[LeftOut] = Field(description="the most relevant of what there was no room for")
     left_out_total: int
+    conflicts: list[Conflict] | None = Field(
+        default=None, description="sources that contradict each other; left out where none do"
+    )
     sources: list[SourceReport]
     adequacy: Adequacy
     budget: Budget

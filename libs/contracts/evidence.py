@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field, StringConstraints
 
 from libs.contracts.base import Contract, UtcTime
+from libs.contracts.conflicts import Conflict
 from libs.contracts.target import Target
 
 
@@ -54,6 +55,9 @@ class EvidencePage(Contract):
         default=None, description="ask again with it for the next page; null: the last"
     )
     not_looked_at: list[str] = Field(default_factory=list, description="what could not be read, and why")
+    conflicts: list[Conflict] = Field(
+        default_factory=list, description="sources that contradict each other about one object"
+    )
     snapshot_at: UtcTime
 
 

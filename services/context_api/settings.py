@@ -14,6 +14,7 @@ from libs.cache.settings import RedisSettings
 from libs.clients.settings import AlertsPeerSettings
 from libs.contracts.base import Duration
 from libs.web.settings import Port, WebSettings
+from services.context_api.domain.promql import matches_of
 from services.context_api.steps.ask import UNNAMED
 
 
@@ -106,6 +107,75 @@ class EvidenceSettings(BaseSettings):
     )
     """Bearer token for it."""
 
+    evidence_prometheus_matchers: str = Field(
+        default="",
+        max_length=2_000,
+        validation_alias=AliasChoices("EVIDENCE_PROMETHEUS_MATCHERS", "PROMETHEUS_MATCHERS"),
+    )
+    """Label matchers that stand in every selector of every query, as in PromQL: `cluster="eu-1"`, several separated by
+    commas. For a Prometheus, Thanos or Mimir that holds more than the live cluster's series. Each names one value, and
+    a query that asks for another is not sent. Empty: the series are all of this cluster."""
+
+    evidence_prometheus_timeout: Duration = Field(
+        default=timedelta(seconds=2), validation_alias="EVIDENCE_PROMETHEUS_TIMEOUT", gt=timedelta(0)
+    )
+    """Longest wait for all queries of one snapshot together, in seconds; what has not come by then is named. Shorter
+    than CONTEXT_ANSWER_TIMEOUT, so that a slow Prometheus costs an answer its metrics and not the answer."""
+
+    evidence_pod_logs: bool = Field(default=True, validation_alias="EVIDENCE_POD_LOGS")
+    """Whether container logs are read from the kubelets. False where the account has no right to `pods/log`: then they
+    come from EVIDENCE_LOKI_URL alone."""
+
+    evidence_logs_timeout: Duration = Field(
+        default=timedelta(seconds=4), validation_alias="EVIDENCE_LOGS_TIMEOUT", gt=timedelta(0)
+    )
+    """Longest wait for the kubelets' logs of one snapshot together, in seconds. A node that is gone takes all of it."""
+
+    evidence_loki_url: HttpUrl | None = Field(
+        default=None, validation_alias=AliasChoices("EVIDENCE_LOKI_URL", "LOKI_URL")
+    )
+    """Loki beside the live cluster, asked for logs that no kubelet serves any more: of pods that are gone, and of
+    containers before their last restart. Unset: those logs are named as missing."""
+
+    evidence_loki_tenant: str = Field(
+        default="",
+        max_length=150,
+        pattern=r"^[A-Za-z0-9!_.*'()|-]*$",
+        validation_alias="EVIDENCE_LOKI_TENANT",
+    )
+    """Sent as `X-Scope-OrgID`, which a Loki of several tenants asks for. Empty: not sent. The signs are those Loki
+    takes."""
+
+    evidence_loki_token: SecretStr | None = Field(default=None, validation_alias="EVIDENCE_LOKI_TOKEN")
+    """Bearer token for it."""
+
+    evidence_loki_matchers: str = Field(
+        default="", max_length=2_000, validation_alias="EVIDENCE_LOKI_MATCHERS"
+    )
+    """Label matchers that stand in every stream selector, as EVIDENCE_PROMETHEUS_MATCHERS for Prometheus."""
+
+    evidence_loki_labels: str = Field(
+        default="namespace,pod,container",
+        pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*,[a-zA-Z_][a-zA-Z0-9_]*,[a-zA-Z_][a-zA-Z0-9_]*$",
+        validation_alias="EVIDENCE_LOKI_LABELS",
+    )
+    """What the agent that fills Loki calls the namespace, the pod and the container of a line. The default is what
+    Alloy and Promtail are set to; OpenTelemetry's collector writes
+    `k8s_namespace_name,k8s_pod_name,k8s_container_name`."""
+
+    evidence_loki_timeout: Duration = Field(
+        default=timedelta(seconds=2), validation_alias="EVIDENCE_LOKI_TIMEOUT", gt=timedelta(0)
+    )
+    """Longest wait for all of Loki's answers for one snapshot together, in seconds. It comes after the kubelets:
+    together with EVIDENCE_LOGS_TIMEOUT shorter than CONTEXT_ANSWER_TIMEOUT."""
+
+    evidence_source_pause: Duration = Field(
+        default=timedelta(seconds=30), validation_alias="EVIDENCE_SOURCE_PAUSE", gt=timedelta(0)
+    )
+    """For so long Prometheus, Loki or the kubelets are left alone after five failures in a row, or ten of twenty, in
+    seconds, a fifth more or less; then they are asked one thing, and everything again when that is answered. Until then
+    answers do not wait for them and say so."""
+
     evidence_cluster: str = Field(default=UNNAMED, max_length=253, validation_alias="EVIDENCE_CLUSTER")
     """Name of the cluster the evidence is of. With the default, questions about any cluster are answered from it;
     with a name, those about another get 404."""
@@ -152,6 +222,18 @@ class EvidenceSettings(BaseSettings):
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         return None if value == "" else value
+
+    @field_validator("evidence_prometheus_matchers", "evidence_loki_matchers")
+    @classmethod
+    def _are_matchers(cls, value: str) -> str:
+        matches_of(value)  # its QueryRefused is a ValueError, and says what is wanted
+        return value
+
+    @model_validator(mode="after")
+    def _logs_from_somewhere(self) -> Self:
+        if not self.evidence_pod_logs and self.evidence_loki_url is None:
+            raise ValueError("EVIDENCE_POD_LOGS=false leaves no source of logs: set EVIDENCE_LOKI_URL")
+        return self
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,8 +20,10 @@ from services.context_api.adapters.mutes import read_mutes
 from services.context_api.adapters.recorded import NoSource, RecordedCluster
 from services.context_api.adapters.recording.pack import packed
 from services.context_api.caches import Keeping, keeping
+from services.context_api.adapters.source_metrics import SourceMetrics
 from services.context_api.domain.errors import NoEvidence
 from services.context_api.domain.ports import Connectivity, EvidenceSource
+from services.context_api.domain.sources import SourceName, health_of
 from services.context_api.settings import Settings
 from services.context_api.steps.answers import OUTCOMES, Answers
 from services.context_api.steps.ask import Desk
@@ -33,6 +35,8 @@ from services.context_api.steps.toolbox import CALLED, ENDED, Toolbox
 
 if TYPE_CHECKING:
     from services.context_api.adapters.live import LiveCluster
+    from services.context_api.adapters.live.build import Built
+    from services.context_api.adapters.live.gate import Gate
 
 SERVICE = "context-api"
 
@@ -64,6 +68,9 @@ class Ports:
     def pages(self) -> Pages:
         return self.keeping.pages
 
+    gates: Sequence[Gate] = ()
+    """Of the sources of a live cluster."""
+
 
 @asynccontextmanager
 async def serving(settings: Settings, ring: Ring, metrics: Metrics, *, version: str) -> AsyncIterator[Ports]:
@@ -77,9 +84,10 @@ async def serving(settings: Settings, ring: Ring, metrics: Metrics, *, version: 
         {"tool": CALLED, "outcome": ENDED},
     )
     mcp = McpServer(version)
+    counting = SourceMetrics(metrics)
     alerts = AlertsClient(settings.alerts_url, token=TokenMinter(ring, service=SERVICE))
     async with (
-        _source(settings, metrics) as source,
+        _source(settings, metrics, counting) as (source, gates),
         keeping(settings, ring, metrics, lambda: source.state.identity) as kept,
         alerts,
     ):
@@ -98,7 +106,7 @@ async def serving(settings: Settings, ring: Ring, metrics: Metrics, *, version: 
                 ttl=settings.answer_ttl,
                 mutes=read_mutes(settings.finding_mutes) if settings.finding_mutes else (),
             )
-            history = AlertHistory(alerts, deadline=settings.history_timeout)
+            history = AlertHistory(alerts, deadline=settings.history_timeout, telling=counting)
             bundles = Bundles(desk, history)
             yield Ports(
                 desk,
@@ -110,6 +118,7 @@ async def serving(settings: Settings, ring: Ring, metrics: Metrics, *, version: 
                 lambda tool, outcome: calls.inc(tool=tool, outcome=outcome),
                 _address(settings),
                 kept,
+                gates,
             )
         finally:
             await mcp.close()
@@ -129,7 +138,17 @@ def checks(ports: Ports) -> Checks:
         # Old evidence with its age said is better than none: still ready, and not well.
         return ComponentHealth(status="degraded" if state.serves else "unhealthy", detail=state.reason)
 
-    return {"evidence": Check(evidence, critical=True), "cache": Check(ports.keeping.look)}
+    def asked_of(gate: Gate) -> Check:
+        async def source() -> ComponentHealth:
+            return health_of(gate.last, gate.breaker.state, gate.age)
+
+        return Check(source)
+
+    # The API server's own state is `evidence`.
+    beside = {
+        gate.name.value: asked_of(gate) for gate in ports.gates if gate.name is not SourceName.kubernetes
+    }
+    return {"evidence": Check(evidence, critical=True), "cache": Check(ports.keeping.look), **beside}
 
 
 def _address(settings: Settings) -> str | None:
@@ -137,45 +156,60 @@ def _address(settings: Settings) -> str | None:
 
 
 @asynccontextmanager
-async def _source(settings: Settings, metrics: Metrics) -> AsyncIterator[EvidenceSource]:
+async def _source(
+    settings: Settings, metrics: Metrics, counting: SourceMetrics
+) -> AsyncIterator[tuple[EvidenceSource, Sequence[Gate]]]:
+    gates: Sequence[Gate] = ()
     if settings.is_live:
-        source: RecordedCluster | LiveCluster = _live(settings, metrics)
+        built = _live(settings, metrics, counting)
+        source: RecordedCluster | LiveCluster = built.cluster
+        gates = built.gates
     elif settings.recorded_cluster is not None:
         source = RecordedCluster(settings.recorded_cluster)
     else:
-        yield NoSource(NOTHING_SET)
+        yield NoSource(NOTHING_SET), gates
         return
     source.start()
     try:
-        yield source
+        yield source, gates
     finally:
         await source.stop()
 
 
-def _live(settings: Settings, metrics: Metrics) -> LiveCluster:
+def _live(settings: Settings, metrics: Metrics, counting: SourceMetrics) -> Built:
     # Late: the cluster's client takes a second to import, and a recording needs none.
     from services.context_api.adapters import live
-    from services.context_api.adapters.live.connect import connect
+    from services.context_api.adapters.live.build import Beside, build
     from services.context_api.adapters.live.reflector_metrics import ReflectorMetrics
 
-    access = live.Access(settings.evidence_kubeconfig, settings.evidence_context)
-    limits = live.LiveLimits(
-        call=settings.evidence_call_timeout,
-        quota=live.Quota(settings.evidence_qps, settings.evidence_burst),
-        kept_bytes=settings.evidence_cache_bytes,
-        decoded_bytes=settings.evidence_decoded_bytes,
-    )
-    url, token = settings.evidence_prometheus_url, settings.evidence_prometheus_token
-    gathering = live.Gathering(
-        live.KubeApi(lambda: connect(access), limits),
-        limits,
+    prometheus, loki = settings.evidence_prometheus_url, settings.evidence_loki_url
+    return build(
+        live.Access(settings.evidence_kubeconfig, settings.evidence_context),
+        live.LiveLimits(
+            call=settings.evidence_call_timeout,
+            logs_within=settings.evidence_logs_timeout,
+            quota=live.Quota(settings.evidence_qps, settings.evidence_burst),
+            kept_bytes=settings.evidence_cache_bytes,
+            decoded_bytes=settings.evidence_decoded_bytes,
+        ),
         live.Scope(settings.namespaces),
-        live.Prometheus(str(url), token=token) if url is not None else None,
-    )
-    watching = live.Watching(
-        gathering,
+        Beside(
+            prometheus_url=str(prometheus) if prometheus is not None else None,
+            prometheus_token=settings.evidence_prometheus_token,
+            prometheus_matchers=settings.evidence_prometheus_matchers,
+            prometheus_timeout=settings.evidence_prometheus_timeout,
+            pod_logs=settings.evidence_pod_logs,
+            loki_url=str(loki) if loki is not None else None,
+            loki_tenant=settings.evidence_loki_tenant,
+            loki_token=settings.evidence_loki_token,
+            loki_matchers=settings.evidence_loki_matchers,
+            loki_labels=settings.evidence_loki_labels,
+            loki_timeout=settings.evidence_loki_timeout,
+            pause=settings.evidence_source_pause,
+        ),
         telling=ReflectorMetrics(metrics),
-        stale_limit=settings.evidence_stale_limit,
+        counting=counting,
+        times=live.Times(max_age=settings.evidence_max_age, stale_limit=settings.evidence_stale_limit),
         discovery=settings.evidence_discovery_interval,
         pauses=live.Pauses(poll=settings.evidence_poll_interval),
     )
@@ -183,3 +217,15 @@ def _live(settings: Settings, metrics: Metrics) -> LiveCluster:
         watching,
         live.Times(max_age=settings.evidence_max_age, stale_limit=settings.evidence_stale_limit),
     )
+
+
+@asynccontextmanager
+async def _cache(settings: Settings) -> AsyncIterator[Cache]:
+    link = connect(settings)
+    if link is None:
+        yield MemoryCache(max_entries=settings.cache_max_entries, max_bytes=settings.cache_max_bytes)
+        return
+    try:
+        yield RedisCache(link, namespace=SERVICE)
+    finally:
+        await link.close()

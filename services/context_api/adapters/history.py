@@ -15,8 +15,10 @@ from libs.cache import made_of
 from libs.clients import AlertsClient
 from libs.clients.errors import PeerRefused, PeerUnavailable
 from libs.contracts.alerts import AlertEpisode, IncidentSummary
+from services.context_api.adapters.source_metrics import SourceMetrics
 from services.context_api.domain.errors import NoArchive
 from services.context_api.domain.history import MOST, Past, seen_by, visible
+from services.context_api.domain.sources import Outcome, SourceName
 
 MOST_INCIDENTS = 10
 """Incidents whose causes are looked up: those of the newest episodes."""
@@ -25,8 +27,10 @@ MOST_INCIDENTS = 10
 class AlertHistory:
     """Earlier episodes, within the deadline or with the reason why not."""
 
-    def __init__(self, alerts: AlertsClient, *, deadline: timedelta) -> None:
-        self._alerts, self._deadline = alerts, deadline
+    def __init__(
+        self, alerts: AlertsClient, *, deadline: timedelta, telling: SourceMetrics | None = None
+    ) -> None:
+        self._alerts, self._deadline, self._telling = alerts, deadline, telling
 
     async def past(
         self, alertname: str, namespace: str | None, caller: Principal, left: timedelta | None
@@ -39,7 +43,10 @@ class AlertHistory:
         try:
             page = await self._alerts.list(filters=filters, tenant=caller.tenant, deadline=limit)
         except (PeerUnavailable, PeerRefused) as error:
-            return Past(missing=f"the alerts service: {error}")
+            outcome = _outcome(error)
+            self._told(outcome, began)
+            return Past(missing=f"the alerts service: {error}", outcome=outcome)
+        self._told(Outcome.read, began)
         episodes = visible(page.items, caller.may_read)
         ids = list(dict.fromkeys(one.incident_id for one in episodes if one.incident_id))[:MOST_INCIDENTS]
         rest = limit - timedelta(seconds=time.monotonic() - began)  # one deadline for the list and the causes
@@ -66,6 +73,11 @@ class AlertHistory:
         found = [one for one in page.items if one.fingerprint == fingerprint]
         return next(iter(visible(found, caller.may_read)), None)
 
+    def _told(self, outcome: Outcome, began: float) -> None:
+        if self._telling is not None:
+            self._telling.ended(SourceName.alerts, outcome, time.monotonic() - began, 0)
+            self._telling.stands(SourceName.alerts, self._alerts.breaker.state, 0)
+
     async def _incident(
         self, incident_id: str, caller: Principal, limit: timedelta
     ) -> IncidentSummary | None:
@@ -74,3 +86,14 @@ class AlertHistory:
         except (PeerUnavailable, PeerRefused):
             return None  # the episode is told without its cause; `explained` counts those that have one
         return seen_by(found, caller.may_read)
+
+
+def _outcome(error: PeerUnavailable | PeerRefused) -> Outcome:
+    if isinstance(error, PeerRefused):
+        return Outcome.failed
+    words = {
+        "timeout": Outcome.late,
+        "deadline-passed": Outcome.late,
+        "breaker-open": Outcome.held_back,
+    }
+    return words.get(error.reason, Outcome.failed)

@@ -42,6 +42,7 @@ from services.context_api.domain.outline import is_outline
 from services.context_api.domain.registry import TYPES, source_of
 from services.context_api.domain.relevance import Relevance, crowded, relevance
 from services.context_api.domain.snapshot import Snapshot
+from services.context_api.domain.sources import parts_of
 from services.context_api.domain.triage import Judged, without_cause, written
 
 CAUSES_SHARE = 0.4
@@ -100,6 +101,7 @@ def bundle(judged: Judged, gathered: Dossier, wanted: Wanted) -> Bundle:
         left_out=[],
         left_out_total=0,
         history=_history(wanted),
+        conflicts=gathered.conflicts or None,
         sources=reports,
         adequacy=adequacy(wanted.investigation, present),
         budget=Budget(max_tokens=wanted.max_tokens, used_tokens=0),
@@ -173,6 +175,7 @@ def _brief(causes: Sequence[Cause]) -> list[BundleCause]:
 
 def _ranked(judged: Judged, gathered: Dossier, wanted: Wanted) -> list[RankedEvidence]:
     now = judged.scene.now
+    opposed = {side.evidence_id for one in gathered.conflicts for side in one.sides}
     found = []
     for item, place in zip(gathered.items, gathered.places, strict=True):
         source = source_of(item.kind)
@@ -183,7 +186,7 @@ def _ranked(judged: Judged, gathered: Dossier, wanted: Wanted) -> list[RankedEvi
                     item,
                     source,
                     relevance(item, place, wanted.investigation, now, judged.scene.onset),
-                )
+                ).model_copy(update={"conflict": True} if item.id in opposed else None)
             )
     found.sort(key=lambda one: -one.relevance)
     return found
@@ -302,6 +305,7 @@ def _report(snapshot: Snapshot, source: ContextSource, items: Sequence[EvidenceI
         found=len(items),
         age_s=round(min(ages)) if ages else None,
         detail=cut("; ".join(str(gap) for gap in gaps[:2]), LONGEST_GAP) if gaps else "",
+        parts=parts_of(snapshot.parts, source),
     )
 
 

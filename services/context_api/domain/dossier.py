@@ -6,15 +6,17 @@ log lines, metrics; each from near to far. The same fact has the same id here as
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from libs.contracts.causes import FindingSeverity
+from libs.contracts.causes import FindingSeverity, NoCause
+from libs.contracts.conflicts import Conflict
 from libs.contracts.evidence import EvidenceItem, EvidenceKind, EvidencePage
 from libs.contracts.target import Target
-from services.context_api.domain import evidence
+from services.context_api.domain import conflicts, evidence
 from services.context_api.domain.changed import changes
+from services.context_api.domain.conflicts import Contradiction, contradictions, of_alert
 from services.context_api.domain.errors import BadCursor
 from services.context_api.domain.evidence import Fact
 from services.context_api.domain.graph import Graph
@@ -23,11 +25,12 @@ from services.context_api.domain.logs import clusters, cut, is_narrative, tellin
 from services.context_api.domain.mutes import Mutes
 from services.context_api.domain.outline import outline
 from services.context_api.domain.redact import redact
+from services.context_api.domain.resolve import owner_by_name
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.series_of import beside_pods
-from services.context_api.domain.snapshot import KubeObject, Snapshot
+from services.context_api.domain.snapshot import ContainerLog, KubeObject, Snapshot
 from services.context_api.domain.told_of import named_in
-from services.context_api.domain.triage import Judged, OnBroken, judge, unheard
+from services.context_api.domain.triage import Judged, OnBroken, judge, unheard, without_cause
 from services.context_api.domain.wording import clock
 
 MOST_ITEMS = 200
@@ -89,6 +92,8 @@ class Dossier:
     """Of each item, at the same index."""
     not_looked_at: list[str]
     snapshot_at: datetime
+    conflicts: list[Conflict] = field(default_factory=list)
+    """Sources that contradict each other about what is near; their facts are among the items."""
 
 
 def gather(
@@ -104,16 +109,19 @@ def gather(
     return of(judge(snapshot, target=target, onset=onset, graph=graph, mutes=mutes, broken=broken), target)
 
 
-def of(judged: Judged, target: Target) -> Dossier:
-    """The dossier of what was judged already."""
+def of(judged: Judged, target: Target, *, alertname: str = "") -> Dossier:
+    """The dossier of what was judged already; `alertname` where an alert fires about it."""
     snapshot = judged.scene.snapshot
     told = [*_explaining(judged), *_observed(judged)]
     known = {id(one.fact.about) for one in told if one.fact.kind is EvidenceKind.change}
-    placed = [*told, *_recorded(judged, known)]
+    opposed = _opposed(judged, alertname)
+    placed = [*told, *_contradicting(judged, opposed), *_recorded(judged, known)]
+    ids: dict[int, str] = {}
     items: dict[str, tuple[EvidenceItem, Placed]] = {}
     for one in placed[:MOST_FACTS]:
         for item in evidence.items([one.fact], snapshot):
             items.setdefault(item.id, (item, one))
+            ids[id(one.fact)] = item.id
     far = (
         [f"{len(placed) - MOST_FACTS} facts about distant objects: too many"]
         if len(placed) > MOST_FACTS
@@ -125,7 +133,24 @@ def of(judged: Judged, target: Target) -> Dossier:
         [place for _, place in items.values()],
         [*judged.not_looked_at, *far],
         snapshot.captured_at,
+        conflicts.shown(opposed, ids),
     )
+
+
+def _opposed(judged: Judged, alertname: str) -> list[Contradiction]:
+    """The surest contradictions about what is near, that of the alert itself first."""
+    scene, near = judged.scene, _near(judged)
+    found = contradictions(scene, [each for one, _ in near for each in _with_pods(scene, one)])
+    well = alertname and without_cause(judged) in (NoCause.nothing_wrong, NoCause.recovered)
+    fires = of_alert(scene, judged.about, alertname, scene.onset, well=bool(well))
+    return [*([fires] if fires else []), *found][: conflicts.MOST]
+
+
+def _contradicting(judged: Judged, opposed: Sequence[Contradiction]) -> Iterator[Placed]:
+    """Both sides of each: whoever reads one has to see the other."""
+    for one in opposed:
+        nearness = judged.relations.nearness(one.about)
+        yield from (Placed(fact, nearness, severity=FindingSeverity.warning) for fact in one.facts)
 
 
 def page(
@@ -146,6 +171,7 @@ def page(
         total=len(items),
         next_cursor=kept[-1].id if more else None,
         not_looked_at=dossier.not_looked_at,
+        conflicts=dossier.conflicts,
         snapshot_at=dossier.snapshot_at,
     )
 
@@ -198,11 +224,13 @@ def _recorded(judged: Judged, known: Set[int]) -> Iterator[Placed]:
     series = beside_pods(scene, namespaces) if scene.metrics.all else {}
     described = _described(judged)
     suspect = judged.ranked[0].observation.about if judged.ranked else None
+    gone = _gone(scene)
     for one, nearness in near:
         facts = [*changes(scene, one)] if id(one) not in known else []
         facts += [shape] if id(one) in described and (shape := outline(one)) is not None else []
         for obj in _with_pods(scene, one):
             facts += [*record_of(scene, obj), *_log_lines(scene, obj)]
+        facts += _last_words(scene, one, gone)
         facts += [evidence.metric(each, one) for each in series.get(id(one), [])[:MOST_OF_EACH]]
         yield from (Placed(fact, nearness, suspect=one is suspect) for fact in facts)
     for place, nearness in _places(scene, near):
@@ -281,4 +309,24 @@ def _log_lines(scene: Scene, pod: KubeObject) -> Iterator[Fact]:
     for log in scene.snapshot.logs_of(pod.namespace, pod.name):
         lines = telling(clusters([log.text]))
         if lines:
+            yield evidence.log_lines(pod, log.container, lines, previous=log.previous)
+
+
+def _gone(scene: Scene) -> dict[int, list[ContainerLog]]:
+    """Logs of pods that are no more, by the identity of the workload they belonged to."""
+    found: dict[int, list[ContainerLog]] = {}
+    for log in scene.snapshot.logs:
+        if scene.graph.get("Pod", log.namespace, log.pod) is not None:
+            continue
+        owner = owner_by_name(scene.graph, "Pod", log.namespace, log.pod)
+        if owner is not None:
+            found.setdefault(id(scene.graph.top(owner)), []).append(log)
+    return found
+
+
+def _last_words(scene: Scene, obj: KubeObject, gone: Mapping[int, list[ContainerLog]]) -> Iterator[Fact]:
+    for log in gone.get(id(obj), [])[:MOST_PODS]:
+        lines = telling(clusters([log.text]))
+        if lines:
+            pod = KubeObject("v1", "Pod", log.namespace, log.pod, "", {})
             yield evidence.log_lines(pod, log.container, lines, previous=log.previous)

@@ -12,8 +12,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from libs.contracts.alerts import AlertEpisode, IncidentSummary
-from libs.contracts.bundle import ContextSource, PastEpisode, SourceReport
+from libs.contracts.bundle import ContextSource, PastEpisode, SourcePart, SourceReport
 from libs.contracts.causes import MayRead
+from services.context_api.domain.sources import Outcome, SourceName
 
 MOST = 50
 """Episodes that are looked at."""
@@ -31,6 +32,8 @@ class Past:
     """By id; None where nobody asked for them."""
     missing: str = ""
     """Why it told nothing; empty where it did."""
+    outcome: Outcome = Outcome.read
+    """How the alerts service took part."""
 
 
 def visible(episodes: Sequence[AlertEpisode], may_read: MayRead) -> list[AlertEpisode]:
@@ -75,14 +78,24 @@ def cause_of(past: Past, one: AlertEpisode) -> str:
 def report(source: ContextSource, past: Past, now: datetime) -> SourceReport:
     """How the history took part in an answer."""
     if past.missing:
-        return SourceReport(source=source, status="not-available", found=0, detail=past.missing)
+        return SourceReport(
+            source=source, status="not-available", found=0, detail=past.missing, parts=_parts(source, past)
+        )
     newest = max((one.last_seen for one in past.episodes), default=None)
     return SourceReport(
         source=source,
         status="read" if past.episodes else "empty",
         found=len(past.episodes),
         age_s=round(max((now - newest).total_seconds(), 0)) if newest else None,
+        parts=_parts(source, past),
     )
+
+
+def _parts(source: ContextSource, past: Past) -> list[SourcePart] | None:
+    """Told once, with the episodes: patterns are made of them."""
+    if source is not ContextSource.action_history:
+        return None
+    return [SourcePart(name=SourceName.alerts, outcome=past.outcome, reason=past.missing or None)]
 
 
 def action_history(past: Past) -> dict[str, Any]:

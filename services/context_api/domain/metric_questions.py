@@ -9,6 +9,7 @@ and is asked only when all namespaces are.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -53,6 +54,8 @@ MOVED = 1e6
 QUEUED = 5.0
 """Requests waiting for a disk from which it is asked for; `analyzers.node_disk_busy` judges from 10."""
 
+_NAMESPACE = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
+
 THROTTLED = 0.25
 """As `analyzers.saturation` judges, and Kubernetes' own alert."""
 
@@ -68,7 +71,13 @@ class MetricQuestion:
 
 
 def metric_questions(namespaces: Sequence[str] = ()) -> Sequence[MetricQuestion]:
-    """The questions, about all namespaces or these. Names of namespaces are DNS labels: no sign steers a query."""
+    """The questions, about all namespaces or these. Names of namespaces are DNS labels: no sign steers a query.
+
+    Raises:
+        ValueError: one is not.
+    """
+    if not all(map(_NAMESPACE.fullmatch, namespaces)):
+        raise ValueError("this is no namespace's name")
     own = f'namespace=~"{"|".join(namespaces)}"' if namespaces else 'namespace!=""'
     real = f'{own},container!="",container!="POD"'
     by = "sum by (namespace, pod, container)"

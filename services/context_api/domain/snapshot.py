@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from libs.contracts.target import Target
+from services.context_api.domain.sources import Part
 
 Body = Mapping[str, Any]
 
@@ -155,10 +156,12 @@ class Snapshot:
     not_read: Sequence[NotRead] = ()
     time_told: bool = True
     """False: the evidence does not say when it was taken, and `captured_at` is the newest time in it."""
+    parts: Sequence[Part] = ()
+    """How each source took part; none of a recording."""
     source: str = "recording"
     cluster: str = "local"
     id: str = ""
-    """Hash of everything above: the same evidence has the same id in every process. Answers are cached by it."""
+    """Hash of everything above but the parts: the same evidence has the same id in every process. Answers are cached by it."""
 
     @cached_property
     def _by_name(self) -> Mapping[tuple[str, str | None, str], list[KubeObject]]:

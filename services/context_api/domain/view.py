@@ -29,6 +29,8 @@ def view(snapshot: Snapshot, may_read: MayRead) -> Snapshot:
         # Their names are paths, and paths name namespaces.
         not_read=(
             *([NotRead(f"{unread} files or objects", "could not be read")] if unread else []),
+            # What is said of a source names no object.
+            *(NotRead(part.name, str(part)) for part in snapshot.parts if part.reason),
             NotRead("other namespaces and the cluster's own objects", "this caller may not read them"),
         ),
     )

@@ -43,7 +43,7 @@ AT_ONCE = timedelta(milliseconds=300)
 PROGRESS = timedelta(seconds=1)
 """Between two signs of life of a stream; proxies end connections that say nothing for long."""
 
-SECTIONS = ("history", "sources", "adequacy", "budget", "left_out", "not_looked_at")
+SECTIONS = ("history", "conflicts", "sources", "adequacy", "budget", "left_out", "not_looked_at")
 
 
 async def _bundles(request: Request) -> Bundles:
@@ -140,7 +140,8 @@ async def _events(task: asyncio.Task[bytes]) -> AsyncIterator[bytes]:
         for source, items in by_source.items():
             yield _event("items", {"source": source, "items": items})
         for name in SECTIONS:
-            yield _event(name, made[name])
+            if name in made:
+                yield _event(name, made[name])
         rest = {key: value for key, value in made.items() if key not in (*SECTIONS, "items", "causes")}
         yield _event("end", rest)
     finally:

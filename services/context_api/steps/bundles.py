@@ -97,7 +97,7 @@ class Bundles:
 
         def find() -> Found:
             judged = self.judged(seen, asked)
-            gathered = dossier.of(judged, asked.target)
+            gathered = dossier.of(judged, asked.target, alertname=asked.alertname)
             return citable(seen, as_sent(bundle(judged, gathered, wanted)), gathered.items)
 
         # What was asked, all of it, and the past, which the snapshot's name does not tell of.

@@ -4,6 +4,7 @@ LiveError
 ├── NoAccess       the way to the cluster is not there or not usable: somebody has to change something
 ├── NotAnswering   the cluster, or all of it that matters, does not answer now
 └── ApiFailure     one call: it is named in the snapshot, and the others go on
+    └── HeldBack   it was not made: its source is left alone for a while
 """
 
 from __future__ import annotations
@@ -60,3 +61,15 @@ class ApiFailure(LiveError):
         self.why = why
         self.reason = reason
         self.retry_after = retry_after
+
+
+class HeldBack(ApiFailure):
+    """A call was not made, because its source has failed again and again."""
+
+    def __init__(self, retry_after: timedelta) -> None:
+        seconds = max(1.0, retry_after.total_seconds())
+        super().__init__(
+            Why.overloaded,
+            f"not asked for another {seconds:.0f} s, as it failed again and again",
+            retry_after=retry_after,
+        )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 
@@ -18,16 +18,20 @@ import orjson
 from services.context_api.adapters.live.api import KubeApi
 from services.context_api.adapters.live.discovery import Discovered, Resource, discover
 from services.context_api.adapters.live.errors import ApiFailure, NotAnswering, Why
+from services.context_api.adapters.live.gate import Gate
 from services.context_api.adapters.live.limits import LiveLimits
 from services.context_api.adapters.live.lists import Listed, Room, fill
 from services.context_api.adapters.live.logs import LogReader
+from services.context_api.adapters.live.loki import KeptLines, Loki
 from services.context_api.adapters.live.prometheus import Metrics, Prometheus
 from services.context_api.adapters.recording.notes import Notes
 from services.context_api.domain.events import about, read_event
+from services.context_api.domain.kept_logs import KeptLog, gone_pods, kept_logs
 from services.context_api.domain.kube import mapping, text
 from services.context_api.domain.metric_questions import metric_questions
 from services.context_api.domain.snapshot import ContainerLog, KubeObject, MetricAnswer, NotRead, Snapshot
-from services.context_api.domain.wanted_logs import WantedLogs, wanted_logs
+from services.context_api.domain.sources import Outcome, Part, SourceName
+from services.context_api.domain.wanted_logs import WantedLog, WantedLogs, wanted_logs
 
 SOURCE = "kubernetes"
 
@@ -82,6 +86,8 @@ class Found:
     """Gaps to be named before all others."""
     logs: Sequence[ContainerLog] | None = None
     """When they are not to be read anew."""
+    part: Part | None = None
+    """How the API server took part."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,11 @@ class Gathering:
     limits: LiveLimits = field(default_factory=LiveLimits)
     scope: Scope = Scope()
     prometheus: Prometheus | None = None
+    loki: Loki | None = None
+    kubelets: Gate | None = None
+    """The door to container logs; None: one for each snapshot."""
+    read_pod_logs: bool = True
+    """False: logs come from Loki alone."""
 
     async def discover(self) -> Discovered:
         """Raises NotAnswering: there is nobody to ask."""
@@ -122,7 +133,17 @@ class Gathering:
             now = max(told, default=began)
             items = (item for one in lists for item in one.items)
             kept, events = await asyncio.to_thread(ordered, items, self.scope, now)
+            failed = sum(one.failed is not None for one in lists)
             found = Found(
+                part=Part(
+                    SourceName.kubernetes,
+                    Outcome.partial if failed else Outcome.read,
+                    age=timedelta(),
+                    took=datetime.now(UTC) - began,
+                    deadline=self.limits.lists_within,
+                    calls=len(lists),
+                    reason=f"{failed} of {len(lists)} lists could not be read" if failed else "",
+                ),
                 now=now,
                 kept=kept,
                 events=events,
@@ -146,16 +167,15 @@ class Gathering:
         self, found: Found, metrics: asyncio.Task[Metrics], room: Room, progress: Progress = _quiet
     ) -> Snapshot:
         """The snapshot of what was found, with its logs and metrics."""
-        logs, missed = found.logs, list[NotRead]()
+        logs, missed, parts = found.logs, list[NotRead](), self._logs_as_they_were()
         if logs is None:
-            reader = LogReader(self.api, self.limits, room, since=self.scope.since)
-            missed = await self._logs(reader, found, progress)
-            logs, missed = _logs_sorted(reader.logs), [*missed, *reader.gaps]
+            logs, missed, parts = await self._logs(found, room, progress)
         asked = await metrics
         notes = Notes(self.limits.notes)
         for gap in [*found.first, *_limited(self.scope), *found.gaps, *missed, *asked.gaps]:
             notes.add(gap.what, gap.why)
-        return await asyncio.to_thread(_made, found, logs, asked.answers, notes.entries())
+        told = [part for part in (found.part, *parts, asked.part) if part is not None]
+        return await asyncio.to_thread(_made, found, logs, asked.answers, notes.entries(), told)
 
     async def _lists(self, resources: Sequence[Resource], room: Room, progress: Progress) -> list[Listed]:
         lists = [
@@ -189,19 +209,40 @@ class Gathering:
         return lists
 
     async def _logs(
-        self,
-        reader: LogReader,
-        found: Found,
-        progress: Progress,
-    ) -> list[NotRead]:
+        self, found: Found, room: Room, progress: Progress
+    ) -> tuple[list[ContainerLog], list[NotRead], list[Part | None]]:
+        """Logs from kubelets, then what they could not give from Loki; what is missing; how both took part."""
         wanted = await asyncio.to_thread(_wanted, found, self.limits)
+        reader = LogReader(self.api, self.limits, room, since=self.scope.since, gate=self.kubelets)
         progress("reading logs", 0, len(wanted.chosen))
-        await reader.read(wanted.chosen)
+        if self.read_pod_logs:
+            await reader.read(wanted.chosen)
         progress("reading logs", len(wanted.chosen), len(wanted.chosen))
-        return [
+        missed = reader.missed if self.read_pod_logs else wanted.chosen
+        kept = await self._kept(missed, found, room)
+        got = {(log.namespace, log.pod, log.container, log.previous) for log in kept.logs}
+        served = {str(log) for log in missed if (log.namespace, log.pod, log.container, log.previous) in got}
+        gaps = [
             NotRead(f"{count} more container logs", f"over the limit of {self.limits.logs} ({reason})")
             for reason, count in wanted.left_out
         ]
+        gaps += [gap for gap in reader.gaps if gap.what not in served]
+        parts = [reader.part() if self.read_pod_logs else None, kept.part]
+        return _logs_sorted([*reader.logs, *kept.logs]), [*gaps, *kept.gaps], parts
+
+    def _logs_as_they_were(self) -> list[Part | None]:
+        """Where the API server does not answer nobody is asked for logs; those of before are told again."""
+        gate = self.kubelets
+        if gate is None or gate.last is None:
+            return []
+        reason = "not asked, as the API server does not answer"
+        return [replace(gate.last, outcome=Outcome.stale, age=gate.age, calls=0, size=0, reason=reason)]
+
+    async def _kept(self, missed: Sequence[WantedLog], found: Found, room: Room) -> KeptLines:
+        if self.loki is None:
+            return KeptLines()
+        wanted = await asyncio.to_thread(_of_the_store, missed, found)
+        return await self.loki.read(wanted, self.limits, room)
 
     async def _metrics(self, now: datetime) -> Metrics:
         if self.prometheus is None:
@@ -268,6 +309,11 @@ def _wanted(found: Found, limits: LiveLimits) -> WantedLogs:
     )
 
 
+def _of_the_store(missed: Sequence[WantedLog], found: Found) -> list[KeptLog]:
+    there = {(item.namespace or "", item.name) for item in found.kept if is_pod(item)}
+    return [*kept_logs(missed, found.pods, found.now), *gone_pods(found.events, there, found.now)]
+
+
 def warned(events: Iterable[KubeObject]) -> set[tuple[str, str]]:
     """(namespace, name) of the pods that warnings are about."""
     pods = set()
@@ -287,6 +333,7 @@ def _made(
     logs: Sequence[ContainerLog],
     metrics: Sequence[MetricAnswer],
     not_read: Sequence[NotRead],
+    parts: Sequence[Part],
 ) -> Snapshot:
     seen = blake2b(digest_size=16)
     for digest in sorted(found.digests):
@@ -305,6 +352,7 @@ def _made(
         logs=tuple(logs),
         metrics=tuple(metrics),
         not_read=tuple(not_read),
+        parts=tuple(parts),
         source=SOURCE,
         id=seen.hexdigest(),
     )

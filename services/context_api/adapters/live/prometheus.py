@@ -1,4 +1,4 @@
-"""Ask Prometheus what `domain.metric_questions` wants to know, over its HTTP API.
+"""Ask Prometheus what `domain.metric_questions` wants to know, over its HTTP API, kept to the operator's matchers.
 
 Source: prometheus.io/docs, "HTTP API". Works with what speaks the same API (Thanos, Mimir, VictoriaMetrics).
 """
@@ -6,9 +6,11 @@ Source: prometheus.io/docs, "HTTP API". Works with what speaks the same API (Tha
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import httpx
@@ -16,67 +18,105 @@ import orjson
 from pydantic import SecretStr
 
 from services.context_api.adapters.live.errors import ApiFailure, Why
+from services.context_api.adapters.live.gate import Gate, Round
 from services.context_api.adapters.live.limits import LiveLimits
 from services.context_api.domain.kube import mapping
 from services.context_api.domain.metric_questions import LOOK_BACK, STEP, MetricQuestion
+from services.context_api.domain.promql import Match, QueryRefused, guarded
 from services.context_api.domain.snapshot import MetricAnswer, NotRead
+from services.context_api.domain.sources import Part, SourceName, last_answer
 
 AT_ONCE = 3
 """Queries under way; Prometheus' own limit is 20 for everybody together."""
+
+MOST_NAMED = 3
+"""Queries that failed alike and are named one by one; more are one thing that could not be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
     answers: Sequence[MetricAnswer] = ()
     gaps: Sequence[NotRead] = ()
+    part: Part | None = None
+    """How Prometheus took part; None where there is none."""
 
 
 class Prometheus:
-    """One server. `url` may have a path in front of `/api/v1` and, like any URL, a user."""
+    """One server. `url` may have a path in front of `/api/v1` and, like any URL, a user.
 
-    def __init__(self, url: str, *, token: SecretStr | None = None) -> None:
+    Answers are told under the question as it was put, without the operator's matchers: analyzers read it, and a
+    tenant's name must not change what they understand.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: SecretStr | None = None,
+        matches: Sequence[Match] = (),
+        gate: Gate | None = None,
+    ) -> None:
         self._url = httpx.URL(url)
         self._token = token
+        self._matches = tuple(matches)
+        self.gate = gate or Gate(SourceName.prometheus, deadline=LiveLimits().metrics_within, at_once=AT_ONCE)
         self.name = str(self._url.copy_with(username=None, password=None, query=None))
         """The URL without what may be secret in it."""
 
     async def ask(self, questions: Sequence[MetricQuestion], now: datetime, limits: LiveLimits) -> Metrics:
-        """Every question; one that is not answered is named, and the others go on."""
-        at_once = asyncio.Semaphore(AT_ONCE)
+        """Every question, all within the gate's deadline; what is not answered is named, and the others go on."""
         headers = {"Authorization": f"Bearer {self._token.get_secret_value()}"} if self._token else {}
-        within = limits.metrics_within.total_seconds()
+        taking = self.gate.round()
         # No redirects: the token belongs to this server.
-        async with httpx.AsyncClient(headers=headers, timeout=within, follow_redirects=False) as client:
+        async with httpx.AsyncClient(headers=headers, timeout=taking.left, follow_redirects=False) as client:
 
-            async def one(question: MetricQuestion) -> Sequence[MetricAnswer] | NotRead:
-                try:
-                    async with at_once, asyncio.timeout(within):
-                        return await self._one(client, question, now, limits)
-                except TimeoutError:
-                    reason = f"no answer within {within:g} s"
-                except ApiFailure as failure:
-                    reason = failure.reason
-                except httpx.HTTPError as error:
-                    # Its text may hold the URL, and the URL a password.
-                    reason = f"the connection broke ({type(error).__name__})"
-                return NotRead(f"metrics {question.name} of {self.name}", reason)
+            def one(question: MetricQuestion) -> Callable[[], Awaitable[Sequence[MetricAnswer]]]:
+                return lambda: self._one(client, question, now, limits, taking)
 
-            found = await asyncio.gather(*(one(question) for question in questions))
+            found = await taking.all([one(question) for question in questions])
+        answered = list(zip(questions, found, strict=True))
+        part = taking.part()
         return Metrics(
-            [answer for answers in found if not isinstance(answers, NotRead) for answer in answers],
-            [gap for gap in found if isinstance(gap, NotRead)],
+            [answer for _, answers in answered if not isinstance(answers, ApiFailure) for answer in answers],
+            self._gaps([(q.name, one.reason) for q, one in answered if isinstance(one, ApiFailure)], part),
+            part,
         )
 
+    def _gaps(self, failed: Sequence[tuple[str, str]], part: Part) -> list[NotRead]:
+        """What could not be read. That nothing could is one thing and not twenty; its age is told with it."""
+        gaps = []
+        count = Counter(reason for _, reason in failed)
+        for reason, times in count.items():
+            if times <= MOST_NAMED:
+                gaps += [
+                    NotRead(f"metrics {name} of {self.name}", reason) for name, why in failed if why == reason
+                ]
+                continue
+            last = f"; {last_answer(part.age)}" if part.calls == len(failed) else ""
+            gaps.append(
+                NotRead(f"metrics of {self.name}", f"{reason} ({times} of {part.calls} queries){last}")
+            )
+        return gaps
+
     async def _one(
-        self, client: httpx.AsyncClient, question: MetricQuestion, now: datetime, limits: LiveLimits
+        self,
+        client: httpx.AsyncClient,
+        question: MetricQuestion,
+        now: datetime,
+        limits: LiveLimits,
+        taking: Round,
     ) -> Sequence[MetricAnswer]:
+        try:
+            query = sent(question.query, self._matches)
+        except QueryRefused as error:
+            raise ApiFailure(Why.refused, f"not asked: {error}") from error
         moment = now.timestamp()
         if question.kind == "range":
             place, when = "query_range", {"start": moment - LOOK_BACK.total_seconds(), "end": moment, "step": STEP.total_seconds()}  # fmt: skip
         else:
             place, when = "query", {"time": moment}
         url = self._url.copy_with(path=f"{self._url.path.rstrip('/')}/api/v1/{place}")
-        body = await _body(client, url, {"query": question.query, **when}, limits.metric_bytes)
+        body = await _body(client, url, {"query": query, **when}, limits.metric_bytes, taking.sent)
         data = await asyncio.to_thread(data_of, body, limits.metric_series)
         return [
             MetricAnswer(question.query, question.kind, now, part, origin=name)
@@ -84,17 +124,57 @@ class Prometheus:
         ]
 
 
-async def _body(client: httpx.AsyncClient, url: httpx.URL, form: dict[str, str | float], most: int) -> bytes:
+@lru_cache(maxsize=256)
+def sent(query: str, matches: tuple[Match, ...]) -> str:
+    """What is sent for a question. The questions are always the same: each is parsed once."""
+    return guarded(query, matches)
+
+
+async def _body(
+    client: httpx.AsyncClient,
+    url: httpx.URL,
+    form: dict[str, str | float],
+    most: int,
+    came: Callable[[int], None],
+) -> bytes:
     parts = bytearray()
-    # POST: a query is longer than some proxies let a URL be.
-    async with client.stream("POST", url, data=form) as answer:
-        if answer.status_code not in (200, 400, 422, 503):
-            raise ApiFailure(Why.refused, f"HTTP {answer.status_code}")
-        async for chunk in answer.aiter_bytes():
-            parts += chunk
-            if len(parts) > most:
-                raise ApiFailure(Why.large, f"is over the limit of {most / 2**20:g} MiB for one answer")
+    try:
+        # POST: a query is longer than some proxies let a URL be.
+        async with client.stream("POST", url, data=form) as answer:
+            if answer.status_code not in _TELLING:
+                raise ApiFailure(why_of(answer.status_code), f"HTTP {answer.status_code}")
+            async for chunk in answer.aiter_bytes():
+                came(len(chunk))
+                parts += chunk
+                if len(parts) > most:
+                    raise ApiFailure(Why.large, f"is over the limit of {most / 2**20:g} MiB for one answer")
+    except httpx.TimeoutException as error:
+        raise ApiFailure(Why.slow, "no answer in time") from error
+    except httpx.HTTPError as error:
+        # Its text may hold the URL, and the URL a password.
+        raise ApiFailure(Why.unreachable, f"the connection broke ({type(error).__name__})") from error
     return bytes(parts)
+
+
+_TELLING = frozenset({200, 400, 422, 503})
+"""Statuses whose body says what is wrong."""
+
+
+def why_of(status: int) -> Why:
+    """What a status that is no answer means."""
+    match status:
+        case 401:
+            return Why.unauthorized
+        case 403:
+            return Why.forbidden
+        case 404 | 405:
+            return Why.missing
+        case 429 | 503:
+            return Why.overloaded
+        case _ if status >= 500:
+            return Why.broken
+        case _:
+            return Why.refused
 
 
 def by_namespace(name: str, data: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:

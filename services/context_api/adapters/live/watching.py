@@ -8,16 +8,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from itertools import islice
 from typing import Protocol
 
+from libs.clients.breaker import Breaker
 from services.context_api.adapters.live.api import Asked
 from services.context_api.adapters.live.errors import ApiFailure, NotAnswering, Why
 from services.context_api.adapters.live.feed import Feed, Observer
 from services.context_api.adapters.live.feeds import Feeds
+from services.context_api.adapters.live.gate import Gate, Round
 from services.context_api.adapters.live.gather import Found, Gathering, is_pod, ordered, rank, warned
 from services.context_api.adapters.live.lists import Room
 from services.context_api.adapters.live.server_clock import ServerClock
@@ -26,10 +28,14 @@ from services.context_api.adapters.live.standing import Standing, standing_of
 from services.context_api.adapters.live.store import Budget
 from services.context_api.adapters.live.verdicts import Pauses
 from services.context_api.domain.snapshot import ContainerLog, KubeObject, NotRead, Snapshot
+from services.context_api.domain.sources import Outcome, Part, SourceName
 from services.context_api.domain.wanted_logs import NEW
 
 CONFIRM = timedelta(seconds=2)
 """Longest wait for the server's sign of life that each snapshot begins with."""
+
+RESTS = timedelta(seconds=5)
+"""For so long a server that failed five times in a row is not waited for; shorter than for others, as it is all there is."""
 
 REPORT = timedelta(seconds=5)
 """How often gauges are set."""
@@ -72,6 +78,7 @@ class Watching:
         stale_limit: timedelta,
         discovery: timedelta = timedelta(minutes=1),
         pauses: Pauses | None = None,
+        alive: Gate | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._gathering, self._stale_limit, self._clock = gathering, stale_limit, clock
@@ -86,6 +93,13 @@ class Watching:
             observer=telling,
             rank=rank,
             clock=clock,
+        )
+        # Watches have their own pauses and come back by them; this spares each snapshot the wait for a sign of life.
+        self._alive = alive or Gate(
+            SourceName.kubernetes,
+            deadline=CONFIRM + timedelta(seconds=0.5),
+            at_once=1,
+            breaker=Breaker(open_for=RESTS),
         )
         self._server_clock = ServerClock()
         self._heard: float | None = None
@@ -140,7 +154,8 @@ class Watching:
             NotAnswering: nothing is held, or what is speaks of a time too long ago.
         """
         await self.feeds.ready()
-        trouble = await self._trouble()
+        asking = self._alive.round()
+        trouble = await self._trouble(asking)
         now = self._clock()
         as_of = self._last_word(now) if trouble else now
         standing = self._standing()
@@ -164,15 +179,16 @@ class Watching:
                 digests=digests,
                 first=[as_it_was] if trouble else [],
                 logs=self._logs if trouble else None,
+                part=_part(asking.part(), trouble, standing, timedelta(seconds=now - as_of)),
             )
             limits = gathering.limits
             snapshot = await gathering.complete(found, metrics, Room(limits.total_bytes, limits.objects))
         self._logs = snapshot.logs
         return Reading(snapshot, as_of, trouble)
 
-    async def _trouble(self) -> str:
+    async def _trouble(self, asking: Round) -> str:
         try:
-            await self.confirm(CONFIRM)
+            await asking.ask(lambda: self.confirm(CONFIRM))
         except ApiFailure as failure:
             return f"{self.server}: {failure.reason}"
         return ""
@@ -208,6 +224,14 @@ class Watching:
             world = self.feeds.world
             self._telling.show(self.feeds.all, world.budget, world.shelf, self._clock())
             await asyncio.sleep(REPORT.total_seconds())
+
+
+def _part(asked: Part, trouble: str, standing: Standing, age: timedelta) -> Part:
+    """How the API server took part: objects come from memory, so it is as current as its last word."""
+    if trouble:
+        return replace(asked, outcome=Outcome.stale, age=age)
+    reason = f"{len(standing.gaps)} lists are not there, or out of date" if standing.gaps else ""
+    return replace(asked, outcome=Outcome.partial if reason else Outcome.read, age=age, reason=reason)
 
 
 def _digest(feed: Feed) -> bytes:

@@ -11,8 +11,11 @@ from libs.auth.permissions import Role
 from libs.auth.principal import Principal, principal_for
 from libs.clients import AlertsClient
 from libs.contracts.alerts import AlertPage
+from libs.contracts.bundle import ContextSource
 from services.context_api.adapters.history import MOST_INCIDENTS, AlertHistory
 from services.context_api.domain.errors import NoArchive
+from services.context_api.domain.history import report
+from tests.support.kube import NOW
 from tests.unit.services.context_api.domain.test_history import episode, incident
 
 pytestmark = pytest.mark.requirement("HAPI-BR-CONTEXT-006", "API-BR-CAPI-006")
@@ -105,3 +108,26 @@ async def test_an_alert_of_a_namespace_the_caller_may_not_read_is_none():
 async def test_an_archive_that_fails_is_said_with_what_to_give_instead(status: int):
     with pytest.raises(NoArchive, match="give the alert's labels"):
         await latest(lambda _: httpx.Response(status, json={}), caller("*"))
+
+
+@pytest.mark.parametrize(("status", "outcome"), [(200, "read"), (503, "failed"), (404, "failed")])
+async def test_how_the_archive_took_part_is_told_with_what_it_told(status: int, outcome: str):
+    def handler(request: httpx.Request) -> httpx.Response:
+        return archive(request) if status == 200 else httpx.Response(status, json={})
+
+    past, _ = await asked(handler, caller("*"))
+    told = report(ContextSource.action_history, past, NOW)
+
+    assert [(part.name, part.outcome, bool(part.reason)) for part in told.parts or []] == [
+        ("alerts", outcome, status != 200)
+    ]
+    assert report(ContextSource.patterns, past, NOW).parts is None
+
+
+async def test_an_archive_that_does_not_answer_in_time_is_late():
+    def handler(request: httpx.Request) -> httpx.Response:
+        raise httpx.ReadTimeout("no", request=request)
+
+    past, _ = await asked(handler, caller("*"))
+
+    assert past.outcome == "late"
