@@ -42,8 +42,9 @@ from services.context_api.routes.inputs import (
     OwnNamespace,
     Resource,
 )
+from services.context_api.routes.succession import OlderRoute
 
-router = APIRouter(prefix="/api/v1", tags=["older callers"])
+router = APIRouter(prefix="/api/v1", tags=["older callers"], route_class=OlderRoute)
 
 Word = Annotated[str, Path(min_length=1, max_length=256, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._:/-]*$")]
 AlertType = Annotated[str, Query(alias="alertType", max_length=256)]
