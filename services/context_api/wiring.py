@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -16,22 +17,29 @@ from libs.metrics import Metrics
 from libs.web.info import Check, Checks
 from services.context_api.adapters.history import AlertHistory
 from services.context_api.adapters.mcp_server import McpServer
+from services.context_api.adapters.meters import LaneMeters, TuningMeters
 from services.context_api.adapters.mutes import read_mutes
 from services.context_api.adapters.recorded import NoSource, RecordedCluster
 from services.context_api.adapters.recording.pack import packed
 from services.context_api.domain.errors import NoEvidence
 from services.context_api.domain.ports import Connectivity, EvidenceSource
 from services.context_api.settings import Settings
+from services.context_api.steps.ahead import OUTCOMES as AHEAD
+from services.context_api.steps.ahead import Ahead
 from services.context_api.steps.answers import OUTCOMES, Answers
 from services.context_api.steps.ask import Desk
 from services.context_api.steps.bundles import Bundles
+from services.context_api.steps.foresight import Foresight
 from services.context_api.steps.freeze import Freezer
 from services.context_api.steps.older import Older
 from services.context_api.steps.recall import Recall
 from services.context_api.steps.toolbox import CALLED, ENDED, Toolbox
+from services.context_api.steps.tuning import Tunings
+from services.context_api.steps.turns import Turns
 
 if TYPE_CHECKING:
     from services.context_api.adapters.live import LiveCluster
+    from services.context_api.adapters.tuning_record import TuningRecord
 
 SERVICE = "context-api"
 
@@ -56,6 +64,8 @@ class Ports:
     tool_calls: Callable[[str, str], None]
     """Counts a tool's call by tool and outcome."""
     public_url: str | None
+    tunings: Tunings
+    ahead: Ahead
 
 
 @asynccontextmanager
@@ -71,9 +81,26 @@ async def serving(settings: Settings, ring: Ring, metrics: Metrics, *, version: 
     )
     mcp = McpServer(version)
     alerts = AlertsClient(settings.alerts_url, token=TokenMinter(ring, service=SERVICE))
-    async with _source(settings, metrics) as source, _cache(settings) as cache, alerts:
+    async with (
+        _source(settings, metrics) as source,
+        _cache(settings) as cache,
+        _tunings(settings, metrics) as tunings,
+        alerts,
+        AsyncExitStack() as stack,
+    ):
+        foreseen = metrics.counter(
+            "context_api_ahead_total",
+            "Causes gathered before anybody asked: worked out, asked for afterwards, or not, and why not.",
+            {"outcome": AHEAD},
+        )
+        foresight = Foresight(lambda outcome: foreseen.inc(outcome=outcome))
+        turns = Turns(most_waiting=settings.most_waiting, meters=LaneMeters(metrics), foresight=foresight)
+        # Lanes bound what waits; this bounds what is being written into a slow cache besides.
         answers = Answers(
-            cache, most_waiting=settings.most_waiting, observe=lambda outcome: total.inc(outcome=outcome)
+            cache,
+            most_waiting=2 * turns.room,
+            observe=lambda outcome: total.inc(outcome=outcome),
+            turns=turns,
         )
         try:
             desk = Desk(
@@ -83,18 +110,23 @@ async def serving(settings: Settings, ring: Ring, metrics: Metrics, *, version: 
                 limit=settings.answer_timeout,
                 ttl=settings.answer_ttl,
                 mutes=read_mutes(settings.finding_mutes) if settings.finding_mutes else (),
+                foresight=foresight,
             )
+            ahead = Ahead(desk.causes_of, turns, lambda outcome: foreseen.inc(outcome=outcome))
+            stack.push_async_callback(ahead.close)
             history = AlertHistory(alerts, deadline=settings.history_timeout)
             bundles = Bundles(desk, history)
             yield Ports(
                 desk,
                 bundles,
                 Freezer(desk, bundles, packed),
-                Older(desk, bundles),
+                Older(desk, bundles, tunings.reduction),
                 Toolbox(desk, bundles, Recall(bundles, history)),
                 mcp,
                 lambda tool, outcome: calls.inc(tool=tool, outcome=outcome),
                 _address(settings),
+                tunings,
+                ahead,
             )
         finally:
             await mcp.close()
@@ -114,7 +146,30 @@ def checks(ports: Ports) -> Checks:
         # Old evidence with its age said is better than none: still ready, and not well.
         return ComponentHealth(status="degraded" if state.serves else "unhealthy", detail=state.reason)
 
-    return {"evidence": Check(evidence, critical=True)}
+    # Without its record the service answers as before, by what it knows of the tunings.
+    kept = {"tuning": Check(ports.tunings.check)} if ports.tunings.is_kept else {}
+    return {"evidence": Check(evidence, critical=True), **kept}
+
+
+@asynccontextmanager
+async def _tunings(settings: Settings, metrics: Metrics) -> AsyncIterator[Tunings]:
+    tunings = Tunings(_record(settings), TuningMeters(metrics))
+    preparing = asyncio.create_task(tunings.prepare(), name="tuning record")
+    try:
+        yield tunings
+    finally:
+        preparing.cancel()
+        await asyncio.gather(preparing, return_exceptions=True)
+        await tunings.close()
+
+
+def _record(settings: Settings) -> TuningRecord | None:
+    if settings.database_url is None:
+        return None
+    # Late: the database's libraries take a while to import, and without a database nobody needs them.
+    from services.context_api.adapters.tuning_record import TuningRecord
+
+    return TuningRecord(settings.database_url)
 
 
 def _address(settings: Settings) -> str | None:

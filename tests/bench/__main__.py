@@ -315,7 +315,7 @@ def main() -> None:
         try:
             if postgres.pid is not None:
                 os.sched_setaffinity(postgres.pid, {int(LOAD_CORE)})
-            postgres.provision([service.name for service in SERVICES if service.has_database])
+            postgres.provision([service.name for service in SERVICES])
             bench = Bench(base, new_keys_file(base / "keys.yaml"), postgres.url(role="alerts"))
             settle(postgres, bench)
             main_table, crowd = measure(bench, chosen.rounds, chosen.seconds)
