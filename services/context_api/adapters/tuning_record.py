@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import orjson
 from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -65,7 +64,7 @@ class Work:
     now: datetime
     standing: Standing
 
-    async def remembered(self, caller: str, key: str) -> tuple[bytes, dict[str, Any]] | None:
+    async def remembered(self, caller: str, key: str) -> tuple[bytes, str] | None:
         """What was answered under this key, and to which request."""
         row = await self._one(
             "SELECT digest, answer FROM answered WHERE tenant = :tenant AND caller = :caller AND key = :key",
@@ -74,15 +73,15 @@ class Work:
         )
         return (bytes(row["digest"]), row["answer"]) if row else None
 
-    async def remember(self, caller: str, key: str, digest: bytes, answer: Mapping[str, Any]) -> None:
+    async def remember(self, caller: str, key: str, digest: bytes, answer: str) -> None:
         """Raises KeyReused: a request about another subject took the key a moment ago."""
         kept = await self._one(
             "INSERT INTO answered (tenant, caller, key, digest, answer) "
-            "VALUES (:tenant, :caller, :key, :digest, CAST(:answer AS jsonb)) ON CONFLICT DO NOTHING RETURNING key",
+            "VALUES (:tenant, :caller, :key, :digest, :answer) ON CONFLICT DO NOTHING RETURNING key",
             caller=caller,
             key=key,
             digest=digest,
-            answer=orjson.dumps(answer).decode(),
+            answer=answer,
         )
         if kept is None:
             raise KeyReused

@@ -23,6 +23,8 @@ from services.context_api.domain.tiers import ALLOWANCES, Tier
 # Guesses, all of them; to be looked at again with traffic.
 LEAST = 10
 """Answers that are judged together, at least. Fewer would follow one bad incident."""
+HEARD = 3
+"""A caller is heard from so many answers on, so that nobody becomes a second voice by one word."""
 LOW, HIGH = 0.70, 0.85
 """Below the first answers are bad, from the second on good. Between them nothing moves, or each step would provoke the
 opposite one."""
@@ -115,6 +117,7 @@ class Decided:
     """Of the median caller; None while too few have said anything."""
     answers: int
     callers: int
+    """Those that are heard, and their answers."""
     degraded: bool
 
 
@@ -134,8 +137,10 @@ def decide(subject: Subject, standing: Standing, said: Sequence[Said], now: date
     must agree. A caller alone moves it one step away from what the release brings, and no further.
     """
     present = bounded(subject, standing.reduction)
-    voices = _voices(said)
-    answers, callers = len(said), len(voices)
+    heard = _heard(said)
+    # `fmean` sums exactly, so that the order in which answers were recorded decides nothing.
+    voices = [statistics.fmean(qualities) for qualities in heard]
+    answers, callers = sum(map(len, heard)), len(heard)
     quality = round(statistics.median(voices), 4) if answers >= LEAST else None
     best, worst = (statistics.median_high(voices), statistics.median_low(voices)) if voices else (1.0, 0.0)
     fell = standing.baseline is not None and best < standing.baseline - DROP
@@ -219,12 +224,12 @@ def room(subject: Subject, tokens: int, reduction: float) -> int:
     return round(tokens * (1 - bounded(subject, reduction)) / (1 - subject.most))
 
 
-def _voices(said: Iterable[Said]) -> list[float]:
+def _heard(said: Iterable[Said]) -> list[list[float]]:
+    """What each caller that is heard said."""
     by_caller: dict[str, list[float]] = defaultdict(list)
     for one in said:
         by_caller[one.caller].append(one.quality)
-    # `fmean` sums exactly, so that the order in which answers were recorded decides nothing.
-    return [statistics.fmean(qualities) for qualities in by_caller.values()]
+    return [qualities for qualities in by_caller.values() if len(qualities) >= HEARD]
 
 
 def _failed_there(standing: Standing, target: float, now: datetime) -> bool:

@@ -156,7 +156,7 @@ class Tunings:
                 if found[0] != digest:
                     raise KeyReused
                 self._meters.said(subject.tier.value, "repeated", None)
-                return LlmPerformance.model_validate(found[1])
+                return LlmPerformance.model_validate_json(found[1])
             lately = await work.lately(caller.name)
             if len(lately) >= MOST_AN_HOUR:
                 self._meters.said(subject.tier.value, "too-much", None)
@@ -185,7 +185,7 @@ class Tunings:
                 )
             answer = _performance(subject, said, before, standing, decided, times)
             if key is not None:
-                await work.remember(caller.name, key, digest, answer.model_dump(mode="json"))
+                await work.remember(caller.name, key, digest, answer.model_dump_json())
         self._learn(caller.tenant, subject, standing)
         self._tell(caller.tenant, subject, said, before, standing, decided)
         return answer

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from libs.auth.permissions import Role
 from libs.storage import Database
 from services.context_api.adapters.tuning_record import SCHEMA
-from services.context_api.domain.tuning import LEAST, MOST_AN_HOUR
+from services.context_api.domain.tuning import HEARD, LEAST, MOST_AN_HOUR
 from tests.support.context_service import PATIENCE_S, Running, of, running
 from tests.support.postgres import FreshDatabase, MakeDatabase
 
@@ -139,7 +139,7 @@ async def test_a_caller_alone_moves_it_one_step_and_many_further(here: Running, 
     await later(database)
     alone = await says(here, "ann", 0.1)
     await later(database)
-    both = await says(here, "ben", 0.1)
+    both = await says(here, "ben", 0.1, HEARD)
 
     assert (alone["automatic_adjustment_triggered"], alone["reason"]) == (False, "one-caller-alone")
     assert (both["automatic_adjustment_triggered"], both["version"]) == (True, 2)

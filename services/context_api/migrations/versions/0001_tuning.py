@@ -72,12 +72,12 @@ _STATEMENTS = (
         caller text NOT NULL,
         key text NOT NULL,
         digest bytea NOT NULL,
-        answer jsonb NOT NULL,
+        answer text NOT NULL,
         at timestamptz NOT NULL DEFAULT now(),
         PRIMARY KEY (tenant, caller, key)
     )
     """,
-    "COMMENT ON TABLE answered IS 'what was answered under an Idempotency-Key, so that a repeat gets the same'",
+    "COMMENT ON TABLE answered IS 'what was answered under an Idempotency-Key, so that a repeat gets the same, byte for byte'",
     "CREATE INDEX answered_at ON answered (at)",
 )
 

@@ -11,6 +11,7 @@ from libs.contracts.bundle import InvestigationType
 from services.context_api.domain.tiers import Tier
 from services.context_api.domain.tuning import (
     COOLING,
+    HEARD,
     HELD,
     HIGH,
     LEAST,
@@ -126,6 +127,14 @@ def test_one_caller_alone_moves_it_one_step_from_the_release_and_back():
     assert (first.reduction, first.moved) == (0.45, True)
     assert (second.moved, second.why, second.degraded) == (False, Why.alone, True)
     assert (back.moved, back.reduction) == (True, 0.45)
+
+
+def test_one_word_is_no_second_voice():
+    few = [*said(ann=0.1), *[Said("ben", 0.1)] * (HEARD - 1)]
+    first = after(initial(MODERATE), decide(MODERATE, initial(MODERATE), said(ann=0.1), NOW), NOW)
+
+    assert decide(MODERATE, first, few, NOW + COOLING).why is Why.alone
+    assert decide(MODERATE, first, [*few, Said("ben", 0.1)], NOW + COOLING).why is Why.worse
 
 
 def test_what_a_person_set_is_left_alone_for_a_day():
