@@ -7,14 +7,14 @@ answers.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pydantic import SecretStr
-from sqlalchemy import text
+from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.contracts.bundle import InvestigationType
@@ -176,7 +176,7 @@ class Work:
     async def _do(self, statement: str, **values: Any) -> None:
         await self.connection.execute(text(statement), self._given(**values))
 
-    async def _one(self, statement: str, **values: Any) -> Mapping[str, Any] | None:
+    async def _one(self, statement: str, **values: Any) -> RowMapping | None:
         return (await self.connection.execute(text(statement), self._given(**values))).mappings().first()
 
 
@@ -265,11 +265,11 @@ def _named(tenant: str, subject: Subject) -> dict[str, Any]:
     return {"tenant": tenant, "tier": subject.tier.value, "investigation": subject.investigation.value}
 
 
-def _subject(row: Mapping[str, Any]) -> Subject:
+def _subject(row: RowMapping) -> Subject:
     return Subject(Tier(row["tier"]), InvestigationType(row["investigation"]))
 
 
-def _standing(row: Mapping[str, Any]) -> Standing:
+def _standing(row: RowMapping) -> Standing:
     return Standing(
         version=row["version"],
         reduction=row["reduction"],
@@ -282,5 +282,5 @@ def _standing(row: Mapping[str, Any]) -> Standing:
     )
 
 
-def _version(row: Mapping[str, Any]) -> TuningVersion:
+def _version(row: RowMapping) -> TuningVersion:
     return TuningVersion.model_validate({name: row[name] for name in TuningVersion.model_fields})

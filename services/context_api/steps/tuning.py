@@ -41,6 +41,7 @@ from services.context_api.domain.tuning import (
     MOST_AN_HOUR,
     SUBJECTS,
     Decided,
+    Said,
     Standing,
     Subject,
     Why,
@@ -108,9 +109,13 @@ class Tunings:
             try:
                 await self._record.prepare()
                 self._ready.set()
-            except RecordAway as error:
+            except Exception as error:
+                # Whatever it is: what is kept here must not end a service that others need without it.
                 pause = AGAIN[min(attempt, len(AGAIN) - 1)]
-                _log.warning("tuning-record-not-ready", reason=str(error), again_in_s=pause)
+                unforeseen = None if isinstance(error, RecordAway) else error
+                _log.warning(
+                    "tuning-record-not-ready", reason=str(error), again_in_s=pause, exc_info=unforeseen
+                )
                 attempt += 1
                 await asyncio.sleep(pause)
 
@@ -183,7 +188,7 @@ class Tunings:
                         made_at=work.now,
                     )
                 )
-            answer = _performance(subject, said, before, standing, decided, times)
+            answer = _performance(subject, said, before, standing, decided, voices, times)
             if key is not None:
                 await work.remember(caller.name, key, digest, answer.model_dump_json())
         self._learn(caller.tenant, subject, standing)
@@ -287,8 +292,9 @@ class Tunings:
             return
         try:
             found = {subject: standing for subject, (standing, _) in (await record.standings(tenant)).items()}
-        except RecordAway as error:
-            _log.warning("tuning-not-looked-up", tenant=tenant, reason=str(error))
+        except Exception as error:
+            unforeseen = None if isinstance(error, RecordAway) else error
+            _log.warning("tuning-not-looked-up", tenant=tenant, reason=str(error), exc_info=unforeseen)
             # As it was, for a while: otherwise every question would ask a database that does not answer.
             found = dict(self._known.get(tenant, (0.0, {}))[1])
         self._keep(tenant, found)
@@ -384,6 +390,7 @@ def _performance(
     before: Standing,
     standing: Standing,
     decided: Decided,
+    voices: list[Said],
     times: list[float],
 ) -> LlmPerformance:
     quality, baseline = decided.quality, before.baseline
@@ -398,8 +405,8 @@ def _performance(
             "response_time_s": said.response_time,
             "median_quality": quality,
             "median_response_time_s": round(statistics.median(times), 3) if times else None,
-            "answers": decided.answers,
-            "callers": decided.callers,
+            "answers": len(voices),
+            "callers": len({one.caller for one in voices}),
             "context_reduction": bounded(subject, before.reduction),
         },
         baseline_comparison={

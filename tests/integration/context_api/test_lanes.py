@@ -248,7 +248,11 @@ async def test_what_is_gathered_is_what_that_tenants_service_may_read(here: Runn
     minter = TokenMinter(lambda: RING, service="test")
     narrow = minter.mint("alerts", tenant="other", roles=[Role.service], namespaces=["shop"])
     headers = {"Authorization": f"Bearer {narrow}"}
-    asked_for = {"url": f"{CONTEXT}/resolve", "params": {"onset": ALERT["startsAt"]}, "headers": headers}
+    asked_for: dict[str, Any] = {
+        "url": f"{CONTEXT}/resolve",
+        "params": {"onset": ALERT["startsAt"]},
+        "headers": headers,
+    }
     mine = await here.client.post(
         **asked_for, json={"labels": {"namespace": "shop", "deployment": "checkout"}}
     )

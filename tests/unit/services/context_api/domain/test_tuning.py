@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -44,7 +45,7 @@ def said(**qualities: float) -> list[Said]:
     return [Said(caller, quality) for caller, quality in qualities.items() for _ in range(LEAST)]
 
 
-def lowered(reduction: float = 0.35, **others: object) -> Standing:
+def lowered(reduction: float = 0.35, **others: Any) -> Standing:
     return replace(Standing(2, reduction, NOW - 2 * COOLING), **others)
 
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -143,10 +144,11 @@ async def test_while_the_record_is_away_what_was_known_serves_and_it_is_not_aske
     assert record.asked == ["t", "t"]
 
 
+@pytest.mark.parametrize("error", [AWAY, ValueError("a tier of a later release")])
 async def test_a_tenant_of_whom_nothing_can_be_known_gets_what_the_release_brings(
-    tunings: Tunings, record: Record
+    tunings: Tunings, record: Record, error: Exception
 ):
-    record.error = AWAY
+    record.error = error
 
     assert await tunings.reduction("t", MODERATE) == 0.55
 
@@ -201,5 +203,5 @@ async def test_without_a_record_nothing_is_acknowledged():
         ({"investigation_type": "basic_investigation"}, "moderate/basic_investigation"),
     ],
 )
-def test_feedback_is_about_the_tier_its_alert_had(said: dict[str, str], subject: str):
-    assert str(subject_of(AnswerFeedback(quality=1, **said))) == subject  # type: ignore[arg-type]
+def test_feedback_is_about_the_tier_its_alert_had(said: dict[str, Any], subject: str):
+    assert str(subject_of(AnswerFeedback(quality=1, **said))) == subject
