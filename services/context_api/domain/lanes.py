@@ -61,7 +61,7 @@ def choose(*, word: str | None, by_service: bool, severity: str = "", ahead: boo
 
     Args:
         word: one of WORDS in any case, where the request names its urgency.
-        by_service: whether one of our services asks; nobody else chooses a lane for itself.
+        by_service: whether one of our services asks, or its engine in a run; nobody else chooses a lane for itself.
         severity: of the alert that is asked about.
 
     Raises:

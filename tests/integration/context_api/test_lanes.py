@@ -144,6 +144,18 @@ async def test_nobody_but_a_service_chooses_its_lane(here: Running):
     assert here.count("context_api_lane_turns_total", lane="normal", why="word-of-no-service") == 1
 
 
+async def test_a_models_tools_ask_with_their_investigations_priority(here: Running):
+    run = TokenMinter(lambda: RING, service="holmesgpt-api").mint_for_run(
+        "inv-1", caller="ann", tenant="default", namespaces=["*"], left=timedelta(hours=1)
+    )
+    headers = {"Authorization": f"Bearer {run}", "X-Request-Priority": "P0"}
+
+    answer = await here.client.get(f"{CONTEXT}/causes/shop/Deployment/checkout", headers=headers)
+
+    assert answer.status_code == 200
+    assert here.count("context_api_lane_turns_total", lane="critical", why="a-service-said-so") == 1
+
+
 @pytest.mark.requirement("API-BR-SEC-006")
 async def test_a_services_word_that_is_none_is_refused_by_the_headers_name(here: Running):
     answer = await here.client.get(KEPT, headers={**SERVICE, "X-Request-Priority": "urgent"})
