@@ -102,9 +102,13 @@ class Rollback(Contract):
     """Put a subject back to what an earlier version left out."""
 
     version: int = Field(ge=0, le=1_000_000_000, description="0: what the release brings")
-    comment: Annotated[str, StringConstraints(min_length=1, max_length=300, strip_whitespace=True)] = Field(
-        description="why; stands in the history"
-    )
+    comment: Annotated[
+        str,
+        # Printable: PostgreSQL stores no NUL, and it is shown where people look.
+        StringConstraints(
+            min_length=1, max_length=300, strip_whitespace=True, pattern=r"^[^\x00-\x1f\x7f]*$"
+        ),
+    ] = Field(description="why; stands in the history")
     present: int | None = Field(
         default=None,
         ge=0,

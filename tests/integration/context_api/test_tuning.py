@@ -322,6 +322,7 @@ async def test_bad_feedback_is_refused_by_the_name_of_its_field(
         (f"{MODERATE}/rollback", {"version": -1, "comment": "x"}, "body.version"),
         (f"{MODERATE}/rollback", {"version": 0, "comment": " "}, "body.comment"),
         (f"{MODERATE}/rollback", {"version": 0}, "body.comment"),
+        (f"{MODERATE}/rollback", {"version": 0, "comment": "a\u0000b"}, "body.comment"),
         (f"{MODERATE}/rollback", {"version": 0, "comment": "x", "resent": 1}, "body.resent"),
         (f"{TUNING}/huge/root_cause_analysis/rollback", {"version": 0, "comment": "x"}, "path.tier"),
         (f"{TUNING}/simple/guess/rollback", {"version": 0, "comment": "x"}, "path.investigation_type"),
