@@ -104,7 +104,7 @@ class Rollback(Contract):
     version: int = Field(ge=0, le=1_000_000_000, description="0: what the release brings")
     comment: Annotated[
         str,
-        # Printable: PostgreSQL stores no NUL, and it is shown where people look.
+        # It is shown on terminals.
         StringConstraints(
             min_length=1, max_length=300, strip_whitespace=True, pattern=r"^[^\x00-\x1f\x7f]*$"
         ),

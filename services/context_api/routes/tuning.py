@@ -95,7 +95,11 @@ About = Annotated[Subject, Depends(_subject)]
     responses={**RESPONSES, 429: {"model": Problem, "description": "More than is counted of one caller"}},
 )
 async def llm_performance(
-    said: Annotated[AnswerFeedback, Depends(_feedback)], caller: Judge, tunings: AtTunings, key: Key = None
+    # Whether the caller may comes first: what it sent is nobody's business before.
+    caller: Judge,
+    said: Annotated[AnswerFeedback, Depends(_feedback)],
+    tunings: AtTunings,
+    key: Key = None,
 ) -> LlmPerformance:
     """How good a model's answer was; what is left out of the context follows it, within bounds."""
     return await tunings.feedback(said, key, caller)
