@@ -70,7 +70,7 @@ def _with_database(state: Path, *, once: bool, console: Console) -> int:
     console.print("[bold]Kubernaut[/] starting …")
     _refuse_taken_ports(os.environ)
     keys = new_keys_file(state / "keys.yaml")
-    owners = [service.name for service in SERVICES if service.has_database]
+    owners = [service.name for service in SERVICES]
     given = os.environ.get("DATABASE_URL")
     if given:
         return asyncio.run(

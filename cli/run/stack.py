@@ -21,11 +21,10 @@ class Service:
     port: int
     metrics_port: int
     has_worker: bool
-    has_database: bool = True
 
 
 SERVICES = (
-    Service("context_api", "CONTEXT_API", 8091, 9092, has_worker=False, has_database=False),
+    Service("context_api", "CONTEXT_API", 8091, 9092, has_worker=False),
     Service("notifications", "NOTIFICATIONS", 8093, 9094, has_worker=True),
     Service("holmesgpt_api", "HOLMESGPT", 8090, 9091, has_worker=True),
     Service("alerts", "ALERTS", 8092, 9093, has_worker=True),
@@ -90,7 +89,7 @@ def processes(
 
     Args:
         environment: the supervisor's own; passed on, so that any setting can be given to `kubernaut run`.
-        database_urls: service name -> URL, for the services that own data.
+        database_urls: service name -> URL; each service owns a schema.
 
     Raises:
         BadPort: a port setting is no port.
@@ -113,8 +112,7 @@ def processes(
     for service in SERVICES:
         metrics_port = _port(f"{service.prefix}_METRICS_PORT", service.metrics_port, environment)
         own = _told(shared, service)
-        if service.has_database:
-            own["DATABASE_URL"] = database_urls[service.name]
+        own["DATABASE_URL"] = database_urls[service.name]
         if service.name == "context_api" and not _is_live(environment):
             own.setdefault("RECORDED_CLUSTER", str(recording))
         roles = ("api", "worker") if service.has_worker else ("api",)

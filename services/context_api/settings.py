@@ -193,8 +193,8 @@ class EvidenceSettings(BaseSettings):
     what the cache holds."""
 
     most_waiting: int = Field(default=64, ge=1, validation_alias="CONTEXT_MOST_WAITING")
-    """Different questions that may wait for their answer at once; above it 503. At 15 ms each the last one waits
-    a second."""
+    """Different questions that may wait for their answer at once, of those about critical alerts and of all others
+    each; above it 503. At 15 ms each the last one waits a second."""
 
     history_timeout: Duration = Field(
         default=timedelta(milliseconds=400), validation_alias="CONTEXT_HISTORY_TIMEOUT", gt=timedelta(0)
@@ -205,6 +205,11 @@ class EvidenceSettings(BaseSettings):
     finding_mutes: Path | None = Field(default=None, validation_alias="FINDING_MUTES")
     """A YAML file of known findings that no answer is to name as a cause, each until a time. Read once, at the start;
     answers say what was muted. `kubernaut triage --mutes` reads the same file."""
+
+    database_url: SecretStr | None = Field(default=None, validation_alias="DATABASE_URL")
+    """libpq URI of the PostgreSQL database that keeps what callers say about answers and the tunings that follow, e.g.
+    `postgresql://context_api:…@db/kubernaut?sslmode=verify-full`. Unset: feedback is refused with 503, and every tier
+    leaves out what it may. Evidence is answered with or without it."""
 
     public_url: HttpUrl | None = Field(default=None, validation_alias="CONTEXT_PUBLIC_URL")
     """Base URL under which others reach this service, written into `/api/v1/toolset.yaml`. Unset: the scheme and Host
@@ -218,7 +223,9 @@ class EvidenceSettings(BaseSettings):
     def namespaces(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(self.evidence_namespaces.replace(",", " ").split()))
 
-    @field_validator("evidence_kubeconfig", "evidence_context", "finding_mutes", mode="before")
+    @field_validator(
+        "evidence_kubeconfig", "evidence_context", "finding_mutes", "database_url", mode="before"
+    )
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         return None if value == "" else value

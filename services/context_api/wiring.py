@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -16,27 +17,34 @@ from libs.web.info import Check, Checks
 from libs.web.pages import Pages
 from services.context_api.adapters.history import AlertHistory
 from services.context_api.adapters.mcp_server import McpServer
+from services.context_api.adapters.meters import LaneMeters, TuningMeters
 from services.context_api.adapters.mutes import read_mutes
 from services.context_api.adapters.recorded import NoSource, RecordedCluster
 from services.context_api.adapters.recording.pack import packed
-from services.context_api.caches import Keeping, keeping
 from services.context_api.adapters.source_metrics import SourceMetrics
+from services.context_api.caches import Keeping, keeping
 from services.context_api.domain.errors import NoEvidence
 from services.context_api.domain.ports import Connectivity, EvidenceSource
 from services.context_api.domain.sources import SourceName, health_of
 from services.context_api.settings import Settings
+from services.context_api.steps.ahead import OUTCOMES as AHEAD
+from services.context_api.steps.ahead import Ahead
 from services.context_api.steps.answers import OUTCOMES, Answers
 from services.context_api.steps.ask import Desk
 from services.context_api.steps.bundles import Bundles
+from services.context_api.steps.foresight import Foresight
 from services.context_api.steps.freeze import Freezer
 from services.context_api.steps.older import Older
 from services.context_api.steps.recall import Recall
 from services.context_api.steps.toolbox import CALLED, ENDED, Toolbox
+from services.context_api.steps.tuning import Tunings
+from services.context_api.steps.turns import Turns
 
 if TYPE_CHECKING:
     from services.context_api.adapters.live import LiveCluster
     from services.context_api.adapters.live.build import Built
     from services.context_api.adapters.live.gate import Gate
+    from services.context_api.adapters.tuning_record import TuningRecord
 
 SERVICE = "context-api"
 
@@ -61,15 +69,16 @@ class Ports:
     tool_calls: Callable[[str, str], None]
     """Counts a tool's call by tool and outcome."""
     public_url: str | None
+    tunings: Tunings
+    ahead: Ahead
     keeping: Keeping
     """The caches under the answers, and what is known of them."""
+    gates: Sequence[Gate] = ()
+    """Of the sources of a live cluster."""
 
     @property
     def pages(self) -> Pages:
         return self.keeping.pages
-
-    gates: Sequence[Gate] = ()
-    """Of the sources of a live cluster."""
 
 
 @asynccontextmanager
@@ -89,12 +98,23 @@ async def serving(settings: Settings, ring: Ring, metrics: Metrics, *, version: 
     async with (
         _source(settings, metrics, counting) as (source, gates),
         keeping(settings, ring, metrics, lambda: source.state.identity) as kept,
+        _tunings(settings, metrics) as tunings,
         alerts,
+        AsyncExitStack() as stack,
     ):
+        foreseen = metrics.counter(
+            "context_api_ahead_total",
+            "Causes gathered before anybody asked: worked out, asked for afterwards, or not, and why not.",
+            {"outcome": AHEAD},
+        )
+        foresight = Foresight(lambda outcome: foreseen.inc(outcome=outcome))
+        turns = Turns(most_waiting=settings.most_waiting, meters=LaneMeters(metrics), foresight=foresight)
+        # Lanes bound what waits; this bounds what is being written into a slow cache besides.
         answers = Answers(
             kept.answers,
-            most_waiting=settings.most_waiting,
+            most_waiting=2 * turns.room,
             observe=lambda outcome: total.inc(outcome=outcome),
+            turns=turns,
         )
         kept.rate = answers.rate
         try:
@@ -105,18 +125,23 @@ async def serving(settings: Settings, ring: Ring, metrics: Metrics, *, version: 
                 limit=settings.answer_timeout,
                 ttl=settings.answer_ttl,
                 mutes=read_mutes(settings.finding_mutes) if settings.finding_mutes else (),
+                foresight=foresight,
             )
+            ahead = Ahead(desk.causes_of, turns, lambda outcome: foreseen.inc(outcome=outcome))
+            stack.push_async_callback(ahead.close)
             history = AlertHistory(alerts, deadline=settings.history_timeout, telling=counting)
             bundles = Bundles(desk, history)
             yield Ports(
                 desk,
                 bundles,
                 Freezer(desk, bundles, packed),
-                Older(desk, bundles),
+                Older(desk, bundles, tunings.reduction),
                 Toolbox(desk, bundles, Recall(bundles, history)),
                 mcp,
                 lambda tool, outcome: calls.inc(tool=tool, outcome=outcome),
                 _address(settings),
+                tunings,
+                ahead,
                 kept,
                 gates,
             )
@@ -148,7 +173,35 @@ def checks(ports: Ports) -> Checks:
     beside = {
         gate.name.value: asked_of(gate) for gate in ports.gates if gate.name is not SourceName.kubernetes
     }
-    return {"evidence": Check(evidence, critical=True), "cache": Check(ports.keeping.look), **beside}
+    # Without its record the service answers as before, by what it knows of the tunings.
+    kept = {"tuning": Check(ports.tunings.check)} if ports.tunings.is_kept else {}
+    return {
+        "evidence": Check(evidence, critical=True),
+        "cache": Check(ports.keeping.look),
+        **beside,
+        **kept,
+    }
+
+
+@asynccontextmanager
+async def _tunings(settings: Settings, metrics: Metrics) -> AsyncIterator[Tunings]:
+    tunings = Tunings(_record(settings), TuningMeters(metrics))
+    preparing = asyncio.create_task(tunings.prepare(), name="tuning record")
+    try:
+        yield tunings
+    finally:
+        preparing.cancel()
+        await asyncio.gather(preparing, return_exceptions=True)
+        await tunings.close()
+
+
+def _record(settings: Settings) -> TuningRecord | None:
+    if settings.database_url is None:
+        return None
+    # Late: the database's libraries take a while to import, and without a database nobody needs them.
+    from services.context_api.adapters.tuning_record import TuningRecord
+
+    return TuningRecord(settings.database_url)
 
 
 def _address(settings: Settings) -> str | None:
@@ -213,19 +266,3 @@ def _live(settings: Settings, metrics: Metrics, counting: SourceMetrics) -> Buil
         discovery=settings.evidence_discovery_interval,
         pauses=live.Pauses(poll=settings.evidence_poll_interval),
     )
-    return live.LiveCluster(
-        watching,
-        live.Times(max_age=settings.evidence_max_age, stale_limit=settings.evidence_stale_limit),
-    )
-
-
-@asynccontextmanager
-async def _cache(settings: Settings) -> AsyncIterator[Cache]:
-    link = connect(settings)
-    if link is None:
-        yield MemoryCache(max_entries=settings.cache_max_entries, max_bytes=settings.cache_max_bytes)
-        return
-    try:
-        yield RedisCache(link, namespace=SERVICE)
-    finally:
-        await link.close()

@@ -100,6 +100,14 @@ SEEN_ELSEWHERE: dict[str, tuple[str, str]] = {
         "a route is its path, its guard and its answer: all of it only shows over HTTP",
         "tests/integration/context_api/test_bundle.py",
     ),
+    "services/context_api/routes/tuning.py": (
+        "a route is its path, its guard and its answer: all of it only shows over HTTP",
+        "tests/integration/context_api/test_tuning.py",
+    ),
+    "services/context_api/adapters/tuning_record.py": (
+        "that a decision follows once from what was said is kept by locks and keys",
+        "tests/integration/context_api/test_tuning.py",
+    ),
     "services/context_api/routes/for_models.py": (
         "it hands a request to the protocol's server and a tool's error to its caller, which a real client shows",
         "tests/integration/context_api/test_mcp.py",

@@ -330,7 +330,7 @@ def main() -> None:
         try:
             if postgres.pid is not None:
                 os.sched_setaffinity(postgres.pid, {int(LOAD_CORE)})
-            postgres.provision([service.name for service in SERVICES if service.has_database])
+            postgres.provision([service.name for service in SERVICES])
             keys = new_keys_file(base / "keys.yaml")
             bench = Bench(base, keys, postgres.url(role="alerts"))
             settle(postgres, bench)

@@ -23,9 +23,11 @@ class ScriptedEvidence:
         return _next(self.resolutions)
 
     async def causes(
-        self, target: Target, *, onset: datetime | None, tenant: str, deadline: timedelta
+        self, target: Target, *, onset: datetime | None, priority: str, tenant: str, deadline: timedelta
     ) -> CausesAnswer:
-        asked = {"target": target, "onset": onset, "tenant": tenant, "deadline": deadline}
+        asked = {
+            "target": target, "onset": onset, "priority": priority, "tenant": tenant, "deadline": deadline
+        }  # fmt: skip
         self.calls.append(("causes", asked))
         return _next(self.answers)
 

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import parse_qsl
 
 Answer = tuple[int, Any]
 
@@ -25,6 +26,7 @@ class Call:
     path: str
     body: Any
     headers: dict[str, str]
+    query: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -55,7 +57,8 @@ class FakePeer:
             if not message.get("more_body"):
                 break
         headers = {name.decode(): value.decode() for name, value in scope["headers"]}
-        call = Call(scope["method"], scope["path"], json.loads(body) if body else None, headers)
+        query = dict(parse_qsl(scope["query_string"].decode()))
+        call = Call(scope["method"], scope["path"], json.loads(body) if body else None, headers, query)
         self.calls.append(call)
         if self.delay_s:
             await asyncio.sleep(self.delay_s)

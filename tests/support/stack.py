@@ -87,7 +87,7 @@ async def running(
 ) -> AsyncIterator[Stack]:
     """Start the named services (all by default) below `state`, wait until they are ready, stop them in the end."""
     keys = new_keys_file(state / "keys.yaml")
-    owners = [service.name for service in SERVICES if service.has_database]
+    owners = [service.name for service in SERVICES]
     postgres = EmbeddedPostgres(state / "postgres")
     postgres.start()
     try:
@@ -126,7 +126,7 @@ def _chosen(
     everything = processes(
         {"PATH": os.environ["PATH"], "HOME": str(state), **ports_environment(), **environment},
         keys_file=state / "keys.yaml",
-        database_urls={s.name: postgres.url(role=s.name) for s in SERVICES if s.has_database},
+        database_urls={s.name: postgres.url(role=s.name) for s in SERVICES},
         recording=INCIDENT,
     )
     return [process for process in everything if services is None or process.service.name in services]

@@ -15,7 +15,7 @@ from services.alerts.domain.judgement import Judgement
 from services.alerts.domain.telling import EpisodeView
 
 _UNPLACED = """
-SELECT id, tenant, labels, annotations, incident_id FROM episode
+SELECT id, tenant, labels, annotations, incident_id, starts_at FROM episode
 WHERE id = ANY(%s) AND state = 'firing' AND incident_id IS NULL ORDER BY id
 """
 
@@ -28,7 +28,7 @@ WHERE episode.id = placed.id
 """
 
 _OF_INCIDENT = """
-SELECT id, tenant, labels, annotations, incident_id FROM episode WHERE incident_id = %s ORDER BY id
+SELECT id, tenant, labels, annotations, incident_id, starts_at FROM episode WHERE incident_id = %s ORDER BY id
 """
 
 # The latest decision on each subject. Episodes that fire first, then the newest: enough for any message.
@@ -77,6 +77,7 @@ class Spoken:
     labels: dict[str, str]
     annotations: dict[str, str]
     incident_id: str | None
+    starts_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

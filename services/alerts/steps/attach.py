@@ -6,10 +6,11 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from libs.clients import ContextClient, PeerRefused, PeerUnavailable
 from libs.contracts.alerts import Decision, Priority
+from libs.contracts.base import is_plausible
 from libs.contracts.context import Resolution
 from services.alerts.adapters import episodes, incidents
 from services.alerts.adapters.episodes import Placed, Spoken
@@ -41,10 +42,18 @@ class Resolver:
         self._context, self._deadline = context, deadline
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
-    async def ask(self, tenant: str, labels: Mapping[str, str]) -> Resolution | Unanswered:
+    async def ask(
+        self, tenant: str, labels: Mapping[str, str], onset: datetime | None = None
+    ) -> Resolution | Unanswered:
+        """`onset`: of an alert that is about to be investigated, so that its causes are gathered meanwhile."""
         async with self._turns:
             try:
-                return await self._context.resolve(labels, tenant=tenant, deadline=self._deadline)
+                return await self._context.resolve(
+                    labels,
+                    onset=onset if onset is not None and is_plausible(onset) else None,
+                    tenant=tenant,
+                    deadline=self._deadline,
+                )
             except PeerUnavailable as error:
                 return Unanswered(error.reason)
             except PeerRefused as error:
@@ -108,7 +117,10 @@ class Attach:
         for one in spoken:
             groups[one.tenant, identity(one.labels)].append(one)
         answers = await asyncio.gather(
-            *(self.resolver.ask(tenant, group[0].labels) for (tenant, _), group in groups.items())
+            *(
+                self.resolver.ask(tenant, group[0].labels, min(one.starts_at for one in group))
+                for (tenant, _), group in groups.items()
+            )
         )
         return {
             one.id: find(one, answer, self.policy)

@@ -14,6 +14,12 @@ ContextError
 ├── CannotKeep       an incident's recording cannot be made on this machine now
 ├── IncidentTooLarge more than is sent in one answer; says how to get it otherwise
 ├── NamesNoObject    the alert's labels name no object
+├── NoRecord         nothing is kept here, since no database is set
+├── RecordAway       the database does not serve now
+├── TooMuchFeedback  one caller says more about answers than is counted
+├── KeyReused        an Idempotency-Key was used before, for another request
+├── UnknownVersion   there was no such version of a tuning
+├── Outdated         another version is in force than the one that was decided on
 ├── BadSelector      the label selector cannot be read
 └── BadCursor        the page's cursor is of another question, or of an older snapshot
 """
@@ -38,9 +44,15 @@ class NoEvidence(ContextError):
 
 
 class Busy(ContextError):
-    def __init__(self, waiting: int) -> None:
-        super().__init__(f"{waiting} questions wait already")
-        self.retry_after = timedelta(seconds=1)
+    """`lane`: whose questions wait; empty where they are told apart by nothing."""
+
+    def __init__(
+        self, waiting: int, lane: str = "", *, retry_after: timedelta = timedelta(seconds=1)
+    ) -> None:
+        super().__init__(
+            f"{waiting} {lane} questions wait already" if lane else f"{waiting} questions wait already"
+        )
+        self.retry_after = retry_after
 
 
 class TooLate(ContextError):
@@ -120,6 +132,48 @@ class NamesNoObject(ContextError):
 
     def __init__(self, why: str) -> None:
         super().__init__(f"body.alert.labels: {why}; name the object in `target`")
+
+
+class NoRecord(ContextError):
+    def __init__(self) -> None:
+        super().__init__("nothing is kept here: set DATABASE_URL for the Context API")
+
+
+class RecordAway(ContextError):
+    """`reason`: the database's word. Whether it was recorded is not known; the same key makes a repeat harmless."""
+
+    def __init__(self, reason: str, *, retry_after: timedelta) -> None:
+        super().__init__(
+            f"the database does not serve now ({reason}); send the request again, under the same Idempotency-Key"
+        )
+        self.retry_after = retry_after
+
+
+class TooMuchFeedback(ContextError):
+    def __init__(self, most: int, *, retry_after: timedelta) -> None:
+        super().__init__(
+            f"at most {most} answers an hour are counted of one caller for one tier and investigation type"
+        )
+        self.retry_after = retry_after
+
+
+class KeyReused(ContextError):
+    def __init__(self) -> None:
+        super().__init__(
+            "header.idempotency-key: was used for another request; use a new key for a new request"
+        )
+
+
+class UnknownVersion(ContextError):
+    def __init__(self, version: int, newest: int) -> None:
+        super().__init__(f"body.version: there was no version {version}; they are 0 to {newest}")
+
+
+class Outdated(ContextError):
+    def __init__(self, given: int, present: int) -> None:
+        super().__init__(
+            f"body.present: version {present} is in force, not {given}; look again and decide anew"
+        )
 
 
 class BadSelector(ContextError):

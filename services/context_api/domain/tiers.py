@@ -51,6 +51,11 @@ class Assessment:
     reason: str
 
 
+def is_severe(severity: str) -> bool:
+    """Whether a severity is one that wakes people."""
+    return severity.strip().lower() in _SEVERE
+
+
 def assess(severity: str, name: str, description: str = "") -> Assessment:
     """The tier of an alert; a severity nobody knows counts as middling, since unknown is not harmless."""
     word = severity.strip().lower()

@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
+from libs.auth.permissions import Role
+from libs.contracts.base import PlausibleTime
 from libs.contracts.causes import CausesAnswer, FindingsAnswer
 from libs.contracts.context import ContextHealth, KubernetesContext, Resolution, ResolveRequest
 from libs.contracts.evidence import EvidenceItem, EvidenceKind, EvidencePage, LogAnswer
@@ -31,16 +33,35 @@ from services.context_api.routes.inputs import (
     WantedLines,
     scope,
 )
+from services.context_api.steps.ahead import Ahead
 
 VERSION = "1.0.0"
 
 router = APIRouter(prefix="/api/v1/context", tags=["context"])
 
 
+async def _ahead(request: Request) -> Ahead:
+    ahead: Ahead = request.app.state.ports.ahead
+    return ahead
+
+
 @router.post("/resolve", responses=RESPONSES)
-async def resolve(request: ResolveRequest, caller: Caller, desk: AtDesk, left: TimeLeft) -> Resolution:
+async def resolve(
+    request: ResolveRequest,
+    caller: Caller,
+    desk: AtDesk,
+    left: TimeLeft,
+    ahead: Annotated[Ahead, Depends(_ahead)],
+    onset: Annotated[
+        PlausibleTime | None,
+        Query(description="when the alert began; of a service that says so, the causes are gathered ahead"),
+    ] = None,
+) -> Resolution:
     """Which object do these alert labels speak of, and who owns it?"""
-    return await desk.resolve(request.labels, request.cluster, caller, left)
+    found = await desk.resolve(request.labels, request.cluster, caller, left)
+    if onset is not None and Role.service in caller.roles:
+        ahead.gather(found, onset, caller)
+    return found
 
 
 @router.get("/causes/{namespace}/{kind}/{name}", response_model=CausesAnswer, responses=RESPONSES)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import Depends, Path, Query, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.requests import HTTPConnection
 
-from libs.auth.guards import require_permission
-from libs.auth.permissions import Permission
+from libs.auth.guards import RequirePermission
+from libs.auth.permissions import Permission, Role
 from libs.auth.principal import Principal
 from libs.contracts.base import PlausibleTime
 from libs.contracts.evidence import EvidenceId, EvidenceKind
@@ -17,8 +19,33 @@ from services.context_api.domain.dossier import MOST_ITEMS
 from services.context_api.domain.excerpt import MOST_LINES, Wanted
 from services.context_api.steps.ask import About, Desk
 from services.context_api.steps.older import Older
+from services.context_api.steps.turns import ASKING, Asking
 
-Caller = Annotated[Principal, Depends(require_permission(Permission.view_context))]
+URGENCY_HEADER = "x-request-priority"
+
+
+class _Asking(RequirePermission):
+    """Who may look at evidence; and what the request says of its urgency, for when its turn must be waited for."""
+
+    async def __call__(self, connection: HTTPConnection) -> Principal:
+        caller = await super().__call__(connection)
+        asking = Asking(
+            caller=f"{caller.tenant}:{caller.name}:{caller.run or ''}",
+            word=connection.headers.get(URGENCY_HEADER),
+            # A run's token never leaves our engine, which says its investigation's priority.
+            by_service=not caller.roles.isdisjoint((Role.service, Role.run)),
+        )
+        try:
+            _ = asking.chosen
+        except ValueError as error:
+            raise RequestValidationError(
+                [{"type": "value_error", "loc": ("header", URGENCY_HEADER), "msg": str(error)}]
+            ) from None
+        ASKING.set(asking)
+        return caller
+
+
+Caller = Annotated[Principal, Depends(_Asking(Permission.view_context))]
 
 Namespace = Annotated[
     str,

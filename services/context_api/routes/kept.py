@@ -1,4 +1,5 @@
-"""Which answers are kept, and of which source each is. The rest is made anew: it is cheap, a stream, or no `GET`."""
+"""Which answers are kept, and of which source each is. The rest is made anew: it is cheap, a stream, no
+`GET`, or follows a tuning that may change at any time (`…/alert/…`)."""
 
 from __future__ import annotations
 
@@ -17,7 +18,6 @@ BY_TEMPLATE: Mapping[str, str] = {
     f"{_CONTEXT}/evidence/{{evidence_id}}": EVIDENCE,
     f"{_CONTEXT}/evidence/{{namespace}}/{{kind}}/{{name}}": EVIDENCE,
     f"{_CONTEXT}/topology/{{namespace}}/{{kind}}/{{name}}": EVIDENCE,
-    f"{_CONTEXT}/alert/{{severity}}/{{alert_name}}": EVIDENCE,
     f"{_CONTEXT}/investigation/{{investigation_type}}": EVIDENCE,
     "/api/v1/namespace/{namespace}/context": EVIDENCE,
     f"{_CONTEXT}/kubernetes/{{namespace}}/{{resource}}": ContextSource.kubernetes,

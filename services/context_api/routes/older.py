@@ -42,9 +42,10 @@ from services.context_api.routes.inputs import (
     OwnNamespace,
     Resource,
 )
+from services.context_api.routes.succession import OlderRoute
 from services.context_api.steps.ask import as_json
 
-router = APIRouter(prefix="/api/v1", tags=["older callers"])
+router = APIRouter(prefix="/api/v1", tags=["older callers"], route_class=OlderRoute)
 
 Word = Annotated[str, Path(min_length=1, max_length=256, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._:/-]*$")]
 AlertType = Annotated[str, Query(alias="alertType", max_length=256)]
@@ -124,7 +125,7 @@ async def patterns(
 
 @router.get("/context/discover", responses=RESPONSES, response_model_exclude_none=True)
 async def discover(
-    _caller: Caller,
+    caller: Caller,
     older: AtOlder,
     alert_type: AlertType = "",
     severity: Annotated[str, Query(max_length=64)] = "",
@@ -136,11 +137,16 @@ async def discover(
     reduction: Annotated[float | None, Query(alias="reductionLevel", ge=0, le=1)] = None,
     most: Annotated[int | None, Query(alias="maxTypes", ge=1, le=5)] = None,
     score: Annotated[bool, Query(alias="scoreSufficiency")] = False,
+    adjust: Annotated[bool, Query(alias="autoAdjust")] = False,
+    worse: Annotated[
+        bool,
+        Query(alias="degradationDetected", description="with `autoAdjust`: a step more than else, this once"),
+    ] = False,
 ) -> Discovery:
     """Which kinds of context there are for an alert, what each costs and how much it is worth."""
     graduated = tier if optimize == "graduated" or reduction is None else None
     wish = Wish(alert_type, graduated, reduction, most, investigation_type)
-    return older.discover(wish, severity, score=score)
+    return await older.discover(wish, severity, caller, score=score, worse=adjust and worse)
 
 
 @router.get("/context/alert/{severity}/{alert_name}", response_model=AlertContext, responses=RESPONSES)

@@ -1,4 +1,4 @@
-"""Find each answer once: from the cache, from whoever is finding it already, or in a thread of its own.
+"""Find each answer once: from the cache, from whoever is finding it already, or when its turn has come.
 
 Answers are bytes, ready to be sent. Finding causes is processor work: on the event loop it would hold every other
 request, and in several threads at once it would only take turns with itself.
@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 
 from libs.cache import Cache
 from services.context_api.domain.errors import Busy, TooLate
+from services.context_api.steps.turns import Turns
 
 OUTCOMES = ("cached", "shared", "found")
 """From the cache, with somebody who had asked the same a moment before, or found now."""
@@ -50,9 +50,11 @@ class Rate:
 class Answers:
     """One per process; close it when done."""
 
-    def __init__(self, cache: Cache, *, most_waiting: int, observe: Observe) -> None:
+    def __init__(
+        self, cache: Cache, *, most_waiting: int, observe: Observe, turns: Turns | None = None
+    ) -> None:
         self._cache, self._most_waiting, self._observe = cache, most_waiting, observe
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="find")
+        self._turns = turns or Turns()
         self._running: dict[str, asyncio.Task[bytes]] = {}
         self._keeping: set[asyncio.Task[None]] = set()
         self.rate = Rate()
@@ -62,7 +64,7 @@ class Answers:
         for task in under_way:
             task.cancel()
         await asyncio.gather(*under_way, return_exceptions=True)
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._turns.close()
 
     async def get(self, key: str, find: Find, *, ttl: timedelta, limit: timedelta) -> bytes:
         """The answer under `key`, or what `find` returns (called in a thread), kept for `ttl`.
@@ -82,6 +84,8 @@ class Answers:
         self._observe("shared" if task else "found")
         if task is None:
             task = self._begin(key, find, ttl)
+        else:
+            self._turns.wanted(key)
         try:
             # Shielded: the first to ask may give up, the others still wait for the same answer.
             return await asyncio.wait_for(asyncio.shield(task), limit.total_seconds())
@@ -99,7 +103,7 @@ class Answers:
         return task
 
     async def _find(self, key: str, find: Find, ttl: timedelta) -> bytes:
-        found = await asyncio.get_running_loop().run_in_executor(self._thread, find)
+        found = await self._turns.run(key, find)
         if isinstance(found, bytes):
             found = Found(found, {})
         await self._cache.set(key, found.answer, ttl)

@@ -27,6 +27,8 @@ from services.context_api.domain.resolve import owner_by_name, resolve_in
 from services.context_api.domain.selector import Selector
 from services.context_api.domain.triage import find_causes, find_findings
 from services.context_api.steps.answers import Answers, Found
+from services.context_api.steps.foresight import Foresight
+from services.context_api.steps.turns import ASKING
 from services.context_api.steps.views import View, Views
 
 LISTING_TTL = timedelta(seconds=30)
@@ -63,8 +65,10 @@ class Desk:
         limit: timedelta,
         ttl: timedelta,
         mutes: Mutes = (),
+        foresight: Foresight | None = None,
     ) -> None:
         self.source, self.answers = source, answers
+        self._foresight = foresight
         self.cluster, self.ttl = cluster, ttl
         self._limit = limit
         self._views = Views()
@@ -99,6 +103,12 @@ class Desk:
             )
 
         return await self._about(joined("causes", self.silence), about, onset, caller, left, find)
+
+    async def causes_of(self, target: Target, onset: datetime, caller: Principal, left: timedelta) -> bytes:
+        """The same, as an investigation asks about the object an alert was resolved to."""
+        group, slash, _ = target.api_version.partition("/")
+        about = About(target.kind, group if slash else None, target.namespace, target.name, target.cluster)
+        return await self.causes(about, onset, caller, left)
 
     async def findings(self, about: About, caller: Principal, left: timedelta | None) -> bytes:
         """Everything wrong with the object and what it needs, as JSON."""
@@ -190,6 +200,8 @@ class Desk:
         seen = await self.readable(caller, about.namespace, about.cluster, limit)
         target = target_of(seen, about, about.cluster or self.cluster)
         key = joined(question, seen.key, target.model_dump_json(), onset.isoformat() if onset else "")
+        if self._foresight is not None and not ASKING.get().ahead:
+            self._foresight.asked(key)
         return await self.answers.get(
             key, lambda: _citable(seen, find(seen, target)), ttl=self.ttl, limit=limit
         )

@@ -22,6 +22,7 @@ from services.context_api.domain.topology import topology
 from services.context_api.domain.triage import Judged, judge
 from services.context_api.steps.answers import Found
 from services.context_api.steps.ask import About, Desk, as_json, citable, report, target_of
+from services.context_api.steps.turns import concerning
 from services.context_api.steps.views import View
 
 GIVEN = "given"
@@ -77,6 +78,8 @@ class Bundles:
         Raises:
             NamesNoObject, NotReadable, UnknownCluster, NoEvidence: as for `bundle`.
         """
+        if request.alert is not None:
+            concerning(request.alert.labels.get("severity", ""))
         seen = await self._desk.view(caller, request.cluster, limit)
         asked = about(request, seen, self._desk.cluster)
         if not caller.may_read(asked.place):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -32,6 +34,7 @@ from services.context_api.domain.readings import readings
 from services.context_api.domain.registry import TYPES
 from services.context_api.domain.tiers import Tier, assess, kept
 from services.context_api.domain.toolsets import statistics, toolsets
+from services.context_api.domain.tuning import Subject, eased, room
 from services.context_api.steps.ask import Desk, as_json
 from services.context_api.steps.bundles import Bundles
 
@@ -39,14 +42,17 @@ METRICS_TTL = timedelta(minutes=1)
 """As older callers were promised."""
 
 ROOM = {Tier.simple: 1_500, Tier.moderate: 3_000, Tier.complex: 6_000, Tier.critical: 12_000}
-"""Tokens of an alert's context by its tier."""
+"""Tokens of an alert's context by its tier, where it leaves out as much as it may."""
+
+Reduction = Callable[[str, Subject], Awaitable[float]]
 
 
 class Older:
     """Takes older callers' questions. One per process."""
 
-    def __init__(self, desk: Desk, bundles: Bundles) -> None:
-        self._desk, self._bundles = desk, bundles
+    def __init__(self, desk: Desk, bundles: Bundles, reduction: Reduction) -> None:
+        """`reduction`: how much context is left out for a tenant's subject now."""
+        self._desk, self._bundles, self._reduction = desk, bundles, reduction
 
     async def metrics(
         self, namespace: str, resource: str, time_range: str, caller: Principal, left: timedelta | None
@@ -101,11 +107,22 @@ class Older:
             retrieved_time=now,
         )
 
-    def discover(self, wish: Wish, severity: str, *, score: bool) -> Discovery:
-        """Which kinds of context there are; with `severity` and no tier, the tier it stands for."""
+    async def discover(
+        self, wish: Wish, severity: str, caller: Principal, *, score: bool, worse: bool = False
+    ) -> Discovery:
+        """Which kinds of context there are; with `severity` and no tier, the tier it stands for.
+
+        `worse`: whoever asks says that answers got worse, and gets a step more than its tenant's tuning gives.
+        """
         assessed = assess(severity, wish.alert_type) if severity else None
-        if assessed is not None and wish.tier is None:
-            wish = Wish(wish.alert_type, assessed.tier, wish.left_out, wish.most, wish.investigation)
+        tier = wish.tier or (assessed.tier if assessed is not None else None)
+        if tier is not None:
+            subject = Subject(tier, wish.investigation or InvestigationType.root_cause)
+            share = await self._reduction(caller.tenant, subject)
+            share = min(
+                eased(subject, share) if worse else share, wish.left_out if wish.left_out is not None else 1.0
+            )
+            wish = replace(wish, tier=tier, left_out=share)
         rate = round(self._desk.answers.rate.value, 4)
         rows = discover(wish, rate)
         found = Discovery(
@@ -157,12 +174,14 @@ class Older:
             NamesNoObject: no namespace is given, and nothing else says what the alert is about.
         """
         assessed = assess(severity, name, description)
-        types = kept(assessed.tier)
+        subject = Subject(assessed.tier, InvestigationType.root_cause)
+        reduction = await self._reduction(caller.tenant, subject)
+        types, size = kept(assessed.tier, left_out=reduction), room(subject, ROOM[assessed.tier], reduction)
         labels = {"alertname": name, "severity": severity} | ({"namespace": namespace} if namespace else {})
         request = BundleRequest.model_validate(
             {
                 "alert": {"labels": labels},
-                "max_tokens": ROOM[assessed.tier],
+                "max_tokens": size,
                 "sources": [row.source for row in types],
             }
         )
@@ -175,7 +194,8 @@ class Older:
             metadata={
                 "tier_reason": assessed.reason,
                 "context_types": [row.source for row in types],
-                "max_tokens": ROOM[assessed.tier],
+                "max_tokens": size,
+                "context_reduction": reduction,
             },
             timestamp=datetime.now(UTC),
         )

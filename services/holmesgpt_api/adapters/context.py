@@ -36,11 +36,13 @@ class ContextApi:
                 )
 
     async def causes(
-        self, target: Target, *, onset: datetime | None, tenant: str, deadline: timedelta
+        self, target: Target, *, onset: datetime | None, priority: str, tenant: str, deadline: timedelta
     ) -> CausesAnswer:
         with _in_our_words():
             try:
-                return await self._client.causes(target, onset=onset, tenant=tenant, deadline=deadline)
+                return await self._client.causes(
+                    target, onset=onset, priority=priority, tenant=tenant, deadline=deadline
+                )
             except PeerRefused as refused:
                 if refused.status != NOT_FOUND:
                     raise

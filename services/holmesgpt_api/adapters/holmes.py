@@ -158,6 +158,7 @@ class Holmes:
                 token=token,
                 timeout_s=self._tool_timeout,
                 cluster=results.target.cluster if results.target else "local",
+                priority=asked.priority,
             ),
         )
 

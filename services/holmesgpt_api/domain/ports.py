@@ -56,9 +56,11 @@ class Evidence(Protocol):
         ...
 
     async def causes(
-        self, target: Target, *, onset: datetime | None, tenant: str, deadline: timedelta
+        self, target: Target, *, onset: datetime | None, priority: str, tenant: str, deadline: timedelta
     ) -> CausesAnswer:
-        """Raises:
+        """`priority`: the investigation's.
+
+        Raises:
         NotNow: no usable answer now.
         Impossible: it refuses.
         """

@@ -69,7 +69,11 @@ class Triage:
             raise Impossible("not-readable", f"{target} lies where the caller may not read")
         await report_progress(30, f"looking for causes of what is wrong with {target}")
         answer = await self._evidence.causes(
-            target, onset=run.request.starts_at, tenant=run.tenant, deadline=patience
+            target,
+            onset=run.request.starts_at,
+            priority=run.request.priority,
+            tenant=run.tenant,
+            deadline=patience,
         )
         await report_progress(90, "writing the verdict")
         return conclude(limit(answer, may_read), target, run, self._degraded_reason())

@@ -29,6 +29,8 @@ class Context:
         headers = {"Accept": "application/json"}
         if access.token:
             headers["Authorization"] = f"Bearer {access.token}"
+        if access.priority:
+            headers["X-Request-Priority"] = access.priority
         self._client = httpx.Client(
             base_url=access.url.rstrip("/"), headers=headers, trust_env=False, transport=transport
         )

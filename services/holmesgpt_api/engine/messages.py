@@ -119,6 +119,8 @@ class ContextAccess(Message):
     token: str | None = Field(default=None, repr=False)
     timeout_s: float = Field(gt=0)
     cluster: str = "local"
+    priority: str | None = None
+    """The investigation's: where many ask, it decides whose turn it is."""
 
 
 class Alert(Message):

@@ -1,7 +1,7 @@
 """From a firing alert to a told cause: once, whatever dies, repeats or is away in between."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -45,6 +45,19 @@ async def test_an_alert_is_resolved_to_its_owner_investigated_and_told(alerts):
     assert message["subject"].startswith("[P0] KubePodCrashLooping on Deployment/shop/checkout: ConfigMap/")
     assert message["transition"] == "explained"
     assert len(episode.incident.notification_ids) == 1
+
+
+@pytest.mark.requirement("API-BR-CAPI-015")
+async def test_the_context_api_is_told_since_when_so_that_the_causes_are_there_when_they_are_asked_for(
+    alerts,
+):
+    await hear(alerts, an_alert())
+
+    (asked,) = alerts.context.asked("/api/v1/context/resolve")
+    (investigated,) = alerts.holmes.asked("/api/v1/investigate/async")
+    assert datetime.fromisoformat(asked.query["onset"]) == datetime.fromisoformat(
+        investigated.body["starts_at"]
+    )
 
 
 async def test_the_timeline_tells_every_step_and_decision_in_order(alerts):

@@ -22,7 +22,7 @@ from libs.storage.embedded import EmbeddedFailed
 
 pytestmark = pytest.mark.requirement("HAPI-050", "HAPI-055", "INT-BR-TEST-005")
 
-URLS = {service.name: "postgresql:///x" for service in SERVICES if service.has_database}
+URLS = {service.name: "postgresql:///x" for service in SERVICES}
 STACK = processes({}, keys_file=Path("k"), database_urls=URLS, recording=Path("r"))
 
 

@@ -9,7 +9,7 @@ from cli.run.stack import SERVICES, BadPort, processes
 
 pytestmark = pytest.mark.requirement("HAPI-051", "HAPI-052", "HAPI-054")
 
-URLS = {service.name: f"postgresql:///{service.name}" for service in SERVICES if service.has_database}
+URLS = {service.name: f"postgresql:///{service.name}" for service in SERVICES}
 
 
 def stack(environment: dict[str, str] | None = None):
@@ -55,8 +55,10 @@ def test_a_port_that_is_none_is_refused_and_its_variable_named(port):
         stack({"ALERTS_PORT": port})
 
 
-def test_only_the_services_that_own_data_are_given_a_database():
-    assert [p.name for p in stack().values() if "DATABASE_URL" not in p.environment] == ["context-api api"]
+def test_each_service_is_given_the_database_as_its_own_role():
+    told = {(p.service.name, p.environment["DATABASE_URL"]) for p in stack().values()}
+
+    assert told == {(service.name, f"postgresql:///{service.name}") for service in SERVICES}
 
 
 def test_an_operators_own_recording_and_trusted_networks_win():

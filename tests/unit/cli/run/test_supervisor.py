@@ -15,7 +15,7 @@ from libs.storage.embedded import EmbeddedFailed, EmbeddedPostgres
 
 pytestmark = pytest.mark.requirement("HAPI-040", "HAPI-050")
 
-URLS = {service.name: "postgresql:///x" for service in SERVICES if service.has_database}
+URLS = {service.name: "postgresql:///x" for service in SERVICES}
 STACK = {
     process.name: process
     for process in processes({}, keys_file=Path("k"), database_urls=URLS, recording=Path("r"))

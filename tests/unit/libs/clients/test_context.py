@@ -32,6 +32,25 @@ async def test_labels_are_posted_to_resolve():
     assert asked.json == {"labels": {"pod": "web-1"}, "cluster": "east"}
 
 
+@pytest.mark.requirement("API-BR-CAPI-015")
+async def test_when_the_alert_began_is_said_where_an_earlier_service_does_not_look():
+    context, asked = client({"target": None, "owner": None, "exists": False, "reason": "no-target-label"})
+
+    await context.resolve({}, onset=datetime(2026, 11, 21, 7, tzinfo=UTC), tenant="acme", deadline=SOON)
+
+    assert asked.line == "POST /api/v1/context/resolve?onset=2026-11-21T07%3A00%3A00%2B00%3A00"
+    assert "onset" not in asked.json
+
+
+@pytest.mark.requirement("API-BR-CAPI-014")
+async def test_an_investigations_priority_goes_along_as_a_header():
+    context, asked = client(CAUSES)
+
+    await context.causes(WEB, priority="P0", tenant="acme", deadline=SOON)
+
+    assert asked.request.headers["x-request-priority"] == "P0"
+
+
 async def test_causes_are_asked_for_by_namespace_kind_with_group_and_name():
     context, asked = client(CAUSES)
 

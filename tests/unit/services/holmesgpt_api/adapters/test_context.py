@@ -34,10 +34,13 @@ async def test_causes_are_asked_for_the_target_and_its_onset():
         return httpx.Response(200, text=found().model_dump_json())
 
     async with context(answer) as api:
-        assert await api.causes(CHECKOUT, onset=NOW, tenant="default", deadline=SECOND) == found()
+        assert (
+            await api.causes(CHECKOUT, onset=NOW, priority="P0", tenant="default", deadline=SECOND) == found()
+        )
 
     assert asked[0].url.path == "/api/v1/context/causes/shop/Deployment.apps/checkout"
     assert asked[0].url.params["onset"] == NOW.isoformat()
+    assert asked[0].headers["x-request-priority"] == "P0"
 
 
 @pytest.mark.parametrize("status", [500, 503, 429])
@@ -54,7 +57,7 @@ async def test_a_context_api_in_trouble_may_answer_later(status: int):
 async def test_garbage_is_no_answer():
     async with context(lambda _: httpx.Response(200, text='{"ranked": 7}')) as api:
         with pytest.raises(NotNow) as garbage:
-            await api.causes(CHECKOUT, onset=None, tenant="default", deadline=SECOND)
+            await api.causes(CHECKOUT, onset=None, priority="P2", tenant="default", deadline=SECOND)
 
     assert "unexpected-answer" in garbage.value.detail
 
@@ -65,7 +68,7 @@ async def test_a_refusal_is_final(status: int):
         lambda _: httpx.Response(status, json={"title": "No", "status": status, "code": "no"})
     ) as api:
         with pytest.raises(Impossible) as refused:
-            await api.causes(CHECKOUT, onset=None, tenant="default", deadline=SECOND)
+            await api.causes(CHECKOUT, onset=None, priority="P2", tenant="default", deadline=SECOND)
 
     assert refused.value.code == "context-refused"
     assert f"HTTP {status}" in refused.value.detail
@@ -79,7 +82,7 @@ async def test_an_object_that_the_evidence_does_not_hold_is_an_answer_without_a_
         "detail": "no such Deployment",
     }
     async with context(lambda _: httpx.Response(404, json=problem)) as api:
-        answer = await api.causes(CHECKOUT, onset=None, tenant="default", deadline=SECOND)
+        answer = await api.causes(CHECKOUT, onset=None, priority="P2", tenant="default", deadline=SECOND)
 
     assert (answer.no_cause, answer.no_cause_reason) == (True, NoCause.insufficient)
     assert answer.not_looked_at == ["no such Deployment"]

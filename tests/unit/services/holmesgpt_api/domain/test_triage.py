@@ -144,6 +144,7 @@ async def test_a_given_target_is_asked_about_as_it_is_with_the_alerts_onset():
     assert asked.calls[0][1] == {
         "target": CHECKOUT,
         "onset": NOW,
+        "priority": "medium",
         "tenant": "default",
         "deadline": timedelta(seconds=10),
     }

@@ -19,7 +19,7 @@ Handler = Callable[[httpx.Request], httpx.Response]
 
 
 def context(handler: Handler, *, left: float = 30) -> Context:
-    access = ContextAccess(url="http://context:8091/", token="t0ken", timeout_s=5)
+    access = ContextAccess(url="http://context:8091/", token="t0ken", timeout_s=5, priority="P1")
     return Context(access, until=time.monotonic() + left, transport=httpx.MockTransport(handler))
 
 
@@ -40,6 +40,7 @@ def test_it_asks_with_the_runs_token_and_says_how_long_it_waits():
     (request,) = asked
     assert str(request.url) == "http://context:8091/api/v1/context/causes/shop/Pod/a?cluster=local"
     assert request.headers["Authorization"] == "Bearer t0ken"
+    assert request.headers["X-Request-Priority"] == "P1"
     assert 0 < float(request.headers["X-Request-Deadline"]) <= 5
 
 
