@@ -29,6 +29,7 @@ from services.context_api.adapters.live import (
     Scope,
 )
 from services.context_api.adapters.live.connect import SERVICE_ACCOUNT, connect
+from services.context_api.domain.promql import QueryRefused, matches_of
 from services.context_api.domain.snapshot import Snapshot
 
 PATIENT = LiveLimits(
@@ -125,7 +126,13 @@ def _prometheus(url: str | None) -> Prometheus | None:
         raise BadOption(f"--prometheus {url!r}: want http://… or https://…")
     # Not an option: `ps` shows those to everybody.
     token = os.environ.get("EVIDENCE_PROMETHEUS_TOKEN")
-    return Prometheus(url, token=SecretStr(token) if token else None)
+    # As the service reads it: whoever is kept to a tenant there is kept to it here.
+    matchers = os.environ.get("EVIDENCE_PROMETHEUS_MATCHERS", "")
+    try:
+        matches = matches_of(matchers)
+    except QueryRefused as error:
+        raise BadOption(f"EVIDENCE_PROMETHEUS_MATCHERS: {error}") from error
+    return Prometheus(url, token=SecretStr(token) if token else None, matches=matches)
 
 
 def _refuse_unknown(namespaces: Sequence[str], snapshot: Snapshot) -> None:

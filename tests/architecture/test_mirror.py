@@ -136,6 +136,10 @@ SEEN_ELSEWHERE: dict[str, tuple[str, str]] = {
         "deadlines, retries and broken connections are only real on a socket",
         "tests/integration/context_api/live/test_api.py",
     ),
+    "services/context_api/adapters/live/build.py": (
+        "it joins the parts; that each has its gate and its matchers shows in what is asked",
+        "tests/integration/context_api/live/test_sources.py",
+    ),
     "services/context_api/adapters/live/connect.py": (
         "kubeconfigs are files, and credentials the work of programs",
         "tests/integration/context_api/live/test_connect.py",

@@ -128,8 +128,8 @@ def alertmanager(folder: Path, *, webhook: str, token: str) -> Iterator[Alertman
 
 
 @contextlib.contextmanager
-def prometheus(folder: Path, *, scraping: int, alerting: str) -> Iterator[None]:
-    """Start one that scrapes a port of 127.0.0.1 and evaluates the crash-loop rule, each once a second."""
+def prometheus(folder: Path, *, scraping: int, alerting: str) -> Iterator[str]:
+    """Start one that scrapes a port of 127.0.0.1 and evaluates the crash-loop rule, each once a second; its URL."""
     folder.mkdir()
     rule = {
         "alert": CRASH_LOOP,
@@ -159,7 +159,7 @@ def prometheus(folder: Path, *, scraping: int, alerting: str) -> Iterator[None]:
         f"--web.listen-address=127.0.0.1:{port}",
     ]
     with _running("prometheus", arguments, folder, port):
-        yield
+        yield f"http://127.0.0.1:{port}"
 
 
 def _written(path: Path, content: dict[str, Any]) -> str:

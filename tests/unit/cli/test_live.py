@@ -57,6 +57,13 @@ def test_in_a_pod_without_a_kubeconfig_the_service_account_is_used(
     assert kubeconfig_of(None) is None
 
 
+def test_matchers_that_are_none_are_refused_before_anything_is_asked(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("EVIDENCE_PROMETHEUS_MATCHERS", 'cluster=~".*"')
+
+    with pytest.raises(BadOption, match="EVIDENCE_PROMETHEUS_MATCHERS"):
+        live.read(Wanted(prometheus="http://127.0.0.1:9"))
+
+
 def test_a_prometheus_that_is_no_url_is_refused_before_anything_is_asked():
     with pytest.raises(BadOption, match="--prometheus"):
         live.read(Wanted(prometheus="prom:9090"))

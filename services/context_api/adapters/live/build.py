@@ -94,7 +94,7 @@ def build(
     asked = [alive]
     if beside.pod_logs:
         asked.append(logs)
-    asked += [one.gate for one in (loki, prometheus) if one is not None]
+    asked += [one.gate for one in (loki, prometheus) if one is not None and one.gate is not None]
     return Built(LiveCluster(watching, times), asked)
 
 

@@ -60,6 +60,8 @@ class LiveLimits:
     """Logs a node may fail to serve before it is not asked again; each costs a wait for a kubelet."""
 
     metrics_within: timedelta = timedelta(seconds=10)
+    """Longest wait for all queries together, where a source has no gate of its own."""
+
     metric_bytes: int = 8 * MIB
     metric_series: int = 2_000
 

@@ -73,7 +73,7 @@ class Loki:
         self._tenant, self._token = tenant, token
         self._labels = labels or Labels()
         self._matches = tuple(matches)
-        self.gate = gate or Gate(SourceName.loki, deadline=LiveLimits().metrics_within, at_once=AT_ONCE)
+        self.gate = gate
         self.name = str(self._url.copy_with(username=None, password=None, query=None))
         """The URL without what may be secret in it."""
 
@@ -82,7 +82,8 @@ class Loki:
         headers = {TENANT: self._tenant} if self._tenant else {}
         if self._token is not None:
             headers["Authorization"] = f"Bearer {self._token.get_secret_value()}"
-        taking = self.gate.round()
+        gate = self.gate or Gate(SourceName.loki, deadline=limits.metrics_within, at_once=AT_ONCE)
+        taking = gate.round()
         # No redirects: the token belongs to this server.
         async with httpx.AsyncClient(headers=headers, timeout=taking.left, follow_redirects=False) as client:
 

@@ -59,14 +59,15 @@ class Prometheus:
         self._url = httpx.URL(url)
         self._token = token
         self._matches = tuple(matches)
-        self.gate = gate or Gate(SourceName.prometheus, deadline=LiveLimits().metrics_within, at_once=AT_ONCE)
+        self.gate = gate
         self.name = str(self._url.copy_with(username=None, password=None, query=None))
         """The URL without what may be secret in it."""
 
     async def ask(self, questions: Sequence[MetricQuestion], now: datetime, limits: LiveLimits) -> Metrics:
         """Every question, all within the gate's deadline; what is not answered is named, and the others go on."""
         headers = {"Authorization": f"Bearer {self._token.get_secret_value()}"} if self._token else {}
-        taking = self.gate.round()
+        gate = self.gate or Gate(SourceName.prometheus, deadline=limits.metrics_within, at_once=AT_ONCE)
+        taking = gate.round()
         # No redirects: the token belongs to this server.
         async with httpx.AsyncClient(headers=headers, timeout=taking.left, follow_redirects=False) as client:
 
