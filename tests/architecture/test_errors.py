@@ -16,6 +16,7 @@ pytestmark = pytest.mark.requirement("API-BR-API-004", "HAPI-043", "HAPI-103")
 CAUGHT_INSIDE: dict[str, str] = {
     "alerts: Refused": "domain/labels.py: becomes the refused alert's own result in the answer",
     "context_api: BadArguments": "routes/for_models.py: becomes the tool's error, which a model can mend",
+    "context_api: Full": "steps/turns.py: becomes Busy, which says how many wait and when to come back",
     "context_api: TooLarge": "routes/for_models.py: becomes the tool's error, which a model can mend",
     "context_api: UnknownTool": "routes/for_models.py: becomes the tool's error, which a model can mend",
     "holmesgpt_api: NotNow": "steps/conduct.py: the run is tried again while its time lasts",

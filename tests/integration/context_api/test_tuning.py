@@ -15,7 +15,7 @@ from libs.storage import Database
 from services.context_api.adapters.tuning_record import SCHEMA
 from services.context_api.domain.tuning import HEARD, LEAST, MOST_AN_HOUR
 from tests.support.context_service import PATIENCE_S, Running, of, running
-from tests.support.postgres import FreshDatabase, MakeDatabase
+from tests.support.postgres import FreshDatabase, MakeDatabase, databases, kill_postmaster, running_server
 
 pytestmark = pytest.mark.requirement(
     "HAPI-BR-CONTEXT-039",
@@ -366,3 +366,23 @@ async def test_a_database_that_is_away_keeps_evidence_from_nobody_and_acknowledg
     assert (found.json()["total_types"], listed.status_code) == (2, 200)
     assert (said.status_code, said.json()["code"]) == (503, "record-away")
     assert int(said.headers["retry-after"]) >= 1
+
+
+async def test_a_database_that_dies_leaves_the_tuning_in_force_and_is_used_again_when_it_is_back():
+    alert = "/api/v1/context/alert/warning/X?namespace=shop"
+    with running_server() as server, databases(server) as make:
+        database = make(SCHEMA)
+        async with keeping(database) as here:
+            await here.client.get(alert)
+            await here.until(lambda: "default" in here.ports.tunings._known)
+            await says(here, "ann", 0.3)
+            kill_postmaster(server)
+            refused = await here.client.post(FEEDBACK, json={"quality": 0.3, "tier": "moderate"})
+            made = (await here.client.get(alert)).json()
+            server.start()
+            back = await says(here, "ann", 0.3, 1)
+
+            assert (refused.status_code, refused.json()["code"]) == (503, "record-away")
+            assert int(refused.headers["retry-after"]) >= 1
+            assert made["metadata"]["context_reduction"] == pytest.approx(0.45)
+            assert (back["version"], back["tracked_metrics"]["answers"]) == (1, 1)

@@ -31,6 +31,8 @@ def test_the_document_describes_every_route_and_its_problems():
         f"{CONTEXT}/metrics/{{namespace}}/{{resource}}", f"{CONTEXT}/action-history/{{alert_type}}",
         f"{CONTEXT}/action-history", f"{CONTEXT}/patterns/{{signature}}", f"{CONTEXT}/discover",
         f"{CONTEXT}/alert/{{severity}}/{{alert_name}}", f"{CONTEXT}/investigation/{{investigation_type}}",
+        f"{CONTEXT}/monitor/llm-performance", f"{CONTEXT}/tuning", f"{CONTEXT}/tuning/{{tier}}/{{investigation_type}}",
+        f"{CONTEXT}/tuning/{{tier}}/{{investigation_type}}/rollback",
     }  # fmt: skip
     for path, operation in routes.items():
         assert operation["security"], path
