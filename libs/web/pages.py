@@ -265,10 +265,6 @@ class Pages:
                 return Got(outcome, page)
             self._renew(key, source, ask)
             return Got("stale", page)
-        # Whether the answers are still about the same is asked where that costs nothing compared with the rest.
-        before = self._identity
-        if self._identified() != before:
-            return Got("not-kept", raw=await ask.now())
         if self._far is None:
             return await self._make(key, source, ask.now)
         turn = await self._far.turns.take(key.hex(), self._patience.making)
@@ -322,10 +318,11 @@ class Pages:
     ) -> Got:
         page = None
         try:
-            began = self._clock()
+            began, about = self._clock(), self._identity
             with noted() as provenance:
                 raw = await ask()
-            if not raw.may_be_kept:
+            # What it is about is asked again here, where that costs nothing compared with the rest: the key is of then.
+            if self._identified() != about or not raw.may_be_kept:
                 return Got("not-kept", raw=raw)
             lifetime = self._lifetimes(source, provenance)
             page = await self._paged(raw.body, provenance, lifetime, began)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from datetime import timedelta
+from typing import cast
 
 import orjson
 from fastapi import FastAPI
@@ -53,7 +54,7 @@ def near(client: Redis) -> ASGIApp:
         if page is None:
 
             async def ask() -> Captured:
-                return Captured(200, JSON, bytes(await client.get(request.path_params["name"]) or b""))
+                return Captured(200, JSON, cast("bytes", await client.get(request.path_params["name"])))
 
             page = (await pages.get(key, "evidence", Ask(ask, ask), within=timedelta(seconds=5))).page
         if page is None:

@@ -11,7 +11,9 @@ from services.context_api.settings import Settings
 from tests.support.replay import replay
 from tests.support.trace import A_SECOND, DIFFERENT, SECONDS, TRACE, questions, written
 
-pytestmark = pytest.mark.requirement("API-BR-CAPI-012", "API-BR-PERF-011")
+pytestmark = pytest.mark.requirement(
+    "API-BR-CAPI-003", "API-BR-CAPI-012", "API-BR-PERF-011", "API-BR-PERF-035"
+)
 
 
 def test_the_trace_is_ten_thousand_questions_few_of_them_often():

@@ -28,7 +28,9 @@ from tests.support.redis import RedisServer
 from tests.support.source import ROOT
 
 pytestmark = [
-    pytest.mark.requirement("API-BR-CAPI-003", "API-BR-CAPI-012", "API-BR-CAPI-013", "API-BR-PERF-011"),
+    pytest.mark.requirement(
+        "API-BR-CAPI-003", "API-BR-CAPI-012", "API-BR-CAPI-013", "API-BR-PERF-011", "HAPI-014", "HAPI-169"
+    ),
     pytest.mark.needs("redis-server"),
 ]
 
@@ -401,6 +403,39 @@ async def test_without_redis_health_says_what_that_means():
 
     assert (cache["status"], whole) == ("not_configured", "healthy")
     assert "REDIS_URL" in cache["detail"]
+
+
+@pytest.mark.requirement("API-BR-CAPI-002", "API-BR-CAPI-011", "API-BR-PERF-021")
+async def test_a_kept_answer_asks_neither_for_evidence_nor_for_what_is_kept_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    async def refused(*_: object, **__: object) -> None:
+        raise AssertionError("looked into the evidence")
+
+    async with service() as one:
+        honest = await answers(one)
+        monkeypatch.setattr(one.edge.app.state.ports.desk, "view", refused)
+        monkeypatch.setattr(one.edge.app.state.ports.desk.answers, "get", refused)
+        kept = await answers(one)
+
+    assert kept == honest
+
+
+@pytest.mark.requirement("HAPI-145", "API-BR-PERF-035")
+async def test_how_often_it_had_the_answer_is_told_by_source():
+    async with service() as one:
+        for path in (CAUSES, CAUSES, CAUSES, CAUSES, f"{CONTEXT}/metrics/shop/checkout"):
+            await one.http.get(path)
+        await one.edge.app.state.ports.keeping.look()
+        gauges = {
+            source: one.metrics.registry.get_sample_value("context_api_cache_hit_ratio", {"source": source})
+            for source in ("evidence", "metrics", "logs")
+        }
+        own = (await one.http.get(f"{CONTEXT}/health")).json()["cache_hit_rate"]
+
+    assert gauges == {"evidence": 0.75, "metrics": 0.0, "logs": 0.0}
+    assert one.metrics.registry.get_sample_value("context_api_cache_bytes") > 0  # type: ignore[operator]
+    assert own == 0.5  # with the list of nodes that was asked for at the start
 
 
 @pytest.mark.parametrize(

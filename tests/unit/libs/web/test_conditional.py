@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from libs.web.conditional import coding, etag_of, matches
 
-pytestmark = pytest.mark.requirement("API-BR-CAPI-012", "API-BR-PERF-011")
+pytestmark = pytest.mark.requirement("API-BR-CAPI-012", "API-BR-PERF-005", "API-BR-PERF-011", "HAPI-144")
 
 ETAG = b'W/"abc"'
 opaque = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_characters='"'), max_size=12)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
+import orjson
 import pytest
 import zstandard
 from hypothesis import given
@@ -67,6 +71,23 @@ def test_a_page_is_given_until_its_last_moment_and_not_from_the_future():
     assert made.usable(NOW + 44.9)
     assert not made.usable(NOW + 45)
     assert not made.usable(NOW - AHEAD_S - 1)
+
+
+def test_pages_take_less_than_half_of_what_parsed_answers_take():
+    pod = {"name": "", "labels": {"app": "web", "tier": "front"}, "ready": True, "restarts": 0,
+           "conditions": [{"type": kind, "status": "True"} for kind in ("Ready", "Initialized", "PodScheduled")],
+           "containers": [{"name": "web", "image": "registry.example.com/shop/web:1.24.3", "limits": {"memory": "512Mi"}}]}  # fmt: skip
+    answer = orjson.dumps({"items": [{**pod, "name": f"web-{n}"} for n in range(150)]})
+
+    def taken(keep: Callable[[bytes], Any]) -> int:
+        tracemalloc.start()
+        try:
+            kept = [keep(answer.replace(b"web-", b"w%03d" % n)) for n in range(20)]
+            return tracemalloc.get_traced_memory()[0] if kept else 0
+        finally:
+            tracemalloc.stop()
+
+    assert taken(page) < 0.5 * taken(orjson.loads)
 
 
 @given(st.binary(max_size=3000))
