@@ -17,6 +17,7 @@ CAUGHT_INSIDE: dict[str, str] = {
     "alerts: Refused": "domain/labels.py: becomes the refused alert's own result in the answer",
     "context_api: BadArguments": "routes/for_models.py: becomes the tool's error, which a model can mend",
     "context_api: Full": "steps/turns.py: becomes Busy, which says how many wait and when to come back",
+    "context_api: QueryRefused": "adapters/live/prometheus.py and settings.py: the metric or the setting is named with it",
     "context_api: TooLarge": "routes/for_models.py: becomes the tool's error, which a model can mend",
     "context_api: UnknownTool": "routes/for_models.py: becomes the tool's error, which a model can mend",
     "holmesgpt_api: NotNow": "steps/conduct.py: the run is tried again while its time lasts",

@@ -1,5 +1,5 @@
-"""Which answers are kept, and of which source each is. The rest is made anew: it is cheap, a stream, no
-`GET`, or follows a tuning that may change at any time (`…/alert/…`)."""
+"""Which answers are kept, and of which source each is. The rest is made anew: it is cheap, a stream, no `GET`, or a route
+that has a successor (and tells that anew with every answer)."""
 
 from __future__ import annotations
 
@@ -18,15 +18,10 @@ BY_TEMPLATE: Mapping[str, str] = {
     f"{_CONTEXT}/evidence/{{evidence_id}}": EVIDENCE,
     f"{_CONTEXT}/evidence/{{namespace}}/{{kind}}/{{name}}": EVIDENCE,
     f"{_CONTEXT}/topology/{{namespace}}/{{kind}}/{{name}}": EVIDENCE,
-    f"{_CONTEXT}/investigation/{{investigation_type}}": EVIDENCE,
-    "/api/v1/namespace/{namespace}/context": EVIDENCE,
     f"{_CONTEXT}/kubernetes/{{namespace}}/{{resource}}": ContextSource.kubernetes,
-    "/api/v1/namespace/{namespace}/resources": ContextSource.kubernetes,
     f"{_CONTEXT}/metrics/{{namespace}}/{{resource}}": ContextSource.metrics,
     f"{_CONTEXT}/logs/{{namespace}}/{{pod}}": ContextSource.logs,
     f"{_CONTEXT}/action-history/{{alert_type}}": ContextSource.action_history,
-    f"{_CONTEXT}/action-history": ContextSource.action_history,
-    "/api/v1/alerts/history": ContextSource.action_history,
     f"{_CONTEXT}/patterns/{{signature}}": ContextSource.patterns,
 }
 
