@@ -144,6 +144,10 @@ SEEN_ELSEWHERE: dict[str, tuple[str, str]] = {
         "kubeconfigs are files, and credentials the work of programs",
         "tests/integration/context_api/live/test_connect.py",
     ),
+    "services/context_api/adapters/live/errors.py": (
+        "only how long a source is left alone is worked out there, and shows where it is",
+        "tests/unit/services/context_api/adapters/live/test_gate.py",
+    ),
     "services/context_api/adapters/live/feed.py": (
         "it follows a server that forgets, breaks and falls silent; what follows what is tested with `verdicts`",
         "tests/integration/context_api/live/test_feed.py",
