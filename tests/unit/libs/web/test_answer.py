@@ -66,3 +66,27 @@ async def test_a_page_may_bring_its_own_policy(answer, sent):
 def test_hsts_is_only_sent_where_tls_ends_in_front():
     assert b"strict-transport-security" in dict(security_headers(behind_tls=True))
     assert b"strict-transport-security" not in dict(security_headers(behind_tls=False))
+
+
+async def test_an_answer_that_was_kept_says_itself_how_long_it_may_be_kept(answer, sent):
+    await answer.kept(200, [(b"cache-control", b"private, max-age=15")], b"{}")
+
+    headers = sent[0]["headers"]
+    assert [value for name, value in headers if name == b"cache-control"] == [b"private, max-age=15"]
+    expected = {name for name, _ in security_headers(behind_tls=False)} | {b"x-request-id"}
+    assert {name for name, _ in headers} == expected
+    assert (answer.status, answer.size, sent[1]["body"]) == (200, 2, b"{}")
+
+
+@pytest.mark.parametrize("way", ["send", "whole", "kept"])
+async def test_who_asked_by_head_is_sent_no_body_whoever_answers(answer, sent, way):
+    answer.bodiless = True
+    if way == "send":
+        await answer.send(START)
+        await answer.send({"type": "http.response.body", "body": b"abc"})
+    elif way == "whole":
+        await answer.whole(404, b"application/problem+json", b"abc")
+    else:
+        await answer.kept(200, [], b"abc")
+
+    assert (sent[1]["body"], answer.size) == (b"", 0)

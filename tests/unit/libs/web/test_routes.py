@@ -7,8 +7,10 @@ from fastapi import APIRouter, FastAPI
 from pydantic import BaseModel
 from starlette.staticfiles import StaticFiles
 
+from libs.auth.permissions import Permission
 from libs.web.fast import fast_route
-from libs.web.routes import ASSETS, Places
+from libs.web.pages import KeptRoute
+from libs.web.routes import ASSETS, LONGEST_FOUND, MOST_FOUND, Places
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-020", "INF-BR-MET-004")
 
@@ -91,3 +93,43 @@ def test_methods_of_one_path_come_together(places):
 def test_a_fast_route_is_found_by_its_method(places):
     assert set(places.find("/api/v1/notes").fast) == {"POST"}
     assert places.find("/health").fast == {}
+
+
+@pytest.mark.requirement("API-BR-CAPI-003")
+def test_a_kept_route_is_answered_by_head_too_and_found_again_as_it_was_found():
+    async def answer() -> None: ...
+
+    app = FastAPI(openapi_url=None)
+    app.add_api_route("/notes/{name}", answer, methods=["GET"])
+    app.add_api_route("/files/{name}", answer, methods=["GET"])
+    kept = KeptRoute("/notes/{name}", "notes", Permission.view_context)
+    places = Places(app.routes, kept=[kept])
+
+    found = [places.find("/notes/a") for _ in range(2)]
+
+    assert [place.kept for place in found] == [kept, kept]
+    assert found[0].allowed == "GET, HEAD"
+    assert places.find("/files/a").kept is None
+    assert places.find("/notes/a/b").template == "unmatched"
+
+
+@pytest.mark.requirement("API-BR-CAPI-003")
+def test_remembered_paths_are_bounded():
+    async def answer() -> None: ...
+
+    app = FastAPI(openapi_url=None)
+    app.add_api_route("/notes/{name}", answer, methods=["GET"])
+    places = Places(app.routes, kept=[KeptRoute("/notes/{name}", "notes", Permission.view_context)])
+    for number in range(MOST_FOUND + 10):
+        places.find(f"/notes/{number}")
+    places.find("/notes/" + "x" * LONGEST_FOUND)
+
+    assert len(places._found) <= MOST_FOUND
+    assert all(len(path) <= LONGEST_FOUND for path in places._found)
+
+
+def test_a_kept_route_that_is_none_is_a_mistake_at_the_start():
+    kept = [KeptRoute("/nowhere", "notes", Permission.view_context)]
+
+    with pytest.raises(ValueError, match="/nowhere"):
+        Places(FastAPI(openapi_url=None).routes, kept=kept)
