@@ -117,10 +117,11 @@ class EvidenceSettings(BaseSettings):
     a query that asks for another is not sent. Empty: the series are all of this cluster."""
 
     evidence_prometheus_timeout: Duration = Field(
-        default=timedelta(seconds=2), validation_alias="EVIDENCE_PROMETHEUS_TIMEOUT", gt=timedelta(0)
+        default=timedelta(seconds=4), validation_alias="EVIDENCE_PROMETHEUS_TIMEOUT", gt=timedelta(0)
     )
-    """Longest wait for all queries of one snapshot together, in seconds; what has not come by then is named. Shorter
-    than CONTEXT_ANSWER_TIMEOUT, so that a slow Prometheus costs an answer its metrics and not the answer."""
+    """Longest wait for all queries of one snapshot together, in seconds; what has not come by then is named. As long as
+    EVIDENCE_LOGS_TIMEOUT, since both are waited for at once, and shorter than CONTEXT_ANSWER_TIMEOUT, so that a slow
+    Prometheus costs an answer its metrics and not the answer."""
 
     evidence_pod_logs: bool = Field(default=True, validation_alias="EVIDENCE_POD_LOGS")
     """Whether container logs are read from the kubelets. False where the account has no right to `pods/log`: then they

@@ -29,6 +29,7 @@ from libs.contracts.bundle import (
     SourceReport,
 )
 from libs.contracts.causes import Cause
+from libs.contracts.conflicts import Conflict
 from libs.contracts.evidence import EvidenceItem, EvidenceKind
 from libs.contracts.target import Target
 from services.context_api.domain import history, spans
@@ -47,6 +48,9 @@ from services.context_api.domain.triage import Judged, without_cause, written
 
 CAUSES_SHARE = 0.4
 """Of the budget, at most, for causes: what proves them has to be in it too."""
+
+CONFLICTS_SHARE = 0.15
+"""Of what is left, at most, for sources that contradict each other; one takes about 200 tokens."""
 
 MOST_CAUSES = 5
 LONGEST_CAUSE = 700
@@ -101,14 +105,13 @@ def bundle(judged: Judged, gathered: Dossier, wanted: Wanted) -> Bundle:
         left_out=[],
         left_out_total=0,
         history=_history(wanted),
-        conflicts=gathered.conflicts or None,
         sources=reports,
         adequacy=adequacy(wanted.investigation, present),
         budget=Budget(max_tokens=wanted.max_tokens, used_tokens=0),
         not_looked_at=_gaps(judged.not_looked_at),
         snapshot_at=judged.scene.snapshot.captured_at,
     )
-    return _packed(empty, written(judged), ranked)
+    return _packed(empty, written(judged), gathered.conflicts, ranked)
 
 
 def tokens(size: int) -> int:
@@ -121,16 +124,26 @@ def as_sent(part: Contract) -> bytes:
     return part.model_dump_json(exclude_none=True).encode()
 
 
-def _packed(empty: Bundle, causes: Sequence[Cause], ranked: Sequence[RankedEvidence]) -> Bundle:
+def _packed(
+    empty: Bundle, causes: Sequence[Cause], opposed: Sequence[Conflict], ranked: Sequence[RankedEvidence]
+) -> Bundle:
     room = empty.budget.max_tokens * BYTES_PER_TOKEN - len(as_sent(empty)) - NUMBERS
     named, room = _taken(_brief(causes), room, most=int(room * CAUSES_SHARE))
+    told, room = _taken(opposed, room, most=int(room * CONFLICTS_SHARE))
+    room -= len(',"conflicts":[]') if told else 0
     spare = int(room * LEFT_OUT_SHARE) if _size(ranked) > room else 0
     items, room = _taken(ranked, room, most=room - spare)
     inside = {item.id for item in items}
     outside = [LeftOut(id=one.id, relevance=one.relevance) for one in ranked if one.id not in inside]
     listed, _ = _taken(outside[:MOST_LEFT_OUT], room, most=room)
     full = empty.model_copy(
-        update={"causes": named, "items": items, "left_out": listed, "left_out_total": len(outside)}
+        update={
+            "causes": named,
+            "items": items,
+            "conflicts": told or None,
+            "left_out": listed,
+            "left_out_total": len(outside),
+        }
     )
     return _counted(full)
 

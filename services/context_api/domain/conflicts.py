@@ -19,7 +19,8 @@ from libs.contracts.conflicts import Conflict, Saying
 from services.context_api.domain import evidence
 from services.context_api.domain.containers import Container, containers_of, is_ready
 from services.context_api.domain.evidence import Fact
-from services.context_api.domain.kube import at, condition, mapping, number, replicas, text
+from services.context_api.domain.kube import at, condition, harmless, mapping, number, replicas, text
+from services.context_api.domain.logs import cut
 from services.context_api.domain.metrics import Series
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject, parse_time
@@ -30,6 +31,9 @@ LAG = timedelta(minutes=5)
 
 MOST = 5
 """Contradictions told of one answer: more of them have one reason, such as an exporter that hangs."""
+
+LONGEST_NAME = 100
+"""Characters of an alert's name, which is its sender's."""
 
 SURE, LIKELY, UNSURE = 0.9, 0.75, 0.6
 """That the object is right: what it says is old enough for the metric to have seen it; the two are of about one
@@ -122,7 +126,7 @@ def of_alert(
         Reason.alert,
         about,
         Side(Who.object, f"{about.kind} {about.name} is well, and so is what it needs", scene.now),
-        Side(Who.alert, f"{alertname} fires", since),
+        Side(Who.alert, f"{cut(harmless(alertname), LONGEST_NAME)} fires", since),
         _less_behind(scene, confidence),
         "alerts end up to one evaluation and one group interval after their reason",
     )
@@ -167,16 +171,25 @@ class Row:
 
 
 def _of_metrics(scene: Scene, about: Mapping[int, KubeObject]) -> Iterator[Contradiction]:
+    agreed: set[tuple[str, int, str]] = set()
+    opposed: dict[tuple[str, int, str], Contradiction] = {}
     for series in scene.metrics.all:
         row = ROWS.get(_metric(series))
         obj = _named(scene, series, row) if row is not None else None
-        if row is None or obj is None or id(obj) not in about:
+        said = (
+            row.read(obj, series.labels) if row is not None and obj is not None and id(obj) in about else None
+        )
+        if row is None or obj is None or said is None:
             continue
-        said = row.read(obj, series.labels)
-        if said is not None and said.value != series.last:
-            found = _contradiction(scene, row, obj, said, series)
-            if found is not None:
-                yield found
+        key = (_metric(series), id(obj), said.path)
+        if said.value == series.last:
+            agreed.add(key)
+            continue
+        found = _contradiction(scene, row, obj, said, series)
+        if found is not None:
+            opposed.setdefault(key, found)
+    # Where one series agrees, the others are another cluster's, or an exporter's that is about to end.
+    yield from (found for key, found in opposed.items() if key not in agreed)
 
 
 def _metric(series: Series) -> str:

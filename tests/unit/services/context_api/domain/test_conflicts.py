@@ -19,6 +19,7 @@ from services.context_api.domain.conflicts import (
     Who,
     contradictions,
     of_alert,
+    shown,
 )
 from services.context_api.domain.dossier import gather, page
 from services.context_api.domain.scene import Scene
@@ -225,10 +226,30 @@ def test_a_page_of_evidence_shows_both_sides_and_says_that_they_conflict():
 
 
 def test_no_more_are_told_than_can_be_read():
-    metrics = [measured(UNAVAILABLE, 0, deployment="api", instance=f"i{n}") for n in range(20)]
-    whole = replace(kube.snapshot(deployment(2)), metrics=metrics)
+    names = [f"api-{n}" for n in range(2 * MOST)]
+    pods = [kube.pod(name, statuses=[kube.running(restarts=1)]) for name in names]
+    told = found(pods, metrics=[measured(RESTARTS, 9, pod=name, container="app") for name in names])
 
-    assert len(page(gather(whole, Target.parse("Deployment/shop/api")), None, 50, None).conflicts) == MOST
+    assert len(told) == 2 * MOST
+    assert len(shown(told, {})) == MOST
+
+
+def test_where_one_series_agrees_the_others_are_somebody_elses():
+    agrees = measured(UNAVAILABLE, 2, deployment="api", cluster="eu-1")
+    others = [measured(UNAVAILABLE, n, deployment="api", cluster=f"eu-{n}") for n in (3, 4)]
+
+    assert found(deployment(2), metrics=[*others, agrees]) == []
+    assert len(found(deployment(2), metrics=others)) == 1
+
+
+def test_a_name_of_any_length_and_with_any_sign_takes_little_room():
+    scene = Scene(kube.snapshot(deployment(0)))
+
+    told = of_alert(scene, scene.snapshot.objects[0], "x\x1b" * 5_000, None, well=True)
+
+    assert told is not None
+    assert len(told.other.text) < 120
+    assert told.other.text.isprintable()
 
 
 def test_times_are_those_of_the_facts():
