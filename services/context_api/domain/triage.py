@@ -7,7 +7,7 @@ is the snapshot's. Wording of single findings is the analyzers', order is `ranki
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -82,6 +82,7 @@ def judge(
     graph: Graph | None = None,
     mutes: Mutes = (),
     broken: OnBroken = unheard,
+    without: Collection[str] = (),
 ) -> Judged:
     """Observe, connect and rank; arguments as for `find_causes`."""
     graph = graph or Graph(snapshot)
@@ -90,7 +91,7 @@ def judge(
         onset = None
     scene = Scene(snapshot, target=about, onset=onset, graph=graph)
     unseen: list[str] = []
-    seen, muted = apart(observe(scene, noted(unseen, broken)), mutes, scene.now)
+    seen, muted = apart(observe(scene, noted(unseen, broken), without), mutes, scene.now)
     tree = connect(scene, seen)
     alert = Alert(
         about,
@@ -121,6 +122,7 @@ def find_causes(
     graph: Graph | None = None,
     mutes: Mutes = (),
     broken: OnBroken = unheard,
+    without: Collection[str] = (),
 ) -> CausesAnswer:
     """The ranked causes of what is wrong with `target`, or with anything when no target is named.
 
@@ -129,8 +131,11 @@ def find_causes(
         graph: a graph of this snapshot that is already built.
         mutes: findings that are not to be told of; the answer says which there were.
         broken: told of each analyzer that failed, and how.
+        without: analyzers by name that are not asked, to measure what the others say alone.
     """
-    judged = judge(snapshot, target=target, onset=onset, graph=graph, mutes=mutes, broken=broken)
+    judged = judge(
+        snapshot, target=target, onset=onset, graph=graph, mutes=mutes, broken=broken, without=without
+    )
     shown = _visible(judged.tree, judged.ranked)
     no_cause = without_cause(judged)
     return CausesAnswer(
@@ -188,17 +193,22 @@ def find_findings(
     )
 
 
-def observe(scene: Scene, broken: OnBroken = _raised) -> list[Observation]:
+def observe(
+    scene: Scene, broken: OnBroken = _raised, without: Collection[str] = ()
+) -> list[Observation]:
     """All observations, in an order that does not depend on the order of the input.
 
     An analyzer that fails is told to `broken`; the others' findings are worth having all the same.
     """
 
     def tried(analyzer: Callable[..., Iterable[Observation]], *arguments: object) -> list[Observation]:
+        name = analyzer.__module__.rpartition(".")[2]
+        if name in without:
+            return []
         try:
             return list(analyzer(*arguments))
         except Exception as error:  # whatever a rule does not foresee must not cost the other rules' answer
-            broken(analyzer.__module__.rpartition(".")[2], error)
+            broken(name, error)
             return []
 
     seen = [o for analyzer in SYMPTOMS for o in tried(analyzer, scene)]
