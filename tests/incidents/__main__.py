@@ -55,8 +55,12 @@ def evaluate(names: Sequence[str], *, write: bool) -> int:
 def ablate(names: Sequence[str], *, words: bool) -> int:
     """Print how triage answers without each incident's own rules; of the tuned half alone."""
     chosen = [entry for entry in _chosen(names) if entry.incident.half is Half.tuned]
-    found = [ablation.ablate(entry) for entry in chosen]
-    print(f"{ablation.listing(found)}\n\n{ablation.totals(found)}")
+    found = []
+    print(ablation.HEADER)
+    for entry in chosen:
+        found.append(ablation.ablate(entry))
+        print(ablation.row(found[-1]), flush=True)
+    print(f"\n{ablation.totals(found)}")
     if words:
         print("".join(f"\n{one.whole.name}: {one.words}" for one in found))
     return 0

@@ -23,12 +23,14 @@ from tests.incidents.table import share
 GENERAL = frozenset(
     {
         "dependency_change",
+        "leads",
         "log_errors",
         "pod_crash_loop",
         "recent_edit",
         "recent_rollout",
         "rollout_stuck",
         "unhealthy_condition",
+        "unwell",
     }
 )
 """Analyzers that look at what any object says, and at what was changed, whatever the fault."""
@@ -99,19 +101,20 @@ def totals(found: Sequence[Ablated]) -> str:
     return "\n".join(lines)
 
 
-def listing(found: Sequence[Ablated]) -> str:
-    """One line an incident: what was left out, and what is named then."""
-    lines = ["| incident | left out | named first then | object | lacks | alone |", "|---|---|---|---|---|---|"]
-    for one in found:
-        rest = one.rest
-        right = rest.no_cause if rest.no_cause is not None else rest.target
-        lacks = ", ".join(rest.missing).replace("|", "or") if rest.target is not None else ""
-        lines.append(
-            f"| {one.whole.name} | {' '.join(one.out)} | {rest.first} | {_mark(right)} | {lacks} | "
-            f"{_mark(one.alone.no_cause if one.alone.no_cause is not None else one.alone.target)} |"
-        )
-    return "\n".join(lines)
+HEADER = "| incident | left out | named first then | object | lacks | alone |\n|---|---|---|---|---|---|"
 
 
-def _mark(right: bool | None) -> str:
+def row(one: Ablated) -> str:
+    """What was left out of one incident, and what is named then."""
+    rest = one.rest
+    lacks = ", ".join(rest.missing).replace("|", "or") if rest.target is not None else ""
+    whole = "" if one.whole.right else f" (with every rule: {one.whole.first})"
+    return (
+        f"| {one.whole.name}{whole} | {' '.join(one.out)} | {rest.first} | {_mark(rest)} | {lacks} | "
+        f"{_mark(one.alone)} |"
+    )
+
+
+def _mark(verdict: Verdict) -> str:
+    right = verdict.no_cause if verdict.no_cause is not None else verdict.target
     return "yes" if right else "**no**"

@@ -193,9 +193,7 @@ def find_findings(
     )
 
 
-def observe(
-    scene: Scene, broken: OnBroken = _raised, without: Collection[str] = ()
-) -> list[Observation]:
+def observe(scene: Scene, broken: OnBroken = _raised, without: Collection[str] = ()) -> list[Observation]:
     """All observations, in an order that does not depend on the order of the input.
 
     An analyzer that fails is told to `broken`; the others' findings are worth having all the same.
