@@ -33,7 +33,7 @@ _COUNTING = frozenset({"kube-controller-manager", "keda-operator", "keda"})
 
 _BODY = ("apiVersion", "kind", "metadata", "status", "data", "stringData", "binaryData")
 MOST_FIELDS = 6
-MOST_TOLD = 8
+MOST_TOLD = 12
 _QUOTED = re.compile(r"`([^`]*)`")
 _VALUE = re.compile(r"[\w./-]{3,80}")
 _COMMON = frozenset({"true", "false", "none", "spec", "name", "type", "value", "key", "kind"})
@@ -105,11 +105,16 @@ def _now(obj: KubeObject, paths: Sequence[str]) -> Iterator[str]:
     said = dict(leaves(obj.body))
     for path in paths[:MOST_FIELDS]:
         below = [
-            f"{p.removeprefix(path).strip('.')} `{cut(value_of(p, v), 80)}`".strip()
+            f"{p.removeprefix(path).strip('.')} `{_value(p, v)}`".strip()
             for p, v in said.items()
             if p == path or p.startswith((f"{path}.", f"{path}["))
         ]
         yield f"{path} changed" + (f", now {listing(below, MOST_TOLD)}" if below else "")
+
+
+def _value(path: str, words: str) -> str:
+    """Redacted by the name of the field itself: `secretStoreRef.name` holds a name."""
+    return cut(value_of(path.rpartition(".")[2], words), 80)
 
 
 def _gist(obj: KubeObject) -> Iterator[str]:
@@ -118,7 +123,7 @@ def _gist(obj: KubeObject) -> Iterator[str]:
         if part not in _BODY:
             for path, words in leaves(value, str(part)):
                 if words:
-                    yield f"{path} `{cut(value_of(path, words), 80)}`"
+                    yield f"{path} `{_value(path, words)}`"
     keys = sorted(flat(mapping(obj.body.get("data"))))
     if keys:
         yield f"keys {listing(keys, MOST_FIELDS)}"

@@ -30,8 +30,12 @@ _SILENT = WORKLOADS | PASSING | {"Secret", "ConfigMap", "Service", "ServiceAccou
                                  "ClusterRole", "ClusterRoleBinding"}  # fmt: skip
 """Kinds whose fields are read by others, or that declare what is common to many."""
 
+_NAMESAKES = WORKLOADS | {"Service", "Ingress", "PersistentVolumeClaim"}
+"""Kinds of which one often bears the speaker's own name, so that its name means the speaker."""
+
 _WORD = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _QUOTED = re.compile(r"[\"'`]([^\"'`\s]{2,253})[\"'`]")
+_NUMBER = re.compile(r"\d+(?:\.\d+)?|\d+(?:-\d+)+|\d+(?:\.\d+){3}")
 _HUMPS = re.compile(r"[A-Z][a-z]+|[A-Z]+(?![a-z])")
 
 MOST_WORDS = 300
@@ -53,6 +57,8 @@ class Mention:
     strength: float
     word: str
     how: str
+    by_kind: bool = False
+    """Only its kind is spoken of."""
 
 
 class Mentions:
@@ -81,7 +87,7 @@ class Mentions:
                 for path, words in leaves(value, str(part)):
                     if len(words) <= 200:
                         for word in _WORD.findall(words):
-                            if _distinct(word):
+                            if _distinct(word) and word not in self._graph.names.namespaces:
                                 index.setdefault(word, {}).setdefault(id(obj), (obj, path))
         return index
 
@@ -122,20 +128,22 @@ class Mentions:
         for word in order:
             for obj in self._named.get(word, ()):
                 hinted = any(len(hint) >= 4 and hint in obj.kind.lower() for hint in before.get(word, ()))
+                if word == speaker.name and obj.kind in _NAMESAKES:
+                    continue
                 compound = len(word) >= SHORT and _distinct(word) and obj.kind not in WORKLOADS
                 if self._here(obj, speaker, known) and (hinted or word in quoted or compound):
-                    yield Mention(obj, BY_NAME, word, f"they name {obj.kind} {obj.name}")
+                    yield Mention(obj, BY_NAME, word, f"name {obj.kind} {obj.name}")
             declaring = self._declared.get(word, {}) if _distinct(word) else {}
             near = [(obj, path) for obj, path in declaring.values() if self._here(obj, speaker, known)]
             if len(word) < SHORT:
                 near = [(obj, path) for obj, path in near if obj.namespace == _place(speaker)]
             for obj, path in near if len(near) <= FEW else ():
-                yield Mention(obj, BY_VALUE, word, f"they name `{word}`, which is its {path}")
+                yield Mention(obj, BY_VALUE, word, f"name `{word}`, which is its {path}")
             kind = self._kinds.get(word.lower())
-            if kind is not None:
+            if kind is not None and kind != speaker.kind:
                 same = [o for o in self._graph.snapshot.of_kind(kind) if o.namespace == _place(speaker)]
                 for obj in same if len(same) <= FEW else ():
-                    yield Mention(obj, BY_KIND, word, f"they speak of a {kind}")
+                    yield Mention(obj, BY_KIND, word, f"speak of a {kind}", by_kind=True)
 
     @staticmethod
     def _here(obj: KubeObject, speaker: KubeObject, known: set[str]) -> bool:
@@ -143,8 +151,8 @@ class Mentions:
 
 
 def _distinct(word: str) -> bool:
-    """Whether a word is a compound or has a figure, and is no mere number, address or time."""
-    if len(word) < 3 or word.replace(".", "").replace("-", "").isdigit():
+    """Whether a word is a compound or has a figure, and is no mere number, address or time; a version is one."""
+    if len(word) < 3 or _NUMBER.fullmatch(word):
         return False
     return any(c in "-._" or c.isdigit() for c in word)
 

@@ -39,6 +39,8 @@ def _changed(scene: Scene, obj: KubeObject) -> Iterator[str]:
             by = f" by {rollout.by}" if rollout.by else ""
             yield f"its newest rollout was at {clock(rollout.at)}{by}: {listing(rollout.told, 4)}"
             return
+        if workload.kind != "CronJob" and workload.spec.get("replicas") == 0:
+            yield "it is scaled to 0 replicas"
     edit = last_edit(obj)
     if edit is not None:
         yield f"it was edited at {clock(edit.at)} by {edit.by}: {listing(edited(scene, obj, edit) or list(edit.paths), 5)}"

@@ -23,6 +23,9 @@ from services.context_api.domain.snapshot import KubeObject
 RECENT = timedelta(hours=1)
 """Warnings older than this are of another day's trouble; API servers forget events after an hour."""
 
+AROUND_BEFORE, AROUND_AFTER = timedelta(minutes=30), timedelta(minutes=5)
+"""As the ranking counts what only shares the alert's namespace and time."""
+
 LONGEST = 2000
 MOST = 40
 """Speakers that are listened to, nearest first."""
@@ -54,13 +57,20 @@ def voices(scene: Scene, seen: Sequence[Observation]) -> list[Voice]:
         failing = not one.latent or one.analyzer == "log_errors"
         if failing and one.severity is not FindingSeverity.info and one.depth is not Depth.change:
             groups.setdefault(id(one.about), []).append(one)
-    found = [_voice(scene, members, near) for members in groups.values() if _near(near, members[0].about)]
+    found = [_voice(scene, members, near) for members in groups.values() if _concerns(scene, near, members)]
     found.sort(key=lambda v: (-v.nearness, v.speaker.kind, v.speaker.name))
     return found[:MOST]
 
 
-def _near(near: Relations | None, about: KubeObject) -> bool:
-    return near is None or near.nearness(about) > 0
+def _concerns(scene: Scene, near: Relations | None, members: Sequence[Observation]) -> bool:
+    """Whether there is a way from the alert to it, or it began to fail at that time in the same namespace."""
+    about = members[0].about
+    if near is None or scene.target is None or near.nearness(about) > 0:
+        return True
+    if scene.onset is None or about.namespace is None or about.namespace != scene.target.namespace:
+        return False
+    around = (scene.onset - AROUND_BEFORE, scene.onset + AROUND_AFTER)
+    return any(o.onset is not None and around[0] <= o.onset <= around[1] for o in members)
 
 
 def _voice(scene: Scene, members: list[Observation], near: Relations | None) -> Voice:

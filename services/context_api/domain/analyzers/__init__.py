@@ -39,6 +39,7 @@ from services.context_api.domain.analyzers import (
     job_failed,
     leads,
     left_out,
+    level_left,
     limit_default,
     limit_reached,
     load_balancer,
@@ -153,6 +154,7 @@ SYMPTOMS: Sequence[Symptom] = (
     held_back.observe,
     not_reconciled.observe,
     unwell.observe,
+    level_left.observe,
     suspicious_text.observe,
 )
 

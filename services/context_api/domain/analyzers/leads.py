@@ -23,7 +23,6 @@ from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.edits import Change, changes_within
 from services.context_api.domain.kube import (
-    conditions,
     flat,
     is_custom,
     leaves,
@@ -32,7 +31,7 @@ from services.context_api.domain.kube import (
     template_labels,
 )
 from services.context_api.domain.logs import cut
-from services.context_api.domain.mentions import Mention
+from services.context_api.domain.mentions import BY_NAME, Mention
 from services.context_api.domain.observation import AGAINST, Depth, Explains, Observation
 from services.context_api.domain.portrait import portrait
 from services.context_api.domain.scene import Scene
@@ -63,7 +62,7 @@ SPOKEN, EARLY = 0.12, 0.06
 CROWD = 0.03
 """Taken off for each other change that is tied as well."""
 
-SUREST = 0.72
+SUREST = 0.8
 
 _FRONT = frozenset({"Service", "ServiceAccount", "ConfigMap"})
 """What is named in passing by whoever uses it: counts only when it was changed."""
@@ -77,6 +76,8 @@ class _Tie:
     strength: float
     why: str
     line: str = ""
+    word: str = ""
+    """By which the errors name it."""
 
 
 @dataclass
@@ -86,6 +87,9 @@ class _Lead:
     obj: KubeObject
     ties: list[_Tie]
     change: Change | None
+    ill: Observation | None
+    """What a custom resource that is named says of itself where it is not well: then it may account for more than what was
+    merely changed or named, and others may account for it."""
 
 
 def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
@@ -93,8 +97,8 @@ def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
     speaking = voices(scene, seen)
     if not speaking:
         return
-    ill = {id(o.about) for o in seen if not o.latent and o.severity is not FindingSeverity.info}
-    ill |= {id(v.speaker) for v in speaking}
+    failing = {id(o.about): o for o in seen if not o.latent and o.severity is not FindingSeverity.info}
+    ill = {*failing, *(id(v.speaker) for v in speaking)}
     onsets = [v.onset or scene.onset or scene.now for v in speaking]
     changed = {id(c.obj): c for c in changes_within(scene, min(onsets) - WINDOW, max(onsets) + SLACK)}
     leads: dict[int, _Lead] = {}
@@ -104,8 +108,9 @@ def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
             *_changed(scene, voice, changed),
             *_called(scene, voice, ill),
         ]:
-            if id(obj) not in ill:
-                leads.setdefault(id(obj), _Lead(obj, [], changed.get(id(obj)))).ties.append(tie)
+            if id(obj) not in ill or (tie.word and is_custom(obj) and obj is not voice.speaker):
+                lead = leads.setdefault(id(obj), _Lead(obj, [], changed.get(id(obj)), failing.get(id(obj))))
+                lead.ties.append(tie)
     for lead in leads.values():
         lead.ties.sort(key=lambda t: -t.strength)
     order = sorted(
@@ -121,12 +126,18 @@ def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
 
 def _named(scene: Scene, voice: Voice, changed: Mapping[int, Change]) -> Iterator[tuple[KubeObject, _Tie]]:
     made = {id(link.to) for link in scene.platforms.makes(voice.speaker)}
-    for mention in scene.mentions.of(voice.speaker, voice.words):
-        change = _fresh(voice, scene, changed.get(id(mention.obj)))
+    meant = scene.mentions.of(voice.speaker, voice.words)
+    fresh = {id(m.obj): c for m in meant if (c := _fresh(voice, scene, changed.get(id(m.obj)))) is not None}
+    renewed = {m.obj.kind for m in meant if id(m.obj) in fresh}
+    for mention in meant:
+        change = fresh.get(id(mention.obj))
+        if mention.by_kind and change is None and mention.obj.kind in renewed:
+            continue  # of several of a kind the one that was changed is meant
         if change is None and (mention.obj.kind in _FRONT or id(mention.obj) in made):
             continue
         extra = _extra(voice, scene, change) if change is not None else 0.0
-        strength = min(mention.strength + extra, SUREST + 0.1)
+        surely = BY_NAME if mention.by_kind and change is not None else mention.strength
+        strength = min(surely + extra, SUREST + 0.1)
         yield (
             mention.obj,
             _Tie(
@@ -134,6 +145,7 @@ def _named(scene: Scene, voice: Voice, changed: Mapping[int, Change]) -> Iterato
                 strength,
                 f"the errors of {name_of(voice.speaker)} {mention.how}",
                 _line(voice, mention),
+                mention.word,
             ),
         )
 
@@ -233,8 +245,7 @@ def _observation(scene: Scene, lead: _Lead, rivals: int) -> Observation:
     onset = best.voice.onset
     words = f"{change}{_how_long(onset, change.at)}" if change is not None else name_of(obj)
     words += f" ({best.why})" if change is not None else f": {best.why}{portrait(scene, obj)}"
-    own = [c for c in conditions(obj) if c.message and c.status == "False"]
-    words += f"; its {own[0].type} is False, {own[0].reason}: `{cut(own[0].message, 200)}`" if own else ""
+    words += f"; {cut(lead.ill.text, 500)}" if lead.ill is not None else ""
     words += (
         f"; said of it: `{cut(best.line, 400)}`" if best.line and best.line not in best.voice.told else ""
     )
@@ -250,7 +261,7 @@ def _observation(scene: Scene, lead: _Lead, rivals: int) -> Observation:
         text=words,
         severity=FindingSeverity.warning,
         analyzer=NAME,
-        depth=Depth.change if change is not None else Depth.process if in_vain else Depth.mechanism,
+        depth=_depth(lead, in_vain=in_vain),
         certainty=max(min(best.strength, SUREST) - 0.1 - CROWD * min(rivals, 5), 0.2),
         facts=(_fact(obj, best, change), *(f for t in lead.ties[:3] for o in t.voice.seen for f in o.facts[:2])),
         basis=(best.why, f"{AGAINST}whether it did harm is not recorded" if change is not None else f"{AGAINST}nothing else is known to be wrong with it"),
@@ -258,9 +269,15 @@ def _observation(scene: Scene, lead: _Lead, rivals: int) -> Observation:
         remediation=remedies.edit(obj, f"Check whether the change of {name_of(obj)} was meant, and put it back.")
         if change is not None
         else remedies.look(obj, f"Look at {name_of(obj)}: {best.why}."),
-        explains=tuple(Explains(t.voice.speaker, t.strength, t.why, deepest=Depth.process) for t in lead.ties),
+        explains=tuple(Explains(t.voice.speaker, t.strength, t.why, deepest=Depth.mechanism if lead.ill else Depth.process) for t in lead.ties),
         latent=True,
     )  # fmt: skip
+
+
+def _depth(lead: _Lead, *, in_vain: bool) -> Depth:
+    if lead.ill is not None or (lead.change is None and in_vain):
+        return Depth.process
+    return Depth.change if lead.change is not None else Depth.mechanism
 
 
 def _how_long(onset: datetime | None, moment: datetime) -> str:

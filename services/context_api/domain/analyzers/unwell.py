@@ -29,11 +29,11 @@ from services.context_api.domain.kube import (
     replicas,
     text,
 )
-from services.context_api.domain.logs import cut, is_narrative
+from services.context_api.domain.logs import clusters, cut, is_narrative, telling
 from services.context_api.domain.observation import Blame, Depth, Observation
 from services.context_api.domain.redact import redact
 from services.context_api.domain.scene import Scene
-from services.context_api.domain.snapshot import KubeObject
+from services.context_api.domain.snapshot import KubeObject, parse_time
 from services.context_api.domain.voices import warned
 from services.context_api.domain.wording import clock, name_of
 
@@ -55,7 +55,7 @@ def observe(scene: Scene) -> Iterator[Observation]:
     """At most one observation per object."""
     for obj in scene.graph.of_kind("Node", "Namespace", "Job", "HorizontalPodAutoscaler"):
         said = [_condition(obj, c) for c in conditions(obj) if _is_bad(obj, c)]
-        if said:
+        if said and not (obj.kind == "Job" and _made_up_for(scene, obj)):
             yield _observation(scene, obj, [*said, *_warnings(scene, obj)], latent=False)
     for claim in scene.graph.of_kind("PersistentVolumeClaim"):
         if text(claim.status.get("phase")) in ("Pending", "Lost"):
@@ -68,6 +68,13 @@ def observe(scene: Scene) -> Iterator[Observation]:
     for workload in scene.graph.workloads:
         if workload.kind not in ("Pod", "Job", "CronJob") and _lacks_pods(workload):
             yield from _by_warning(scene, workload, "lacks pods", latent=True)
+
+
+def _made_up_for(scene: Scene, job: KubeObject) -> bool:
+    """Whether a later run of the same schedule succeeded, so that this one is history."""
+    schedule = scene.graph.owner(job)
+    later = parse_time(schedule.status.get("lastSuccessfulTime")) if schedule is not None else None
+    return later is not None and job.created_at is not None and later > job.created_at
 
 
 def _lacks_pods(workload: KubeObject) -> bool:
@@ -123,10 +130,18 @@ def _by_warning(scene: Scene, obj: KubeObject, state: str, *, latent: bool) -> I
         yield _observation(scene, scene.graph.top(obj), said, state=state, latent=latent)
 
 
+def _last_words(scene: Scene, about: KubeObject) -> Iterator[str]:
+    """Why the pods of a job ended, in their own words."""
+    pods = scene.graph.made_by(about)[-1:] if about.kind == "Job" else ()
+    logs = [log.text for pod in pods for log in scene.snapshot.logs_of(pod.namespace, pod.name)]
+    for line in telling(clusters(logs), 1):
+        yield f"its pod's log: `{cut(line.text)}`"
+
+
 def _observation(
     scene: Scene, about: KubeObject, said: list[_Said], *, state: str = "", latent: bool
 ) -> Observation:
-    words = "; ".join(one.words for one in said[:MOST])
+    words = "; ".join([*(one.words for one in said[:MOST]), *_last_words(scene, about)])
     onsets = [one.since for one in said if one.since]
     blamed = [m for m in scene.mentions.of(about, words) if m.obj.kind not in WORKLOADS]
     return Observation(
@@ -141,6 +156,6 @@ def _observation(
         basis=("the object's own status, in the words of the component that wrote it",),
         onset=min(onsets, default=None),
         remediation=remedies.look(about, f"Read the conditions and events of {name_of(about)}."),
-        blames=tuple(Blame(m.obj, m.strength, f"its words: {m.how}") for m in blamed[:MOST]),
+        blames=tuple(Blame(m.obj, m.strength, f"its words {m.how}") for m in blamed[:MOST]),
         latent=latent,
     )
