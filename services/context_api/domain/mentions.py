@@ -105,7 +105,7 @@ class Mentions:
 
     def of(self, speaker: KubeObject, words: str) -> list[Mention]:
         """Whom the words mean that are said about `speaker`, surest first; never itself or what belongs to it."""
-        words = words[:LONGEST]
+        words = words[:LONGEST].replace('\\"', '"')  # as structured logs quote
         tokens = _WORD.findall(words)
         order = list(dict.fromkeys(tokens))[:MOST_WORDS]
         best: dict[int, Mention] = {}

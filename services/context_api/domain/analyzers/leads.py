@@ -16,11 +16,12 @@ Rests on: kubernetes.io/docs, "Server-Side Apply" (managedFields), "Labels and S
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
+from services.context_api.domain.analyzers.unhealthy_condition import head_of
 from services.context_api.domain.edits import Change, changes_within
 from services.context_api.domain.kube import (
     flat,
@@ -58,6 +59,9 @@ that calls; both lie in one namespace; it is of the whole cluster."""
 IN_VAIN = 0.55
 SPOKEN, EARLY = 0.12, 0.06
 """Added where a changed value stands in the errors, and where the change came shortly before."""
+
+UNWELL = 0.1
+"""Added where what the errors name says itself that it is not well."""
 
 CROWD = 0.03
 """Taken off for each other change that is tied as well."""
@@ -110,7 +114,8 @@ def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
         ]:
             if id(obj) not in ill or (tie.word and is_custom(obj) and obj is not voice.speaker):
                 lead = leads.setdefault(id(obj), _Lead(obj, [], changed.get(id(obj)), failing.get(id(obj))))
-                lead.ties.append(tie)
+                surer = min(tie.strength + UNWELL, SUREST + 0.1) if lead.ill is not None else tie.strength
+                lead.ties.append(replace(tie, strength=surer))
     for lead in leads.values():
         lead.ties.sort(key=lambda t: -t.strength)
     order = sorted(
@@ -130,6 +135,8 @@ def _named(scene: Scene, voice: Voice, changed: Mapping[int, Change]) -> Iterato
     fresh = {id(m.obj): c for m in meant if (c := _fresh(voice, scene, changed.get(id(m.obj)))) is not None}
     renewed = {m.obj.kind for m in meant if id(m.obj) in fresh}
     for mention in meant:
+        if head_of(scene, mention.obj) is not mention.obj:
+            continue  # a step of somebody's work is told about whoever wished for it
         change = fresh.get(id(mention.obj))
         if mention.by_kind and change is None and mention.obj.kind in renewed:
             continue  # of several of a kind the one that was changed is meant
@@ -158,6 +165,8 @@ def _changed(scene: Scene, voice: Voice, changed: Mapping[int, Change]) -> Itera
     used = {id(e.to): e.how for e in scene.needs.of(voice.speaker) if e.relation not in ("node", "contains")}
     for change in changed.values():
         if _fresh(voice, scene, change) is None or change.obj is voice.speaker:
+            continue
+        if head_of(scene, change.obj) is not change.obj:
             continue
         strength, why = _standing(scene, voice, change.obj, used)
         strength += _extra(voice, scene, change)
