@@ -79,7 +79,7 @@ class Mentions:
     def _declared(self) -> dict[str, dict[int, tuple[KubeObject, str]]]:
         index: dict[str, dict[int, tuple[KubeObject, str]]] = {}
         for obj in self._graph.snapshot.objects:
-            if obj.kind in _SILENT:
+            if obj.kind in _SILENT and obj.kind != "Node":  # a node's taints are its own
                 continue
             for part, value in obj.body.items():
                 if part in ("apiVersion", "kind", "metadata", "status"):

@@ -143,7 +143,7 @@ def _named(scene: Scene, voice: Voice, changed: Mapping[int, Change]) -> Iterato
         if change is None and (mention.obj.kind in _FRONT or id(mention.obj) in made):
             continue
         extra = _extra(voice, scene, change) if change is not None else 0.0
-        surely = BY_NAME if mention.by_kind and change is not None else mention.strength
+        surely = mention.strength if change is None else max(mention.strength, BY_NAME)
         strength = min(surely + extra, SUREST + 0.1)
         yield (
             mention.obj,
@@ -278,7 +278,7 @@ def _observation(scene: Scene, lead: _Lead, rivals: int) -> Observation:
         remediation=remedies.edit(obj, f"Check whether the change of {name_of(obj)} was meant, and put it back.")
         if change is not None
         else remedies.look(obj, f"Look at {name_of(obj)}: {best.why}."),
-        explains=tuple(Explains(t.voice.speaker, t.strength, t.why, deepest=Depth.mechanism if lead.ill else Depth.process) for t in lead.ties),
+        explains=tuple(Explains(t.voice.speaker, t.strength, t.why, deepest=Depth.mechanism if lead.ill is not None or t.word else Depth.process) for t in lead.ties),
         latent=True,
     )  # fmt: skip
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from statistics import median
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
@@ -22,12 +23,15 @@ from services.context_api.domain.observation import AGAINST, Depth, Observation
 from services.context_api.domain.portrait import of_object
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
-from services.context_api.domain.trend import Step, stepped
+from services.context_api.domain.trend import COMPARED, FEWEST, Step, stepped
 from services.context_api.domain.wording import clock, name_of
 
 NAME = "level_left"
 RISEN = 2.0
 """Times as much as before. A guess: what people alert on moves more than the ups and downs of a day."""
+
+SAME = 1.3
+"""Times as much as before up to which a series is where it was."""
 
 BEFORE, AFTER = timedelta(hours=2), timedelta(minutes=5)
 MOST = 3
@@ -40,9 +44,10 @@ def observe(scene: Scene) -> Iterator[Observation]:
     tops = scene.graph.behind(scene.target) if scene.target.kind == "Service" else []
     about = tops[0] if len(tops) == 1 else scene.graph.top(scene.target)
     best: dict[str, tuple[Step, Series]] = {}
-    for series in [
-        s for obj in {id(o): o for o in (scene.target, about)}.values() for s in of_object(scene, obj)
-    ]:
+    known = [s for obj in {id(o): o for o in (scene.target, about)}.values() for s in of_object(scene, obj)]
+    if any(_came_back(series) for series in known):
+        return
+    for series in known:
         step = stepped(series.points, RISEN)
         if step is None or series.name.endswith("_total") or not _then(scene, step):
             continue
@@ -52,6 +57,15 @@ def observe(scene: Scene) -> Iterator[Observation]:
     found = sorted(best.values(), key=lambda one: (-_times(one[0]), one[1].query))[:MOST]
     if found:
         yield _observation(scene, about, found)
+
+
+def _came_back(series: Series) -> bool:
+    """Whether it rose and is where it was: then what is reckoned over a longer time will follow it."""
+    values = [v for _, v in series.points]
+    if len(values) < COMPARED:
+        return False
+    before, now = median(values[: len(values) // 3]), median(values[-FEWEST:])
+    return max(values) >= RISEN * before > 0 and now <= SAME * before
 
 
 def _then(scene: Scene, step: Step) -> bool:
