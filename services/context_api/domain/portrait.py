@@ -26,10 +26,10 @@ RISEN = 1.5
 """Times as much as before from which a series is told to have moved."""
 
 
-def portrait(scene: Scene, obj: KubeObject) -> str:
-    """A few sentences, each beginning with `; `; empty where nothing is recorded."""
-    told = [*_changed(scene, obj), *_ended(scene, obj), *_measured(scene, obj), *_says(scene, obj)]
-    return "".join(f"; {words}" for words in told)
+def portrait(scene: Scene, obj: KubeObject, *, changes: bool = True) -> list[str]:
+    """A few clauses about it, those of its changes on demand; none where nothing is recorded."""
+    changed = _changed(scene, obj) if changes else ()
+    return [*changed, *_ended(scene, obj), *_measured(scene, obj), *_says(scene, obj)]
 
 
 def _changed(scene: Scene, obj: KubeObject) -> Iterator[str]:

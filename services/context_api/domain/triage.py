@@ -30,7 +30,8 @@ from services.context_api.domain.graph import Graph
 from services.context_api.domain.kube import listing
 from services.context_api.domain.logs import cut
 from services.context_api.domain.mutes import Mutes, apart
-from services.context_api.domain.observation import Observation
+from services.context_api.domain.observation import Depth, Observation
+from services.context_api.domain.portrait import portrait
 from services.context_api.domain.ranking import Alert, Ranked, rank
 from services.context_api.domain.relation import Relations, relate
 from services.context_api.domain.resolve import owner_by_event, owner_by_name
@@ -308,6 +309,14 @@ def _text(scene: Scene, one: Ranked) -> str:
             words += f"; {one.observation.about.kind} {one.observation.about.name} was edited at {clock(edit.at)} by {edit.by} ({shown})"
         elif known and not all(value in words for change in known for value in _VALUES.findall(change)):
             words += f"; what changed then: {shown}"
+    if one.observation.depth < Depth.mechanism and one.explained == 0:
+        # Nobody knows why: then what else is recorded of it is what an engineer would look at next.
+        told_already = words
+        words += "".join(
+            f"; {more}"
+            for more in portrait(scene, one.observation.about, changes=edit is None)
+            if not all(value[:60] in told_already for value in _VALUES.findall(more) or [more])
+        )
     return ". Also: ".join([words, *extra[:2]])
 
 

@@ -7,12 +7,13 @@ analyzers' business.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from libs.contracts.causes import FindingSeverity
-from services.context_api.domain.complaints import PODS, uttered
+from services.context_api.domain.complaints import PODS, messages_of
 from services.context_api.domain.events import Event
 from services.context_api.domain.logs import is_narrative
 from services.context_api.domain.observation import Depth, Observation
@@ -27,6 +28,7 @@ AROUND_BEFORE, AROUND_AFTER = timedelta(minutes=30), timedelta(minutes=5)
 """As the ranking counts what only shares the alert's namespace and time."""
 
 LONGEST = 2000
+_QUOTED = re.compile(r"`([^`]{3,})`")
 MOST = 40
 """Speakers that are listened to, nearest first."""
 
@@ -78,7 +80,7 @@ def _voice(scene: Scene, members: list[Observation], near: Relations | None) -> 
     warnings = list(warned(scene, speaker))
     complaints = scene.deps.spoken(speaker) if scene.graph.pods_of(speaker) else []
     words = [
-        *(uttered(one) for one in members),
+        *(words for one in members for words in _evidence(one)),
         *(w.message[:LONGEST] for w in warnings),
         *(c.line for c in complaints),
     ]
@@ -93,6 +95,12 @@ def _voice(scene: Scene, members: list[Observation], near: Relations | None) -> 
         tuple({id(o): o for o in (*called, *behind) if o is not speaker}.values()),
         near.nearness(speaker) if near is not None else 1.0,
     )
+
+
+def _evidence(seen: Observation) -> Iterator[str]:
+    """The messages of its status, and what an analyzer quotes; an analyzer's own words name whoever is well, too."""
+    yield from messages_of(seen.about)
+    yield from _QUOTED.findall(seen.text)
 
 
 def warned(scene: Scene, obj: KubeObject) -> Iterator[Event]:

@@ -15,6 +15,7 @@ Rests on: kubernetes.io/docs, "Server-Side Apply" (managedFields), "Labels and S
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -31,7 +32,7 @@ from services.context_api.domain.kube import (
     selects,
     template_labels,
 )
-from services.context_api.domain.logs import cut
+from services.context_api.domain.logs import cut, weigh
 from services.context_api.domain.mentions import BY_NAME, Mention
 from services.context_api.domain.observation import AGAINST, Depth, Explains, Observation
 from services.context_api.domain.portrait import portrait
@@ -158,7 +159,10 @@ def _named(scene: Scene, voice: Voice, changed: Mapping[int, Change]) -> Iterato
 
 
 def _line(voice: Voice, mention: Mention) -> str:
-    return next((line for line in voice.words.splitlines() if mention.word in line), "")
+    """What was said with that word; an error rather than what is merely reported."""
+    word = re.compile(rf"(?<![\w-]){re.escape(mention.word)}(?![\w-])")
+    lines = [line for line in voice.words.splitlines() if word.search(line)]
+    return max(lines, key=weigh, default="")
 
 
 def _changed(scene: Scene, voice: Voice, changed: Mapping[int, Change]) -> Iterator[tuple[KubeObject, _Tie]]:
@@ -253,7 +257,7 @@ def _observation(scene: Scene, lead: _Lead, rivals: int) -> Observation:
     obj, best, change = lead.obj, lead.ties[0], lead.change
     onset = best.voice.onset
     words = f"{change}{_how_long(onset, change.at)}" if change is not None else name_of(obj)
-    words += f" ({best.why})" if change is not None else f": {best.why}{portrait(scene, obj)}"
+    words += f" ({best.why})" if change is not None else f": {'; '.join([best.why, *portrait(scene, obj)])}"
     words += f"; {cut(lead.ill.text, 500)}" if lead.ill is not None else ""
     words += (
         f"; said of it: `{cut(best.line, 400)}`" if best.line and best.line not in best.voice.told else ""
@@ -278,9 +282,16 @@ def _observation(scene: Scene, lead: _Lead, rivals: int) -> Observation:
         remediation=remedies.edit(obj, f"Check whether the change of {name_of(obj)} was meant, and put it back.")
         if change is not None
         else remedies.look(obj, f"Look at {name_of(obj)}: {best.why}."),
-        explains=tuple(Explains(t.voice.speaker, t.strength, t.why, deepest=Depth.mechanism if lead.ill is not None or t.word else Depth.process) for t in lead.ties),
+        explains=tuple(Explains(t.voice.speaker, t.strength, t.why, deepest=_deepest(lead, t)) for t in lead.ties),
         latent=True,
     )  # fmt: skip
+
+
+def _deepest(lead: _Lead, tie: _Tie) -> Depth:
+    """What is wrong with itself, or holds for the whole cluster, may be behind a known mechanism that quotes it."""
+    whole = lead.obj.namespace is None and lead.obj.kind != "PersistentVolume"  # which is one claim's
+    behind = lead.ill is not None or (bool(tie.word) and whole)
+    return Depth.mechanism if behind else Depth.process
 
 
 def _depth(lead: _Lead, *, in_vain: bool) -> Depth:
