@@ -295,9 +295,8 @@ def _deepest(lead: _Lead, tie: _Tie) -> Depth:
 
 
 def _depth(lead: _Lead, *, in_vain: bool) -> Depth:
-    if lead.ill is not None or (lead.change is None and in_vain):
-        return Depth.process
-    return Depth.change if lead.change is not None else Depth.mechanism
+    """As a change, what looks well says itself what it accounts for: nobody's blame of it means what is told here."""
+    return Depth.process if lead.ill is not None or in_vain else Depth.change
 
 
 def _how_long(onset: datetime | None, moment: datetime) -> str:

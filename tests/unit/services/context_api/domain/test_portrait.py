@@ -41,7 +41,7 @@ def test_its_newest_rollout_is_told_however_long_ago_it_was():
 
 
 def test_an_edit_of_another_kind_is_told_with_what_is_there_now():
-    made = service("api", edits=[edit(60 * 200, "spec/internalTrafficPolicy")])
+    made = service("api", edits=[edit(60 * 20, "spec/internalTrafficPolicy")])
     made[0]["spec"]["internalTrafficPolicy"] = "Local"
 
     assert "spec.internalTrafficPolicy changed, now `Local`" in of(*made, kind="Service")
