@@ -1,4 +1,4 @@
-"""`python -m tests.incidents play [NAME …] | eval [NAME …]`."""
+"""`python -m tests.incidents play [NAME …] | eval [NAME …] | ablate [NAME …]`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from collections.abc import Sequence
 
 from tests.bench.document import with_part
 from tests.bench.table import machine
-from tests.incidents import table
+from tests.incidents import ablation, table
 from tests.incidents.corpus import Entry, entries
+from tests.incidents.incident import Half
 from tests.incidents.judge import Verdict, judge
 from tests.incidents.play import perform
 from tests.support.source import ROOT
@@ -51,6 +52,20 @@ def evaluate(names: Sequence[str], *, write: bool) -> int:
     return 0
 
 
+def ablate(names: Sequence[str], *, words: bool) -> int:
+    """Print how triage answers without each incident's own rules; of the tuned half alone."""
+    chosen = [entry for entry in _chosen(names) if entry.incident.half is Half.tuned]
+    found = []
+    print(ablation.HEADER)
+    for entry in chosen:
+        found.append(ablation.ablate(entry))
+        print(ablation.row(found[-1]), flush=True)
+    print(f"\n{ablation.totals(found)}")
+    if words:
+        print("".join(f"\n{one.whole.name}: {one.words}" for one in found))
+    return 0
+
+
 def report(verdicts: Sequence[Verdict]) -> str:
     return f"""\
 ## Triage of whole incidents
@@ -78,10 +93,15 @@ def main() -> int:
     judging = commands.add_parser("eval", help="ask triage about the recordings and print how it answers")
     judging.add_argument("names", nargs="*")
     judging.add_argument("--write", action="store_true", help="keep the result in docs/benchmarks.md")
+    ablating = commands.add_parser("ablate", help="ask again without the rules that found the cause")
+    ablating.add_argument("names", nargs="*")
+    ablating.add_argument("--words", action="store_true", help="print what the first causes say then")
     chosen = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if chosen.command == "play":
         return play(chosen.names)
+    if chosen.command == "ablate":
+        return ablate(chosen.names, words=chosen.words)
     return evaluate(chosen.names, write=chosen.write)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -54,12 +54,15 @@ class Verdict:
         return bool(self.no_cause if self.no_cause is not None else self.target and self.says)
 
 
-def ask(snapshot: Snapshot, alert: dict[str, Any]) -> CausesAnswer:
-    """The answer to the first alert of a webhook body."""
+def ask(
+    snapshot: Snapshot, alert: dict[str, Any], graph: Graph | None = None, without: Collection[str] = ()
+) -> CausesAnswer:
+    """The answer to the first alert of a webhook body; `without` the analyzers of these names."""
     one = alert["alerts"][0]
-    graph = Graph(snapshot)
+    graph = graph or Graph(snapshot)
     target = resolve_in(graph, one["labels"]).target
-    return find_causes(snapshot, target=target, onset=datetime.fromisoformat(one["startsAt"]), graph=graph)
+    onset = datetime.fromisoformat(one["startsAt"])
+    return find_causes(snapshot, target=target, onset=onset, graph=graph, without=without)
 
 
 def judge(entry: Entry) -> Verdict:

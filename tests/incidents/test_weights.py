@@ -175,6 +175,10 @@ PAIRS: Mapping[str, Callable[[], Pair]] = {
         [_certificate(), thing("Secret", "tls")], ("Secret", "shop", "tls"), ("Certificate", "shop", "top")
     ),
     "account": _needing("ServiceAccount", {"serviceAccountName": "thing"}),
+    "led": lambda: Pair(
+        [thing("Ingress", "top", api="networking.k8s.io/v1", spec={"defaultBackend": {"service": {"name": "web"}}}), service("web")],
+        ("Service", "shop", "web"), ("Ingress", "shop", "top"),
+    ),
 }  # fmt: skip
 """By relation, in the order of the document's table."""
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from services.context_api.domain import evidence
-from services.context_api.domain.analyzers.recent_edit import recorded_changes
 from services.context_api.domain.changes import SETTLING, Edit, applied_changes, last_edit
+from services.context_api.domain.edits import recorded_changes
 from services.context_api.domain.evidence import Fact
 from services.context_api.domain.kube import WORKLOADS, listing
 from services.context_api.domain.scene import Scene

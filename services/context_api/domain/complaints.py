@@ -41,9 +41,13 @@ class Complaint:
 
 def uttered(seen: Observation) -> str:
     """The messages of the object's status in full, a line each, and the observation's own words."""
-    about = seen.about
+    return "\n".join([*messages_of(seen.about), seen.text])
+
+
+def messages_of(about: KubeObject) -> list[str]:
+    """The messages of an object's status, but for those that tell their reader what to think."""
     said = [*(c.message for c in conditions(about)), text(about.status.get("message"))]
-    return "\n".join([*(m[:LONGEST] for m in said if m and not is_narrative(m[:LONGEST])), seen.text])
+    return [m[:LONGEST] for m in said if m and not is_narrative(m[:LONGEST])]
 
 
 def complaints(scene: Scene, seen: Sequence[Observation], about: re.Pattern[str]) -> Iterator[Complaint]:

@@ -244,7 +244,12 @@ class Dependencies:
                 )  # fmt: skip
 
     def _meant(self, top: KubeObject, line: str) -> Mention | None:
-        """The one server of its settings that a line without a name speaks of, by its protocol's words."""
+        """The one server of its settings that a line means: by its bare name, or by its protocol's words."""
+        called = {
+            id(m.found): m for m in self.configured(top) if m.found is not None and _says(line, m.found.name)
+        }
+        if len(called) == 1:
+            return next(iter(called.values()))
         ports = next((ports for ports, words in _SPEAKS if words.search(line)), None)
         if ports is None:
             return None
@@ -273,6 +278,15 @@ class Dependencies:
             if found is not None or (host.name not in _LOCAL and (host.port is not None or "." in host.name)):
                 heard.append((host, found))
         return heard or [(None, None)]
+
+
+def _says(line: str, name: str) -> bool:
+    """Whether a name stands in a line where values stand: after a sign, in quotes, or at an end."""
+    at = line.find(name)
+    if at < 0:
+        return False
+    before, after = line[at - 1 : at], line[at + len(name) : at + len(name) + 1]
+    return before in ("=", ":", '"', "'", "`", "/") and not (after.isalnum() or after in ("_", "-"))
 
 
 def ports_of(service: KubeObject) -> list[int]:

@@ -51,8 +51,21 @@ TABLE: dict[str, float] = {
     "applies": 0.85,
     "made": 0.75,
     "shared": 0.6,
+    "led": 0.6,
 }
 """How well a fault at the far end explains a fault here, by relation alone; `docs/triage.md` says why."""
+
+ROUTES = (
+    "Ingress",
+    "Route",
+    "HTTPRoute",
+    "GRPCRoute",
+    "TCPRoute",
+    "TLSRoute",
+    "VirtualService",
+    "IngressRoute",
+)
+"""Kinds that lead traffic to Services."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,16 +124,11 @@ class Needs:
                     Edge(w, "selects", f"Service {obj.name} selects its pods")
                     for w in self._graph.behind(obj)
                 )
-            case (
-                "Ingress"
-                | "Route"
-                | "HTTPRoute"
-                | "GRPCRoute"
-                | "TCPRoute"
-                | "TLSRoute"
-                | "VirtualService"
-                | "IngressRoute"
-            ):
+                yield from (
+                    Edge(route, "led", f"{route.kind} {route.name} leads to it")
+                    for route in self._routes.get((obj.namespace, obj.name), [])
+                )
+            case kind if kind in ROUTES:
                 yield from self._backends(obj)
                 yield from self._doors(obj)
             case "Gateway":
@@ -146,6 +154,10 @@ class Needs:
             if workload is not obj and obj.kind not in WORKLOADS:
                 yield Edge(workload, "owned", f"{obj.kind} {obj.name} owns it")
             yield from self._of_workload(workload)
+        if workloads and obj.kind != "Pod":
+            for service in self._graph.services_in(obj.namespace):
+                if service.spec.get("selector") and obj in self._deps.behind(service):
+                    yield Edge(service, "led", f"Service {service.name} leads to its pods")
         if workloads:
             yield from self._dependencies(obj)
             yield from self._places(obj)
@@ -196,6 +208,16 @@ class Needs:
                     claim = self._graph.get("PersistentVolumeClaim", pod.namespace, reference.name)
                     if claim is not None:
                         yield Edge(claim, "volume", f"pod {pod.name} uses it ({reference.where})")
+
+    @cached_property
+    def _routes(self) -> dict[tuple[str | None, str], list[KubeObject]]:
+        """Routes by the Services they send traffic to."""
+        index: dict[tuple[str | None, str], list[KubeObject]] = {}
+        for kind in ROUTES:
+            for route in self._graph.snapshot.of_kind(kind):
+                for backend in backends(route):
+                    index.setdefault((backend.namespace, backend.service), []).append(route)
+        return index
 
     def _backends(self, obj: KubeObject) -> Iterator[Edge]:
         for backend in backends(obj):

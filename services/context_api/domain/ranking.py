@@ -234,9 +234,12 @@ def _measured(tree: Causality, relations: Relations) -> list[int]:
 
 
 def _complains(seen: Observation, relations: Relations) -> bool:
-    """Whether it is a sign of failing, no change or state, of the alert's object or of the pods it stands for."""
+    """Whether it is a sign of failing, no change or state, of the alert's object or of the pods it stands for.
+
+    An alert about a namespace is one about the workloads in it.
+    """
     failing = seen.depth < Depth.mechanism and seen.severity is not FindingSeverity.info
-    return failing and relations.nearness(seen.about) >= STANDS_FOR
+    return failing and (relations.nearness(seen.about) >= STANDS_FOR or relations.lies_in_start(seen.about))
 
 
 def _with_causes(tree: Causality, own: list[int]) -> set[int]:

@@ -39,6 +39,11 @@ class Relations:
         step = self._steps.get(id(obj))
         return step.nearness if step else 0.0
 
+    def lies_in_start(self, obj: KubeObject) -> bool:
+        """Whether the alert is about the namespace in which the object lies."""
+        start = next(iter(self._steps.values()), None)
+        return start is not None and start.obj.kind == "Namespace" and start.obj.name == obj.namespace
+
     def objects(self) -> list[KubeObject]:
         """Everything reached, nearest first; the alerting object is the first."""
         return [step.obj for step in self._steps.values()]

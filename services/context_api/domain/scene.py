@@ -9,6 +9,7 @@ from services.context_api.domain.capacity import Capacity
 from services.context_api.domain.dependencies import Dependencies
 from services.context_api.domain.edges import Needs
 from services.context_api.domain.graph import Graph
+from services.context_api.domain.mentions import Mentions
 from services.context_api.domain.metrics import MetricIndex
 from services.context_api.domain.platforms import Platforms
 from services.context_api.domain.rollouts import Rollouts
@@ -51,6 +52,10 @@ class Scene:
     @cached_property
     def capacity(self) -> Capacity:
         return Capacity(self.graph)
+
+    @cached_property
+    def mentions(self) -> Mentions:
+        return Mentions(self.graph)
 
     @cached_property
     def metrics(self) -> MetricIndex:

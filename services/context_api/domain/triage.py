@@ -7,7 +7,7 @@ is the snapshot's. Wording of single findings is the analyzers', order is `ranki
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -30,7 +30,8 @@ from services.context_api.domain.graph import Graph
 from services.context_api.domain.kube import listing
 from services.context_api.domain.logs import cut
 from services.context_api.domain.mutes import Mutes, apart
-from services.context_api.domain.observation import Observation
+from services.context_api.domain.observation import Depth, Observation
+from services.context_api.domain.portrait import portrait
 from services.context_api.domain.ranking import Alert, Ranked, rank
 from services.context_api.domain.relation import Relations, relate
 from services.context_api.domain.resolve import owner_by_event, owner_by_name
@@ -82,6 +83,7 @@ def judge(
     graph: Graph | None = None,
     mutes: Mutes = (),
     broken: OnBroken = unheard,
+    without: Collection[str] = (),
 ) -> Judged:
     """Observe, connect and rank; arguments as for `find_causes`."""
     graph = graph or Graph(snapshot)
@@ -90,7 +92,7 @@ def judge(
         onset = None
     scene = Scene(snapshot, target=about, onset=onset, graph=graph)
     unseen: list[str] = []
-    seen, muted = apart(observe(scene, noted(unseen, broken)), mutes, scene.now)
+    seen, muted = apart(observe(scene, noted(unseen, broken), without), mutes, scene.now)
     tree = connect(scene, seen)
     alert = Alert(
         about,
@@ -121,6 +123,7 @@ def find_causes(
     graph: Graph | None = None,
     mutes: Mutes = (),
     broken: OnBroken = unheard,
+    without: Collection[str] = (),
 ) -> CausesAnswer:
     """The ranked causes of what is wrong with `target`, or with anything when no target is named.
 
@@ -129,8 +132,11 @@ def find_causes(
         graph: a graph of this snapshot that is already built.
         mutes: findings that are not to be told of; the answer says which there were.
         broken: told of each analyzer that failed, and how.
+        without: analyzers by name that are not asked, to measure what the others say alone.
     """
-    judged = judge(snapshot, target=target, onset=onset, graph=graph, mutes=mutes, broken=broken)
+    judged = judge(
+        snapshot, target=target, onset=onset, graph=graph, mutes=mutes, broken=broken, without=without
+    )
     shown = _visible(judged.tree, judged.ranked)
     no_cause = without_cause(judged)
     return CausesAnswer(
@@ -188,17 +194,20 @@ def find_findings(
     )
 
 
-def observe(scene: Scene, broken: OnBroken = _raised) -> list[Observation]:
+def observe(scene: Scene, broken: OnBroken = _raised, without: Collection[str] = ()) -> list[Observation]:
     """All observations, in an order that does not depend on the order of the input.
 
     An analyzer that fails is told to `broken`; the others' findings are worth having all the same.
     """
 
     def tried(analyzer: Callable[..., Iterable[Observation]], *arguments: object) -> list[Observation]:
+        name = analyzer.__module__.rpartition(".")[2]
+        if name in without:
+            return []
         try:
             return list(analyzer(*arguments))
         except Exception as error:  # whatever a rule does not foresee must not cost the other rules' answer
-            broken(analyzer.__module__.rpartition(".")[2], error)
+            broken(name, error)
             return []
 
     seen = [o for analyzer in SYMPTOMS for o in tried(analyzer, scene)]
@@ -300,6 +309,14 @@ def _text(scene: Scene, one: Ranked) -> str:
             words += f"; {one.observation.about.kind} {one.observation.about.name} was edited at {clock(edit.at)} by {edit.by} ({shown})"
         elif known and not all(value in words for change in known for value in _VALUES.findall(change)):
             words += f"; what changed then: {shown}"
+    if one.observation.depth < Depth.mechanism and one.explained == 0:
+        # Nobody knows why: then what else is recorded of it is what an engineer would look at next.
+        told_already = words
+        words += "".join(
+            f"; {more}"
+            for more in portrait(scene, one.observation.about, changes=edit is None)
+            if not all(value[:60] in told_already for value in _VALUES.findall(more) or [more])
+        )
     return ". Also: ".join([words, *extra[:2]])
 
 

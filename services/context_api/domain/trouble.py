@@ -33,6 +33,7 @@ _FAILING = frozenset(
         "image_pull",
         "init_waiting",
         "log_errors",
+        "unwell",
     }
 )
 

@@ -37,7 +37,9 @@ from services.context_api.domain.analyzers import (
     image_source,
     init_waiting,
     job_failed,
+    leads,
     left_out,
+    level_left,
     limit_default,
     limit_reached,
     load_balancer,
@@ -88,6 +90,7 @@ from services.context_api.domain.analyzers import (
     unhealthy_condition,
     unschedulable,
     untrusted_root,
+    unwell,
     volume_attachment,
     volume_full,
     volume_growth,
@@ -150,6 +153,8 @@ SYMPTOMS: Sequence[Symptom] = (
     not_written.observe,
     held_back.observe,
     not_reconciled.observe,
+    unwell.observe,
+    level_left.observe,
     suspicious_text.observe,
 )
 
@@ -200,4 +205,5 @@ EXPLAINERS: Sequence[Explainer] = (
     stale_data.explain,
     volume_growth.explain,
     node_disk_busy.explain,
+    leads.explain,
 )

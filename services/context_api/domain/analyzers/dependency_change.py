@@ -18,10 +18,10 @@ from datetime import timedelta
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
-from services.context_api.domain.analyzers.recent_edit import changes_of
 from services.context_api.domain.changes import Edit, FieldChange, last_applied, last_edit, writer_of
 from services.context_api.domain.config_match import speaks_of
 from services.context_api.domain.dependencies import PODS_READ, Spoken
+from services.context_api.domain.edits import changes_of
 from services.context_api.domain.kube import at, listing, number, pod_spec
 from services.context_api.domain.logs import clusters, cut
 from services.context_api.domain.observation import Depth, Explains, Observation

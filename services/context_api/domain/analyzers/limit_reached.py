@@ -17,10 +17,10 @@ from dataclasses import dataclass
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
-from services.context_api.domain.analyzers.recent_edit import changes_of, recorded_changes
 from services.context_api.domain.changes import last_edit
 from services.context_api.domain.containers import containers_of
 from services.context_api.domain.dependencies import PODS_READ
+from services.context_api.domain.edits import changes_of, recorded_changes
 from services.context_api.domain.kube import containers, entries, flat, pod_spec, strings, text
 from services.context_api.domain.limits import Limit, Row, limit_in, row_of, rows
 from services.context_api.domain.logs import LINES, cut, readable

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
-from services.context_api.domain.analyzers.recent_edit import recorded_changes
 from services.context_api.domain.changes import SETTLING, last_edit, writer_of
 from services.context_api.domain.dependencies import PODS_READ, Spoken
+from services.context_api.domain.edits import recorded_changes
 from services.context_api.domain.focus import outspoken
 from services.context_api.domain.kube import containers, entries, flat, mapping, pod_spec, text
 from services.context_api.domain.logs import cut, last_lines

@@ -20,9 +20,9 @@ from datetime import timedelta
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
-from services.context_api.domain.analyzers.recent_edit import changes_of
 from services.context_api.domain.changes import last_edit
 from services.context_api.domain.dependencies import Spoken
+from services.context_api.domain.edits import changes_of
 from services.context_api.domain.focus import alerted
 from services.context_api.domain.kube import containers, entries, flat, listing, pod_spec, strings, text
 from services.context_api.domain.latency import subject

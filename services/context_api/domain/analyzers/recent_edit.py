@@ -20,17 +20,16 @@ from services.context_api.domain.changes import (
     Edit,
     FieldChange,
     applied_changes,
-    data_changes,
-    last_applied,
     last_edit,
 )
 from services.context_api.domain.config_match import in_config, speaks_of
 from services.context_api.domain.containers import containers_of, is_ready
 from services.context_api.domain.dependencies import PODS_READ, trouble_in
-from services.context_api.domain.kube import flat, mapping, pod_spec, text
+from services.context_api.domain.edits import changes_of, recorded_changes, touched
+from services.context_api.domain.kube import flat, pod_spec
 from services.context_api.domain.logs import LINES, cut, is_narrative, readable, time_of
 from services.context_api.domain.observation import Depth, Explains, Observation
-from services.context_api.domain.redact import redact, value_of
+from services.context_api.domain.redact import redact
 from services.context_api.domain.references import Reference, references
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject, parse_time
@@ -148,7 +147,7 @@ def _config_strength(
     line = speaks_of(changes, trouble.lines)
     if not line and config.kind == "ConfigMap":
         match = in_config(config, [use], trouble.lines)
-        line = match.line if match is not None and match.key in _touched(edit) else ""
+        line = match.line if match is not None and match.key in touched(edit) else ""
     if line:
         return 0.95, f"the log names what was changed: `{cut(line, 160)}`"
     if reasons <= {"oom_kill"}:
@@ -224,29 +223,6 @@ def _author(scene: Scene, config: KubeObject, edit: Edit) -> tuple[KubeObject, E
     if change is None or not edit.at - RENDERED_WITHIN <= change.at <= edit.at + SLACK:
         return None
     return owner, change
-
-
-def _touched(edit: Edit) -> set[str]:
-    return {p.partition(".")[2] for p in edit.paths}
-
-
-def changes_of(scene: Scene, config: KubeObject, edit: Edit) -> list[FieldChange]:
-    """Before and after of a ConfigMap's data: an older version, last-applied, at last the edited keys' values."""
-    if config.kind == "Secret":
-        return [FieldChange(key, "", "") for key in sorted(_touched(edit)) if key]
-    if known := recorded_changes(scene, config):
-        return known
-    data = mapping(config.body.get("data"))
-    keys = [k for k in sorted(_touched(edit)) if k in data]
-    short = [k for k in keys if "\n" not in text(data.get(k)).strip()]
-    return [FieldChange(k, "", cut(value_of(k, text(data.get(k))), 160) if k in short else "") for k in keys]
-
-
-def recorded_changes(scene: Scene, config: KubeObject) -> list[FieldChange]:
-    """What differs from the text before; nothing where none is recorded, or where it says what it says now."""
-    older = scene.graph.earlier(config)
-    before = mapping(older[-1].body.get("data")) if older else mapping(last_applied(config).get("data"))
-    return data_changes(before, mapping(config.body.get("data"))) if before else []
 
 
 def _config_observation(

@@ -40,6 +40,7 @@ _RELEVANT = {
     "probe_failure": (*_PROCESS, "Probe"),
     "rollout_stuck": (*_PROCESS, "Probe", "readinessGates"),
     "log_errors": (*_PROCESS, "Probe"),
+    "unwell": (*_PROCESS, "Probe"),
     "init_waiting": ("initContainers", "image", "env", "volume"),
 }
 """Which changes of a template bear on which kind of failure."""
