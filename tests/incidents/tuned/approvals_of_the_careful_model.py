@@ -38,6 +38,7 @@ INCIDENT = Incident(
     says=[["suspend"]],
     innocent=["Deployment/payments/decisions", "Service/payments/decisions", "Deployment/models/scorer", "ConfigMap/payments/decision-thresholds"],
     traits=frozenset({Trait.innocent, Trait.metrics_only}),
+    authored=["cronjob-controller"],
 )  # fmt: skip
 
 THRESHOLDS = "card: 0.82\ntransfer: 0.90\nwallet: 0.85\n"
