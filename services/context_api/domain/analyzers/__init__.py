@@ -18,6 +18,7 @@ from services.context_api.domain.analyzers import (
     changed_part,
     closed_node,
     cluster_dns,
+    common_name,
     config_missing,
     config_size,
     config_value,
@@ -198,6 +199,7 @@ EXPLAINERS: Sequence[Explainer] = (
     not_written.explain,
     volume_place.explain,
     stale_data.explain,
+    common_name.explain,
     volume_growth.explain,
     node_disk_busy.explain,
 )
