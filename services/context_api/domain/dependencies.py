@@ -74,6 +74,11 @@ _SPEAKS: tuple[tuple[frozenset[int], re.Pattern[str]], ...] = (
 )
 """How clients speak of servers that they do not name, by the port on which such a server usually listens."""
 
+_SPOKEN = re.compile(
+    "|".join(f"(?{'i' if words.flags & re.IGNORECASE else ''}:{words.pattern})" for _, words in _SPEAKS)
+)
+"""Any of these: most lines speak of no server."""
+
 _OWN_FAULT = re.compile(
     r"syntax error|syntax for|violates|duplicate|invalid input|null value|out of range|division by zero|cannot be null|"
     r"doesn't have a default|data too long|wrong number of arguments|wrong type",
@@ -267,9 +272,10 @@ class Dependencies:
 
         Or one that a server gives, as its client's protocol says it: `PSQLException: prepared statement does not exist`.
         """
-        if not weigh(line):
+        answered = _SPOKEN.search(line) is not None
+        if not (answered or _CALLED.search(line)) or not weigh(line):
             return None
-        if any(words.search(line) for _, words in _SPEAKS) and not _OWN_FAULT.search(line):
+        if answered and not _OWN_FAULT.search(line):
             return "other"
         if not _CALLED.search(line):
             return None

@@ -42,6 +42,7 @@ from services.context_api.domain.logs import (
 from services.context_api.domain.observation import AGAINST, Blame, Depth, Explains, Observation
 from services.context_api.domain.redact import redact
 from services.context_api.domain.references import references
+from services.context_api.domain.rollouts import RESTARTED
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject, parse_time
 from services.context_api.domain.trouble import SLACK, WINDOW
@@ -170,10 +171,13 @@ def _complaints(scene: Scene, top: KubeObject) -> Iterator[_Said]:
             recent = [x for m, x in timed if m is not None and timedelta(0) <= since - m <= RECENT]
             complaints = [x for x in recent if (weigh(x) or _WARNS.search(x)) and not is_narrative(x)]
             lines, bad, ended = lines + len(recent), bad + len(complaints), ended or failed or log.previous
+            begun: dict[str, datetime] = {}
+            for moment, x in timed if complaints else ():
+                if moment is not None:
+                    begun.setdefault(shape_of(x), moment)
             for line in complaints:
                 shape = shape_of(line)
-                held = found.get(shape)
-                first = min((m for m, x in timed if m is not None and shape_of(x) == shape), default=None)
+                held, first = found.get(shape), begun.get(shape)
                 if held is None:
                     found[shape] = _Said(top, pod, log.container, line, 1, first)
                 else:
@@ -196,9 +200,10 @@ def _leads(
         why = f"{name_of(one.top)} complains of {name}, which the settings of {name_of(naming.holder)} name"
         yield replace(o, explains=(*o.explains, Explains(one.top, TIED, why)))
     if not idle:
-        changes = sorted(_changed(scene, one, naming), key=lambda c: (c.edit.at, c.about.name))
+        changes = list(_changed(scene, one, naming))
         if changes:
-            yield _observation(one, name, naming, changes[-1])
+            best = max(changes, key=lambda c: (_spoken(one, c), c.edit.at, c.about.name))
+            yield _observation(one, name, naming, best)
 
 
 def _changed(scene: Scene, one: _Said, naming: Naming) -> Iterator[_Change]:
@@ -214,9 +219,15 @@ def _changed(scene: Scene, one: _Said, naming: Naming) -> Iterator[_Change]:
                 yield _Change(workload, edit, _fields(workload, edit), "no run of it has started since")
             continue
         rollout = scene.rollouts.of(workload)
-        if rollout is not None and rollout.changes and _before(scene, one, rollout.at):
+        # A restart changes nothing by itself: what its pods read since is what was changed.
+        changes = (
+            [c for c in rollout.changes if RESTARTED not in f"{c.path} {c.before} {c.after}"]
+            if rollout
+            else []
+        )
+        if rollout is not None and changes and _before(scene, one, rollout.at):
             made = Edit(rollout.at, rollout.by or "a rollout", ())
-            yield _Change(holder, made, rollout.changes, "a rollout")
+            yield _Change(holder, made, tuple(changes), "a rollout")  # fmt: skip
         for use in references(pod_spec(workload)):
             config = (
                 scene.graph.get(use.kind, workload.namespace, use.name)
@@ -253,10 +264,14 @@ def _fields(obj: KubeObject, edit: Edit) -> tuple[FieldChange, ...]:
     )
 
 
+def _spoken(one: _Said, change: _Change) -> bool:
+    """Whether the complaint says a value that was changed."""
+    return bool(speaks_of(change.changes, [Line(one.line, one.count, 2)], file_too=False))
+
+
 def _observation(one: _Said, name: str, naming: Naming, change: _Change) -> Observation:
     shown = listing([str(c) for c in change.changes] or list(change.edit.paths), 5)
-    line = Line(one.line, one.count, 2)
-    spoken = bool(speaks_of(change.changes, [line], file_too=False))
+    spoken = _spoken(one, change)
     holder = naming.holder
     words = (
         f"{name_of(one.top)} complains of {name}, which the settings of {name_of(holder)} name as well ({naming.where}): {one.shown}; "
