@@ -74,6 +74,18 @@ _SPEAKS: tuple[tuple[frozenset[int], re.Pattern[str]], ...] = (
 )
 """How clients speak of servers that they do not name, by the port on which such a server usually listens."""
 
+_SPOKEN = re.compile(
+    "|".join(f"(?{'i' if words.flags & re.IGNORECASE else ''}:{words.pattern})" for _, words in _SPEAKS)
+)
+"""Any of these: most lines speak of no server."""
+
+_OWN_FAULT = re.compile(
+    r"syntax error|syntax for|violates|duplicate|invalid input|null value|out of range|division by zero|cannot be null|"
+    r"doesn't have a default|data too long|wrong number of arguments|wrong type",
+    re.IGNORECASE,
+)
+"""Answers of a server to what its client asked wrongly: no complaint about the server."""
+
 _LOCAL = frozenset({"localhost", "127.0.0.1", "0.0.0.0"})  # noqa: S104 - read in text, nothing is bound
 
 _DNS_SERVICES = (("kube-system", "kube-dns"), ("kube-system", "coredns"), ("openshift-dns", "dns-default"))
@@ -261,8 +273,16 @@ class Dependencies:
         return next(iter(named.values())) if len(named) == 1 else None
 
     def _asked_in_vain(self, line: str, pod: KubeObject) -> Trouble | None:
-        """An error about a call of a Service, in whatever words: `POST http://pay/charge: quota used up`."""
-        if not _CALLED.search(line) or not weigh(line):
+        """An error about a call of a Service, in whatever words: `POST http://pay/charge: quota used up`.
+
+        Or one that a server gives, as its client's protocol says it: `PSQLException: prepared statement does not exist`.
+        """
+        answered = _SPOKEN.search(line) is not None
+        if not (answered or _CALLED.search(line)) or not weigh(line):
+            return None
+        if answered and not _OWN_FAULT.search(line):
+            return "other"
+        if not _CALLED.search(line):
             return None
         own = self._graph.top(pod)
         named = [self._graph.names.find(h.name, pod.namespace) for h in hosts_in(line, spoken=True)]

@@ -78,7 +78,7 @@ def rows(limit: Limit, texts: Iterable[str]) -> Iterator[Row]:
     for said in texts:
         for setting in limit.settings:
             pattern = re.compile(
-                rf"(?<![\w.#-]){re.escape(setting)}[\"']?\s{{0,4}}(?:[=:]|\s)\s{{0,4}}[\"']?(\d[\w.]{{0,20}})",
+                rf"(?:(?<![\w.#-])|(?<=(?<!\S)--)){re.escape(setting)}[\"']?\s{{0,4}}(?:[=:]|\s)\s{{0,4}}[\"']?(\d[\w.]{{0,20}})",
                 re.IGNORECASE,
             )
             found = [

@@ -5,23 +5,26 @@ open files, threads, the memory of a cache. Names the ConfigMap or workload that
 edited it, and that the program reads it since its last start: an edit of a month ago does its harm with the next one.
 Without a setting, a process's own limit (open files) is told of the workload itself. Latent.
 Surest where the setting was lowered; else use may have grown, and the text does not decide.
-Cannot see settings in images and Secrets, nor who holds what is used up.
+Where recorded series tell a server's parts apart and one of them grew (`takers`), the client that names this part takes
+the room, and what was changed of it when the growth began is told.
+Cannot see settings in images and Secrets, nor who holds what nobody measures.
 
-Rests on: https://kubernetes.io/docs/concepts/configuration/configmap/#using-configmaps, and `limits`.
+Rests on: https://kubernetes.io/docs/concepts/configuration/configmap/#using-configmaps, and `limits`, `takers`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
-from services.context_api.domain.changes import last_edit
+from services.context_api.domain.changes import FieldChange, last_edit
 from services.context_api.domain.containers import containers_of
 from services.context_api.domain.dependencies import PODS_READ
 from services.context_api.domain.edits import changes_of, recorded_changes
-from services.context_api.domain.kube import containers, entries, flat, pod_spec, strings, text
+from services.context_api.domain.kube import containers, entries, flat, listing, pod_spec, strings, text
 from services.context_api.domain.limits import Limit, Row, limit_in, row_of, rows
 from services.context_api.domain.logs import LINES, cut, readable
 from services.context_api.domain.observation import AGAINST, Depth, Explains, Observation
@@ -29,9 +32,16 @@ from services.context_api.domain.redact import redact
 from services.context_api.domain.references import references
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
+from services.context_api.domain.takers import clients_of, grown
 from services.context_api.domain.wording import clock, name_of
 
 NAME = "limit_reached"
+LATELY = timedelta(hours=1)
+"""A change this long before a part began to grow may be why."""
+
+SLACK = timedelta(minutes=15)
+"""It may seem this much later: a level is left slowly, and samples are apart."""
+
 _FULL = frozenset({"log_errors", "pod_crash_loop", "probe_failure"})
 
 
@@ -67,6 +77,87 @@ def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
                     continue
                 told.add((id(holder), met.limit.what))
                 yield _observation(scene, top, met, setting, one)
+                yield from _taken(scene, top, holder, met, one)
+
+
+def _taken(
+    scene: Scene, server: KubeObject, holder: KubeObject, met: _Met, one: Observation
+) -> Iterator[Observation]:
+    """The one client whose part of the server grew."""
+    part = grown(scene.graph, scene.metrics, server) if not met.limit.own else None
+    clients = clients_of(scene.graph, server, part) if part is not None else []
+    if part is None or len(clients) != 1:
+        return
+    taker = clients[0]
+    changed = _changed_then(scene, taker, part.since)
+    about, at, by, changes = changed if changed is not None else (taker, None, "", [])
+    words = (
+        f"{name_of(taker)}, whose settings name {part.label} {part.name} of {name_of(server)}, takes the room there: {part}"
+        f" ({part.share:.0%} of what all together have grown by{f', since {clock(part.since)}' if part.since else ''}), and no "
+        f"{met.limit.what} is left for the others: `{met.line}`"
+    )
+    if changed is not None:
+        words += f"; {name_of(about)} was changed at {clock(at)} by {by or 'a rollout'}: {listing([str(c) for c in changes], 4)}"
+    yield Observation(
+        about=about,
+        reason="TakesSharedRoom",
+        text=words,
+        severity=FindingSeverity.critical,
+        analyzer=NAME,
+        depth=Depth.mechanism,
+        certainty=0.88 if changed is not None else 0.75,
+        facts=(
+            evidence.metric(part.series, server),
+            evidence.log_line(met.pod, met.container, met.line, met.count),
+        ),
+        basis=(
+            "one part's recorded use grew, the others' did not",
+            f"the settings of {name_of(taker)} name the server and this part",
+            "it was changed when the growth began"
+            if changed is not None
+            else f"{AGAINST}nothing of it was changed when the growth began",
+        ),
+        onset=at or part.since,
+        remediation=remedies.edit(
+            about,
+            f"Let {name_of(taker)} take less of {name_of(server)} (put back what was changed), or give it a server of its own.",
+        ),
+        explains=tuple(
+            Explains(other, 0.92, f"{name_of(taker)} takes the room of {name_of(server)}")
+            for other in {id(o): o for o in (holder, server, one.about)}.values()
+            if other is not about
+        ),
+    )
+
+
+def _changed_then(
+    scene: Scene, top: KubeObject, since: datetime | None
+) -> tuple[KubeObject, datetime, str, list[FieldChange]] | None:
+    """What of a workload was changed shortly before that moment: its template, or a ConfigMap that it reads."""
+    for workload in scene.graph.workloads_of(top) if since is not None else ():
+        rollout = scene.rollouts.of(workload)
+        if (
+            rollout is not None
+            and since is not None
+            and rollout.changes
+            and since - LATELY <= rollout.at <= since + SLACK
+        ):
+            return top, rollout.at, rollout.by, list(rollout.changes)
+        for use in references(pod_spec(workload)):
+            config = (
+                scene.graph.get("ConfigMap", workload.namespace, use.name)
+                if use.kind == "ConfigMap"
+                else None
+            )
+            edit = last_edit(config) if config is not None else None
+            if (
+                config is not None
+                and edit is not None
+                and since is not None
+                and since - LATELY <= edit.at <= since + SLACK
+            ):
+                return config, edit.at, edit.by, changes_of(scene, config, edit)
+    return None
 
 
 def _met(scene: Scene, top: KubeObject) -> Iterator[_Met]:

@@ -161,13 +161,15 @@ def test_an_error_about_a_call_of_a_service_is_a_complaint_in_whatever_words(lin
     ("line", "settings", "heard"),
     [
         ("ERROR canceling statement due to statement timeout (SQLSTATE 57014)", {"DB": "postgres://db.shop-data:5432/x"}, ["db"]),
+        ('org.postgresql.util.PSQLException: ERROR: prepared statement "S_4" does not exist', {"DB": "postgres://db.shop-data:5432/x"}, ["db"]),
+        ("org.postgresql.util.PSQLException: ERROR: duplicate key value violates unique constraint", {"DB": "postgres://db.shop-data:5432/x"}, []),
         ('ERROR pq: password authentication failed for user "x"', {"DB": "postgres://db.shop-data/x"}, ["db"]),
         ('source=collector.go:196 ERROR pq: password authentication failed for user "x"', {"DB": "db.shop-data:5432"}, ["db"]),
         ("ERROR canceling statement due to statement timeout (SQLSTATE 57014)", {"DB": "db.shop-data:5432", "OTHER": "store.shop-data:5432"}, []),
         ("ERROR timed out waiting for the printer", {"DB": "postgres://db.shop-data:5432/x"}, []),
         ("ERR max number of clients reached (redis)", {"DB": "postgres://db.shop-data:5432/x"}, []),
     ],
-    ids=["a timeout", "a password", "a source file is no host", "two such servers", "no server's words", "another protocol"],
+    ids=["a timeout", "a statement that is not there", "what was asked wrongly", "a password", "a source file is no host", "two such servers", "no server's words", "another protocol"],
 )  # fmt: skip
 def test_a_complaint_in_a_protocols_words_is_about_the_one_such_server_of_the_settings(line, settings, heard):
     objects = client(env=env(**settings))

@@ -20,6 +20,7 @@ from tests.support.kube import (
     service,
     stateful_set,
 )
+from tests.support.series import answered, recorded
 from tests.support.triage import causes, first
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-006", "API-BR-CAPI-009")
@@ -99,3 +100,33 @@ def test_a_lowered_limit_that_nobody_meets_is_never_mentioned():
 
     assert answer.ranked
     assert all(c.reason != "LimitReached" for c in answer.ranked)
+
+
+def shared(users: str, *more: Any):
+    """A full store, and what its exporter says of its databases."""
+    store = stateful_set("store", "data", containers=[container(args=["--maxmemory", "2gb"])])
+    mine = deployment("mine", containers=[container(env=env(STORE="redis://store.data.svc:6379/0"))])
+    taker = deployment("taker", "other", containers=[container(image="registry.example/taker:2", env=env(CACHE=f"redis://store.data.svc:6379/{users}"))],
+                       before=[container(image="registry.example/taker:1", env=env(CACHE=f"redis://store.data.svc:6379/{users}"))], rolled_out=95)  # fmt: skip
+    here = {"namespace": "data", "pod": "store-0", "__name__": "redis_db_keys"}
+    metrics = [
+        recorded("redis_db_keys", [100.0] * 40, 300, db="db0", **here),
+        recorded("redis_db_keys", [100.0] * 20 + [100.0 + 900 * n for n in range(20)], 300, db="db2", **here),
+    ]
+    told = "ERROR redis: OOM command not allowed when used memory > 'maxmemory'."
+    return answered(
+        "Deployment/shop/mine", store, service("store", "data", port=6379, ready=1), mine, taker, *more,
+        metrics=metrics, logs=[log(pods_in(mine)[0], lines(told))],
+    )  # fmt: skip
+
+
+def test_who_takes_a_shared_stores_room_is_the_cause_and_not_the_store():
+    answer = shared("2")
+
+    assert first(answer) == ("Deployment/other/taker", "TakesSharedRoom")
+    for words in ("db db2", "100% of what all together have grown by", "taker:1", "maxmemory"):
+        assert words in answer.ranked[0].text
+
+
+def test_where_nobody_names_the_part_that_grew_the_limit_is_told():
+    assert first(shared("7")) == ("StatefulSet/data/store", "LimitReached")
