@@ -126,14 +126,11 @@ def _taken_back(stage: Stage, gone: str) -> None:
                 stage.evict(f"{namespace}/{pod['metadata']['name']}")
                 stage.calm(unfinished=["finder/index"])
     stage.wait(minutes=1, seconds=50)
-    for namespace in ("kube-system",):
-        for pod in stage.pods(f"{namespace}/"):
-            if pod["spec"].get("nodeName") == "node-c":
-                stage.kubectl(
-                    "delete", "pod", pod["metadata"]["name"], "-n", namespace, "--force", "--grace-period=0"
-                )
     stage.cluster.remove_node("node-c")
     stage.kubelets.pop("node-c")
+    for pod in stage.pods("kube-system/"):
+        if pod["spec"].get("nodeName") == "node-c":
+            stage.kubectl("delete", "pod", pod["metadata"]["name"], "-n", "kube-system", "--force", "--grace-period=0", "--ignore-not-found")  # fmt: skip
     stage.calm(unfinished=["finder/index"])
 
 

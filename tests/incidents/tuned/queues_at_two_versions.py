@@ -90,20 +90,20 @@ def play(stage: Stage) -> None:
         f'failed to list {GROUP}/v1, Kind=Queue: conversion webhook for {GROUP}/v1beta1, Kind=Queue failed: Post \\"https://queue-webhook.messaging-system.svc:443/convert?timeout=30s\\":'
         f" dial tcp {at}:443: connect: connection refused"
     )
-    run = printed(stage.now, [
+    stage.crash("messaging-system/queue-operator", code=1, restarts=7, lives_s=121)
+    run = [
         '{"level":"info","ts":"<%Y-%m-%dT%H:%M:%S.%3>Z","logger":"setup","msg":"starting manager"}',
         '{"level":"info","ts":"<%Y-%m-%dT%H:%M:%S.%3>Z","msg":"Starting EventSource","controller":"queue","controllerGroup":"messaging.example.com","controllerKind":"Queue","source":"kind source: *v1.Queue"}',
         *[f'E<%m%d %H:%M:%S.%3>411       1 reflector.go:204] "Failed to watch" err="{failed}" logger="UnhandledError" reflector="sigs.k8s.io/controller-runtime/pkg/cache/internal/informers.go:114" type="*v1.Queue"'] * 7,
         '{"level":"error","ts":"<%Y-%m-%dT%H:%M:%S.%3>Z","msg":"Could not wait for Cache to sync","controller":"queue","controllerGroup":"messaging.example.com","controllerKind":"Queue","error":"failed to wait for queue caches to sync kind source: *v1.Queue: timed out waiting for cache to be synced for Kind *v1.Queue"}',
         '{"level":"error","ts":"<%Y-%m-%dT%H:%M:%S.%3>Z","logger":"setup","msg":"problem running manager","error":"failed to wait for queue caches to sync kind source: *v1.Queue: timed out waiting for cache to be synced for Kind *v1.Queue"}',
-    ], every_s=13)  # fmt: skip
-    stage.crash(
-        "messaging-system/queue-operator",
-        code=1,
-        restarts=7,
-        lives_s=121,
-        log="\n".join(line.split(" ", 1)[1] for line in run.splitlines()),
-    )
+    ]  # fmt: skip
+    for previous in (False, True):
+        stage.log(
+            "messaging-system/queue-operator",
+            printed(stage.ago(seconds=133), run, every_s=13),
+            previous=previous,
+        )
     stage.heartbeat()
     chatter(
         stage,
