@@ -51,6 +51,7 @@ TABLE: dict[str, float] = {
     "applies": 0.85,
     "made": 0.75,
     "shared": 0.6,
+    "carried": 0.6,
 }
 """How well a fault at the far end explains a fault here, by relation alone; `docs/triage.md` says why."""
 
@@ -185,6 +186,12 @@ class Needs:
         for mention in self._deps.configured(top):
             if mention.found is not None:
                 yield Edge(mention.found, "named", f"{mention.where} names {mention.host.name}")
+
+        if self._deps.astray(top):
+            for carrier in self._deps.carriers:
+                yield Edge(
+                    carrier, "carried", f"it carries the calls of {top.kind} {top.name} that go astray"
+                )
 
     def _places(self, top: KubeObject) -> Iterator[Edge]:
         for pod in self._graph.pods_of(top):
