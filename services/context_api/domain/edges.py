@@ -244,6 +244,9 @@ class Needs:
         for pod in self._graph.pods_in(obj.namespace) if many else ():
             if any(r.kind == "PersistentVolumeClaim" and r.name == obj.name for r in references(pod.spec)):
                 yield Edge(self._graph.top(pod), "shared", f"its pod {pod.name} mounts claim {obj.name} too")
+        source = self._platforms.source_of(obj)
+        if source is not None:
+            yield Edge(source, "refers", f"claim {obj.name} is filled from it")
         storage = self._graph.get("StorageClass", None, text(obj.spec.get("storageClassName")))
         if storage is not None:
             yield Edge(storage, "class", f"claim {obj.name} asks for it")

@@ -72,6 +72,10 @@ _OF_MACHINES = ("device", "mountpoint", "fstype", "nodename", "chip")
 _PROBED = ("instance", "target", "url", "probe")
 """Labels in which probers name the URL that they ask for."""
 
+_API_JOB = re.compile(r"(?:kubernetes-|kube-)?api-?servers?$", re.IGNORECASE)
+_API_RULE = re.compile(r"(?:Kube)?API(?:Server|ErrorBudget|TerminatedRequests|Latency|Errors)", re.IGNORECASE)
+"""How the rules about the API server are called in the kubernetes-mixin and in what was made after it."""
+
 _SCRAPED = frozenset({"pod", "service", "container"})
 _KIND_LABELS = ("customresource_kind", "kind", "resource_kind")
 _NAME_LABELS = ("name", "scaledObject", "gateway")
@@ -184,6 +188,7 @@ def _guesses(graph: Graph, labels: Mapping[str, str], cluster: str) -> Iterator[
     yield from _consumers(graph, labels, cluster)
     yield from _measured_node(graph, labels, cluster)
     yield from _platform_objects(graph, labels, namespace, cluster)
+    yield from _api_server(graph, labels, cluster)
     for kind_label, name_label in (
         ("created_by_kind", "created_by_name"),
         ("owner_kind", "owner_name"),
@@ -225,6 +230,14 @@ def _probed(graph: Graph, labels: Mapping[str, str], cluster: str) -> Iterator[_
             found = reached(graph, url) or graph.names.find(host, None)
             if found is not None:
                 yield _Candidate(label, found.target(cluster), found)
+
+
+def _api_server(graph: Graph, labels: Mapping[str, str], cluster: str) -> Iterator[_Candidate]:
+    """The API server's own Service, which alerts about it do not name: by the job that scrapes it, or the rule's name."""
+    for label, pattern in (("job", _API_JOB), ("alertname", _API_RULE)):
+        server = graph.get("Service", "default", "kubernetes")
+        if server is not None and pattern.match(labels.get(label, "")):
+            yield _Candidate(label, server.target(cluster), server)
 
 
 def _measured_node(graph: Graph, labels: Mapping[str, str], cluster: str) -> Iterator[_Candidate]:

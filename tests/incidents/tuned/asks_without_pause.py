@@ -58,6 +58,8 @@ def play(stage: Stage) -> None:
     ])  # fmt: skip
     stage.calm()
     stage.wait(days=25, hours=3)
+    before = [pod["metadata"]["name"] for pod in stage.pods("inventory/sync")]
+    before += [pod["metadata"]["name"] for pod in stage.pods("delivery/controller")]
     stage.kubectl("set", "env", "deployment/sync", "RESYNC=1", "USE_CACHE=false", "-n", "inventory")
     stage.calm()
     stage.wait(minutes=18)
@@ -71,7 +73,7 @@ def play(stage: Stage) -> None:
     stage.wait(minutes=22)
     stage.heartbeat()
     _logs(stage)
-    _metrics(stage)
+    _metrics(stage, before)
     stage.fire(minutes_ago=31)
 
 
@@ -97,7 +99,7 @@ def _logs(stage: Stage) -> None:
     chatter(stage, "inventory/assets", ["<%Y-%m-%dT%H:%M:%S.%3>Z info  PUT /objects 200 <40-90>ms"], count=20)
 
 
-def _metrics(stage: Stage) -> None:
+def _metrics(stage: Stage, gone: list[str]) -> None:
     """Two hours, a value a minute."""
     count = BEFORE + SINCE
     stage.metric("requests_by_resource", "sum by (verb, resource) (rate(apiserver_request_total[5m]))", [
@@ -117,12 +119,20 @@ def _metrics(stage: Stage) -> None:
         ({"verb": "LIST"}, [*about(0.21, BEFORE), *slope(2, 27, 5), *about(28, SINCE - 5)]),
         ({"verb": "GET"}, [*about(0.02, BEFORE), *slope(0.5, 6, 5), *about(6.4, SINCE - 5)]),
     ])  # fmt: skip
+    # Pods that were replaced have series of their own, which end when those of their successors begin.
     clients = []
-    for namespace, prefix, before, after in (
-        ("inventory", "sync", 0.9, 148.0), ("delivery", "controller", 6.2, 4.1), ("secrets", "external-secrets", 1.4, 0.9),
-        ("monitoring", "kube-state-metrics", 0.4, 0.7),
+    for namespace, prefix, level, later, since in (
+        ("inventory", "sync", 0.9, 148.0, SINCE), ("delivery", "controller", 6.2, 4.1, SINCE - 18), ("secrets", "external-secrets", 1.4, 0.9, 0),
+        ("monitoring", "kube-state-metrics", 0.4, 0.7, 0),
     ):  # fmt: skip
+        clients += [
+            ({"namespace": namespace, "pod": name}, [*about(level, count - since, of=name), *[0.0] * since])
+            for name in gone
+            if name.startswith(prefix)
+        ]
         for pod in stage.pods(f"{namespace}/{prefix}"):
             name = pod["metadata"]["name"]
-            clients.append(({"namespace": namespace, "pod": name}, [*about(before, BEFORE, of=name), *slope(before, after, 5), *about(after, SINCE - 5, of=name)]))  # fmt: skip
+            risen = [*slope(level, later, 5), *about(later, (since or SINCE) - 5, of=name)]
+            past = [] if since else about(level, BEFORE, of=name)
+            clients.append(({"namespace": namespace, "pod": name}, [*past, *risen]))
     stage.metric("clients", "sum by (namespace, pod) (rate(rest_client_requests_total[5m]))", clients)

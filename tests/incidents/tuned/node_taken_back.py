@@ -67,7 +67,8 @@ def play(stage: Stage) -> None:
         "name"
     ]
     _taken_back(stage, gone)
-    waiting = stage.pod(f"finder/{gone}")
+    stage.placed(f"finder/{gone}")
+    waiting = stage.get(f"pods/finder/{gone}")
     stage.event(
         waiting, "FailedAttachVolume", f'Multi-Attach error for volume "{_name(gone[-1])}" Volume is already exclusively attached to one node and can\'t be attached to another',
         component="attachdetach-controller",
@@ -76,7 +77,7 @@ def play(stage: Stage) -> None:
     stage.wait(minutes=6, seconds=8)
     stage.add_node("node-d", labels={"karpenter.sh/capacity-type": "spot"})
     stage.event(
-        stage.pod(f"finder/{gone}"), "SuccessfulAttachVolume", f'AttachVolume.Attach succeeded for volume "{_name(gone[-1])}"',
+        stage.get(f"pods/finder/{gone}"), "SuccessfulAttachVolume", f'AttachVolume.Attach succeeded for volume "{_name(gone[-1])}"',
         kind="Normal", component="attachdetach-controller",
     )  # fmt: skip
     stage.release(f"finder/{gone}")

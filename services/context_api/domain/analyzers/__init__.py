@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from services.context_api.domain.analyzers import (
     access_denied,
     admission_webhook,
+    api_load,
     api_service,
     autoscaler,
     certificate_expired,
@@ -38,6 +39,7 @@ from services.context_api.domain.analyzers import (
     image_source,
     init_waiting,
     job_failed,
+    kept_for_nobody,
     left_out,
     limit_default,
     limit_reached,
@@ -133,6 +135,7 @@ SYMPTOMS: Sequence[Symptom] = (
     one_node.observe,
     consumer_lag.observe,
     error_budget.observe,
+    api_load.observe,
     slow_requests.observe,
     node_trouble.observe,
     node_refused.observe,
@@ -201,5 +204,7 @@ EXPLAINERS: Sequence[Explainer] = (
     volume_place.explain,
     stale_data.explain,
     volume_growth.explain,
+    kept_for_nobody.explain,
     node_disk_busy.explain,
+    api_load.explain,
 )
