@@ -104,6 +104,7 @@ def _for_nobody(scene: Scene, obj: KubeObject) -> bool:
 def _observation(
     kind: KubeObject, made: Sequence[KubeObject], left: Sequence[KubeObject], victims: Sequence[Observation]
 ) -> Observation:
+    victims = sorted(victims, key=lambda v: (v.about.namespace is None, len(v.text), v.text))
     field, edit = _policy(kind), last_edit(kind)
     changes = [str(c) for c in applied_changes(kind, edit)] if edit is not None else []
     set_by = f", set at {clock(edit.at)} by {edit.by}" if edit is not None else ""
