@@ -72,9 +72,12 @@ _OF_MACHINES = ("device", "mountpoint", "fstype", "nodename", "chip")
 _PROBED = ("instance", "target", "url", "probe")
 """Labels in which probers name the URL that they ask for."""
 
-_API_JOB = re.compile(r"(?:kubernetes-|kube-)?api-?servers?$", re.IGNORECASE)
-_API_RULE = re.compile(r"(?:Kube)?API(?:Server|ErrorBudget|TerminatedRequests|Latency|Errors)", re.IGNORECASE)
-"""How the rules about the API server are called in the kubernetes-mixin and in what was made after it."""
+_API_JOB = re.compile(r"(?:kube-)?apiserver$|kubernetes-apiservers?$")
+_API_RULE = re.compile(r"Kube(?:rnetes)?API|API-?Server", re.IGNORECASE)
+"""How rules about the API server are called in the kubernetes-mixin and in what was made after it."""
+
+_API_PLACES = frozenset({"", "default", "kube-system", "openshift-kube-apiserver"})
+"""Elsewhere an "API server" is somebody's own program."""
 
 _SCRAPED = frozenset({"pod", "service", "container"})
 _KIND_LABELS = ("customresource_kind", "kind", "resource_kind")
@@ -234,9 +237,11 @@ def _probed(graph: Graph, labels: Mapping[str, str], cluster: str) -> Iterator[_
 
 def _api_server(graph: Graph, labels: Mapping[str, str], cluster: str) -> Iterator[_Candidate]:
     """The API server's own Service, which alerts about it do not name: by the job that scrapes it, or the rule's name."""
+    server = graph.get("Service", "default", "kubernetes")
+    if server is None or labels.get("namespace", "") not in _API_PLACES:
+        return
     for label, pattern in (("job", _API_JOB), ("alertname", _API_RULE)):
-        server = graph.get("Service", "default", "kubernetes")
-        if server is not None and pattern.match(labels.get(label, "")):
+        if pattern.match(labels.get(label, "")):
             yield _Candidate(label, server.target(cluster), server)
 
 

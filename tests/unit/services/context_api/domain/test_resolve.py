@@ -333,5 +333,10 @@ def test_an_alert_about_the_api_server_is_about_its_service(labels: dict[str, st
     assert str(answer(service("kubernetes", "default"), **labels).target) == "Service/default/kubernetes"
 
 
-def test_other_rules_of_kubernetes_are_not_about_the_api_server():
-    assert answer(service("kubernetes", "default"), alertname="KubeVersionMismatch").target is None
+@pytest.mark.parametrize(
+    "labels",
+    [{"alertname": "KubeVersionMismatch"}, {"alertname": "ApiErrorsHigh"}, {"alertname": "ApiServerSlow", "namespace": "shop"}, {"job": "api-server"}],
+    ids=["another rule of Kubernetes", "any API", "somebody's API server", "somebody's job"],
+)  # fmt: skip
+def test_other_alerts_are_not_about_the_api_server(labels: dict[str, str]):
+    assert str(answer(service("kubernetes", "default"), **labels).target) != "Service/default/kubernetes"
