@@ -22,6 +22,8 @@ from services.context_api.domain.snapshot import KubeObject
 KINDS = ("Ingress", "Route", "HTTPRoute", "GRPCRoute", "TLSRoute")
 _ADMITS = frozenset({"Admitted", "Accepted"})
 
+_MORE = ("headers", "queryParams", "method")
+
 Claim = tuple[str, str]
 """(host, path); no path is `/`."""
 
@@ -90,6 +92,9 @@ def _claims(route: KubeObject) -> Iterator[Claim]:
 
 
 def _matched(rules: Sequence[dict[str, object]]) -> list[str]:
-    """Paths of a Gateway API route's rules; one without a match takes everything."""
-    found = [text(at(match, "path", "value")) for rule in rules for match in entries(rule.get("matches"))]
-    return found or [""]
+    """Paths of a Gateway API route's rules; one without a match takes everything, one that asks for more than a path
+    shares it with others."""
+    matches = [match for rule in rules or [{}] for match in entries(rule.get("matches")) or [{}]]
+    return [
+        text(at(match, "path", "value")) for match in matches if not any(match.get(more) for more in _MORE)
+    ]

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.edges import backends
-from services.context_api.domain.kube import Condition, entries, text
+from services.context_api.domain.kube import Condition, entries, flat, text
 from services.context_api.domain.logs import cut
 from services.context_api.domain.observation import Depth, Explains, Observation
 from services.context_api.domain.redact import redact
@@ -36,7 +36,7 @@ def observe(scene: Scene) -> Iterator[Observation]:
     """One observation per route that lost its host to another."""
     by_claim: dict[tuple[str, Claim], list[KubeObject]] = {}
     for route in scene.graph.of_kind(*KINDS):
-        for claim in claims(route):
+        for claim in claims(route) if not _shares(route) else ():
             by_claim.setdefault((route.kind, claim), []).append(route)
     told: set[int] = set()
     for (_, claim), rivals in by_claim.items():
@@ -50,6 +50,11 @@ def observe(scene: Scene) -> Iterator[Observation]:
             ):
                 told.add(id(loser))
                 yield _observation(scene, holder, loser, claim, said)
+
+
+def _shares(route: KubeObject) -> bool:
+    """Whether it is meant to take a part of another's requests."""
+    return any("canary" in key and value == "true" for key, value in flat(route.annotations).items())
 
 
 def _apart(scene: Scene, holder: KubeObject, loser: KubeObject) -> bool:

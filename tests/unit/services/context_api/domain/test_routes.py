@@ -103,3 +103,11 @@ def test_hosts_and_paths_are_compared_by_whole_parts():
     assert not covers("*.example.com", "a.b.example.com")
     assert within("/api", "/api/v1")
     assert not within("/api", "/apis")
+
+
+def test_what_asks_for_more_than_a_path_shares_it_with_others():
+    doc = http_route("a", "shop.example.com")
+    beta = {"path": {"value": "/x"}, "headers": [{"name": "beta", "value": "1"}]}
+    doc["spec"]["rules"][0]["matches"].append(beta)
+
+    assert claims(kube(doc)) == [("shop.example.com", "/")]

@@ -38,6 +38,7 @@ def ingress(name: str, namespace: str, *, age: float, kind: str = "nginx"):
     )  # fmt: skip
 
 
+CANARY = ingress("b", "office", age=30)
 OLD, NEW = route("tickets", "trial", age=9000), route("public", "office", admitted=False, age=30)
 
 
@@ -73,8 +74,9 @@ def test_without_a_controllers_word_the_ages_tell_if_only_the_younger_has_pods()
         [ingress("a", "office", age=90), ingress("b", "office", age=30)],
         [ingress("a", "office", age=90), ingress("b", "trial", age=30), TRIAL],
         [route("a", "office", age=90)],
+        [ingress("a", "trial", age=90), {**CANARY, "metadata": {**CANARY["metadata"], "annotations": {"nginx.ingress.kubernetes.io/canary": "true"}}}, TRIAL],
     ],
-    ids=["both have pods", "two doors", "the same Service", "the older one serves", "one alone"],
+    ids=["both have pods", "two doors", "the same Service", "the older one serves", "one alone", "a canary"],
 )  # fmt: skip
 def test_routes_that_share_a_host_and_do_no_harm_are_no_fault(objects: list[Any]):
     assert seen(host_taken, REAL, objects) == []
