@@ -90,6 +90,15 @@ def _heard() -> Pair:
     return Pair([web, service("api")], WEB, ("Service", "shop", "api"), logs)
 
 
+def _carried() -> Pair:
+    """A call that does not arrive, and the program that carries calls on every node."""
+    web = deployment("web")
+    spec = {"hostNetwork": True, "priorityClassName": "system-node-critical", "containers": [container()]}
+    agent = thing("DaemonSet", "agent", "kube-system", api="apps/v1", spec={"template": {"spec": spec}})
+    logs = [log(pods_in(web)[0], "ERROR Get http://api:80/: connect: no route to host")]
+    return Pair([web, service("api", ready=1), agent], WEB, ("DaemonSet", "kube-system", "agent"), logs)
+
+
 def _needing(kind: str, spec: Mapping[str, Any], **uses: Any) -> Callable[[], Pair]:
     return lambda: Pair(
         [deployment("web", containers=[container(**uses)], spec=spec), thing(kind, "thing")], WEB, (kind, "shop", "thing")
@@ -150,6 +159,7 @@ PAIRS: Mapping[str, Callable[[], Pair]] = {
     "owned": _owned,
     "contains": lambda: Pair([node(), deployment("web")], ("Node", None, "node-1"), WEB),
     "heard": _heard,
+    "carried": _carried,
     "volume": _needing("PersistentVolumeClaim", {"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "thing"}}]}),
     "shared": lambda: Pair(
         [thing("PersistentVolumeClaim", "top", spec={"accessModes": ["ReadWriteMany"]}), deployment("web", spec={"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "top"}}]})],

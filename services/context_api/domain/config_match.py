@@ -35,6 +35,7 @@ _COMMON = frozenset(
 )  # fmt: skip
 
 _PARTS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
+WARNS = re.compile(r"\b(?:WARN(?:ING)?|ERROR)\b|\blevel=\"?(?:warn|error)|^[WE]\d{4} ")
 _VERBS = frozenset({"use", "uses", "enable", "enabled", "allow", "with", "is", "set", "require", "force"})
 _OFF = frozenset({"", "false", "no", "off", "0", "none", "disabled"})
 SPELLED = 10
@@ -144,6 +145,23 @@ def spelled_out(key: str, value: str, lines: Sequence[Line]) -> str:
         return ""
     said = re.compile(r"(?<![a-z])" + r"[-_ .]?".join(map(re.escape, words)) + r"(?![a-z])", re.IGNORECASE)
     return next((line.text for line in lines if line.weight >= 2 and said.search(line.text)), "")
+
+
+def doubted(key: str, value: str, lines: Iterable[str]) -> str:
+    """The warning that repeats a setting with its value: `veth_mtu` of 1500 and `larger than the host's … mtu=1500`.
+
+    A program goes on after a warning, so nothing but the setting's own word beside its very value counts.
+    """
+    words = {w.lower() for w in _PARTS.findall(key)} - _COMMON
+    if len(value) < 2 or value.lower() in ("true", "false", "yes", "no", "on", "off"):
+        return ""
+    for line in lines:
+        if WARNS.search(line):
+            for name, said in _ASSIGNED.findall(line):
+                spoken = [w.lower() for w in _PARTS.findall(name)]
+                if said.strip("\"'`,;.)]}") == value and spoken and words.issuperset(spoken):
+                    return line
+    return ""
 
 
 def speaks_of(changes: Sequence[FieldChange], lines: Sequence[Line], *, file_too: bool = True) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+from services.context_api.domain.carriers import carriers
 from services.context_api.domain.containers import is_ready
 from services.context_api.domain.graph import Graph
 from services.context_api.domain.kube import (
@@ -86,6 +87,13 @@ _OWN_FAULT = re.compile(
 )
 """Answers of a server to what its client asked wrongly: no complaint about the server."""
 
+_ON_THE_WAY: tuple[Trouble, ...] = ("refused", "timeout", "other")
+"""Trouble of calls whose packets go astray. A line may tell the caller's own status beside it (`status=502`)."""
+
+ASTRAY = 0.75
+"""How surely those who carry calls are why, where several Services with ready pods are not reached. A guess: less than a
+line that names one Service weighs."""
+
 _LOCAL = frozenset({"localhost", "127.0.0.1", "0.0.0.0"})  # noqa: S104 - read in text, nothing is bound
 
 _DNS_SERVICES = (("kube-system", "kube-dns"), ("kube-system", "coredns"), ("openshift-dns", "dns-default"))
@@ -148,6 +156,22 @@ class Dependencies:
         if id(top) not in self._spoken:
             self._spoken[id(top)] = list(self._complaints(top))
         return self._spoken[id(top)]
+
+    def astray(self, top: KubeObject) -> list[KubeObject]:
+        """Services that its log says are not reached though they have ready endpoints: the way there may be why."""
+        found = {
+            id(said.found): said.found
+            for said in self.spoken(top)
+            if said.found is not None
+            and not said.implied
+            and any(_TROUBLES[trouble].search(said.line) for trouble in _ON_THE_WAY)
+        }
+        return [s for s in found.values() if s.kind == "Service" and self._graph.endpoints(s).ready > 0]
+
+    @cached_property
+    def carriers(self) -> list[KubeObject]:
+        """Who carries the calls of every pod."""
+        return carriers(self._graph)
 
     def logged(self, top: KubeObject) -> bool:
         """Whether any log of its pods was recorded."""
@@ -335,6 +359,13 @@ def blames(deps: Dependencies, top: KubeObject, lines: list[Line]) -> tuple[Blam
     if any(said.trouble == "dns" for said in spoken):
         for resolver in deps.resolvers:
             add(resolver, 0.85, "its log cannot look up names")
+    astray = deps.astray(top)
+    if len(astray) > 1:
+        names = ", ".join(service.name for service in astray[:3])
+        for carrier in deps.carriers:
+            add(
+                carrier, ASTRAY, f"it carries the calls to {names}, which have ready pods and are not reached"
+            )
     heard_ports = {s.host.port for s in spoken if s.host is not None and s.found is None and s.host.port}
     nameless = any(s.found is None for s in spoken)
     for mention in deps.configured(top):

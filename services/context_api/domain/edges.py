@@ -52,6 +52,7 @@ TABLE: dict[str, float] = {
     "made": 0.75,
     "shared": 0.6,
     "led": 0.6,
+    "carried": 0.6,
 }
 """How well a fault at the far end explains a fault here, by relation alone; `docs/triage.md` says why."""
 
@@ -198,6 +199,12 @@ class Needs:
             if mention.found is not None:
                 yield Edge(mention.found, "named", f"{mention.where} names {mention.host.name}")
 
+        if self._deps.astray(top):
+            for carrier in self._deps.carriers:
+                yield Edge(
+                    carrier, "carried", f"it carries the calls of {top.kind} {top.name} that go astray"
+                )
+
     def _places(self, top: KubeObject) -> Iterator[Edge]:
         for pod in self._graph.pods_of(top):
             node = self._graph.get("Node", None, text(pod.spec.get("nodeName")))
@@ -259,6 +266,9 @@ class Needs:
         for pod in self._graph.pods_in(obj.namespace) if many else ():
             if any(r.kind == "PersistentVolumeClaim" and r.name == obj.name for r in references(pod.spec)):
                 yield Edge(self._graph.top(pod), "shared", f"its pod {pod.name} mounts claim {obj.name} too")
+        source = self._platforms.source_of(obj)
+        if source is not None:
+            yield Edge(source, "refers", f"claim {obj.name} is filled from it")
         storage = self._graph.get("StorageClass", None, text(obj.spec.get("storageClassName")))
         if storage is not None:
             yield Edge(storage, "class", f"claim {obj.name} asks for it")

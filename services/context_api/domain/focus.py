@@ -15,7 +15,7 @@ FARTHEST = 6
 """Hops from the alert: route, Service, workload, the Service it complains about, and its workload are four; a chain of
 calls has one more link where a database or an outside host is at its end."""
 
-_LEADS = frozenset({"owner", "selects", "backend", "heard", "scales", "door"})
+_LEADS = frozenset({"owner", "selects", "backend", "heard", "scales", "door", "carried"})
 
 
 def alerted(scene: Scene) -> list[KubeObject]:
@@ -62,3 +62,10 @@ def outspoken(scene: Scene, seen: Sequence[Observation]) -> list[KubeObject]:
     if scene.target is None:
         tops.update({id(t): t for t in map(scene.graph.top, scene.graph.workloads) if scene.deps.logged(t)})
     return list(tops.values())
+
+
+def carried(scene: Scene, carrier: KubeObject) -> list[KubeObject]:
+    """Of the workloads an alert leads to, those whose calls go astray, if this is who carries them."""
+    if all(carrier is not one for one in scene.deps.carriers):
+        return []
+    return [top for top in alerted(scene) if top is not carrier and scene.deps.astray(top)]

@@ -5,7 +5,7 @@ a scaler name another object, and which objects it writes. Whether any of them i
 has no row names what its fields are called after (`conventions.py`).
 
 Rests on the API references of argo-cd.readthedocs.io, fluxcd.io, cert-manager.io, external-secrets.io,
-gateway-api.sigs.k8s.io, istio.io, olm.operatorframework.io, keda.sh and docs.openshift.com.
+gateway-api.sigs.k8s.io, istio.io, olm.operatorframework.io, keda.sh, kubernetes-csi.github.io and docs.openshift.com.
 """
 
 from __future__ import annotations
@@ -121,6 +121,14 @@ NAMES: Mapping[tuple[str, str], Sequence[Name]] = {
     ("networking.istio.io", "VirtualService"): (
         Name("spec.gateways[]", "Gateway", group="networking.istio.io"),
     ),
+    ("snapshot.storage.k8s.io", "VolumeSnapshot"): (
+        Name("spec.volumeSnapshotClassName", "VolumeSnapshotClass"),
+        Name("spec.source.persistentVolumeClaimName", "PersistentVolumeClaim"),
+        Name("status.boundVolumeSnapshotContentName", "VolumeSnapshotContent", makes=True),
+    ),
+    ("snapshot.storage.k8s.io", "VolumeSnapshotContent"): (
+        Name("spec.volumeSnapshotClassName", "VolumeSnapshotClass"),
+    ),
     ("operators.coreos.com", "Subscription"): (
         Name("spec.source", "CatalogSource", home="spec.sourceNamespace"),
         Name("status.installPlanRef", "InstallPlan"),
@@ -198,6 +206,13 @@ class Platforms:
     def promise(self) -> bool:
         """Whether any platform object is to write anything."""
         return bool(self._promised)
+
+    def source_of(self, claim: KubeObject) -> KubeObject | None:
+        """What a volume claim is filled from before it is given: a snapshot, another claim, whatever a populator reads."""
+        named = mapping(claim.spec.get("dataSourceRef")) or mapping(claim.spec.get("dataSource"))
+        place = text(named.get("namespace")) or claim.namespace
+        kind, name = text(named.get("kind")), text(named.get("name"))
+        return self._find(kind, place, name, None) if kind and name else None
 
     def controllers(self, obj: KubeObject) -> list[KubeObject]:
         """Workloads that bear the name under which the object's status is written.

@@ -22,6 +22,7 @@ from services.context_api.domain.events import about, read_event
 from services.context_api.domain.graph import HASHED, Graph
 from services.context_api.domain.kube import entries, flat, text
 from services.context_api.domain.queues import GROUP_LABELS, consumers
+from services.context_api.domain.routes import reached
 from services.context_api.domain.snapshot import KubeObject, Snapshot
 
 LABELS: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
@@ -67,6 +68,16 @@ _EXPORTER = re.compile(
 _NODE_EXPORTER = re.compile(r"node-?exporter|windows-?exporter")
 _OF_MACHINES = ("device", "mountpoint", "fstype", "nodename", "chip")
 """Labels of metrics about a machine's parts."""
+
+_PROBED = ("instance", "target", "url", "probe")
+"""Labels in which probers name the URL that they ask for."""
+
+_API_JOB = re.compile(r"(?:kube-)?apiserver$|kubernetes-apiservers?$")
+_API_RULE = re.compile(r"Kube(?:rnetes)?API|API-?Server", re.IGNORECASE)
+"""How rules about the API server are called in the kubernetes-mixin and in what was made after it."""
+
+_API_PLACES = frozenset({"", "default", "kube-system", "openshift-kube-apiserver"})
+"""Elsewhere an "API server" is somebody's own program."""
 
 _SCRAPED = frozenset({"pod", "service", "container"})
 _KIND_LABELS = ("customresource_kind", "kind", "resource_kind")
@@ -176,9 +187,11 @@ def is_exporter(name: str) -> bool:
 def _guesses(graph: Graph, labels: Mapping[str, str], cluster: str) -> Iterator[_Candidate]:
     """Looser words: owner labels, application labels, at last the namespace; only for objects that exist."""
     namespace = labels.get("namespace")
+    yield from _probed(graph, labels, cluster)
     yield from _consumers(graph, labels, cluster)
     yield from _measured_node(graph, labels, cluster)
     yield from _platform_objects(graph, labels, namespace, cluster)
+    yield from _api_server(graph, labels, cluster)
     for kind_label, name_label in (
         ("created_by_kind", "created_by_name"),
         ("owner_kind", "owner_name"),
@@ -209,6 +222,27 @@ def _guesses(graph: Graph, labels: Mapping[str, str], cluster: str) -> Iterator[
         except ValidationError:
             return
         yield _Candidate("namespace", target, graph.get("Namespace", None, namespace))
+
+
+def _probed(graph: Graph, labels: Mapping[str, str], cluster: str) -> Iterator[_Candidate]:
+    """The route or Service that a URL reaches: an alert about a page is about what serves it, not about who asked."""
+    for label in _PROBED:
+        url = labels.get(label, "")
+        if url.startswith(("http://", "https://")):
+            host = url.partition("://")[2].partition("/")[0].rpartition("@")[2].partition(":")[0]
+            found = reached(graph, url) or graph.names.find(host, None)
+            if found is not None:
+                yield _Candidate(label, found.target(cluster), found)
+
+
+def _api_server(graph: Graph, labels: Mapping[str, str], cluster: str) -> Iterator[_Candidate]:
+    """The API server's own Service, which alerts about it do not name: by the job that scrapes it, or the rule's name."""
+    server = graph.get("Service", "default", "kubernetes")
+    if server is None or labels.get("namespace", "") not in _API_PLACES:
+        return
+    for label, pattern in (("job", _API_JOB), ("alertname", _API_RULE)):
+        if pattern.match(labels.get(label, "")):
+            yield _Candidate(label, server.target(cluster), server)
 
 
 def _measured_node(graph: Graph, labels: Mapping[str, str], cluster: str) -> Iterator[_Candidate]:

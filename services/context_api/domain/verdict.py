@@ -89,8 +89,9 @@ def signs(scene: Scene, about: KubeObject | None) -> Iterator[datetime]:
             if ended and container.role != "init":
                 yield ended
         created = pod.created_at
-        if created and scene.onset and created > scene.onset:
-            yield created  # replaced since the alert began
+        # Replaced since the alert began; somewhere in a cluster some pod always is.
+        if about is not None and created and scene.onset and created > scene.onset:
+            yield created
         for raw in entries(pod.status.get("conditions")):
             moment = parse_time(raw.get("lastTransitionTime"))
             # Becoming ready the first time is a start; becoming it again is a recovery.

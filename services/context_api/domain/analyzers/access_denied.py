@@ -2,7 +2,8 @@
 
 Sees "cannot list resource …" in logs and events of failing workloads and evaluates the recorded roles and bindings
 for that very request. Blames the role that lacks the rule, the binding that names a role or subject that is not
-there, the role that grants it and that no binding names (any more), else the workload. Says nothing when the recorded roles allow the request.
+there (an account of that name in another namespace), the role that grants it and that no binding names (any more), else
+the workload. Says nothing when the recorded roles allow the request.
 Cannot see other authorizers (webhooks, nodes).
 
 Rests on: kubernetes.io/docs, "Using RBAC Authorization".
@@ -17,7 +18,8 @@ from dataclasses import dataclass
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.changes import last_edit
-from services.context_api.domain.focus import concerned
+from services.context_api.domain.dependencies import ASTRAY
+from services.context_api.domain.focus import carried, concerned
 from services.context_api.domain.kube import entries, mapping, pod_spec, strings, text
 from services.context_api.domain.logs import cut, last_lines
 from services.context_api.domain.observation import Depth, Explains, Observation
@@ -164,10 +166,40 @@ def _culprit(scene: Scene, request: Request, top: KubeObject) -> tuple[KubeObjec
             "BindingLacksSubject",
             f"{name_of(granting[0])} grants it, but to {', '.join(subjects) or 'nobody'}",
         )
+    strayed = _strayed(scene, request)
+    if strayed is not None:
+        return (
+            strayed[0],
+            "BindingLacksSubject",
+            f"{name_of(strayed[0])} names ServiceAccount {strayed[1]}/{request.account}, which does not exist, in the place of this one",
+        )
     loose = _unbound(scene, request)
     if loose is not None:
         return loose, "RoleNotBound", f"{name_of(loose)} grants it, but no binding names that role"
     return top, "NoRoleBound", "no role is bound to it that grants this"
+
+
+def _strayed(scene: Scene, request: Request) -> tuple[KubeObject, str] | None:
+    """A binding of an account of this name in a namespace that has none, and that namespace: an overlay rewrites those.
+
+    Its role may be one of Kubernetes' own, which recordings leave out; one that is there has to grant the request.
+    """
+    for binding in _bindings(scene, request):
+        role = _role_of(scene, binding)
+        if _is_default(binding) or (role is not None and not allows(role, request)):
+            continue
+        for subject in entries(binding.body.get("subjects")):
+            named, place = text(subject.get("name")), text(subject.get("namespace"))
+            if (
+                text(subject.get("kind")) == "ServiceAccount"
+                and named == request.account
+                and place
+                and place != request.namespace
+                and scene.graph.get("ServiceAccount", place, named) is None
+                and scene.graph.get("ServiceAccount", request.namespace, named) is not None
+            ):
+                return binding, place
+    return None
 
 
 def _unbound(scene: Scene, request: Request) -> KubeObject | None:
@@ -244,5 +276,11 @@ def _observation(
             f"Let ServiceAccount {request.namespace}/{request.account} {request}.",
             risk="Grant no more than what is refused.",
         ),
-        explains=(Explains(top, 0.92, "the API server refuses its requests", deepest=Depth.process),),
+        explains=(
+            Explains(top, 0.92, "the API server refuses its requests", deepest=Depth.process),
+            *(
+                Explains(caller, ASTRAY, f"{name_of(top)} carries its calls", deepest=Depth.process)
+                for caller in carried(scene, top)
+            ),
+        ),
     )

@@ -2,7 +2,8 @@
 
 Sees error lines beside the environment, arguments and mounted ConfigMaps of the failing containers, and
 variables the program demands that nothing sets. Of a program that goes on running, only errors that say a setting's
-name in words (`use-proxy-protocol`, "PROXY protocol"), with who edited the Service in front of it just before. Names the ConfigMap or Secret that holds the setting, else the
+name in words (`use-proxy-protocol`, "PROXY protocol"), with who edited the Service in front of it just before, and
+warnings that repeat a setting with its value; those of who carries calls account for callers whose calls go astray. Names the ConfigMap or Secret that holds the setting, else the
 workload. A setting edited just before is told by `recent_change`. Cannot know what the value should be.
 
 Rests on: kubernetes.io/docs, "Define Environment Variables", "Configure a Pod to Use a ConfigMap".
@@ -15,31 +16,51 @@ from datetime import datetime
 
 from libs.contracts.causes import FindingSeverity, Remediation
 from services.context_api.domain import evidence, remedies
-from services.context_api.domain.changes import last_edit
-from services.context_api.domain.config_match import Match, absent_variables, in_config, spelled_out, words_in
+from services.context_api.domain.changes import applied_changes, last_edit
+from services.context_api.domain.config_match import (
+    WARNS,
+    Match,
+    absent_variables,
+    doubted,
+    in_config,
+    spelled_out,
+    words_in,
+)
 from services.context_api.domain.containers import Container, containers_of, is_ready
-from services.context_api.domain.dependencies import PODS_READ, trouble_in
+from services.context_api.domain.dependencies import ASTRAY, PODS_READ, trouble_in
 from services.context_api.domain.endings import last_words
 from services.context_api.domain.evidence import Fact
-from services.context_api.domain.kube import containers, entries, flat, pod_spec, strings, text
-from services.context_api.domain.logs import Line, clusters, cut
+from services.context_api.domain.focus import alerted, carried
+from services.context_api.domain.kube import containers, entries, flat, listing, pod_spec, strings, text
+from services.context_api.domain.logs import (
+    Line,
+    clusters,
+    cut,
+    is_narrative,
+    last_lines,
+    message_of,
+    shape_of,
+)
 from services.context_api.domain.names import resembles
 from services.context_api.domain.observation import Depth, Explains, Observation
-from services.context_api.domain.redact import value_of
+from services.context_api.domain.redact import redact, value_of
 from services.context_api.domain.references import Reference, references
 from services.context_api.domain.scene import Scene
-from services.context_api.domain.snapshot import KubeObject
+from services.context_api.domain.snapshot import ContainerLog, KubeObject
 from services.context_api.domain.trouble import SLACK, WINDOW
 from services.context_api.domain.wording import clock, name_of
 
 NAME = "config_value"
 _RUNNING = "log_errors"
 SPELLED_OUT = 0.85
+WARNED = 0.75
+"""A program that warns goes on: less sure than an error that says the same."""
 _CRASHES = frozenset({"pod_crash_loop", "probe_failure"})
 
 
 def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
     """One observation per failing workload and object that holds a setting its log complains about."""
+    yield from _doubted(scene)
     for symptom in seen:
         if symptom.analyzer == _RUNNING:
             yield from _spelled_out(scene, symptom)
@@ -99,6 +120,80 @@ def _spelled_out(scene: Scene, symptom: Observation) -> Iterator[Observation]:
                         latent=True,
                     )
                     return
+
+
+def _doubted(scene: Scene) -> Iterator[Observation]:
+    """A setting that the log of a program on the alert's way warns of by name and value, since its last start."""
+    for top in alerted(scene):
+        logs = [
+            (pod, log)
+            for pod in scene.graph.pods_of(top)[:PODS_READ]
+            for log in scene.snapshot.logs_of(pod.namespace, pod.name)
+            if not log.previous and WARNS.search(log.text)
+        ]
+        lines = list(
+            {
+                shape_of(line): line
+                for _, log in logs
+                for line in last_lines(log.text)
+                if not is_narrative(line)
+            }.values()
+        )
+        for workload in scene.graph.workloads_of(top) if lines else ():
+            for use in references(pod_spec(workload)):
+                config = (
+                    scene.graph.get("ConfigMap", workload.namespace, use.name)
+                    if use.kind == "ConfigMap"
+                    else None
+                )
+                data = flat(config.body.get("data")) if config is not None else {}
+                heard = next(
+                    (
+                        (k, v, line)
+                        for k, v in data.items()
+                        if use.key in (None, k) and (line := doubted(k, v, lines))
+                    ),
+                    None,
+                )
+                if config is not None and heard is not None:
+                    yield _doubt(scene, top, config, use, *heard, logs[0])
+                    break
+
+
+def _doubt(
+    scene: Scene, top: KubeObject, config: KubeObject, use: Reference, key: str, value: str, line: str,
+    said_by: tuple[KubeObject, ContainerLog],
+) -> Observation:  # fmt: skip
+    shown, edit = f"{key}={cut(value_of(key, value), 120)}", last_edit(config)
+    changes = [str(c) for c in applied_changes(config, edit)] if edit is not None else []
+    since = f"; it was edited at {clock(edit.at)} by {edit.by}" if edit is not None else ""
+    since += f" ({listing(changes, 3)})" if changes else ""
+    victims = carried(scene, top)
+    words = f"{name_of(config)} sets `{shown}` ({use.where}), and {name_of(top)} warns of that very value: `{cut(message_of(redact(line)), 240)}`{since}"
+    words += f"; it carries the calls of {listing([name_of(v) for v in victims], 3)}" if victims else ""
+    return Observation(
+        about=config,
+        reason="SettingWarnedOf",
+        text=words,
+        severity=FindingSeverity.warning,
+        analyzer=NAME,
+        depth=Depth.mechanism,
+        certainty=WARNED,
+        facts=(
+            evidence.field(config, f"data.{key}", value_of(key, value), f"{name_of(config)}: {shown}"),
+            evidence.log_line(said_by[0], said_by[1].container, redact(line), 1),
+        ),
+        basis=("a warning in the log repeats the setting's name and value", "against it: the program goes on with it"),
+        onset=edit.at if edit is not None else None,
+        remediation=remedies.edit(
+            config, f"Set `{key}` in {name_of(config)} to what the warning asks for.", restart=scene.graph.workload(top)
+        ),
+        explains=(
+            Explains(top, WARNED, "it warns of this setting", deepest=Depth.process),
+            *(Explains(v, ASTRAY, f"{name_of(top)} carries its calls", deepest=Depth.process) for v in victims),
+        ),
+        latent=True,
+    )  # fmt: skip
 
 
 def _door_edited(scene: Scene, symptom: Observation) -> str:

@@ -26,6 +26,7 @@ from services.context_api.domain.logs import cut
 from services.context_api.domain.names import hosts_in
 from services.context_api.domain.observation import Depth, Explains, Observation
 from services.context_api.domain.redact import redact
+from services.context_api.domain.routes import covers
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
 from services.context_api.domain.wording import clock, name_of
@@ -74,12 +75,12 @@ def _serving(scene: Scene, host: str) -> Iterator[_Serves]:
         return  # a Service's own name: its pods serve it
     for route in scene.graph.of_kind("Ingress"):
         for tls in entries(route.spec.get("tls")):
-            if any(_covers(name, host) for name in strings(tls.get("hosts"))) and text(tls.get("secretName")):
+            if any(covers(name, host) for name in strings(tls.get("hosts"))) and text(tls.get("secretName")):
                 yield _Serves(route, text(tls["secretName"]), "spec.tls")
     for gateway in scene.snapshot.of_kind("Gateway"):
         for listener in entries(gateway.spec.get("listeners")):
             references = entries(at(listener, "tls", "certificateRefs"))
-            if references and _covers(text(listener.get("hostname")), host):
+            if references and covers(text(listener.get("hostname")), host):
                 yield _Serves(gateway, text(references[0].get("name")), f"listener {text(listener.get('name'))}")  # fmt: skip
     for obj in scene.snapshot.objects:
         domain = text(obj.spec.get("domain")) if is_custom(obj) else ""
@@ -87,11 +88,6 @@ def _serving(scene: Scene, host: str) -> Iterator[_Serves]:
             for path, value in leaves(obj.spec, "spec"):
                 if _CERTIFICATE.search(path):
                     yield _Serves(obj, value, path)
-
-
-def _covers(name: str, host: str) -> bool:
-    """Whether a host name, or one with a star for its first label, is that host."""
-    return name == host or (name.startswith("*.") and host.partition(".")[2] == name[2:])
 
 
 def _changed(scene: Scene, serves: _Serves, since: datetime | None) -> tuple[datetime, str] | None:

@@ -20,7 +20,6 @@ from services.context_api.domain.containers import is_ready
 from services.context_api.domain.dependencies import PODS_READ, blames, trouble_in
 from services.context_api.domain.endings import quoted
 from services.context_api.domain.focus import alerted
-from services.context_api.domain.kube import entries, text
 from services.context_api.domain.logs import (
     LINES,
     Line,
@@ -34,6 +33,7 @@ from services.context_api.domain.logs import (
     weigh,
 )
 from services.context_api.domain.observation import Blame, Depth, Observation
+from services.context_api.domain.routes import hosts
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
 from services.context_api.domain.told_of import blames_by_name
@@ -77,12 +77,9 @@ def _foreign(scene: Scene) -> frozenset[str]:
     """Host names of other routes than the alert's own: a controller serves many, and complains about each by its host."""
     if scene.target is None or scene.target.kind != "Ingress":
         return frozenset()
-    own = _hosts(scene.target)
-    return frozenset(h for route in scene.graph.of_kind("Ingress") for h in _hosts(route)) - own
-
-
-def _hosts(route: KubeObject) -> frozenset[str]:
-    return frozenset(text(rule.get("host")) for rule in entries(route.spec.get("rules"))) - {""}
+    return frozenset(h for route in scene.graph.of_kind("Ingress") for h in hosts(route)) - hosts(
+        scene.target
+    )
 
 
 def _errors(scene: Scene, pod: KubeObject, foreign: frozenset[str]) -> Iterator[_Errors]:

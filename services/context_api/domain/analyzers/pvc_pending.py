@@ -1,6 +1,6 @@
 """Volume claims that do not bind: no such storage class, a provisioner that errs or is absent, no volume that fits.
 
-Sees the claim's phase, its class, the provisioner's events and the volumes on offer.
+Sees the claim's phase, its class, the provisioner's events and the volumes on offer; blames what it is filled from, too.
 A claim of a WaitForFirstConsumer class without a scheduled consumer waits as designed and is no fault.
 Cannot see the storage behind the provisioner.
 
@@ -226,6 +226,7 @@ def _observation(
     ]
     if event is not None:
         facts.append(evidence.event(claim, event))
+    source = scene.platforms.source_of(claim)
     return Observation(
         about=claim,
         reason=reason,
@@ -243,5 +244,8 @@ def _observation(
             claim,
             "Give the claim a class and a volume it can have (a bound claim's class cannot be changed: make it anew).",
         ),
-        blames=(Blame(storage, 0.85, "the claim asks for that class"),) if storage is not None else (),
+        blames=(
+            *((Blame(storage, 0.85, "the claim asks for that class"),) if storage is not None else ()),
+            *((Blame(source, 0.92, "the claim is filled from it"),) if source is not None else ()),
+        ),
     )

@@ -2,7 +2,7 @@
 
 Sees `status.conditions` of any kind this product has no analyzer for: Ready, Available, Synced, Accepted and the
 like that are False, Degraded, Failed, Stalled and NotReady that are True, whatever is False for a reason that ends in Failed or Error, and
-phases that mean failure. Covers operators,
+phases that mean failure, and the error of what is not ready for use. Covers operators,
 cert-manager, GitOps controllers, OLM, OpenShift cluster operators, routes and gateways at once.
 What one object makes as a step of its own work (the order of a certificate, the builds of a build configuration) is
 told about that object, the last step's words first; of several runs only the newest counts, and a schedule's newest
@@ -241,7 +241,19 @@ def _complaint(scene: Scene, obj: KubeObject) -> _Complaint | None:
     phase = _phase(obj)
     if phase.lower() in _BAD_PHASES and not _long_over(scene, obj):
         return _from_phase(obj, phase)
-    return None
+    return _from_error(scene, obj)
+
+
+def _from_error(scene: Scene, obj: KubeObject) -> _Complaint | None:
+    """What a status without conditions says in its `error`, where it says as well that the object is of no use."""
+    error = mapping(obj.status.get("error"))
+    message, since = told(text(error.get("message"))), parse_time(error.get("time"))
+    if not message or obj.status.get("readyToUse", obj.status.get("ready")) is not False:
+        return None
+    words = f"{name_of(obj)} is not ready and reports an error" + (f" of {clock(since)}" if since else "")
+    fact = evidence.field(obj, "status.error", {"message": message}, words, since)
+    state = Condition("Error", "True", "", message, since, None)
+    return _Complaint(obj, "ErrorReported", f"{words}: `{message}`", message, state, fact, 0.7, _settled(scene, state))  # fmt: skip
 
 
 def _conditions(obj: KubeObject) -> Iterator[Condition]:

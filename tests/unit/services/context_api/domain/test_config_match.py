@@ -7,6 +7,7 @@ import pytest
 from services.context_api.domain.changes import FieldChange
 from services.context_api.domain.config_match import (
     absent_variables,
+    doubted,
     in_config,
     speaks_of,
     spelled_out,
@@ -109,3 +110,22 @@ def test_other_words_are_no_setting(key: str, value: str, line: str):
 
 def test_only_errors_complain():
     assert spelled_out("use-proxy-protocol", "true", said("PROXY protocol is on", weight=0)) == ""
+
+
+DOUBT = "2026-01-01 [WARNING][57] int_dataplane.go: Configured MTU is larger than the host's hostMTU=1460 mtu=1500"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "line", "heard"),
+    [
+        ("veth_mtu", "1500", DOUBT, True),
+        ("veth_mtu", "1450", DOUBT, False),
+        ("veth_size", "1500", DOUBT, False),
+        ("veth_mtu", "1500", DOUBT.replace("WARNING", "INFO"), False),
+        ("LOG_LEVEL", "warn", "level=warn msg=slow", False),
+        ("cacheEnabled", "true", "WARN cache is cold enabled=true", False),
+    ],
+    ids=["a warning with name and value", "another value", "another name", "no warning", "how logs are written", "a switch"],
+)  # fmt: skip
+def test_a_warning_counts_that_repeats_a_setting_with_its_value(key: str, value: str, line: str, heard: bool):
+    assert bool(doubted(key, value, [line])) is heard

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from services.context_api.domain.focus import alerted, concerned, outspoken
+from services.context_api.domain.focus import alerted, carried, concerned, outspoken
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.triage import observe
-from tests.support.kube import crashing, deployment, log, pods_in, service, snapshot, thing
+from tests.support.kube import crashing, deployment, log, pod, pods_in, service, snapshot, thing
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-009")
 
@@ -90,3 +90,30 @@ def test_a_route_leads_to_the_controller_that_carries_it():
     found = alerted(Scene(taken, target=scene.graph.find("Ingress", "shop", "edge")))
 
     assert sorted(o.name for o in found) == ["front", "web"]
+
+
+AGENT = thing(
+    "DaemonSet", "net-agent", "kube-system", api="apps/v1",
+    spec={
+        "selector": {"matchLabels": {"app": "net-agent"}},
+        "template": {"metadata": {"labels": {"app": "net-agent"}}, "spec": {
+            "hostNetwork": True, "priorityClassName": "system-node-critical", "containers": [{"name": "app"}],
+        }},
+    },
+)  # fmt: skip
+AGENT_POD = pod("net-agent-1", "kube-system", owner=AGENT, labels={"app": "net-agent"})
+
+
+@pytest.mark.parametrize(
+    ("words", "led"),
+    [("Get http://api:80/: connect: no route to host", True), ("POST http://api:80/pay failed: status 500", False)],
+    ids=["its calls go astray", "its calls are answered"],
+)  # fmt: skip
+def test_whoever_carries_calls_is_on_the_way_of_those_whose_calls_go_astray(words: str, led: bool):
+    taken = snapshot(OBJECTS, AGENT, AGENT_POD, logs=[log(pods_in(WEB)[0], f"ERROR {words}")])
+    graph = Scene(taken).graph
+    scene = Scene(taken, target=graph.find("Deployment", "shop", "web"), graph=graph)
+    (agent,) = graph.of_kind("DaemonSet")
+
+    assert (agent in alerted(scene)) is led
+    assert [o.name for o in carried(scene, agent)] == (["web"] if led else [])

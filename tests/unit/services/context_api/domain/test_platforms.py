@@ -175,3 +175,16 @@ def test_what_lies_with_the_program_is_looked_for_where_it_was_installed(
     )
 
     assert needed(issuer, *secrets, program) == {f"Secret/{expected}/root"}
+
+
+@pytest.mark.parametrize("field", ["dataSource", "dataSourceRef"])
+def test_a_claim_is_filled_from_what_it_names(field: str):
+    source = {"apiGroup": "snapshot.storage.k8s.io", "kind": "VolumeSnapshot", "name": "tonight"}
+    claim = thing("PersistentVolumeClaim", "copy", spec={field: source})
+    snap = thing("VolumeSnapshot", "tonight", api="snapshot.storage.k8s.io/v1", spec={})
+    graph = Graph(snapshot(claim, snap, thing("PersistentVolumeClaim", "plain", spec={})))
+    platforms = Platforms(graph)
+
+    found = [platforms.source_of(one) for one in graph.of_kind("PersistentVolumeClaim")]
+
+    assert [str(one) if one else None for one in found] == ["VolumeSnapshot/shop/tonight", None]

@@ -293,3 +293,50 @@ def test_a_service_stays_what_an_alert_is_about_that_says_nothing_of_a_machine(
     objects, labels: dict[str, str]
 ):
     assert str(answer(*objects, **labels).target) == "Service/monitoring/agent"
+
+
+PAGE = thing(
+    "Ingress", "front", "store", api="networking.k8s.io/v1",
+    spec={"rules": [{"host": "shop.example.com", "http": {"paths": [{"path": "/", "backend": {"service": {"name": "front"}}}]}}]},
+)  # fmt: skip
+PROBE = {"job": "blackbox", "namespace": "monitoring", "service": "blackbox-exporter"}
+
+
+@pytest.mark.parametrize("label", ["instance", "target", "url"])
+def test_an_alert_about_a_page_is_about_the_route_that_serves_it(label: str):
+    found = answer(
+        PAGE, thing("Namespace", "monitoring", None), **PROBE, **{label: "https://shop.example.com/cart"}
+    )
+
+    assert (str(found.target), found.reason) == ("Ingress/store/front", f"label:{label}")
+
+
+def test_a_url_of_a_service_is_about_that_service():
+    found = answer(PAGE, service("pay"), **PROBE, instance="http://pay.shop.svc.cluster.local:8080/healthz")
+
+    assert str(found.target) == "Service/shop/pay"
+
+
+def test_a_page_that_nobody_here_serves_is_not_guessed_at():
+    assert answer(PAGE, **PROBE, instance="https://elsewhere.example.org/").target is None
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {"alertname": "KubeAPIErrorBudgetBurn", "long": "1h"},
+        {"job": "kubernetes-apiservers"},
+        {"job": "apiserver"},
+    ],
+)
+def test_an_alert_about_the_api_server_is_about_its_service(labels: dict[str, str]):
+    assert str(answer(service("kubernetes", "default"), **labels).target) == "Service/default/kubernetes"
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [{"alertname": "KubeVersionMismatch"}, {"alertname": "ApiErrorsHigh"}, {"alertname": "ApiServerSlow", "namespace": "shop"}, {"job": "api-server"}],
+    ids=["another rule of Kubernetes", "any API", "somebody's API server", "somebody's job"],
+)  # fmt: skip
+def test_other_alerts_are_not_about_the_api_server(labels: dict[str, str]):
+    assert str(answer(service("kubernetes", "default"), **labels).target) != "Service/default/kubernetes"

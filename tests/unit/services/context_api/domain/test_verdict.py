@@ -140,3 +140,10 @@ def test_a_metric_that_came_back_means_that_it_is_over_though_the_pods_were_well
     known = scene(deployment("api"), metrics=[recorded(SHARE, values, namespace="shop")], onset=moment(28))
 
     assert without_cause(known, API, known.graph.get("Deployment", "shop", "api")) is expected
+
+
+def test_a_pod_made_since_the_alert_is_a_sign_of_trouble_of_its_own_workload_alone():
+    objects = deployment("api", pod_age=5)
+
+    assert verdict(*objects, onset=moment(20)) is NoCause.recovered
+    assert verdict(*objects, target=None, onset=moment(20)) is NoCause.nothing_wrong

@@ -116,3 +116,29 @@ def test_a_cluster_role_that_waits_for_anybody_is_not_the_missing_one():
 
     assert found == [("Deployment/shop/api", "NoRoleBound")]
     assert named == [("ClusterRole/_cluster/runner-config", "RoleNotBound")]
+
+
+ACCOUNT = thing("ServiceAccount", "runner")
+
+
+def test_a_binding_whose_subject_got_another_namespace_is_what_must_change():
+    api, logs = workload()
+    strayed = binding(name="kept-elsewhere", namespace="netops")
+    strayed["roleRef"] = {"kind": "ClusterRole", "name": "system:left-out-of-recordings"}
+
+    answer = causes(
+        api, ACCOUNT, role("list", name="unused"), strayed, target="Deployment/shop/api", logs=logs
+    )
+
+    assert first(answer) == ("RoleBinding/shop/bind", "BindingLacksSubject")
+    assert "names ServiceAccount netops/runner, which does not exist" in answer.ranked[0].text
+
+
+def test_an_account_of_that_name_elsewhere_that_exists_has_its_own_binding():
+    api, logs = workload()
+    elsewhere = thing("ServiceAccount", "runner", "netops")
+    others = binding(name="left-out", namespace="netops")
+
+    answer = causes(api, ACCOUNT, elsewhere, others, target="Deployment/shop/api", logs=logs)
+
+    assert first(answer) == ("Deployment/shop/api", "NoRoleBound")

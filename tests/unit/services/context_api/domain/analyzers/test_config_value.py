@@ -14,6 +14,7 @@ from tests.support.kube import (
     edit,
     env,
     log,
+    pod,
     pods_in,
     service,
     thing,
@@ -144,3 +145,46 @@ def test_an_error_that_names_no_setting_is_the_controllers_own(line: str, value:
 
 def test_what_a_controller_complains_of_about_another_host_is_not_this_routes():
     assert carried(f'{HEADER}, host: "other.example.com"').ranked == []
+
+
+AGENT = thing(
+    "DaemonSet", "net-agent", "kube-system", api="apps/v1",
+    spec={
+        "selector": {"matchLabels": {"app": "net-agent"}},
+        "template": {"metadata": {"labels": {"app": "net-agent"}}, "spec": {
+            "hostNetwork": True, "priorityClassName": "system-node-critical",
+            "containers": [container(env=[{"name": "MTU", "valueFrom": {"configMapKeyRef": {"name": "net", "key": "veth_mtu"}}}])],
+        }},
+    },
+)  # fmt: skip
+AGENT_POD = pod("net-agent-1", "kube-system", owner=AGENT, labels={"app": "net-agent"})
+DOUBTS = "WARN Configured MTU is larger than detected host interface MTU hostMTU=1460 mtu=1500"
+
+
+def lost_calls(agent_says: str, caller_says: str = "ERROR Get http://list:80/: context deadline exceeded"):
+    front = deployment("front")
+    lines = "\n".join(f"{ago(9 - n)} {caller_says}" for n in range(6))
+    logs = [log(p, lines) for p in pods_in(front)] + [log(AGENT_POD, f"{ago(600)} {agent_says}")]
+    net = config_map(
+        "net", "kube-system", data={"veth_mtu": "1500"}, edits=[edit(60 * 24 * 19, "data/veth_mtu")]
+    )
+    return causes(front, deployment("list"), service("list", ready=2), AGENT, AGENT_POD, net, target="Deployment/shop/front", logs=logs)  # fmt: skip
+
+
+def test_what_a_carrier_of_calls_warns_of_accounts_for_calls_that_go_astray():
+    answer = lost_calls(DOUBTS)
+
+    assert first(answer) == ("ConfigMap/kube-system/net", "SettingWarnedOf")
+    for words in ("veth_mtu=1500", "hostMTU=1460", "carries the calls of Deployment shop/front"):
+        assert words in answer.ranked[0].text
+
+
+@pytest.mark.parametrize(
+    ("agent_says", "caller_says"),
+    [("INFO MTU is mtu=1500", "ERROR Get http://list:80/: context deadline exceeded"), (DOUBTS, "ERROR http://list:80/ answers status 500")],
+    ids=["it does not warn", "the called one was reached"],
+)  # fmt: skip
+def test_a_carriers_setting_is_left_alone_without_a_warning_or_a_lost_call(agent_says: str, caller_says: str):
+    answer = lost_calls(agent_says, caller_says)
+
+    assert "SettingWarnedOf" not in [cause.reason for cause in answer.ranked]

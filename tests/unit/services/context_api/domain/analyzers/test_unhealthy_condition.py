@@ -273,3 +273,23 @@ def test_whoever_needs_it_is_not_blamed_though_its_message_names_that():
     site = thing("Site", "web", api="sites.example.com/v1", spec={"zoneRef": {"name": "eu-1"}}, status=bad("not placed"))  # fmt: skip
 
     assert first(causes(site, zone, target="Site/shop/web"))[0] == "Zone/_cluster/eu-1"
+
+
+@pytest.mark.parametrize(
+    ("ready", "reasons"),
+    [(False, ["ErrorReported"]), (True, [])],
+    ids=["it is of no use", "it came to be ready after all"],
+)
+def test_an_error_in_a_status_without_conditions_counts_while_the_object_is_not_ready(
+    ready: bool, reasons: list[str]
+):
+    status = {
+        "readyToUse": ready,
+        "error": {"message": "failed to take snapshot: no secret", "time": ago(60)},
+    }
+    snap = thing("VolumeSnapshot", "tonight", api="snapshot.storage.k8s.io/v1", spec={}, status=status)
+
+    found = seen(unhealthy_condition, snap)
+
+    assert [o.reason for o in found] == reasons
+    assert all("failed to take snapshot: no secret" in o.text for o in found)
