@@ -15,6 +15,7 @@ from typing import Any
 from tests.support.children import REPOSITORY
 
 LOOPBACK = json.dumps({"127.0.0.1/32": {"principal": "test", "roles": ["operator"]}})
+SAMPLE = "tests.support.web_service"
 PATIENCE_S = 20.0
 """For something that must happen; only a broken server waits this long."""
 
@@ -73,12 +74,14 @@ def _parsed(raw: bytes) -> Line:
 
 
 @asynccontextmanager
-async def running(environment: Mapping[str, str] | None = None) -> AsyncIterator[Service]:
-    """Start it on a free port; ended at the latest when the block ends."""
+async def running(
+    environment: Mapping[str, str] | None = None, *, module: str = SAMPLE
+) -> AsyncIterator[Service]:
+    """Start it on a free port; ended at the latest when the block ends. `module`: a service of ours instead."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "tests.support.web_service",
+        module,
         cwd=REPOSITORY,
         stderr=asyncio.subprocess.PIPE,
         env={

@@ -14,6 +14,7 @@ from libs.web.deadline import TimeLeft
 from services.context_api.domain.ports import Connectivity
 from services.context_api.domain.selector import parse_selector
 from services.context_api.routes.inputs import (
+    EACH_ONCE,
     RESPONSES,
     AtDesk,
     Caller,
@@ -34,7 +35,7 @@ from services.context_api.routes.inputs import (
 
 VERSION = "1.0.0"
 
-router = APIRouter(prefix="/api/v1/context", tags=["context"])
+router = APIRouter(prefix="/api/v1/context", tags=["context"], dependencies=[EACH_ONCE])
 
 
 @router.post("/resolve", responses=RESPONSES)
