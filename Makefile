@@ -138,6 +138,11 @@ chaos: .venv/.dev ## the long kill campaigns (a short version is part of `make t
 fuzz: .venv/.dev ## long schema fuzzing of the four APIs (a short version is part of `make test`)
 	@$(PY) -m pytest -m campaign tests/fuzz -s $(ARGS)
 
+.PHONY: isolation
+isolation: .venv/.dev ## 100,000 operations of two tenants against each other; a row a round in docs/isolation.md
+	@sh tools/test-programs.sh redis-server=redis-server
+	@$(PY) -m tests.isolation $(ARGS)
+
 .PHONY: incident
 incident: testbed ## play the bundled incident on the test bed and record it anew into examples/
 	@$(PY) -m tests.testbed incident $(ARGS)

@@ -24,7 +24,7 @@ CLUSTER = "_cluster"
 """Stands for what lies in no namespace."""
 
 NOBODY = "nobody"
-"""Whose words nobody may see: secrets, and what a recording says of the files it was made of."""
+"""Whose words nobody may see: values of secrets."""
 
 NAMESPACES = ("bills", "mail", "orders", "stock", "upkeep")
 TENANTS = ("acme", "umbra")
@@ -237,7 +237,7 @@ def _logs() -> Iterator[tuple[str, str]]:
     for name in NAMESPACES:
         lines = [
             f"{ago(m)} ERROR cannot reach upstream: {WORDS.word(name, 'log line')} attempt {m}"
-            for m in range(30)
+            for m in range(3)
         ]
         yield f"logs/{name}/{POD}/web.log", "\n".join(lines)
         yield f"logs/{name}/{POD}/web.previous.log", f"{ago(9)} FATAL {WORDS.word(name, 'log before')}\n"
@@ -255,7 +255,7 @@ def write(root: Path) -> Path:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text)
     gaps = [
-        {"what": f"objects/{name}/{WORDS.word(NOBODY, f'file of {name}')}.yaml", "why": "no permission"}
+        {"what": f"objects/{name}/{WORDS.word(CLUSTER, f'file of {name}')}.yaml", "why": "no permission"}
         for name in NAMESPACES
     ]
     _json(root / "snapshot.yaml", {"captured_at": ago(0), "not_read": gaps})
@@ -279,4 +279,6 @@ def known() -> Words:
     list(_cluster())
     list(_metrics())
     list(_logs())
+    for name in NAMESPACES:
+        WORDS.word(CLUSTER, f"file of {name}")
     return WORDS

@@ -28,6 +28,7 @@ class Service:
 
     process: asyncio.subprocess.Process
     lines: list[Line] = field(default_factory=list)
+    patience_s: float = PATIENCE_S
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
     _silent: bool = False
 
@@ -37,7 +38,7 @@ class Service:
         def found() -> Line | None:
             return next((line for line in self.lines if wanted(line)), None)
 
-        async with asyncio.timeout(PATIENCE_S), self._news:
+        async with asyncio.timeout(self.patience_s), self._news:
             await self._news.wait_for(lambda: found() is not None or self._silent)
         line = found()
         assert line is not None, f"it ended without saying so: {self.lines}"
@@ -75,7 +76,7 @@ def _parsed(raw: bytes) -> Line:
 
 @asynccontextmanager
 async def running(
-    environment: Mapping[str, str] | None = None, *, module: str = SAMPLE
+    environment: Mapping[str, str] | None = None, *, module: str = SAMPLE, patience_s: float = PATIENCE_S
 ) -> AsyncIterator[Service]:
     """Start it on a free port; ended at the latest when the block ends. `module`: a service of ours instead."""
     process = await asyncio.create_subprocess_exec(
@@ -95,7 +96,7 @@ async def running(
             **(environment or {}),
         },
     )
-    service = Service(process)
+    service = Service(process, patience_s=patience_s)
     reading = asyncio.create_task(service.read())
     try:
         yield service

@@ -38,6 +38,9 @@ PROBLEM = "application/problem+json"
 AT_MOST_S = 30.0
 """For one request on a machine that does other work as well; most take milliseconds."""
 
+STARTED_WITHIN_S = 120.0
+"""A quiet machine needs 3 s."""
+
 SILENCE_S = 0.5
 """After an answer: what hid behind a request would have been answered by then."""
 
@@ -87,7 +90,7 @@ async def there(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place
         "CONTEXT_API_PORT": "0",
         "CONTEXT_API_METRICS_PORT": "0",
     }
-    async with running(environment, module="services.context_api") as service:
+    async with running(environment, module="services.context_api", patience_s=STARTED_WITHIN_S) as service:
         token = TokenMinter(lambda: ring, service="test").mint(
             "somebody", tenant="acme", roles=[Role.viewer], namespaces=[OWN]
         )
