@@ -126,6 +126,10 @@ triage-eval: .venv/.dev ## ask triage about every incident of the corpus; the ta
 relevance-eval: .venv/.dev ## compare bundles with what people labelled as relevant; the table goes to docs/benchmarks.md
 	@$(PY) -m tests.relevance --write
 
+.PHONY: context-eval
+context-eval: .venv/.dev ## asking our tools against everything in the prompt at once; the table goes to docs/benchmarks.md (ARGS="--blind" for both halves)
+	@$(PY) -m tests.asking --write $(ARGS)
+
 .PHONY: incidents
 incidents: testbed ## play the corpus' incidents on the test bed and record them anew (ARGS="NAME …" for some)
 	@$(PY) -m tests.incidents play $(ARGS)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import yaml
@@ -80,8 +79,8 @@ class Wire(_Strict):
 
 
 class Corpus(_Strict):
-    lists: dict[str, Any]
-    """Anchors for the rest of the file."""
+    lists: dict[str, tuple[str | Long, ...]]
+    """Anchors for the rest of the file, and what tests elsewhere read by name."""
     refused: tuple[Family, ...]
     odd: tuple[Family, ...]
     """Legal, and answered."""
@@ -159,6 +158,6 @@ def corpus(path: Path = CONTEXT_API) -> Corpus:
 
 
 def words(*names: str, path: Path = CONTEXT_API) -> Sequence[str]:
-    """The texts of some lists, each once."""
+    """The words of some lists, each once."""
     lists = corpus(path).lists
-    return list(dict.fromkeys(word for name in names for word in lists[name] if isinstance(word, str)))
+    return list(dict.fromkeys(str(word) for name in names for word in lists[name]))

@@ -6,28 +6,17 @@ Rounds that stand in docs/isolation.md are not run again, so an interrupted camp
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 import sys
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 
-from tests.isolation.campaign import Kind, Outcome, quiet, round_of
-from tests.isolation.document import ROUNDS, Round, read, written
+from tests.isolation.document import ROUNDS, read, written
+from tests.isolation.rounds import one_round
 from tests.support.programs import program
-from tests.support.redis import RedisServer
 from tests.support.source import ROOT
 
 REPORT = ROOT / "docs" / "isolation.md"
-
-
-def one_round(one: Round) -> Outcome:
-    """In a process of its own."""
-    quiet()
-    if not one.shared:
-        return asyncio.run(round_of(one.seed, one.operations, Kind(one.kept_s)))
-    with RedisServer() as server:
-        return asyncio.run(round_of(one.seed, one.operations, Kind(one.kept_s, server.url)))
 
 
 def main() -> int:
