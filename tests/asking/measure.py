@@ -6,16 +6,17 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 from libs.auth.permissions import Role
 from libs.auth.principal import principal_for
 from libs.cache import MemoryCache
-from services.context_api.adapters.recorded import RecordedCluster
+from services.context_api.adapters.recording import load_recording
 from services.context_api.domain.errors import ContextError
 from services.context_api.domain.history import Past
+from services.context_api.domain.ports import Connectivity, SourceState
 from services.context_api.domain.snapshot import Snapshot
 from services.context_api.domain.tools import ToolError
 from services.context_api.routes.problems import PROBLEMS
@@ -24,11 +25,13 @@ from services.context_api.steps.ask import UNNAMED, Desk
 from services.context_api.steps.bundles import Bundles
 from services.context_api.steps.recall import Recall
 from services.context_api.steps.toolbox import Toolbox
-from tests.asking.reader import Need, Reader
+from tests.asking.reader import READ_PER_S, STEP_S, Need, Reader
 from tests.asking.ways import Ask, bundle_first, causes_first, everything, words_of_tools
 from tests.incidents.corpus import Entry
 from tests.incidents.incident import Half
 from tests.incidents.play import filled, names_of
+from tests.support import kube
+from tests.support.recordings import workload
 
 STATIC = "everything at once"
 WAYS: Mapping[str, Callable[[Mapping[str, Any], Ask], AsyncIterator[str]]] = {
@@ -37,6 +40,10 @@ WAYS: Mapping[str, Callable[[Mapping[str, Any], Ask], AsyncIterator[str]]] = {
 }
 
 LONG = timedelta(seconds=300)
+
+CROWD = 30
+"""Healthy workloads put beside the incident for the second measure: a namespace of a middling team has 330 objects
+more than one that was made for a test."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +65,10 @@ class Taken:
     wider: bool = False
     """Static enrichment that needed more than the alert's namespace."""
 
+    def at(self, read_per_s: float) -> float:
+        """The stand-in's seconds, were it to read so many tokens a second."""
+        return self.steps * STEP_S + self.read / read_per_s
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -66,10 +77,12 @@ class Outcome:
     name: str
     half: Half
     taken: Mapping[str, Taken]
+    crowd: int = 0
+    """Healthy workloads in the same namespace."""
 
-    def saved(self, way: str) -> float:
+    def saved(self, way: str, read_per_s: float = READ_PER_S) -> float:
         """Share of the stand-in's time that this way saves over everything at once; below 0 where it costs more."""
-        return 1 - self.taken[way].seconds / self.taken[STATIC].seconds
+        return 1 - self.taken[way].at(read_per_s) / self.taken[STATIC].at(read_per_s)
 
     def tokens_saved(self, way: str) -> float:
         return 1 - self.taken[way].read / self.taken[STATIC].read
@@ -91,26 +104,57 @@ def need_of(entry: Entry) -> Need:
     return Need([filled(text, pods) for text in entry.incident.causes], entry.incident.says)
 
 
-async def outcome(entry: Entry) -> Outcome:
+class Still:
+    """A snapshot as an evidence source; fulfils `domain.ports.EvidenceSource`."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+
+    async def snapshot(self, deadline: timedelta) -> Snapshot:
+        return self._snapshot
+
+    async def probe(self, deadline: timedelta) -> None:
+        return None
+
+    @property
+    def state(self) -> SourceState:
+        return SourceState(Connectivity.healthy, "a snapshot", serves=True)
+
+
+def crowded(snapshot: Snapshot, namespace: str, crowd: int) -> Snapshot:
+    """The snapshot with that many healthy workloads more in a namespace."""
+    made = [
+        kube.kube(doc)
+        for number in range(crowd)
+        for doc in workload(namespace, f"web-{number}", broken=False)
+    ]
+    return replace(
+        snapshot,
+        objects=(*snapshot.objects, *(one for one in made if one.kind != "Event")),
+        events=(*snapshot.events, *(one for one in made if one.kind == "Event")),
+        id=f"{snapshot.id}+{crowd}",
+    )
+
+
+async def outcome(entry: Entry, crowd: int = 0) -> Outcome:
     """Both ways. The incident names a cause."""
     alert = json.loads((entry.recording / "alert.json").read_text("utf-8"))["alerts"][0]
     question = json.dumps({"labels": alert["labels"], "startsAt": alert["startsAt"]}, separators=(",", ":"))
-    need, source = need_of(entry), RecordedCluster(entry.recording)
-    source.start()
-    try:
-        taken = {
-            STATIC: at_once(need, question, await source.snapshot(LONG), alert["labels"].get("namespace"))
-        }
-        for name, way in WAYS.items():
-            taken[name] = await step_by_step(need, question, alert, source, way)
-    finally:
-        await source.stop()
-    return Outcome(entry.name, entry.incident.half, taken)
+    need, namespace = need_of(entry), alert["labels"].get("namespace")
+    snapshot = crowded(load_recording(entry.recording), namespace or "default", crowd)
+    taken = {STATIC: at_once(need, question, snapshot, namespace)}
+    for name, way in WAYS.items():
+        taken[name] = await step_by_step(need, question, alert, Still(snapshot), way)
+    return Outcome(entry.name, entry.incident.half, taken, crowd)
 
 
 def at_once(need: Need, question: str, snapshot: Snapshot, namespace: str | None) -> Taken:
-    """The namespace's evidence in the prompt; where that is not enough, the whole cluster's instead."""
-    reader = Reader(need, question)
+    """The namespace's evidence in the prompt; where that is not enough, the whole cluster's instead.
+
+    Objects as they are hold no conclusions ("does not exist"). Our tools have to state those; here they are left to the
+    reader, who is only kept waiting for what stands somewhere.
+    """
+    reader = Reader(need.held_by(everything(snapshot, None)), question)
     reader.add(everything(snapshot, namespace))
     reader.think()
     wider = not reader.done and namespace is not None
@@ -125,7 +169,7 @@ async def step_by_step(
     need: Need,
     question: str,
     alert: Mapping[str, Any],
-    source: RecordedCluster,
+    source: Still,
     way: Callable[[Mapping[str, Any], Ask], AsyncIterator[str]],
 ) -> Taken:
     """The model thinks, asks a tool, reads the answer, until all is in view; the last thought is the verdict."""
@@ -159,7 +203,7 @@ def _taken(reader: Reader, *, asked_s: float = 0.0, wider: bool = False) -> Take
 class _Tools:
     """The tools over one recording, with a cache that knows nothing yet, for somebody who may read everything."""
 
-    def __init__(self, source: RecordedCluster) -> None:
+    def __init__(self, source: Still) -> None:
         cache = MemoryCache(max_entries=10_000, max_bytes=64 * 2**20)
         self._answers = Answers(cache, most_waiting=64, observe=lambda _: None)
         desk = Desk(source, self._answers, cluster=UNNAMED, limit=LONG, ttl=LONG)
@@ -184,10 +228,10 @@ class _Tools:
             return f"{PROBLEMS[type(error)].code}: {error}"
 
 
-def outcomes(entries: Sequence[Entry]) -> list[Outcome]:
+def outcomes(entries: Sequence[Entry], crowd: int = 0) -> list[Outcome]:
     """Of all that name a cause: where nothing is wrong there is nothing to have in view."""
 
     async def every() -> list[Outcome]:
-        return [await outcome(entry) for entry in entries if entry.incident.causes]
+        return [await outcome(entry, crowd) for entry in entries if entry.incident.causes]
 
     return asyncio.run(every())

@@ -19,6 +19,10 @@ WRITTEN, WRITE_PER_S = 120, 60
 """Tokens of a call's answer (the next question, or the verdict), and how fast they come. Guesses too."""
 
 
+STEP_S = CALL_S + WRITTEN / WRITE_PER_S
+"""Of a call without its prompt."""
+
+
 @dataclass(frozen=True, slots=True)
 class Need:
     """What has to be in view before the incident can be understood.
@@ -34,10 +38,18 @@ class Need:
     def missing_from(self, text: str) -> list[str]:
         """What is not there, in words."""
         seen = text.casefold()
-        lacking = [] if any(_named(one, text) for one in self.objects) else [" | ".join(self.objects)]
+        there = not self.objects or any(_named(one, text) for one in self.objects)
+        lacking = [] if there else [" | ".join(self.objects)]
         return lacking + [
             " | ".join(group) for group in self.facts if not any(word.casefold() in seen for word in group)
         ]
+
+    def held_by(self, text: str) -> Need:
+        """As much of it as stands there at all. The rest is what a reader concludes."""
+        return Need(
+            [one for one in self.objects if _named(one, text)],
+            [group for group in self.facts if not Need((), [group]).missing_from(text)],
+        )
 
 
 def _named(target: str, text: str) -> bool:
@@ -78,5 +90,5 @@ class Reader:
         """One call of the model: the next question, or the verdict when all is there."""
         self.steps += 1
         self.read += self.size
-        self.seconds += CALL_S + self.size / READ_PER_S + WRITTEN / WRITE_PER_S
+        self.seconds += STEP_S + self.size / READ_PER_S
         self.missing = self.need.missing_from(self.evidence)

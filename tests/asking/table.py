@@ -48,6 +48,24 @@ def savings(outcomes: Sequence[Outcome]) -> str:
     return "\n".join(lines)
 
 
+SPEEDS = (500, 2_000, 10_000)
+"""Tokens of prompt a second: how much a prompt's length weighs against one more step."""
+
+
+def speeds(outcomes: Sequence[Outcome]) -> str:
+    """How the time saved hangs on how fast the model reads."""
+    lines = [
+        f"| half | way | {' | '.join(f'{speed:,} tokens/s' for speed in SPEEDS)} |",
+        f"|---|---|{'--:|' * len(SPEEDS)}",
+    ]
+    for half in Half:
+        for way in WAYS:
+            if both := comparable(outcomes, half, way):
+                saved = (f"{median(one.saved(way, speed) for one in both):.0%}" for speed in SPEEDS)
+                lines.append(f"| {half} | {way} | {' | '.join(saved)} |")
+    return "\n".join(lines)
+
+
 def comparable(outcomes: Sequence[Outcome], half: Half, way: str) -> list[Outcome]:
     return [
         one for one in outcomes if one.half is half and one.taken[way].in_view and one.taken[STATIC].in_view

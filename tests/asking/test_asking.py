@@ -11,7 +11,7 @@ from services.context_api.domain.snapshot import ContainerLog
 from tests.asking import table
 from tests.asking.__main__ import report
 from tests.asking.measure import STATIC, WAYS, Outcome, Taken, at_once, outcome
-from tests.asking.reader import CALL_S, READ_PER_S, WRITE_PER_S, WRITTEN, Need, Reader
+from tests.asking.reader import CALL_S, READ_PER_S, STEP_S, WRITE_PER_S, WRITTEN, Need, Reader
 from tests.asking.ways import everything, words_of_tools
 from tests.incidents.corpus import entries
 from tests.incidents.incident import Half
@@ -55,6 +55,14 @@ def test_the_question_itself_proves_nothing():
     assert not reader.done
 
 
+def test_what_stands_nowhere_is_a_conclusion():
+    held = NEED.held_by("ConfigMap api-conf, port 5433")
+
+    assert (held.objects, held.facts) == (NEED.objects, [["5433"]])
+    assert NEED.held_by("nothing") == Need([], [])
+    assert Need([], []).missing_from("") == []
+
+
 SNAPSHOT = kube.snapshot(
     kube.pod("api", "shop"),
     kube.thing("ConfigMap", "api-conf", "bank", data={"port": "5433 refused"}),
@@ -75,12 +83,12 @@ def test_static_enrichment_holds_the_namespace_and_no_other():
 def test_what_does_not_lie_in_the_namespace_costs_a_second_prompt():
     here = at_once(NEED, "?", SNAPSHOT, "bank")
     elsewhere = at_once(NEED, "?", SNAPSHOT, "shop")
-    nowhere = at_once(Need(["Pod/shop/none"], []), "?", SNAPSHOT, None)
+    concluded = at_once(replace(NEED, facts=[["nobody listens"]]), "?", SNAPSHOT, "bank")
 
     assert (here.in_view, here.steps, here.wider) == (True, 1, False)
     assert (elsewhere.in_view, elsewhere.steps, elsewhere.wider) == (True, 2, True)
     assert elsewhere.read > here.read
-    assert (nowhere.in_view, nowhere.steps) == (False, 1)
+    assert (concluded.in_view, concluded.steps) == (True, 1)
 
 
 @pytest.mark.parametrize("name", ["image_tag_typo", "renamed_key", "lost_permission"])
@@ -101,21 +109,36 @@ def test_only_the_half_that_is_asked_for_is_loaded():
     assert {one.incident.half for one in entries(Half.tuned).values()} == {Half.tuned}
 
 
+def test_healthy_workloads_beside_it_make_what_is_static_longer_and_asking_hardly():
+    entry = entries(Half.tuned)["image_tag_typo"]
+
+    alone, beside = (asyncio.run(outcome(entry, crowd)) for crowd in (0, 10))
+
+    assert beside.taken[STATIC].read > 2 * alone.taken[STATIC].read
+    for way in WAYS:
+        assert beside.taken[way].in_view
+        assert beside.taken[way].read < 1.5 * alone.taken[way].read
+
+
 def taken(seconds: float, *, in_view: bool = True, read: int = 1_000) -> Taken:
-    return Taken(in_view, 1, read, read, seconds, missing=() if in_view else ("a | b",))
+    """Of one step; `seconds` decide how much was read."""
+    size = round((seconds - STEP_S) * READ_PER_S)
+    return Taken(in_view, 1, size, read, seconds, missing=() if in_view else ("a | b",))
 
 
 def test_only_what_both_ways_bring_into_view_is_compared_and_the_rest_is_told():
-    of = {STATIC: taken(10), "causes first": taken(5, read=500), "bundle first": taken(9)}
+    of = {STATIC: taken(10), "causes first": taken(5), "bundle first": taken(9)}
     both = Outcome("one", Half.tuned, of)
     lost = Outcome("two", Half.tuned, {**of, STATIC: taken(1, in_view=False)})
     blind = replace(lost, name="three", half=Half.blind)
 
-    text = report([both, lost, blind])
+    text = report([both, lost, blind], [replace(both, crowd=30)])
 
-    assert (both.saved("causes first"), both.tokens_saved("causes first")) == (0.5, 0.5)
-    assert "| tuned | causes first | 1 | 50% | 50% | 0 | 1 of 1 |" in text
-    assert "| tuned | bundle first | 1 | 10% | 0% | 0 | 0 of 1 |" in text
+    assert both.saved("causes first") == pytest.approx(0.5)
+    assert both.tokens_saved("causes first") == pytest.approx(1 - 2.5 / 7.5)
+    assert both.saved("causes first", 1e12) == pytest.approx(0, abs=1e-6)
+    assert "| tuned | causes first | 1 | 50% | 67% | 0 | 1 of 1 |" in text
+    assert "| tuned | bundle first | 1 | 10% | 13% | 0 | 0 of 1 |" in text
     assert "| two | everything at once | a or b |" in text
     assert "| tuned | everything at once | 1 of 2 |" in table.summary([both, lost, blind])
     assert "three" not in text
