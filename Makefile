@@ -126,6 +126,10 @@ triage-eval: .venv/.dev ## ask triage about every incident of the corpus; the ta
 relevance-eval: .venv/.dev ## compare bundles with what people labelled as relevant; the table goes to docs/benchmarks.md
 	@$(PY) -m tests.relevance --write
 
+.PHONY: context-eval
+context-eval: .venv/.dev ## asking our tools against everything in the prompt at once; the table goes to docs/benchmarks.md (ARGS="--blind" for both halves)
+	@$(PY) -m tests.asking --write $(ARGS)
+
 .PHONY: incidents
 incidents: testbed ## play the corpus' incidents on the test bed and record them anew (ARGS="NAME …" for some)
 	@$(PY) -m tests.incidents play $(ARGS)
@@ -137,6 +141,11 @@ chaos: .venv/.dev ## the long kill campaigns (a short version is part of `make t
 .PHONY: fuzz
 fuzz: .venv/.dev ## long schema fuzzing of the four APIs (a short version is part of `make test`)
 	@$(PY) -m pytest -m campaign tests/fuzz -s $(ARGS)
+
+.PHONY: isolation
+isolation: .venv/.dev ## 100,000 operations of two tenants against each other; a row a round in docs/isolation.md
+	@sh tools/test-programs.sh redis-server=redis-server
+	@$(PY) -m tests.isolation $(ARGS)
 
 .PHONY: incident
 incident: testbed ## play the bundled incident on the test bed and record it anew into examples/

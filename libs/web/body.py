@@ -7,6 +7,7 @@ database holds.
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import orjson
 from starlette.types import Message, Receive
@@ -62,36 +63,57 @@ async def whole(receive: Receive, limit: int) -> bytes:
 
 
 def inspect(body: bytes) -> None:
-    """Refuse what is not JSON in UTF-8, nests too deeply, or holds U+0000 (PostgreSQL has no such text).
+    """Refuse what is not JSON in UTF-8, nests too deeply, holds U+0000 (PostgreSQL has no such text), or a key twice.
 
     orjson is stricter than what FastAPI parses with: UTF-16, NaN and lone surrogates end here, not as a 500 where
-    they are written again. Costs 2 µs/KB.
+    they are written again. Costs about four times what reading with orjson costs (measured 2026-11).
 
     Raises:
         MalformedJson: says what and where.
     """
     try:
-        orjson.loads(body)
+        read = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise MalformedJson(error.msg, f"line {error.lineno}, column {error.colno}") from None
     if b"\\u0000" in body and _NUL.search(body):
         raise MalformedJson("it holds U+0000, which no text here may contain; remove it")
-    if _deeper_than(MAX_DEPTH, body):
+    between = _between_texts(body)
+    if _deeper_than(MAX_DEPTH, between):
         raise MalformedJson(f"it is nested deeper than {MAX_DEPTH} levels; flatten it")
+    # We would take the last one, and a proxy or another reader in front the first (RFC 8259, 4).
+    if between.count(b":") > _pairs(read):
+        raise MalformedJson("a key stands twice in one object; leave one of them out")
 
 
-def _deeper_than(limit: int, body: bytes) -> bool:
-    """Whether valid JSON nests deeper; without a loop over its characters."""
-    if body.count(b"[") + body.count(b"{") <= limit:
-        return False
+def _between_texts(body: bytes) -> bytes:
+    """What stands between the texts of valid JSON; without a loop over its characters."""
     unescaped = body.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in body else body
-    outside_texts = b"".join(unescaped.split(b'"')[::2])
-    brackets = outside_texts.translate(None, _NOT_BRACKETS).translate(_SAME)
+    return b"".join(unescaped.split(b'"')[::2])
+
+
+def _deeper_than(limit: int, between: bytes) -> bool:
+    """Whether valid JSON nests deeper."""
+    if between.count(b"[") + between.count(b"{") <= limit:
+        return False
+    brackets = between.translate(None, _NOT_BRACKETS).translate(_SAME)
     for _ in range(limit):
         brackets = brackets.replace(b"[]", b"")  # takes away one level, the innermost
         if not brackets:
             return False
     return True
+
+
+def _pairs(read: Any) -> int:
+    """Keys with their values in all objects of it."""
+    count, left = 0, [read]
+    while left:
+        value = left.pop()
+        if isinstance(value, dict):
+            count += len(value)
+            left.extend(value.values())
+        elif isinstance(value, list):
+            left.extend(value)
+    return count
 
 
 def replay(body: bytes, receive: Receive) -> Receive:

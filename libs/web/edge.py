@@ -7,6 +7,7 @@ instead of six: each costs a `send` closure per message.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -37,7 +38,7 @@ from libs.web.pages import KeptRoute, Pages
 from libs.web.problems import MEDIA_TYPE, render
 from libs.web.routes import Place, Places
 from libs.web.trace import context_of
-from libs.web.yaml import YamlTranslation
+from libs.web.yaml import YamlTranslation, is_yaml
 
 BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
 BODY_TYPES = (b"application/json", b"application/yaml", b"application/x-yaml", b"text/yaml")
@@ -58,6 +59,8 @@ REQUEST_ID = "kubernaut.request_id"
 """Scope key: what this request is called in logs and answers."""
 
 LONGEST_DEADLINE_S = 3_600
+
+_SLASH = re.compile(rb"%(?:2f|5c)", re.IGNORECASE)
 
 _errors = get_logger("web")
 
@@ -140,6 +143,7 @@ class Edge:
             _only_once(scope["headers"])
         if b"%00" in scope.get("raw_path", b"") or b"%00" in scope["query_string"]:
             raise _Refused(400, "nul-character", "the address holds U+0000, which no text here may contain")
+        _means_one_path(scope)
         principal = None
         if not place.public:
             if not config.hosts.allows(headers.get(b"host")):
@@ -163,7 +167,7 @@ class Edge:
             await _limited(config.limiter, config.limit, principal)
         if method not in BODILESS and _has_body(headers, config.max_body):
             body = await whole(receive, config.max_body)
-            if b"yaml" not in headers.get(b"content-type", b""):  # which is looked at where it is translated
+            if not is_yaml(headers.get(b"content-type", b"")):  # which is looked at where it is translated
                 inspect(body)
             receive = replay(body, receive)
         deadline = headers.get(b"x-request-deadline")
@@ -254,6 +258,15 @@ def too_large(limit: int) -> _Refused:
 def malformed(error: MalformedJson) -> _Refused:
     field = FieldError(field=f"body, {error.where}" if error.where else "body", reason=error.reason)
     return _Refused(400, "malformed-json", f"the body is not JSON that can be read: {error}", errors=(field,))
+
+
+def _means_one_path(scope: Scope) -> None:
+    """Refuse an address that a proxy or a client would read as another path than we do."""
+    path = scope["path"]
+    if _SLASH.search(scope.get("raw_path", b"")):
+        raise _Refused(400, "ambiguous-path", "the path holds an encoded slash (%2F, %5C); no part of it can")
+    if "/." in path and not {".", ".."}.isdisjoint(path.split("/")):
+        raise _Refused(400, "ambiguous-path", "the path holds a dot segment (. or ..); send it resolved")
 
 
 def _only_once(headers: list[Header]) -> None:

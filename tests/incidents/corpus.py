@@ -26,10 +26,14 @@ class Entry:
         return RECORDINGS / self.name
 
 
-def entries() -> Mapping[str, Entry]:
-    """By name; a name is there once in the whole corpus."""
+PACKAGES = {Half.tuned: tuned, Half.blind: blind}
+
+
+def entries(*halves: Half) -> Mapping[str, Entry]:
+    """By name, of those halves or of both; a name is there once in the whole corpus."""
     found: dict[str, Entry] = {}
-    for half, package in ((Half.tuned, tuned), (Half.blind, blind)):
+    for half in halves or Half:
+        package = PACKAGES[half]
         for module in sorted(m.name for m in pkgutil.iter_modules(package.__path__)):
             loaded = importlib.import_module(f"{package.__name__}.{module}")
             entry = Entry(module, loaded.INCIDENT, loaded.play)

@@ -42,10 +42,11 @@ def namespace_objects(namespace: str, broken: str | None = None) -> Iterator[Bod
     yield _object("v1", "Namespace", None, namespace, status={"phase": "Active"})
     yield _object("v1", "ServiceAccount", namespace, "default")
     for name in ("web-0", "web-1"):
-        yield from _workload(namespace, name, broken=name == broken)
+        yield from workload(namespace, name, broken=name == broken)
 
 
-def _workload(namespace: str, name: str, *, broken: bool) -> Iterator[Body]:
+def workload(namespace: str, name: str, *, broken: bool) -> Iterator[Body]:
+    """A Deployment of four pods with all that belongs to it, 11 objects, of which 2 are events."""
     labels = {"app.kubernetes.io/name": name}
     ready = 0 if broken else _PODS
     spec = {

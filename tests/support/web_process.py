@@ -15,6 +15,7 @@ from typing import Any
 from tests.support.children import REPOSITORY
 
 LOOPBACK = json.dumps({"127.0.0.1/32": {"principal": "test", "roles": ["operator"]}})
+SAMPLE = "tests.support.web_service"
 PATIENCE_S = 20.0
 """For something that must happen; only a broken server waits this long."""
 
@@ -27,6 +28,7 @@ class Service:
 
     process: asyncio.subprocess.Process
     lines: list[Line] = field(default_factory=list)
+    patience_s: float = PATIENCE_S
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
     _silent: bool = False
 
@@ -36,7 +38,7 @@ class Service:
         def found() -> Line | None:
             return next((line for line in self.lines if wanted(line)), None)
 
-        async with asyncio.timeout(PATIENCE_S), self._news:
+        async with asyncio.timeout(self.patience_s), self._news:
             await self._news.wait_for(lambda: found() is not None or self._silent)
         line = found()
         assert line is not None, f"it ended without saying so: {self.lines}"
@@ -73,12 +75,14 @@ def _parsed(raw: bytes) -> Line:
 
 
 @asynccontextmanager
-async def running(environment: Mapping[str, str] | None = None) -> AsyncIterator[Service]:
-    """Start it on a free port; ended at the latest when the block ends."""
+async def running(
+    environment: Mapping[str, str] | None = None, *, module: str = SAMPLE, patience_s: float = PATIENCE_S
+) -> AsyncIterator[Service]:
+    """Start it on a free port; ended at the latest when the block ends. `module`: a service of ours instead."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "tests.support.web_service",
+        module,
         cwd=REPOSITORY,
         stderr=asyncio.subprocess.PIPE,
         env={
@@ -92,7 +96,7 @@ async def running(environment: Mapping[str, str] | None = None) -> AsyncIterator
             **(environment or {}),
         },
     )
-    service = Service(process)
+    service = Service(process, patience_s=patience_s)
     reading = asyncio.create_task(service.read())
     try:
         yield service

@@ -128,10 +128,12 @@ class IncidentTooLarge(ContextError):
 
 
 class NamesNoObject(ContextError):
-    """`why`: which labels were looked at."""
+    """`why`: which labels were looked at. `field`: where they came from. `remedy`: what to give instead."""
 
-    def __init__(self, why: str) -> None:
-        super().__init__(f"body.alert.labels: {why}; name the object in `target`")
+    def __init__(
+        self, why: str, *, field: str = "body.alert.labels", remedy: str = "name the object in `target`"
+    ) -> None:
+        super().__init__(f"{field}: {why}; {remedy}")
 
 
 class NoRecord(ContextError):

@@ -13,11 +13,14 @@ MOST_REQUIREMENTS = 32
 
 _KEY = r"(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
 _VALUE = r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?"
-_EQUALITY = re.compile(rf"({_KEY})\s*(==|=|!=)\s*({_VALUE})")
-_EXISTENCE = re.compile(rf"(!?)\s*({_KEY})")
-_SET = re.compile(rf"({_KEY})\s+(in|notin)\s*\(([^()]*)\)")
+_SPACE = " \t\r\n"
+"""What separates words, as for kubectl; other signs that take room are signs like any other."""
+_S = rf"[{_SPACE}]"
+_EQUALITY = re.compile(rf"({_KEY}){_S}*(==|=|!=){_S}*({_VALUE})")
+_EXISTENCE = re.compile(rf"(!?){_S}*({_KEY})")
+_SET = re.compile(rf"({_KEY}){_S}+(in|notin){_S}*\(([^()]*)\)")
 _ONE_VALUE = re.compile(_VALUE)
-_COMPARISON = re.compile(rf"({_KEY})\s*([<>])\s*(-?[0-9]{{1,18}})")
+_COMPARISON = re.compile(rf"({_KEY}){_S}*([<>]){_S}*(-?[0-9]{{1,18}})")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 
 
@@ -80,7 +83,7 @@ class Selector:
 
 def parse_selector(text: str) -> Selector:
     """Raises BadSelector, which names the part that cannot be read."""
-    parts = [part.strip() for part in _parts(text)] if text.strip() else []
+    parts = [part.strip(_SPACE) for part in _parts(text)] if text.strip(_SPACE) else []
     if len(parts) > MOST_REQUIREMENTS:
         raise BadSelector(f"{len(parts)} requirements (at most {MOST_REQUIREMENTS})")
     return Selector(tuple(_requirement(part) for part in parts))
@@ -104,7 +107,7 @@ def _requirement(part: str) -> Requirement:
     if existence := _EXISTENCE.fullmatch(part):
         return Requirement(existence[2], Operator.absent if existence[1] else Operator.exists)
     if chosen := _SET.fullmatch(part):
-        values = sorted({value.strip() for value in chosen[3].split(",")})
+        values = sorted({value.strip(_SPACE) for value in chosen[3].split(",")})
         if all(_ONE_VALUE.fullmatch(value) for value in values):
             return Requirement(chosen[1], Operator(chosen[2]), tuple(values))
     if comparison := _COMPARISON.fullmatch(part):

@@ -10,7 +10,7 @@ from typing import Annotated
 import orjson
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import AfterValidator
+from pydantic import AfterValidator, ValidationError
 
 from libs.contracts.bundle import (
     FEWEST_TOKENS,
@@ -28,14 +28,14 @@ from libs.web.deadline import TimeLeft
 from libs.web.problems import render
 from services.context_api.domain.errors import ContextError
 from services.context_api.domain.topology import FARTHEST
-from services.context_api.routes.inputs import RESPONSES, Caller, ClusterName, Object, Onset
+from services.context_api.routes.inputs import EACH_ONCE, RESPONSES, Caller, ClusterName, Object, Onset
 from services.context_api.routes.problems import PROBLEMS
 from services.context_api.steps.bundles import Bundles
 from services.context_api.steps.freeze import Freezer
 
 _log = get_logger("bundle")
 
-router = APIRouter(prefix="/api/v1/context", tags=["context"])
+router = APIRouter(prefix="/api/v1/context", tags=["context"], dependencies=[EACH_ONCE])
 
 AT_ONCE = timedelta(milliseconds=300)
 """A stream's answer waits so long for a refusal that can still be told by its status."""
@@ -69,7 +69,12 @@ async def bundle(request: BundleRequest, caller: Caller, bundles: AtBundles, lef
 
 
 def _named(text: str) -> str:
-    Target.parse(text)  # its ValueError becomes a 422 that names this parameter
+    # A ValueError becomes a 422 that names this parameter; pydantic's own words would repeat what was sent.
+    try:
+        Target.parse(text)
+    except ValidationError as error:
+        parts = " and ".join(str(fault["loc"][0]) for fault in error.errors())
+        raise ValueError(f"its {parts} cannot be one; want KIND/NAMESPACE/NAME") from None
     return text
 
 
@@ -83,7 +88,7 @@ async def _request(
     onset: Onset = None,
     investigation_type: InvestigationType = InvestigationType.root_cause,
     max_tokens: Annotated[int, Query(ge=FEWEST_TOKENS, le=MOST_TOKENS)] = 4_000,
-    sources: Annotated[list[ContextSource] | None, Query()] = None,
+    sources: Annotated[list[ContextSource] | None, Query(max_length=len(ContextSource))] = None,
 ) -> BundleRequest:
     return BundleRequest(
         target=Target.parse(target),

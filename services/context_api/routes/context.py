@@ -16,6 +16,7 @@ from libs.web.deadline import TimeLeft
 from services.context_api.domain.ports import Connectivity
 from services.context_api.domain.selector import parse_selector
 from services.context_api.routes.inputs import (
+    EACH_ONCE,
     RESPONSES,
     AtDesk,
     Caller,
@@ -37,7 +38,7 @@ from services.context_api.steps.ahead import Ahead
 
 VERSION = "1.0.0"
 
-router = APIRouter(prefix="/api/v1/context", tags=["context"])
+router = APIRouter(prefix="/api/v1/context", tags=["context"], dependencies=[EACH_ONCE])
 
 
 async def _ahead(request: Request) -> Ahead:

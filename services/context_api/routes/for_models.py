@@ -8,24 +8,26 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Annotated, Any
 
+import orjson
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.types import Receive, Scope, Send
 
 from libs.auth.principal import Principal
 from libs.logs import get_logger
+from libs.web.body import replay
 from libs.web.deadline import TimeLeft
 from libs.web.edge import REQUEST_ID
 from services.context_api.adapters.mcp_server import Answer, McpServer, Told
 from services.context_api.domain.errors import ContextError
 from services.context_api.domain.tools import TOOLS, ToolError
 from services.context_api.domain.toolset import render
-from services.context_api.routes.inputs import Caller
+from services.context_api.routes.inputs import EACH_ONCE, Caller
 from services.context_api.routes.problems import PROBLEMS
 from services.context_api.steps.toolbox import UNKNOWN, Toolbox
 
 _log = get_logger("tools")
 
-router = APIRouter(tags=["for models"])
+router = APIRouter(tags=["for models"], dependencies=[EACH_ONCE])
 
 _YAML: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/yaml": {"schema": {"type": "string"}}}, "description": "YAML"}
@@ -51,15 +53,24 @@ _JSON_RPC: dict[str, Any] = {
 }
 
 
+NO_ID = orjson.dumps(
+    {
+        "jsonrpc": "2.0",
+        "id": None,
+        "error": {"code": -32600, "message": "Invalid Request: id is a text or a whole number"},
+    }
+)
+
+
 class _Handed(Response):
     """The rest of the request is the MCP server's."""
 
-    def __init__(self, server: McpServer, answer: Answer) -> None:
+    def __init__(self, server: McpServer, answer: Answer, body: bytes) -> None:
         super().__init__()
-        self._server, self._answer = server, answer
+        self._server, self._answer, self._given = server, answer, body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._server.handle(scope, receive, send, self._answer)
+        await self._server.handle(scope, replay(self._given, receive), send, self._answer)
 
 
 @router.post(
@@ -72,13 +83,24 @@ class _Handed(Response):
         202: {"description": "A notification was taken"},
     },
 )
-async def mcp(request: Request, caller: Caller, left: TimeLeft) -> _Handed:
+async def mcp(request: Request, caller: Caller, left: TimeLeft) -> Response:
     """One message of the Model Context Protocol (streamable HTTP, JSON answers, no sessions)."""
-    ports = request.app.state.ports
+    ports, body = request.app.state.ports, await request.body()
+    if _has_an_odd_id(body):
+        return Response(NO_ID, status_code=400, media_type="application/json")
     return _Handed(
         ports.mcp,
         functools.partial(answered, ports.toolbox, caller, left, request.scope[REQUEST_ID], ports.tool_calls),
+        body,
     )
+
+
+def _has_an_odd_id(body: bytes) -> bool:
+    """Whether a request's id is none that the protocol knows. The SDK takes such a request for a notification: it
+    is answered 202, and whoever asked waits for an answer that never comes."""
+    message = orjson.loads(body) if body else None
+    given = message.get("id", "") if isinstance(message, dict) else ""
+    return isinstance(given, bool) or not isinstance(given, str | int)
 
 
 async def answered(

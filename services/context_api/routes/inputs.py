@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated, Any
 
 from fastapi import Depends, Path, Query, Request
@@ -142,6 +143,33 @@ async def _older(request: Request) -> Older:
 
 
 AtOlder = Annotated[Older, Depends(_older)]
+
+
+SEVERAL = frozenset({"sources"})
+"""Parameters that are lists, and may be given more than once."""
+
+
+async def each_once(request: Request) -> None:
+    """Refuse a parameter that is there twice: we would take the last, and a proxy or a log in front the first.
+
+    Raises:
+        RequestValidationError: names it.
+    """
+    if b"&" not in request.scope["query_string"]:
+        return
+    names = Counter(name for name, _ in request.query_params.multi_items())
+    twice = [name for name, count in names.items() if count > 1 and name not in SEVERAL]
+    if twice:
+        raise RequestValidationError(
+            [
+                {"type": "repeated", "loc": ("query", name), "msg": "given more than once; give it once"}
+                for name in twice
+            ]
+        )
+
+
+EACH_ONCE = Depends(each_once)
+"""Every router of this service has it."""
 
 
 def scope(namespace: str) -> str | None:

@@ -34,6 +34,7 @@ from services.context_api.domain.tiers import Tier
 from services.context_api.domain.toolsets import statistics
 from services.context_api.routes.context import VERSION
 from services.context_api.routes.inputs import (
+    EACH_ONCE,
     RESPONSES,
     AtDesk,
     AtOlder,
@@ -45,7 +46,7 @@ from services.context_api.routes.inputs import (
 from services.context_api.routes.succession import OlderRoute
 from services.context_api.steps.ask import as_json
 
-router = APIRouter(prefix="/api/v1", tags=["older callers"], route_class=OlderRoute)
+router = APIRouter(prefix="/api/v1", tags=["older callers"], route_class=OlderRoute, dependencies=[EACH_ONCE])
 
 Word = Annotated[str, Path(min_length=1, max_length=256, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._:/-]*$")]
 AlertType = Annotated[str, Query(alias="alertType", max_length=256)]

@@ -30,6 +30,7 @@ from services.context_api.domain.adequacy import adequacy
 from services.context_api.domain.bundle import tokens
 from services.context_api.domain.discover import Wish, discover
 from services.context_api.domain.durations import parse_duration
+from services.context_api.domain.errors import NamesNoObject
 from services.context_api.domain.readings import readings
 from services.context_api.domain.registry import TYPES
 from services.context_api.domain.tiers import Tier, assess, kept
@@ -185,7 +186,12 @@ class Older:
                 "sources": [row.source for row in types],
             }
         )
-        made = await self._made(request, caller, left)
+        try:
+            made = await self._made(request, caller, left)
+        except NamesNoObject as error:
+            why = "an alert's name does not tell what it is about"
+            remedy = "give the namespace it fired in, or ask for a bundle by the alert's labels"
+            raise NamesNoObject(why, field="query.namespace", remedy=remedy) from error
         return AlertContext(
             context=made,
             context_size=tokens(len(orjson.dumps(made))),

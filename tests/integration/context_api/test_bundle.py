@@ -168,9 +168,10 @@ async def test_a_stream_tells_each_section_and_ends(client: httpx.AsyncClient):
         ({"target": "Pod/shop/../x"}, 422),
         ({"target": "Deployment/shop/checkout", "max_tokens": "1"}, 422),
         ({}, 422),
+        ({"target": "Deployment/shop/checkout", "sources": ["logs"] * 6}, 422),
     ],
 )
-async def test_a_stream_refuses_by_its_status(client: httpx.AsyncClient, query: dict[str, str], status: int):
+async def test_a_stream_refuses_by_its_status(client: httpx.AsyncClient, query: dict[str, Any], status: int):
     assert (await client.get(f"{CONTEXT}/bundle/stream", params=query)).status_code == status
 
 
@@ -374,3 +375,38 @@ async def test_patterns_are_told_whatever_the_earlier_client_calls_the_alert(
 
     assert answer.status_code == 200
     assert answer.json()["pattern_context"]["available"] is False
+
+
+async def test_a_target_that_cannot_be_is_told_what_is_wrong_with_it_and_not_repeated(
+    client: httpx.AsyncClient,
+):
+    answer = await client.get(f"{CONTEXT}/bundle/stream", params={"target": "Pod/Geheim/-x"})
+
+    (error,) = answer.json()["errors"]
+    assert error["field"] == "query.target"
+    assert "its namespace and name cannot be one; want KIND/NAMESPACE/NAME" in error["reason"]
+    assert "Geheim" not in answer.text.replace(answer.json()["instance"], "")
+
+
+async def test_an_alert_that_does_not_say_where_is_told_to(client: httpx.AsyncClient):
+    answer = await client.get(f"{CONTEXT}/alert/info/Watchdog")
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "names-no-object")
+    assert "query.namespace" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [
+        ("kubernetes/shop/pods", "labels=a&labels=b"),
+        ("topology/shop/Deployment/checkout", "depth=1&depth=2"),
+        ("metrics/shop/pods", "timeRange=5m&timeRange=1h"),
+    ],
+)
+async def test_a_parameter_that_is_there_twice_is_refused(client: httpx.AsyncClient, path: str, query: str):
+    answer = await client.get(f"{CONTEXT}/{path}?{query}")
+
+    assert (answer.status_code, answer.json()["errors"][0]["reason"]) == (
+        422,
+        "given more than once; give it once",
+    )

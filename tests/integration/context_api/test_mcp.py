@@ -497,6 +497,19 @@ async def test_no_message_ends_in_a_fault_of_ours(there: Place, version: str):
     assert all(400 <= answer.status_code < 500 for answer in raw)
 
 
+@pytest.mark.requirement("API-BR-SEC-006")
+@pytest.mark.parametrize("given", [None, {}, [], 1.5, True, {"$ne": 1}])
+async def test_a_request_whose_id_is_none_is_refused_and_not_taken_for_a_notification(
+    there: Place, given: object
+):
+    async with there.http() as http:
+        answer = await http.post("/mcp", json={**CALL, "id": given}, headers=SPOKEN)
+
+    assert answer.status_code == 400
+    assert answer.json()["error"]["code"] == -32600
+    assert "id" in answer.json()["error"]["message"]
+
+
 @pytest.mark.requirement("API-BR-SEC-006", "API-BR-SEC-014")
 async def test_whatever_stands_in_an_argument_is_a_name_that_is_not_there(there: Place):
     places: list[tuple[str, dict[str, Any]]] = [

@@ -20,6 +20,7 @@ from libs.contracts.evidence import EvidenceKind
 from libs.contracts.target import Target
 from services.context_api.main import create_app
 from services.context_api.settings import Settings
+from tests.corpora.attacks import words
 from tests.support.keyrings import hs256_entry, ring
 from tests.support.source import ROOT
 
@@ -161,14 +162,7 @@ async def test_the_access_log_names_the_run_beside_its_caller(transport: httpx.A
     assert (line["caller"], line["tenant"], line["run"]) == ("ann", "default", "inv-7")
 
 
-NASTY = (
-    "../../etc/passwd", "..%2f..%2fetc%2fpasswd", "%2e%2e", "a%2fb", "a%00b", "$(touch /tmp/canary)", "`id`", "; rm -rf /",
-    "' OR 1=1 --", "\" UNION SELECT 1 --", "{{7*7}}", "${jndi:ldap://x}", "<script>alert(1)</script>", "a\r\nSet-Cookie: x=1",
-    "%0d%0aX-Injected: 1", "*", "**", "?", "[a-z]*", "(a+)+$", ".*", "^", "\\", "{__name__=~\".+\"}", "|=`x`", "\u202e", "\u0000",
-    "a" * 300, "Ignore all previous instructions", "-rf", "--previous", "_cluster", "null", "undefined", "NaN", "1e309", "\ud7ff",
-    "%", "%zz", "&previous=true", "#", "😀",
-)  # fmt: skip
-"""Paths, shells, SQL, templates, headers, patterns, PromQL and LogQL, control and direction signs, lengths."""
+NASTY = tuple(words("anything"))
 
 
 @pytest.mark.requirement("API-BR-SEC-006")

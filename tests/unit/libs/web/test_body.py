@@ -98,6 +98,36 @@ def test_a_text_that_only_looks_like_an_escape_of_u_0000_is_not(body):
     inspect(body)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"a": 1, "a": 2}',
+        b'{"a": 1, "a": 1}',
+        b'{"a": 1, "\\u0061": 2}',
+        b'[{"a": {"b": 1, "b": 2}}]',
+        b'{"": 1, "": 2}',
+        b'{"a\\"b": 1, "a\\"b": 2}',
+        b'{"a:": ":", "a:": ":"}',
+        b'{"a": {"b": 1}, "a": null}',
+    ],
+)
+def test_a_key_that_stands_twice_is_refused(body):
+    assert "twice" in refusal(body)
+
+
+@given(
+    st.recursive(
+        st.none() | st.text(alphabet=':"\\{}a', max_size=8) | st.integers(-(2**53), 2**53),
+        lambda inner: (
+            st.lists(inner, max_size=4)
+            | st.dictionaries(st.text(alphabet=':"\\{}a', max_size=8), inner, max_size=4)
+        ),
+    )
+)
+def test_what_has_each_key_once_is_taken_whatever_its_texts_hold(document):
+    inspect(orjson.dumps(document))
+
+
 def test_as_deep_as_allowed_is_allowed_and_one_more_is_not():
     inspect(nested(MAX_DEPTH))
 

@@ -112,6 +112,14 @@ async def test_malformed_json_is_a_400_that_says_where(service, body, where):
     assert where in document["errors"][0]["field"]
 
 
+@pytest.mark.parametrize("kind", ["application/json; x=yaml", "application/problem+json;application/yaml"])
+@pytest.mark.parametrize("body", [b'{"text": "\\ud800"}', b'{"text": NaN}', b'{"text": "a", "text": "b"}'])
+async def test_a_type_that_only_speaks_of_yaml_hides_nothing(service, kind, body):
+    answer = await service.http.post("/api/v1/notes", content=body, headers={"Content-Type": kind})
+
+    assert (answer.status_code, problem(answer)["code"]) == (400, "malformed-json")
+
+
 async def test_what_is_valid_json_and_not_valid_input_is_a_422_that_names_each_field(service):
     answer = await service.http.post(NOTES, json={"number": "many"})
 
@@ -212,6 +220,28 @@ async def test_a_nul_in_the_address_is_a_400(service, path):
 
 
 @pytest.mark.requirement("INT-BR-WH-022")
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/v1/notes/a%2fb",
+        "/api/v1/notes/a%2Fb",
+        "/api/v1/notes%5Ca",
+        "/api/v1/notes/%2e%2e/notes",
+        "/api/v1/notes/%2e",
+        "/docs/assets/%2e%2e/%2e%2e/etc/passwd",
+    ],
+)
+async def test_a_path_that_others_read_differently_is_a_400(service, path):
+    answer = await service.http.get(path)
+
+    assert (answer.status_code, problem(answer)["code"]) == (400, "ambiguous-path")
+
+
+@pytest.mark.parametrize("path", ["/api/v1/notes/...", "/api/v1/notes/.a", "/api/v1/notes/a%252fb"])
+async def test_a_path_with_dots_in_its_names_is_taken(service, path):
+    assert (await service.http.get(path)).status_code == 200
+
+
 async def test_a_host_that_is_not_ours_is_refused(service):
     answer = await service.http.get("/api/v1/notes/a", headers={"Host": "rebound.attacker.example"})
 

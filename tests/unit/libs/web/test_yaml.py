@@ -57,6 +57,14 @@ async def test_problems_stay_problem_documents():
         (b"a: b: c", ""),
         (b"a: 1\n---\nb: 2\n", ""),
         (b"1: a", ""),
+        (b"a: 1\na: 2\n", "line 2 stands twice"),
+        (b"a: {b: 1, 'b': 2}", "twice"),
+        (b"- {a: [{b: 1}], a: 1}", "twice"),
+        (b"<<: {a: 1}", "merge"),
+        (b"a: .nan", "no number of JSON"),
+        (b"a: [-.INF]", "no number of JSON"),
+        (b"a: " + b"1:" * 50_000 + b"1", "more than 300 signs"),
+        (b"a: " + b"9" * 100_000, "more than 300 signs"),
         (b'a: "\\0"', "U+0000"),
         (b"a: 123456789012345678901234567890", ""),
         (b"\xff\xfe\x00", ""),
@@ -93,3 +101,17 @@ def test_the_translations_undo_each_other():
 def test_a_nul_that_yaml_can_write_is_found_in_keys_too():
     with pytest.raises(MalformedJson, match="U\\+0000"):
         as_json(b'"a\\0b": 1')
+
+
+@pytest.mark.parametrize(
+    ("body", "same"),
+    [
+        (b"a: '.nan'\nb: '<<'", b'{"a":".nan","b":"<<"}'),
+        (b"a: {b: 1}\nc: {b: 1}", b'{"a":{"b":1},"c":{"b":1}}'),
+        (b"{a: [b, b], b: a}", b'{"a":["b","b"],"b":"a"}'),
+        (b"- a\n- a", b'["a","a"]'),
+        (b"a: '" + b"9" * 400 + b"'", b'{"a":"' + b"9" * 400 + b'"}'),
+    ],
+)
+def test_what_only_looks_like_more_than_json_is_read(body, same):
+    assert as_json(body) == same

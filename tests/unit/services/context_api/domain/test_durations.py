@@ -30,7 +30,24 @@ def test_what_people_write_is_read(text: str, seconds: float):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "5", "m", "5 m", "5m ", "-5m", "0s", "5x", "1h,", "2y", "99999999999s", "5m\n"]
+    "text",
+    [
+        "",
+        "5",
+        "m",
+        "5 m",
+        "5m ",
+        "-5m",
+        "0s",
+        "5x",
+        "1h,",
+        "2y",
+        "99999999999s",
+        "5m\n",
+        "999999999y",
+        "٥m",
+        "５m",
+    ],
 )
 def test_what_is_none_is_refused(text: str):
     with pytest.raises(ValueError, match="duration"):

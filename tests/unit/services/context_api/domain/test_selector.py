@@ -52,6 +52,7 @@ def test_a_selector_means_what_it_means_to_kubectl(text: str, matches: bool):
 @pytest.mark.parametrize(
     "text",
     ["=", "a=b=c", "a b", ",", "a=1,", "a in x", "a in (x", "a in (x y)", "a in (-x)", "ain (x)", "a>b", "a>", "-a=b", "a=-b", "../x=y", "a=b\nc", "A/b/c=d", "a=" + "x" * 64, "é=a",
+     "a\u0085", "\u00a0a", "a\u2003=b", "a\vin (b)", "a in (b\u2028)",
      ",".join("a=b" for _ in range(33))],
 )  # fmt: skip
 def test_what_is_no_selector_is_refused_and_named(text: str):

@@ -70,6 +70,50 @@ def test_a_metric_is_seen_when_every_series_is_readable():
     assert [answer.data["result"] for answer in seen().metrics] == [[series(namespace="shop")]]
 
 
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {"namespace": "shop", "exported_namespace": "bank"},
+        {"exported_namespace": "bank"},
+        {"namespace": "shop", "source_workload_namespace": "shop", "destination_service_namespace": "bank"},
+        {
+            "namespace": "shop",
+            "destination_workload_namespace": "unknown",
+            "source_workload_namespace": "bank",
+        },
+        {"destination_service_namespace": "unknown"},
+    ],
+)
+def test_a_series_that_names_two_namespaces_is_of_both(labels: dict[str, str]):
+    assert view(replace(WHOLE, metrics=[metric(series(**labels))]), shop_only).metrics == ()
+
+
+def test_a_series_about_a_caller_from_outside_the_mesh_is_of_the_one_it_called():
+    called = metric(series(namespace="shop", source_workload_namespace="unknown", exported_namespace=""))
+
+    assert view(replace(WHOLE, metrics=[called]), shop_only).metrics == (called,)
+
+
+def test_a_namespace_that_is_called_unknown_is_one():
+    there = [*WHOLE.objects, kube.kube(kube.pod("theirs", "unknown"))]
+    called = metric(series(namespace="shop", source_workload_namespace="unknown"))
+
+    assert view(replace(WHOLE, objects=there, metrics=[called]), shop_only).metrics == ()
+
+
+def test_an_event_is_told_without_the_neighbour_it_names():
+    mine = {"kind": "Pod", "namespace": "shop", "name": "mine"}
+    related = [{"kind": "Pod", "namespace": "bank", "name": "theirs"}, {"kind": "Node", "name": "n1"}, mine]
+    events = [
+        kube.kube(kube.thing("Event", f"e{n}", "shop", involvedObject=mine, related=one))
+        for n, one in enumerate(related)
+    ]
+
+    told = view(replace(WHOLE, events=events), shop_only).events
+
+    assert [one.body.get("related") for one in told] == [None, None, mine]
+
+
 def test_no_name_of_another_namespace_is_left():
     assert "bank" not in repr(seen())
 

@@ -3,7 +3,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from fastapi.exceptions import RequestValidationError
 from pydantic import TypeAdapter, ValidationError
+from starlette.requests import Request
 
 from services.context_api.domain.excerpt import Wanted
 from services.context_api.routes.inputs import (
@@ -14,6 +16,7 @@ from services.context_api.routes.inputs import (
     Pod,
     _about,
     _wanted,
+    each_once,
     scope,
 )
 
@@ -72,3 +75,20 @@ def test_a_log_is_asked_for_by_plain_names(name: str):
 
 async def test_a_hundred_lines_are_asked_for_by_whoever_names_no_number():
     assert await _wanted() == Wanted(tail=100)
+
+
+def asked(query: str) -> Request:
+    return Request({"type": "http", "query_string": query.encode(), "headers": []})
+
+
+@pytest.mark.parametrize("query", ["a=1&a=2", "a=1&b=2&a=1", "a=1&%61=2", "a&a", "sources=logs&a=&a="])
+async def test_a_parameter_that_is_there_twice_is_refused_by_its_name(query: str):
+    with pytest.raises(RequestValidationError) as refused:
+        await each_once(asked(query))
+
+    assert [fault["loc"] for fault in refused.value.errors()] == [("query", "a")]
+
+
+@pytest.mark.parametrize("query", ["", "a=1", "a=1&b=1", "sources=logs&sources=metrics", "&&&", "a=1&A=2"])
+async def test_parameters_that_are_there_once_are_taken(query: str):
+    assert await each_once(asked(query)) is None
