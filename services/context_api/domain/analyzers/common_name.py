@@ -22,11 +22,11 @@ from datetime import datetime, timedelta
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
-from services.context_api.domain.analyzers.recent_edit import changes_of
 from services.context_api.domain.changes import Edit, FieldChange, applied_changes, last_applied, last_edit
 from services.context_api.domain.common_names import Naming, names_in, namings, own_names
 from services.context_api.domain.config_match import speaks_of
 from services.context_api.domain.dependencies import PODS_READ
+from services.context_api.domain.edits import changes_of
 from services.context_api.domain.focus import alerted, concerned
 from services.context_api.domain.kube import at, listing, pod_spec, text
 from services.context_api.domain.logs import (
