@@ -20,7 +20,17 @@ from services.context_api.domain.changes import (
     last_applied,
     last_edit,
 )
-from services.context_api.domain.kube import WORKLOADS, entries, flat, leaves, listing, mapping, text
+from services.context_api.domain.kube import (
+    WORKLOADS,
+    containers,
+    entries,
+    flat,
+    leaves,
+    listing,
+    mapping,
+    pod_spec,
+    text,
+)
 from services.context_api.domain.logs import cut
 from services.context_api.domain.mentions import PASSING
 from services.context_api.domain.redact import value_of
@@ -118,7 +128,14 @@ def _value(path: str, words: str) -> str:
 
 
 def _gist(obj: KubeObject) -> Iterator[str]:
-    """What a new object asks for, in its own fields; of data only the keys."""
+    """What a new object asks for, in its own fields; of a workload what it runs, of data only the keys."""
+    if obj.kind in WORKLOADS:
+        for container in containers(pod_spec(obj)):
+            called = f"container {text(container.get('name'))}"
+            for field in ("image", "command", "args", "env", "resources"):
+                for path, words in leaves(container.get(field), field):
+                    yield f"{called} {path} `{_value(path, words)}`"
+        return
     for part, value in obj.body.items():
         if part not in _BODY:
             for path, words in leaves(value, str(part)):

@@ -315,7 +315,8 @@ def _text(scene: Scene, one: Ranked) -> str:
         words += "".join(
             f"; {more}"
             for more in portrait(scene, one.observation.about, changes=edit is None)
-            if not all(value[:60] in told_already for value in _VALUES.findall(more) or [more])
+            if not (one.observation.measured and more.startswith("measured"))
+            and not all(value[:60] in told_already for value in _VALUES.findall(more) or [more])
         )
     return ". Also: ".join([words, *extra[:2]])
 

@@ -25,6 +25,7 @@ from services.context_api.domain import evidence, remedies
 from services.context_api.domain.analyzers.unhealthy_condition import head_of
 from services.context_api.domain.edits import Change, changes_within
 from services.context_api.domain.kube import (
+    WORKLOADS,
     flat,
     is_custom,
     leaves,
@@ -198,10 +199,12 @@ def _standing(scene: Scene, voice: Voice, obj: KubeObject, used: Mapping[int, st
 
 def governs(scene: Scene, obj: KubeObject, other: KubeObject) -> str:
     """How an object of any kind bears on another without being used by it: by a selector over its pods, or by its name."""
-    if obj.namespace == other.namespace and obj.kind != "Service":
+    if obj.namespace == other.namespace and obj.kind != "Service" and obj.kind not in WORKLOADS:
         labels = [template_labels(w) for w in scene.graph.workloads_of(other)]
         for field, value in obj.spec.items():
-            selecting = isinstance(field, str) and field.lower().endswith("selector") and value is not None
+            selecting = (
+                isinstance(field, str) and field.lower().endswith("selector") and isinstance(value, Mapping)
+            )
             if selecting and any(_selected(mapping(value), one) for one in labels):
                 return f"its {field} selects the pods of {name_of(other)}"
     full = f"{other.name}.{other.namespace}"
@@ -257,7 +260,12 @@ def _observation(scene: Scene, lead: _Lead, rivals: int) -> Observation:
     obj, best, change = lead.obj, lead.ties[0], lead.change
     onset = best.voice.onset
     words = f"{change}{_how_long(onset, change.at)}" if change is not None else name_of(obj)
-    words += f" ({best.why})" if change is not None else f": {'; '.join([best.why, *portrait(scene, obj)])}"
+    own = portrait(scene, obj, changes=False) if change is not None and obj.kind in WORKLOADS else ()
+    words += (
+        "; ".join([f" ({best.why})", *own])
+        if change is not None
+        else f": {'; '.join([best.why, *portrait(scene, obj)])}"
+    )
     words += f"; {cut(lead.ill.text, 500)}" if lead.ill is not None else ""
     words += (
         f"; said of it: `{cut(best.line, 400)}`" if best.line and best.line not in best.voice.told else ""

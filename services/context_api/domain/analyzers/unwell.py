@@ -18,6 +18,7 @@ from datetime import datetime
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
+from services.context_api.domain.containers import is_ready
 from services.context_api.domain.events import Event
 from services.context_api.domain.kube import (
     WORKLOADS,
@@ -39,7 +40,7 @@ from services.context_api.domain.wording import clock, name_of
 
 NAME = "unwell"
 MOST = 3
-_RESTATED = frozenset({"BackOff", "Unhealthy", "FailedToRetrieveImagePullSecret", "ProgressDeadlineExceeded"})
+_RESTATED = frozenset({"BackOff", "FailedToRetrieveImagePullSecret", "ProgressDeadlineExceeded"})
 """Reasons of warnings that say no more than the status does."""
 
 
@@ -66,7 +67,8 @@ def observe(scene: Scene) -> Iterator[Observation]:
         ):
             yield from _by_warning(scene, service, "has no address outside", latent=False)
     for workload in scene.graph.workloads:
-        if workload.kind not in ("Pod", "Job", "CronJob") and _lacks_pods(workload):
+        waits = any(not is_ready(pod) for pod in scene.graph.pods_of(workload))
+        if workload.kind not in ("Pod", "Job", "CronJob") and (waits or _lacks_pods(workload)):
             yield from _by_warning(scene, workload, "lacks pods", latent=True)
 
 
