@@ -82,7 +82,8 @@ _SPOKEN = re.compile(
 
 _OWN_FAULT = re.compile(
     r"syntax error|syntax for|violates|duplicate|invalid input|null value|out of range|division by zero|cannot be null|"
-    r"doesn't have a default|data too long|wrong number of arguments|wrong type",
+    r"doesn't have a default|data too long|wrong number of arguments|wrong type|undefined ?(?:table|column|function)|"
+    r"(?:relation|table|column|function|type|operator)\b.{0,120} does(?: not|n't) exist|no such (?:table|column)|unknown column",
     re.IGNORECASE,
 )
 """Answers of a server to what its client asked wrongly: no complaint about the server."""
