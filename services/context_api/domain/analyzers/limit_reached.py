@@ -42,6 +42,9 @@ LATELY = timedelta(hours=1)
 SLACK = timedelta(minutes=15)
 """It may seem this much later: a level is left slowly, and samples are apart."""
 
+_EXHAUSTED = "PoolExhausted"
+"""What `saturation` says of a server whose recorded use is at its recorded limit."""
+
 _FULL = frozenset({"log_errors", "pod_crash_loop", "probe_failure"})
 
 
@@ -66,6 +69,7 @@ class _Setting:
 def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
     """One observation per limit and what sets it."""
     told: set[tuple[int, str]] = set()
+    full: set[int] = set()
     for one in seen:
         if one.analyzer not in _FULL:
             continue
@@ -77,14 +81,19 @@ def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
                     continue
                 told.add((id(holder), met.limit.what))
                 yield _observation(scene, top, met, setting, one)
-                yield from _taken(scene, top, holder, met, one)
+                full.add(id(top))
+                yield from _taken(scene, top, holder, one, met)
+    for one in seen:
+        if one.reason == _EXHAUSTED and id(one.about) not in full:
+            yield from _taken(scene, one.about, one.about, one, None)
 
 
 def _taken(
-    scene: Scene, server: KubeObject, holder: KubeObject, met: _Met, one: Observation
+    scene: Scene, server: KubeObject, holder: KubeObject, one: Observation, met: _Met | None
 ) -> Iterator[Observation]:
     """The one client whose part of the server grew."""
-    part = grown(scene.graph, scene.metrics, server) if not met.limit.own else None
+    own = met is not None and met.limit.own
+    part = grown(scene.graph, scene.metrics, server) if not own else None
     clients = clients_of(scene.graph, server, part) if part is not None else []
     if part is None or len(clients) != 1:
         return
@@ -93,8 +102,8 @@ def _taken(
     about, at, by, changes = changed if changed is not None else (taker, None, "", [])
     words = (
         f"{name_of(taker)}, whose settings name {part.label} {part.name} of {name_of(server)}, takes the room there: {part}"
-        f" ({part.share:.0%} of what all together have grown by{f', since {clock(part.since)}' if part.since else ''}), and no "
-        f"{met.limit.what} is left for the others: `{met.line}`"
+        f" ({part.share:.0%} of what all together have grown by{f', since {clock(part.since)}' if part.since else ''}), and "
+        + (f"no {met.limit.what} is left for the others: `{met.line}`" if met is not None else one.text)
     )
     if changed is not None:
         words += f"; {name_of(about)} was changed at {clock(at)} by {by or 'a rollout'}: {listing([str(c) for c in changes], 4)}"
@@ -108,7 +117,7 @@ def _taken(
         certainty=0.88 if changed is not None else 0.75,
         facts=(
             evidence.metric(part.series, server),
-            evidence.log_line(met.pod, met.container, met.line, met.count),
+            *((evidence.log_line(met.pod, met.container, met.line, met.count),) if met is not None else one.facts[:1]),
         ),
         basis=(
             "one part's recorded use grew, the others' did not",
@@ -127,7 +136,8 @@ def _taken(
             for other in {id(o): o for o in (holder, server, one.about)}.values()
             if other is not about
         ),
-    )
+        latent=True,
+    )  # fmt: skip
 
 
 def _changed_then(

@@ -102,7 +102,7 @@ def test_a_lowered_limit_that_nobody_meets_is_never_mentioned():
     assert all(c.reason != "LimitReached" for c in answer.ranked)
 
 
-def shared(users: str, *more: Any):
+def shared(users: str, target: str = "Deployment/shop/mine"):
     """A full store, and what its exporter says of its databases."""
     store = stateful_set("store", "data", containers=[container(args=["--maxmemory", "2gb"])])
     mine = deployment("mine", containers=[container(env=env(STORE="redis://store.data.svc:6379/0"))])
@@ -113,9 +113,24 @@ def shared(users: str, *more: Any):
         recorded("redis_db_keys", [100.0] * 40, 300, db="db0", **here),
         recorded("redis_db_keys", [100.0] * 20 + [100.0 + 900 * n for n in range(20)], 300, db="db2", **here),
     ]
+    if target != "Deployment/shop/mine":
+        metrics += [
+            recorded(
+                f"redis_memory_{which}_bytes",
+                values,
+                300,
+                namespace="data",
+                pod="store-0",
+                __name__=f"redis_memory_{which}_bytes",
+            )
+            for which, values in (
+                ("used", [0.4] * 20 + [0.5 + 0.026 * n for n in range(20)]),
+                ("max", [1.0] * 40),
+            )
+        ]
     told = "ERROR redis: OOM command not allowed when used memory > 'maxmemory'."
     return answered(
-        "Deployment/shop/mine", store, service("store", "data", port=6379, ready=1), mine, taker, *more,
+        target, store, service("store", "data", port=6379, ready=1), mine, taker,
         metrics=metrics, logs=[log(pods_in(mine)[0], lines(told))],
     )  # fmt: skip
 
@@ -126,6 +141,10 @@ def test_who_takes_a_shared_stores_room_is_the_cause_and_not_the_store():
     assert first(answer) == ("Deployment/other/taker", "TakesSharedRoom")
     for words in ("db db2", "100% of what all together have grown by", "taker:1", "maxmemory"):
         assert words in answer.ranked[0].text
+
+
+def test_an_alert_about_the_full_store_itself_leads_to_who_takes_its_room():
+    assert first(shared("2", "StatefulSet/data/store")) == ("Deployment/other/taker", "TakesSharedRoom")
 
 
 def test_where_nobody_names_the_part_that_grew_the_limit_is_told():
