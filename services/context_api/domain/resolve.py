@@ -131,6 +131,8 @@ def resolve_in(graph: Graph, labels: Mapping[str, str], cluster: str = "local") 
     measured = next(_measured_node(graph, labels, cluster), None)
     if chosen.found is not None and measured is not None and _runs_everywhere(graph, chosen.found):
         chosen = measured
+    # What is scraped is an address; a URL as instance is what a prober, whatever it is called, asked for.
+    chosen = next(_probed(graph, {"instance": labels.get("instance", "")}, cluster), None) or chosen
     if chosen.found is not None:
         return _with_owner(graph, chosen, chosen.found, cluster)
     return _gone(graph, chosen, cluster, labels)

@@ -340,3 +340,14 @@ def test_an_alert_about_the_api_server_is_about_its_service(labels: dict[str, st
 )  # fmt: skip
 def test_other_alerts_are_not_about_the_api_server(labels: dict[str, str]):
     assert str(answer(service("kubernetes", "default"), **labels).target) != "Service/default/kubernetes"
+
+
+def test_a_prober_under_any_name_is_not_what_its_alert_is_about():
+    labels = {
+        "job": "pages",
+        "namespace": "monitoring",
+        "service": "asker",
+        "instance": "https://shop.example.com/",
+    }
+
+    assert str(answer(PAGE, service("asker", "monitoring"), **labels).target) == "Ingress/store/front"
