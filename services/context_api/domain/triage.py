@@ -24,6 +24,8 @@ from libs.contracts.evidence import EvidenceItem
 from libs.contracts.target import Target
 from services.context_api.domain import evidence, told, verdict
 from services.context_api.domain.analyzers import EXPLAINERS, SYMPTOMS
+from services.context_api.domain.analyzers.leads import left_to_rules
+from services.context_api.domain.analyzers.unwell import unforeseen
 from services.context_api.domain.causality import Causality, connect
 from services.context_api.domain.changed import in_words
 from services.context_api.domain.graph import Graph
@@ -210,12 +212,12 @@ def observe(scene: Scene, broken: OnBroken = _raised, without: Collection[str] =
             broken(name, error)
             return []
 
-    seen = [o for analyzer in SYMPTOMS for o in tried(analyzer, scene)]
+    seen = unforeseen(o for analyzer in SYMPTOMS for o in tried(analyzer, scene))
     seen.sort(key=lambda o: o.key)
     # What somebody's text claims is told to people, not to analyzers: it would mark a healthy object as ill.
     ill = tuple(o for o in seen if o.severity is not FindingSeverity.info)
     seen += [o for analyzer in EXPLAINERS for o in tried(analyzer, scene, ill)]
-    seen = [_with_metrics(scene, o) for o in seen]
+    seen = [_with_metrics(scene, o) for o in left_to_rules(seen)]
     unique = {o.key: o for o in seen if evidence.target_of(o.about, scene.snapshot.cluster) is not None}
     return [unique[key] for key in sorted(unique)]
 

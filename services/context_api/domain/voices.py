@@ -28,6 +28,9 @@ AROUND_BEFORE, AROUND_AFTER = timedelta(minutes=30), timedelta(minutes=5)
 """As the ranking counts what only shares the alert's namespace and time."""
 
 LONGEST = 2000
+_REFUSED = " is forbidden: "
+"""How the API server words a refusal; a program that was refused repeats it."""
+
 _QUOTED = re.compile(r"`([^`]{3,})`")
 MOST = 40
 """Speakers that are listened to, nearest first."""
@@ -44,6 +47,8 @@ class Voice:
     called: tuple[KubeObject, ...]
     """The Services its log complains about, and what stands behind them."""
     nearness: float
+    official: str
+    """Of the words those that a component of the cluster wrote, and no program in its log."""
 
     @property
     def told(self) -> str:
@@ -84,6 +89,8 @@ def _voice(scene: Scene, members: list[Observation], near: Relations | None) -> 
         *(w.message[:LONGEST] for w in warnings),
         *(c.line for c in complaints),
     ]
+    written = [*messages_of(speaker), *(w.message[:LONGEST] for w in warnings)]
+    written += [word for word in words if _REFUSED in word]
     called = [c.found for c in complaints if c.found is not None]
     behind = [top for service in called for top in scene.deps.behind(service)]
     onsets = [o.onset for o in members if o.onset] or [w.first for w in warnings if w.first]
@@ -94,6 +101,7 @@ def _voice(scene: Scene, members: list[Observation], near: Relations | None) -> 
         min(onsets, default=None),
         tuple({id(o): o for o in (*called, *behind) if o is not speaker}.values()),
         near.nearness(speaker) if near is not None else 1.0,
+        "\n".join(written if scene.graph.pods_of(speaker) else words),
     )
 
 

@@ -16,7 +16,7 @@ Rests on: kubernetes.io/docs, "Server-Side Apply" (managedFields), "Labels and S
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -69,6 +69,10 @@ CROWD = 0.03
 """Taken off for each other change that is tied as well."""
 
 SUREST = 0.8
+KNOWN = 0.6
+"""How surely a rule has to account for an object for leads about it to be left out."""
+
+_NOT_USED = frozenset({"node", "contains", "led"})
 
 _FRONT = frozenset({"Service", "ServiceAccount", "ConfigMap"})
 """What is named in passing by whoever uses it: counts only when it was changed."""
@@ -131,6 +135,26 @@ def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
         yield _observation(scene, lead, rivals)
 
 
+def left_to_rules(seen: Iterable[Observation]) -> list[Observation]:
+    """All observations; but of these leads only what they account for where no rule says why it fails.
+
+    What is wrong itself, or named though it is of the whole cluster, stays: it may be behind what the rule knows.
+    """
+    kept = list(seen)
+    rules = [o for o in kept if o.analyzer != NAME]
+    known = {id(o.about) for o in rules if not o.latent and o.depth is Depth.mechanism}
+    known |= {id(claim.about) for o in rules for claim in o.explains if claim.strength >= KNOWN}
+    found = []
+    for one in kept:
+        if one.analyzer == NAME:
+            left = tuple(c for c in one.explains if id(c.about) not in known or c.deepest is Depth.mechanism)
+            if not left:
+                continue
+            one = replace(one, explains=left)
+        found.append(one)
+    return found
+
+
 def _named(scene: Scene, voice: Voice, changed: Mapping[int, Change]) -> Iterator[tuple[KubeObject, _Tie]]:
     made = {id(link.to) for link in scene.platforms.makes(voice.speaker)}
     meant = scene.mentions.of(voice.speaker, voice.words)
@@ -142,6 +166,10 @@ def _named(scene: Scene, voice: Voice, changed: Mapping[int, Change]) -> Iterato
         change = fresh.get(id(mention.obj))
         if mention.by_kind and change is None and mention.obj.kind in renewed:
             continue  # of several of a kind the one that was changed is meant
+        if change is None and mention.word not in voice.official:
+            continue  # programs speak of much that is well
+        if _fronts(scene, mention.obj, voice.speaker):
+            continue
         if change is None and (mention.obj.kind in _FRONT or id(mention.obj) in made):
             continue
         extra = _extra(voice, scene, change) if change is not None else 0.0
@@ -159,6 +187,11 @@ def _named(scene: Scene, voice: Voice, changed: Mapping[int, Change]) -> Iterato
         )
 
 
+def _fronts(scene: Scene, obj: KubeObject, speaker: KubeObject) -> bool:
+    """Whether it is a Service before the failing one: who asks for that is not why it fails."""
+    return obj.kind == "Service" and any(one is speaker for one in scene.deps.behind(obj))
+
+
 def _line(voice: Voice, mention: Mention) -> str:
     """What was said with that word; an error rather than what is merely reported."""
     word = re.compile(rf"(?<![\w-]){re.escape(mention.word)}(?![\w-])")
@@ -167,11 +200,11 @@ def _line(voice: Voice, mention: Mention) -> str:
 
 
 def _changed(scene: Scene, voice: Voice, changed: Mapping[int, Change]) -> Iterator[tuple[KubeObject, _Tie]]:
-    used = {id(e.to): e.how for e in scene.needs.of(voice.speaker) if e.relation not in ("node", "contains")}
+    used = {id(e.to): e.how for e in scene.needs.of(voice.speaker) if e.relation not in _NOT_USED}
     for change in changed.values():
         if _fresh(voice, scene, change) is None or change.obj is voice.speaker:
             continue
-        if head_of(scene, change.obj) is not change.obj:
+        if head_of(scene, change.obj) is not change.obj or _fronts(scene, change.obj, voice.speaker):
             continue
         strength, why = _standing(scene, voice, change.obj, used)
         strength += _extra(voice, scene, change)
@@ -182,6 +215,8 @@ def _changed(scene: Scene, voice: Voice, changed: Mapping[int, Change]) -> Itera
 
 def _standing(scene: Scene, voice: Voice, obj: KubeObject, used: Mapping[int, str]) -> tuple[float, str]:
     """How an object bears on a failing one."""
+    if obj.kind in ("ConfigMap", "Secret"):
+        return 0.0, ""  # when somebody reads them is for `recent_edit` to say
     if id(obj) in used:
         return USES, used[id(obj)]
     if how := governs(scene, obj, voice.speaker):
@@ -193,8 +228,8 @@ def _standing(scene: Scene, voice: Voice, obj: KubeObject, used: Mapping[int, st
             return REACHED, how
     if obj.namespace is None:
         return WHOLE_CLUSTER, "it is of the whole cluster"
-    places = {one.namespace for one in (voice.speaker, *voice.called)}
-    return (SAME_PLACE, f"it lies in namespace {obj.namespace}") if obj.namespace in places else (0.0, "")
+    same = obj.namespace == voice.speaker.namespace
+    return (SAME_PLACE, f"it lies in namespace {obj.namespace}") if same else (0.0, "")
 
 
 def governs(scene: Scene, obj: KubeObject, other: KubeObject) -> str:
@@ -291,6 +326,7 @@ def _observation(scene: Scene, lead: _Lead, rivals: int) -> Observation:
         if change is not None
         else remedies.look(obj, f"Look at {name_of(obj)}: {best.why}."),
         explains=tuple(Explains(t.voice.speaker, t.strength, t.why, deepest=_deepest(lead, t)) for t in lead.ties),
+        blames=lead.ill.blames if lead.ill is not None else (),
         latent=True,
     )  # fmt: skip
 

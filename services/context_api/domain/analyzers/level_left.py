@@ -38,11 +38,10 @@ MOST = 3
 
 
 def observe(scene: Scene) -> Iterator[Observation]:
-    """At most one observation, about the workload that the alert is about, else about its object."""
+    """At most one observation, about the alert's object or the workload that it belongs to."""
     if scene.target is None or not scene.metrics.all:
         return
-    tops = scene.graph.behind(scene.target) if scene.target.kind == "Service" else []
-    about = tops[0] if len(tops) == 1 else scene.graph.top(scene.target)
+    about = scene.graph.top(scene.target)
     best: dict[str, tuple[Step, Series]] = {}
     known = [s for obj in {id(o): o for o in (scene.target, about)}.values() for s in of_object(scene, obj)]
     if any(_came_back(series) for series in known):

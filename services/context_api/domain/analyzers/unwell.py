@@ -12,7 +12,7 @@ Rests on: Kubernetes API conventions, "Typical status properties" (node conditio
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -70,6 +70,13 @@ def observe(scene: Scene) -> Iterator[Observation]:
         waits = any(not is_ready(pod) for pod in scene.graph.pods_of(workload))
         if workload.kind not in ("Pod", "Job", "CronJob") and (waits or _lacks_pods(workload)):
             yield from _by_warning(scene, workload, "lacks pods", latent=True)
+
+
+def unforeseen(seen: Iterable[Observation]) -> list[Observation]:
+    """All observations but those of this analyzer about objects of which one that knows the fault says why."""
+    kept = list(seen)
+    known = {id(o.about) for o in kept if o.analyzer != NAME and not o.latent and o.depth >= Depth.process}
+    return [o for o in kept if o.analyzer != NAME or id(o.about) not in known]
 
 
 def _made_up_for(scene: Scene, job: KubeObject) -> bool:

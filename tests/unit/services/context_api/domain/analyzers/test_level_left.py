@@ -29,7 +29,7 @@ def waiting(values: list[float], **labels: str):
 def test_what_rose_is_told_from_where_to_where_and_since_when():
     answer = asked(waiting(ROSE))
 
-    assert first(answer) == ("Deployment/shop/web", "LevelLeft")
+    assert first(answer) == ("Service/shop/web", "LevelLeft")
     assert "threads_waiting_for_a_connection rose from 4 to 60 at 2026-" in answer.ranked[0].text
     assert answer.ranked[0].confidence.value < 0.5
 
