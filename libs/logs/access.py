@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -17,6 +18,11 @@ import structlog
 
 from libs.logs.scrub import clean_text
 from libs.logs.stream import JsonLoggerFactory, Lines
+
+LONGEST_REMEMBERED = 300
+"""Characters of a path that is cleaned once and remembered: 1,000 of them, the same few are asked again and again."""
+
+_cleaned = lru_cache(maxsize=1_000)(clean_text)
 
 Write = Callable[[bool, dict[str, Any]], None]
 """Quiet or not (DEBUG or INFO), and the line's fields."""
@@ -41,8 +47,9 @@ def _as_json(service: str, level: int, lines: Lines) -> Write:
             "event": "request",
             **fields,
         }
-        if fields["path"] != fields["route"]:  # most paths are their route's, and those are ours
-            line["path"] = clean_text(fields["path"])
+        path = fields["path"]
+        if path != fields["route"]:  # most paths are their route's, and those are ours
+            line["path"] = _cleaned(path) if len(path) <= LONGEST_REMEMBERED else clean_text(path)
         lines.soon(orjson.dumps(line, default=str, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE))
 
     return write

@@ -57,10 +57,10 @@ class AheadRateLimiter:
         self._accounts: OrderedDict[str, _Account] = OrderedDict()
 
     async def take(self, key: str, limit: Limit) -> Verdict:
-        account = self._account(key)
+        now = self._clock()
+        account = self._account(key, now)
         account.seen += 1
         while True:
-            now = self._clock()
             if account.left > 0 and now < account.until:
                 account.left -= 1
                 return WITHIN
@@ -75,6 +75,7 @@ class AheadRateLimiter:
             verdict = await asyncio.shield(account.taking)
             if verdict is not None and verdict.reason == "limiter-away":
                 return verdict
+            now = self._clock()
 
     async def _several(self, account: _Account, key: str, limit: Limit, count: int) -> Verdict:
         account.taking = taking = asyncio.get_running_loop().create_future()
@@ -98,8 +99,7 @@ class AheadRateLimiter:
             account.left, account.until = count - 1, now + WINDOW_S
         return verdict
 
-    def _account(self, key: str) -> _Account:
-        now = self._clock()
+    def _account(self, key: str, now: float) -> _Account:
         account = self._accounts.get(key)
         if account is None:
             account = self._accounts[key] = _Account(now)

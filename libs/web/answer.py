@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from starlette.types import Message, Send
 
@@ -22,6 +23,12 @@ def security_headers(*, behind_tls: bool) -> list[Header]:
     ]
     # Only where TLS ends in front: over plain HTTP browsers ignore it, and a test installation would be locked out.
     return [*headers, (b"strict-transport-security", b"max-age=31536000")] if behind_tls else headers
+
+
+@lru_cache(maxsize=8)
+def _lasting(security: tuple[Header, ...]) -> tuple[Header, ...]:
+    """Those that say nothing about how long an answer may be kept. A process has one set of them."""
+    return tuple(pair for pair in security if pair[0] != b"cache-control")
 
 
 class Answer:
@@ -72,6 +79,6 @@ class Answer:
         """An answer that was kept; it says itself how long it may be kept by others."""
         self.status, self.size = status, 0 if self.bodiless else len(body)
         headers.append((b"x-request-id", self._request_id.encode()))
-        headers += [pair for pair in self._security if pair[0] != b"cache-control"]
+        headers += _lasting(tuple(self._security))
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
         await self._send({"type": "http.response.body", "body": b"" if self.bodiless else body})

@@ -26,7 +26,7 @@ from libs.cache.ports import Cache
 from libs.cache.provenance import Provenance, noted
 from libs.cache.turns import Turn, Turns
 from libs.logs import get_logger
-from libs.web.page import COMPRESS_FROM, Lifetime, Page, make, packed, unpacked
+from libs.web.page import AHEAD_S, COMPRESS_FROM, Lifetime, Page, make, packed, unpacked
 
 OUTCOMES = ("near", "far", "shared", "stale", "made", "not-kept")
 """From this process, from Redis, from who was making it already, old and said to be; or made now, and kept or not."""
@@ -217,14 +217,15 @@ class Pages:
         held = self._shelf.pages.get(key)
         if held is None:
             return None
-        now = self._clock()
-        if now >= held.page.fresh_until or not held.page.usable(now):
+        page, now = held.page, self._clock()
+        # Fresh ends before usable does; and a clock that was set back makes nothing younger.
+        if now >= page.fresh_until or page.as_of > now + AHEAD_S:
             return None
         if self._near_for is not None and not 0 <= now - held.checked < self._near_for:
             return None
         self._shelf.pages.move_to_end(key)
         self._observe(source, "near")
-        return held.page
+        return page
 
     async def get(self, key: bytes, source: str, ask: Ask, *, within: timedelta, anew: bool = False) -> Got:
         """The page, or the answer that is none; from wherever it is found first.
