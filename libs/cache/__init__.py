@@ -10,8 +10,11 @@ from libs.cache.guard import Guard
 from libs.cache.keys import key
 from libs.cache.memory import MemoryCache
 from libs.cache.ports import Cache, OnFault
+from libs.cache.provenance import made_of
 from libs.cache.redis import RedisCache
+from libs.cache.sealed import Sealed
 from libs.cache.settings import RedisSettings
+from libs.cache.turns import RedisTurns
 
 __all__ = [
     "Breaker",
@@ -22,6 +25,9 @@ __all__ = [
     "RedisCache",
     "RedisLink",
     "RedisSettings",
+    "RedisTurns",
+    "Sealed",
     "connect",
     "key",
+    "made_of",
 ]

@@ -53,6 +53,10 @@ class Guard:
         self._breaker.succeeded()
         return answer
 
+    async def answers(self, call: Awaitable[object]) -> bool:
+        """Whether the store answers now; asked in the background, and whether or not calls are held back."""
+        return not isinstance(await self.ask(call), Unanswered)
+
 
 def _reason(error: Exception) -> str:
     if isinstance(error, (RedisTimeoutError, TimeoutError)):

@@ -7,7 +7,10 @@ from datetime import timedelta
 from typing import Protocol
 
 OnFault = Callable[[str], None]
-"""Told each time the store could not be used: `timeout`, `unreachable`, `refused` or `breaker-open`."""
+"""Told each time the store could not be used: `timeout`, `unreachable`, `refused` or `breaker-open`; or a value of it:
+`not-ours` or `too-large`."""
+
+FAULTS = ("timeout", "unreachable", "refused", "breaker-open", "not-ours", "too-large")
 
 
 class Cache(Protocol):

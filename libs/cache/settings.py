@@ -34,4 +34,5 @@ class RedisSettings(BaseSettings):
     """Entries of the in-process cache; the least recently used go first."""
 
     cache_max_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)
-    """Bytes of the in-process cache, keys and values. 64 MiB: a service's own memory is about 60."""
+    """Bytes of the in-process cache, keys and values. 64 MiB: a service's own memory is about 60. The Context API
+    takes half of it for whole answers and half for what they are made of."""

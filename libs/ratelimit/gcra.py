@@ -51,15 +51,15 @@ def exceeded(wait_s: float) -> Verdict:
     return Verdict(allowed=False, retry_after=timedelta(seconds=wait_s), reason="exceeded")
 
 
-def decide(due_s: float | None, now_s: float, limit: Limit) -> tuple[Verdict, float]:
-    """Whether a request at `now_s` is allowed, and the key's next due time.
+def decide(due_s: float | None, now_s: float, limit: Limit, count: int = 1) -> tuple[Verdict, float]:
+    """Whether `count` requests at `now_s` are allowed, all or none, and the key's next due time.
 
     Args:
         due_s: the due time kept for the key; None when nothing is known of it.
     """
     due = max(due_s if due_s is not None else now_s, now_s)
-    wait = due - limit.tolerance_s - now_s
+    wait = due + (count - 1) * limit.interval_s - limit.tolerance_s - now_s
     # A microsecond of slack: sums of thirds of a second must not refuse what is exactly on time.
     if wait > 1e-6:
         return exceeded(wait), due
-    return WITHIN, due + limit.interval_s
+    return WITHIN, due + count * limit.interval_s

@@ -17,12 +17,12 @@ if not now then
   local time = redis.call('TIME')
   now = time[1] * 1000000 + time[2]
 end
-local interval, tolerance = tonumber(ARGV[1]), tonumber(ARGV[2])
+local interval, tolerance, count = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[4])
 local due = tonumber(redis.call('GET', KEYS[1]) or now)
 if due < now then due = now end
-local wait = due - tolerance - now
+local wait = due + (count - 1) * interval - tolerance - now
 if wait > 1 then return wait end
-due = due + interval
+due = due + count * interval
 redis.call('SET', KEYS[1], string.format('%.0f', due), 'PX', math.ceil((due - now) / 1000))
 return 0
 """
@@ -39,11 +39,12 @@ class RedisRateLimiter:
         self._prefix = f"kubernaut:limit:{len(namespace)}:{namespace}"
         self._gcra = link.client.register_script(_GCRA)
 
-    async def take(self, key: str, limit: Limit) -> Verdict:
+    async def take(self, key: str, limit: Limit, count: int = 1) -> Verdict:
+        """`count` at once: all of them or none."""
         if self._guard.open():
             return LIMITER_AWAY
         now = "" if self._clock is None else round(self._clock() * 1_000_000)
-        arguments = [round(limit.interval_s * 1_000_000), round(limit.tolerance_s * 1_000_000), now]
+        arguments = [round(limit.interval_s * 1_000_000), round(limit.tolerance_s * 1_000_000), now, count]
         answer = await self._guard.ask(self._gcra(keys=[self._prefix + key], args=arguments))
         if isinstance(answer, Unanswered):
             return LIMITER_AWAY

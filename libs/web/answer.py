@@ -27,17 +27,21 @@ def security_headers(*, behind_tls: bool) -> list[Header]:
 class Answer:
     """Sends one answer. `status` is 0 until it has begun; `size` counts its body's bytes."""
 
-    __slots__ = ("_request_id", "_security", "_send", "own_policy", "size", "status")
+    __slots__ = ("_request_id", "_security", "_send", "bodiless", "own_policy", "size", "status")
 
     def __init__(self, send: Send, security: list[Header], request_id: str) -> None:
         self._send, self._security, self._request_id = send, security, request_id
         self.status = self.size = 0
         self.own_policy = False
         """The application's answer brings a Content-Security-Policy of its own."""
+        self.bodiless = False
+        """Asked by HEAD of a route that knows only GET: told what there is, and not given it."""
 
     async def send(self, message: Message) -> None:
         """What the application gets as ASGI's `send`."""
         if message["type"] == "http.response.body":
+            if self.bodiless:
+                message = {**message, "body": b""}
             self.size += len(message.get("body", b""))
         elif message["type"] == "http.response.start":
             self.status = int(message["status"])  # some send an HTTPStatus, which a log would spell out
@@ -53,7 +57,7 @@ class Answer:
 
     async def whole(self, status: int, content_type: bytes, body: bytes, more: Iterable[Header] = ()) -> None:
         """An answer in one piece, without the application."""
-        self.status, self.size = status, len(body)
+        self.status, self.size = status, 0 if self.bodiless else len(body)
         headers = [
             (b"content-type", content_type),
             (b"content-length", b"%d" % len(body)),
@@ -62,4 +66,12 @@ class Answer:
             *more,
         ]
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
-        await self._send({"type": "http.response.body", "body": body})
+        await self._send({"type": "http.response.body", "body": b"" if self.bodiless else body})
+
+    async def kept(self, status: int, headers: list[Header], body: bytes) -> None:
+        """An answer that was kept; it says itself how long it may be kept by others."""
+        self.status, self.size = status, 0 if self.bodiless else len(body)
+        headers.append((b"x-request-id", self._request_id.encode()))
+        headers += [pair for pair in self._security if pair[0] != b"cache-control"]
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        await self._send({"type": "http.response.body", "body": b"" if self.bodiless else body})

@@ -24,7 +24,7 @@ from libs.auth.settings import AuthSettings
 from libs.cache.connect import RedisLink, connect
 from libs.cache.settings import RedisSettings
 from libs.metrics import Metrics
-from libs.ratelimit import Limit, MemoryRateLimiter, RedisRateLimiter
+from libs.ratelimit import AheadRateLimiter, Limit, MemoryRateLimiter, RedisRateLimiter
 from libs.web import docs, health, problems
 from libs.web.answer import security_headers
 from libs.web.edge import Edge, EdgeConfig
@@ -32,6 +32,7 @@ from libs.web.fast import FastRoute
 from libs.web.hosts import AllowedHosts
 from libs.web.info import Checks, Problems, ProblemSpec, ServiceInfo
 from libs.web.openapi import document, tell_refusals
+from libs.web.pages import KeptRoute, Pages
 from libs.web.routes import ASSETS
 from libs.web.settings import WebSettings
 
@@ -66,6 +67,8 @@ def create_app(
     metrics: Metrics,
     checks: Callable[[Any], Checks] | None = None,
     fast_routes: Sequence[FastRoute] = (),
+    kept: Sequence[KeptRoute] = (),
+    pages: Callable[[Any], Pages] | None = None,
     authenticator: Authenticator | None = None,
 ) -> FastAPI:
     """Build the application. Reads no file and opens no connection; that happens when it starts.
@@ -73,6 +76,7 @@ def create_app(
     Args:
         wiring: its result becomes `app.state.ports`.
         checks: from the ports, what /health reports and /ready depends on.
+        kept, pages: `GET` routes whose answers are kept, and from the ports, by what.
         authenticator: given by tests; otherwise made at the start from the settings, which then inherit
             `AuthSettings`, and its absence ends the start.
     """
@@ -84,7 +88,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         openapi_url=None,  # `_describe` serves it, at two addresses and without writing it anew each time
-        lifespan=_lifespan(settings, wiring, checks, board, authenticator),
+        lifespan=_lifespan(settings, wiring, checks, board, pages, authenticator),
         separate_input_output_schemas=False,
         # Three look-ups of OpenTelemetry's providers a request, 2.7 µs, for spans that nobody here collects.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
@@ -97,6 +101,7 @@ def create_app(
         security_headers=security_headers(behind_tls=settings.behind_tls),
         metrics=metrics,
         fast={(route.method, route.path): route for route in fast_routes},
+        kept=tuple(kept),
         limit=Limit(settings.rate_limit_requests, settings.rate_limit_window),
     )
     app.state.edge, app.state.board, app.state.metrics = config, board, metrics
@@ -186,6 +191,7 @@ def _lifespan(
     wiring: Wiring,
     checks: Callable[[Any], Checks] | None,
     board: health.HealthBoard,
+    pages: Callable[[Any], Pages] | None,
     authenticator: Authenticator | None,
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @contextlib.asynccontextmanager
@@ -194,10 +200,13 @@ def _lifespan(
         config.authenticator = authenticator or _authenticator(settings)
         link = connect(settings) if isinstance(settings, RedisSettings) else None
         config.limiter = (
-            RedisRateLimiter(link, namespace=config.metrics.service) if link else MemoryRateLimiter()
+            AheadRateLimiter(RedisRateLimiter(link, namespace=config.metrics.service))
+            if link
+            else MemoryRateLimiter()
         )
         async with _closing(link), wiring(app) as built:
             app.state.ports = built
+            config.pages = pages(built) if pages else None
             await board.start(checks(built) if checks else {})
             try:
                 yield

@@ -8,7 +8,8 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from libs.web.edge import DEADLINE
+DEADLINE = "kubernaut.deadline"
+"""Scope key: the caller's deadline as `time.monotonic()`, when it named one."""
 
 
 async def _left(request: Request) -> timedelta | None:

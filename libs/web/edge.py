@@ -1,7 +1,7 @@
 """The Edge: everything that is done for every request, in one pure-ASGI wrapper.
 
-Order: header → host → caller (before the body is looked at) → rate → size and type of the body → fast route, or
-FastAPI. Around it: security headers, access log, metrics, and problem details for whatever goes wrong. One wrapper
+Order: header → host → caller (before the body is looked at) → rate → size and type of the body → fast route, kept
+answer, or FastAPI. Around it: security headers, access log, metrics, and problem details for whatever goes wrong. One wrapper
 instead of six: each costs a `send` closure per message.
 """
 
@@ -27,9 +27,13 @@ from libs.metrics import Metrics
 from libs.ratelimit import Limit, RateLimiter
 from libs.web.answer import Answer, Header
 from libs.web.body import BodyTooLarge, ClientGone, MalformedJson, inspect, replay, whole
+from libs.web.deadline import DEADLINE
 from libs.web.fast import FastRequest, FastRoute
 from libs.web.hosts import AllowedHosts
+from libs.web.kept import READS, kept_answer
 from libs.web.measure import Measure
+from libs.web.page import COMPRESS_FROM
+from libs.web.pages import KeptRoute, Pages
 from libs.web.problems import MEDIA_TYPE, render
 from libs.web.routes import Place, Places
 from libs.web.trace import context_of
@@ -50,14 +54,8 @@ ONCE = frozenset(
 )
 """Fields of which a second one would let us and a proxy in front believe different things."""
 
-DEADLINE = "kubernaut.deadline"
-"""Scope key: the caller's deadline as `time.monotonic()`, when it named one."""
-
 REQUEST_ID = "kubernaut.request_id"
 """Scope key: what this request is called in logs and answers."""
-
-COMPRESS_FROM = 1_000
-"""Bytes; smaller answers cost more to compress than to send. Levels: gzip-9 costs four times gzip-1 (measured)."""
 
 LONGEST_DEADLINE_S = 3_600
 
@@ -74,6 +72,9 @@ class EdgeConfig:
     security_headers: list[Header]
     metrics: Metrics
     fast: Mapping[tuple[str, str], FastRoute] = field(default_factory=dict)
+    kept: tuple[KeptRoute, ...] = ()
+    pages: Pages | None = None
+    """Where answers of the kept routes are; None until the service has started."""
     limit: Limit | None = None
     authenticator: Authenticator | None = None
     """None until the service has started: nobody is let in before."""
@@ -100,7 +101,7 @@ class Edge:
             self._translating, minimum_size=COMPRESS_FROM, zstd_level=3, gzip_level=1, brotli=False
         )
         self._config = config
-        self._places = Places(config.app.routes, config.fast.values())
+        self._places = Places(config.app.routes, config.fast.values(), config.kept)
         self._measure = Measure(config.metrics, self._places.templates)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -168,6 +169,12 @@ class Edge:
         deadline = headers.get(b"x-request-deadline")
         if deadline is not None:
             scope[DEADLINE] = _deadline(deadline)
+        if place.kept is not None and method in READS:
+            if method == "HEAD":
+                answer.bodiless = True
+                scope = {**scope, "method": "GET"}  # a copy: the log tells what was asked
+            if await kept_answer(config.pages, place.kept, principal, scope, headers, self._app, answer):
+                return
         answer.own_policy = place.own_policy
         await self._inner(headers)(scope, receive, answer.send)
 

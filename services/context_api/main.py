@@ -14,6 +14,7 @@ from libs.web import create_app as build
 from libs.web.server import Program, load
 from services.context_api import wiring
 from services.context_api.routes import bundle, context, for_models, older, tuning
+from services.context_api.routes.kept import KEPT
 from services.context_api.routes.problems import PROBLEMS
 from services.context_api.settings import Settings
 
@@ -44,6 +45,8 @@ def create_app(
         wiring=ports,
         routers=[context.router, bundle.router, older.router, tuning.router, for_models.router],
         problems_of=PROBLEMS,
+        kept=KEPT,
+        pages=lambda ports: ports.pages,
         metrics=counted,
         checks=wiring.checks,
         authenticator=authenticator,

@@ -174,7 +174,74 @@ class EvidenceSettings(BaseSettings):
         return self
 
 
-class Settings(EvidenceSettings, AlertsPeerSettings, WebSettings, RedisSettings, AuthSettings):
+class KeepingSettings(BaseSettings):
+    """How long answers are kept (docs/context-api.md, "Cache")."""
+
+    model_config = SettingsConfigDict(use_attribute_docstrings=True, extra="ignore", populate_by_name=True)
+
+    keep_evidence: Duration = Field(
+        default=timedelta(seconds=15), validation_alias="CONTEXT_KEEP_EVIDENCE", gt=timedelta(0)
+    )
+    """How old causes, findings, facts, topology and bundles of a live cluster may be and pass for current, counted
+    from when the cluster was read. As EVIDENCE_MAX_AGE: they are as current as if nothing were kept."""
+
+    keep_kubernetes: Duration = Field(
+        default=timedelta(seconds=30), validation_alias="CONTEXT_KEEP_KUBERNETES", gt=timedelta(0)
+    )
+    """The same for lists of objects. 30 s is what older callers were promised."""
+
+    keep_metrics: Duration = Field(
+        default=timedelta(minutes=1), validation_alias="CONTEXT_KEEP_METRICS", gt=timedelta(0)
+    )
+    """The same for series. As promised."""
+
+    keep_logs: Duration = Field(
+        default=timedelta(minutes=2), validation_alias="CONTEXT_KEEP_LOGS", gt=timedelta(0)
+    )
+    """The same for lines of logs. As promised; who needs the newest sends `Cache-Control: no-cache`."""
+
+    keep_action_history: Duration = Field(
+        default=timedelta(minutes=5), validation_alias="CONTEXT_KEEP_ACTION_HISTORY", gt=timedelta(0)
+    )
+    """The same for earlier episodes of an alert. As promised."""
+
+    keep_patterns: Duration = Field(
+        default=timedelta(minutes=10), validation_alias="CONTEXT_KEEP_PATTERNS", gt=timedelta(0)
+    )
+    """The same for patterns. As promised."""
+
+    keep_partial: Duration = Field(
+        default=timedelta(seconds=2), validation_alias="CONTEXT_KEEP_PARTIAL", gt=timedelta(0)
+    )
+    """How long an answer is kept that lacks what may be there in a moment: the alerts service or the cluster did not
+    answer. Long enough that a crowd does not make it again and again, too short to be taken for the whole."""
+
+    keep_stale: Duration = Field(
+        default=timedelta(seconds=30), validation_alias="CONTEXT_KEEP_STALE", ge=timedelta(0)
+    )
+    """How much longer an answer is given, saying so, while a newer one is made behind it. 0: never; callers then wait.
+    A guess: as long as the shortest time between two looks of a person."""
+
+    keep_near: Duration = Field(
+        default=timedelta(seconds=1), validation_alias="CONTEXT_KEEP_NEAR", gt=timedelta(0)
+    )
+    """How long a process relies on its own copy before it asks Redis again. A round trip costs as much processor time
+    as the rest of a kept answer twice (measured); replicas differ by at most this."""
+
+    keep_largest: int = Field(default=1024 * 1024, ge=1024, validation_alias="CONTEXT_KEEP_LARGEST")
+    """Bytes of one value in Redis, all codings together; a larger one stays in its process. The largest answers have
+    half of it."""
+
+    keep_wait: Duration = Field(
+        default=timedelta(seconds=1), validation_alias="CONTEXT_KEEP_WAIT", ge=timedelta(0)
+    )
+    """How long a replica waits for another one that is making the same answer, before it makes it itself. Most take
+    less than 0.1 s (measured)."""
+
+
+class Settings(
+    EvidenceSettings, KeepingSettings, AlertsPeerSettings, WebSettings, RedisSettings, AuthSettings
+):
     """Everything this service reads."""
 
     model_config = SettingsConfigDict(use_attribute_docstrings=True, extra="ignore", populate_by_name=True)

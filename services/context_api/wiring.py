@@ -10,17 +10,18 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from libs.auth import KeyRing, TokenMinter
-from libs.cache import Cache, MemoryCache, RedisCache, connect
 from libs.clients import AlertsClient
 from libs.contracts.health import ComponentHealth
 from libs.metrics import Metrics
 from libs.web.info import Check, Checks
+from libs.web.pages import Pages
 from services.context_api.adapters.history import AlertHistory
 from services.context_api.adapters.mcp_server import McpServer
 from services.context_api.adapters.meters import LaneMeters, TuningMeters
 from services.context_api.adapters.mutes import read_mutes
 from services.context_api.adapters.recorded import NoSource, RecordedCluster
 from services.context_api.adapters.recording.pack import packed
+from services.context_api.caches import Keeping, keeping
 from services.context_api.domain.errors import NoEvidence
 from services.context_api.domain.ports import Connectivity, EvidenceSource
 from services.context_api.settings import Settings
@@ -66,6 +67,12 @@ class Ports:
     public_url: str | None
     tunings: Tunings
     ahead: Ahead
+    keeping: Keeping
+    """The caches under the answers, and what is known of them."""
+
+    @property
+    def pages(self) -> Pages:
+        return self.keeping.pages
 
 
 @asynccontextmanager
@@ -83,7 +90,7 @@ async def serving(settings: Settings, ring: Ring, metrics: Metrics, *, version: 
     alerts = AlertsClient(settings.alerts_url, token=TokenMinter(ring, service=SERVICE))
     async with (
         _source(settings, metrics) as source,
-        _cache(settings) as cache,
+        keeping(settings, ring, metrics, lambda: source.state.identity) as kept,
         _tunings(settings, metrics) as tunings,
         alerts,
         AsyncExitStack() as stack,
@@ -97,11 +104,12 @@ async def serving(settings: Settings, ring: Ring, metrics: Metrics, *, version: 
         turns = Turns(most_waiting=settings.most_waiting, meters=LaneMeters(metrics), foresight=foresight)
         # Lanes bound what waits; this bounds what is being written into a slow cache besides.
         answers = Answers(
-            cache,
+            kept.answers,
             most_waiting=2 * turns.room,
             observe=lambda outcome: total.inc(outcome=outcome),
             turns=turns,
         )
+        kept.rate = answers.rate
         try:
             desk = Desk(
                 source,
@@ -127,6 +135,7 @@ async def serving(settings: Settings, ring: Ring, metrics: Metrics, *, version: 
                 _address(settings),
                 tunings,
                 ahead,
+                kept,
             )
         finally:
             await mcp.close()
@@ -147,8 +156,8 @@ def checks(ports: Ports) -> Checks:
         return ComponentHealth(status="degraded" if state.serves else "unhealthy", detail=state.reason)
 
     # Without its record the service answers as before, by what it knows of the tunings.
-    kept = {"tuning": Check(ports.tunings.check)} if ports.tunings.is_kept else {}
-    return {"evidence": Check(evidence, critical=True), **kept}
+    told = {"tuning": Check(ports.tunings.check)} if ports.tunings.is_kept else {}
+    return {"evidence": Check(evidence, critical=True), "cache": Check(ports.keeping.look), **told}
 
 
 @asynccontextmanager
@@ -223,15 +232,3 @@ def _live(settings: Settings, metrics: Metrics) -> LiveCluster:
         watching,
         live.Times(max_age=settings.evidence_max_age, stale_limit=settings.evidence_stale_limit),
     )
-
-
-@asynccontextmanager
-async def _cache(settings: Settings) -> AsyncIterator[Cache]:
-    link = connect(settings)
-    if link is None:
-        yield MemoryCache(max_entries=settings.cache_max_entries, max_bytes=settings.cache_max_bytes)
-        return
-    try:
-        yield RedisCache(link, namespace=SERVICE)
-    finally:
-        await link.close()

@@ -24,7 +24,8 @@ import psycopg
 from cli.run.stack import SERVICES
 from libs.auth.new_keys import NewKeys, new_keys_file
 from libs.storage.embedded import EmbeddedPostgres
-from tests.bench.document import with_body
+from tests.bench import reads
+from tests.bench.document import with_body, with_part
 from tests.bench.engine import AT_ONCE, LOOKS, EngineRun
 from tests.bench.engine import measure as measure_engine
 from tests.bench.load import ALERT_SCRIPT, READ_SCRIPT, Run, wrk
@@ -292,6 +293,11 @@ def with_triage(text: str, run: TriageRun) -> str:
     return with_body(text, f"{body}{TRIAGE}\n{triage_table(run)}")
 
 
+def _without_database(base: Path) -> tuple[Bench, str]:
+    keys = new_keys_file(base / "keys.yaml")
+    return Bench(base, keys, ""), keys.operator_key
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure the alert path's ratios.")
     parser.add_argument("--rounds", type=int, default=3)
@@ -300,7 +306,16 @@ def main() -> None:
     parser.add_argument(
         "--triage", action="store_true", help="measure triage alone, and keep the other figures"
     )
+    parser.add_argument(
+        "--reads", action="store_true", help="measure kept answers alone, and keep the other figures"
+    )
     chosen = parser.parse_args()
+    if chosen.reads:
+        section = reads.alone(_without_database, chosen.rounds, chosen.seconds)
+        print(section)
+        if not chosen.dry:
+            REPORT.write_text(with_part(REPORT.read_text(), reads.COMMAND, section))
+        return
     if chosen.triage:
         with tempfile.TemporaryDirectory(prefix="kubernaut-bench-") as place:
             text = with_triage(REPORT.read_text(), measure_triage(Path(place)))
@@ -316,10 +331,12 @@ def main() -> None:
             if postgres.pid is not None:
                 os.sched_setaffinity(postgres.pid, {int(LOAD_CORE)})
             postgres.provision([service.name for service in SERVICES])
-            bench = Bench(base, new_keys_file(base / "keys.yaml"), postgres.url(role="alerts"))
+            keys = new_keys_file(base / "keys.yaml")
+            bench = Bench(base, keys, postgres.url(role="alerts"))
             settle(postgres, bench)
             main_table, crowd = measure(bench, chosen.rounds, chosen.seconds)
             triage = measure_triage(base)
+            read = reads.measure(bench, base, keys.operator_key, chosen.rounds, chosen.seconds)
         finally:
             postgres.destroy()
         print("asking a model …", flush=True)
@@ -327,7 +344,9 @@ def main() -> None:
         text = report(triage, engine, main_table, crowd, chosen.rounds, chosen.seconds)
     print(text)
     if not chosen.dry:
-        REPORT.write_text(with_body(REPORT.read_text(), text))
+        whole = with_body(REPORT.read_text(), text)
+        section = reads.table(read, chosen.rounds, chosen.seconds)
+        REPORT.write_text(with_part(whole, reads.COMMAND, section))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import time
 from datetime import timedelta
 
 from libs.auth.principal import Principal
+from libs.cache import made_of
 from libs.clients import AlertsClient
 from libs.clients.errors import PeerRefused, PeerUnavailable
 from libs.contracts.alerts import AlertEpisode, IncidentSummary
@@ -43,6 +44,8 @@ class AlertHistory:
         ids = list(dict.fromkeys(one.incident_id for one in episodes if one.incident_id))[:MOST_INCIDENTS]
         rest = limit - timedelta(seconds=time.monotonic() - began)  # one deadline for the list and the causes
         found = await asyncio.gather(*(self._incident(one, caller, rest) for one in ids))
+        if None in found:
+            made_of(partial=True)  # its causes may be there in a moment
         return Past(episodes, {one.id: one for one in found if one is not None})
 
     async def latest(

@@ -58,8 +58,9 @@ class RecordedCluster:
         error = self._loading.exception()
         if error is not None:
             return SourceState(Connectivity.unhealthy, f"{error}. Mend it and start the service again")
-        words = f"{self._path}, as of {self._loading.result().captured_at.isoformat()}"
-        return SourceState(Connectivity.healthy, words, serves=True)
+        snapshot = self._loading.result()
+        words = f"{self._path}, as of {snapshot.captured_at.isoformat()}"
+        return SourceState(Connectivity.healthy, words, serves=True, identity=snapshot.id, fixed=True)
 
     async def _load(self) -> Snapshot:
         began = time.monotonic()

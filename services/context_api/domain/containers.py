@@ -99,13 +99,17 @@ def is_settled(pod: KubeObject) -> bool:
     What the statuses of such a pod say is of no interest to whoever looks for trouble, and most pods are such.
     """
     statuses = entries(pod.status.get("containerStatuses"))
+    if not statuses or len(statuses) != len(entries(pod.spec.get("containers"))):
+        return False
+    first = entries(pod.status.get("initContainerStatuses"))
     return (
-        len(statuses) == len(entries(pod.spec.get("containers"))) > 0
-        and all(_runs_well(status) for status in statuses)
-        and all(_runs_well(s) or _is_done(s) for s in entries(pod.status.get("initContainerStatuses")))
-        and len(entries(pod.status.get("initContainerStatuses")))
-        == len(entries(pod.spec.get("initContainers")))
+        len(first) == len(entries(pod.spec.get("initContainers")))
+        and all(map(_runs_well, statuses))
+        and all(_runs_well(status) or _is_done(status) for status in first)
     )
+
+
+_RUNS, _ENDED = frozenset({"running"}), frozenset({"terminated"})
 
 
 def _runs_well(status: Body) -> bool:
@@ -113,7 +117,7 @@ def _runs_well(status: Body) -> bool:
         status.get("ready") is True
         and status.get("restartCount") == 0
         and not status.get("lastState")
-        and set(mapping(status.get("state"))) == {"running"}
+        and mapping(status.get("state")).keys() == _RUNS
     )
 
 
@@ -121,7 +125,7 @@ def _is_done(status: Body) -> bool:
     state = mapping(status.get("state"))
     return (
         status.get("restartCount") == 0
-        and set(state) == {"terminated"}
+        and state.keys() == _ENDED
         and mapping(state.get("terminated")).get("exitCode") == 0
     )
 

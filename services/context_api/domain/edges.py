@@ -242,9 +242,8 @@ class Needs:
             yield Edge(storage, "class", f"claim {obj.name} asks for it")
 
     def _on_node(self, obj: KubeObject) -> Iterator[Edge]:
-        for pod in self._graph.pods:
-            if pod.spec.get("nodeName") == obj.name:
-                yield Edge(self._graph.top(pod), "contains", f"its pod {pod.name} runs on node {obj.name}")
+        for pod in self._graph.pods_on(obj.name):
+            yield Edge(self._graph.top(pod), "contains", f"its pod {pod.name} runs on node {obj.name}")
 
     def _inside(self, obj: KubeObject) -> Iterator[Edge]:
         for other in self._graph.snapshot.objects:

@@ -225,21 +225,41 @@ class Graph:
     @cached_property
     def _pods_by_top(self) -> dict[int, list[KubeObject]]:
         index: dict[int, list[KubeObject]] = {}
+        # Replicas share their owner, so what stands above it is looked up once for all of them.
+        above: dict[int, set[int]] = {}
         for pod in self.pods:
             direct = self.owner(pod)
-            above = [pod] if direct is None else [pod, direct]
-            # Replicas share their owner, so what stands above it is looked up once for all of them.
-            if direct is not None and direct.kind in WORKLOADS:
-                above.append(self.workload(direct))
-            if direct is not None and direct.kind not in _STOP:
-                above.append(self.top(direct))
-            for one in {id(obj) for obj in above}:
+            if direct is None:
+                continue
+            if id(direct) not in above:
+                owners = above[id(direct)] = {id(direct)}
+                if direct.kind in WORKLOADS:
+                    owners.add(id(self.workload(direct)))
+                if direct.kind not in _STOP:
+                    owners.add(id(self.top(direct)))
+            for one in above[id(direct)]:
                 index.setdefault(one, []).append(pod)
         return index
 
     def pods_of(self, obj: KubeObject) -> Sequence[KubeObject]:
         """Live pods an object owns, at any depth; a pod's own self."""
-        return self._pods_by_top.get(id(obj), [])
+        owned = self._pods_by_top.get(id(obj), [])
+        return [obj, *owned] if obj.kind == "Pod" and id(obj) in self._live else owned
+
+    @cached_property
+    def _live(self) -> frozenset[int]:
+        return frozenset(map(id, self.pods))
+
+    @cached_property
+    def _pods_by_node(self) -> dict[str, list[KubeObject]]:
+        index: dict[str, list[KubeObject]] = {}
+        for pod in self.pods:
+            index.setdefault(text(pod.spec.get("nodeName")), []).append(pod)
+        return index
+
+    def pods_on(self, node: str) -> Sequence[KubeObject]:
+        """Live pods placed on the node of that name."""
+        return self._pods_by_node.get(node, []) if node else []
 
     @cached_property
     def workloads(self) -> list[KubeObject]:

@@ -181,7 +181,9 @@ def read_condition(raw: Body) -> Condition:
 
 def condition(obj: KubeObject, kind: str) -> Condition | None:
     """The condition of that type, if the object has it."""
-    return next((c for c in conditions(obj) if c.type == kind), None)
+    # Looked for before it is read: reading takes three times, and most are asked for one of many.
+    found = next((c for c in entries(obj.status.get("conditions")) if text(c.get("type")) == kind), None)
+    return read_condition(found) if found is not None else None
 
 
 _QUANTITY = re.compile(
@@ -292,5 +294,7 @@ def listing(names: Sequence[str], most: int = 3) -> str:
 def owner_reference(obj: KubeObject) -> Body | None:
     """The controller's reference; a lone owner counts as one (old controllers set no flag)."""
     owners = obj.owners
-    chosen = next((o for o in owners if o.get("controller") is True), None)
-    return chosen or (owners[0] if len(owners) == 1 and "controller" not in owners[0] else None)
+    if len(owners) == 1:
+        only = owners[0]
+        return only if only.get("controller") is True or "controller" not in only else None
+    return next((o for o in owners if o.get("controller") is True), None)

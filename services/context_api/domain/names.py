@@ -102,11 +102,11 @@ class NameIndex:
         self.namespaces: set[str] = {o.namespace for o in snapshot.objects if o.namespace}
         for pod in snapshot.of_kind("Pod"):
             if pod.spec.get("hostNetwork") is not True:
-                for address in (
-                    text(pod.status.get("podIP")),
-                    *(text(i.get("ip")) for i in entries(pod.status.get("podIPs"))),
-                ):
-                    if address:
+                first = text(pod.status.get("podIP"))
+                if first:
+                    self._addresses[first] = pod
+                for entry in entries(pod.status.get("podIPs")):
+                    if address := text(entry.get("ip")):
                         self._addresses[address] = pod
         for service in filter(is_native, snapshot.of_kind("Service")):
             self._services[service.namespace or "", service.name] = service

@@ -194,6 +194,11 @@ class Platforms:
         """Platform objects that are to write an object of that name, whether or not it is there."""
         return self._promised.get((kind, namespace, name), [])
 
+    @property
+    def promise(self) -> bool:
+        """Whether any platform object is to write anything."""
+        return bool(self._promised)
+
     def controllers(self, obj: KubeObject) -> list[KubeObject]:
         """Workloads that bear the name under which the object's status is written.
 
@@ -350,6 +355,9 @@ class Platforms:
     @cached_property
     def _marked(self) -> dict[int, list[KubeObject]]:
         index: dict[int, list[KubeObject]] = {}
+        makers = {"Application", *(kind for _, _, kind in _CARRIED)}
+        if makers.isdisjoint(self._graph.snapshot.kinds):
+            return index
         for obj in self._graph.snapshot.objects:
             marked = TRACKING in obj.annotations or not _MARKS.isdisjoint(obj.labels)
             for maker in self._carried(obj) if marked else ():

@@ -27,6 +27,13 @@ class SourceState:
     """What is wrong, and what to do about it."""
     serves: bool = False
     """Whether questions are answered now, from older evidence if need be."""
+    identity: str = ""
+    """What the evidence is of, the same in every process that answers from it; empty: nobody can say, and answers are
+    not kept."""
+    fixed: bool = False
+    """It cannot change any more."""
+    age: timedelta = timedelta(0)
+    """Of what is answered from now. Of what cannot change, none: it is always as new as it gets."""
 
 
 class EvidenceSource(Protocol):

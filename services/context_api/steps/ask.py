@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from libs.auth.principal import Principal
 from libs.cache import key as joined
+from libs.cache import made_of
 from libs.contracts.causes import CausesAnswer, FindingsAnswer
 from libs.contracts.context import Resolution
 from libs.contracts.evidence import EvidenceItem, EvidenceKind, EvidencePage
@@ -21,7 +22,7 @@ from services.context_api.domain.errors import NotReadable, UnknownCluster, Unkn
 from services.context_api.domain.excerpt import Wanted, excerpt
 from services.context_api.domain.listing import LARGEST_ANSWER, listing
 from services.context_api.domain.mutes import Mutes
-from services.context_api.domain.ports import EvidenceSource
+from services.context_api.domain.ports import Connectivity, EvidenceSource
 from services.context_api.domain.resolve import owner_by_name, resolve_in
 from services.context_api.domain.selector import Selector
 from services.context_api.domain.triage import find_causes, find_findings
@@ -219,7 +220,15 @@ class Desk:
         # An evidence source nobody named speaks for whatever cluster is asked about.
         if cluster is not None and cluster != self.cluster and self.cluster != UNNAMED:
             raise UnknownCluster(cluster, self.cluster)
-        return await self._views.of(await self.source.snapshot(limit), caller)
+        snapshot = await self.source.snapshot(limit)
+        state = self.source.state
+        made_of(
+            age=state.age,
+            fixed=state.fixed,
+            gaps=bool(snapshot.not_read),
+            partial=state.connectivity is not Connectivity.healthy,
+        )
+        return await self._views.of(snapshot, caller)
 
     def within(self, left: timedelta | None) -> timedelta:
         return self._limit if left is None else min(self._limit, left)

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from libs.auth.principal import Principal
 from libs.cache import key as joined
+from libs.cache import made_of
 from libs.contracts.bundle import BundleRequest, ContextSource, IncidentRequest
 from libs.contracts.context import Topology
 from libs.contracts.target import Target
@@ -131,14 +132,21 @@ class Bundles:
         """
         if namespace is not None and not caller.may_read(namespace):
             raise NotReadable(namespace)
-        return await self._history.past(alertname, namespace, caller, left)
+        return await self._told(alertname, namespace, caller, left)
 
     async def _past(
         self, asked: Asked, sources: frozenset[ContextSource], caller: Principal, left: timedelta | None
     ) -> Past | None:
         if not asked.alertname or not sources & {ContextSource.action_history, ContextSource.patterns}:
             return None
-        return await self._history.past(asked.alertname, asked.place, caller, left)
+        return await self._told(asked.alertname, asked.place, caller, left)
+
+    async def _told(
+        self, alertname: str, namespace: str | None, caller: Principal, left: timedelta | None
+    ) -> Past:
+        past = await self._history.past(alertname, namespace, caller, left)
+        made_of(partial=bool(past.missing))
+        return past
 
     def judged(self, seen: View, asked: Asked) -> Judged:
         """What is found out about it, in what the caller sees. Processor work: called in a thread."""

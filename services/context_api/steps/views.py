@@ -1,4 +1,4 @@
-"""Keep, for each set of namespaces callers may read, their part of the snapshot with its graph."""
+"""Keep, for each tenant and set of namespaces callers may read, their part of the snapshot with its graph."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class View:
     graph: Graph
     key: str
     rights: str
-    """Which namespaces those who see it may read; the same for every snapshot."""
+    """Whose it is: the tenant, and which namespaces those who see it may read; the same for every snapshot."""
 
     @cached_property
     def catalogue(self) -> Catalogue:
@@ -49,7 +49,8 @@ class Views:
             self._newest = snapshot.id
             self._kept.clear()
         everything = caller.may_read(None)
-        rights = "*" if everything else " ".join(sorted(set(caller.namespaces)))
+        # Two tenants with the same rights see the same, and share nothing all the same.
+        rights = " ".join([caller.tenant, *(["*"] if everything else sorted(set(caller.namespaces)))])
         key = f"{snapshot.id}/{rights}"
         kept = self._kept.get(key)
         if kept is None:

@@ -84,6 +84,28 @@ async def test_an_alert_is_found_by_its_fingerprint_and_by_no_part_of_it(alerts,
     assert await pods(api, fingerprint=wanted.fingerprint[:8]) == []
 
 
+async def test_an_alerts_past_is_found_without_reading_everybodys(alerts, api):
+    await some_alerts(alerts)
+    (one,) = (await page(api, alertname="DiskFull")).items
+    await alerts.rows(
+        "INSERT INTO episode SELECT (jsonb_populate_record(e, jsonb_build_object("
+        "'id', e.id || n, 'fingerprint', 'other-' || n, 'starts_at', e.starts_at + n * interval '1 s', 'state', 'expired'"
+        "))).* FROM episode AS e, generate_series(1, 5000) AS n WHERE e.id = %s RETURNING id",
+        (one.id,),
+    )
+    async with alerts.record.begin() as work:
+        await work.execute("ANALYZE episode")
+
+    plan = await alerts.rows(
+        "EXPLAIN SELECT id FROM episode WHERE tenant = 'default' AND fingerprint = %s "
+        "ORDER BY starts_at DESC, id DESC LIMIT 10",
+        (one.fingerprint,),
+    )
+
+    assert "episode_page_fingerprint" in str(plan)
+    assert [found.id for found in (await page(api, fingerprint=one.fingerprint)).items] == [one.id]
+
+
 async def test_pages_are_newest_first_and_hold_every_episode_once(alerts, api):
     sent = [an_alert(f"p-{n}", startsAt=f"2026-11-21T05:00:{n % 20:02}Z") for n in range(45)]
     await alerts.receive(a_body(*sent))

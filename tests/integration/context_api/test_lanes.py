@@ -158,7 +158,8 @@ async def test_a_models_tools_ask_with_their_investigations_priority(here: Runni
 
 @pytest.mark.requirement("API-BR-SEC-006")
 async def test_a_services_word_that_is_none_is_refused_by_the_headers_name(here: Running):
-    answer = await here.client.get(KEPT, headers={**SERVICE, "X-Request-Priority": "urgent"})
+    path = f"{CONTEXT}/causes/shop/Deployment/checkout"
+    answer = await here.client.get(path, headers={**SERVICE, "X-Request-Priority": "urgent"})
 
     assert answer.status_code == 422
     assert [error["field"] for error in answer.json()["errors"]] == ["header.x-request-priority"]

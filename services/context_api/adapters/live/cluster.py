@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, timedelta
 from hashlib import blake2b
 from typing import Protocol
+from uuid import uuid4
 
 from libs.logs import get_logger
 from services.context_api.adapters.live.errors import LiveError
@@ -91,6 +92,7 @@ class LiveCluster:
         self._stale: Snapshot | None = None
         self._failures = 0
         self._not_before = 0.0
+        self._own = uuid4().hex
 
     def start(self) -> None:
         """Begin to read, so that the first question finds something; returns at once."""
@@ -143,13 +145,36 @@ class LiveCluster:
         if self._failure:
             held = self._still_speaks()
             as_of = f"; answering from evidence as of {_clock(held.snapshot)}" if held else ""
-            return SourceState(Connectivity.unhealthy, f"{self._failure}{as_of}", serves=held is not None)
+            return SourceState(
+                Connectivity.unhealthy,
+                f"{self._failure}{as_of}",
+                serves=held is not None,
+                identity=self._identity,
+                age=self._age(),
+            )
         if self._held is None:
             return SourceState(Connectivity.unavailable, "the cluster is being read")
         snapshot = self._held.snapshot
         gaps = f"; {len(snapshot.not_read)} things could not be read" if snapshot.not_read else ""
         words = f"{self._objects.server}, as of {_clock(snapshot)}{gaps}; {self._objects.words}"
-        return SourceState(Connectivity.healthy, words, serves=True)
+        return SourceState(Connectivity.healthy, words, serves=True, identity=self._identity, age=self._age())
+
+    def _age(self) -> timedelta:
+        """Of what is held: logs and metrics are of when it was begun, objects perhaps of earlier."""
+        if self._held is None:
+            return timedelta(0)
+        return timedelta(seconds=max(0.0, self._clock() - min(self._held.at, self._held.reading.as_of)))
+
+    @property
+    def _identity(self) -> str:
+        """The cluster, by what no other has: the uid of the namespace that every cluster has.
+
+        Where that may not be read, this process keeps to itself: inside of two clusters the address is the same.
+        """
+        if self._held is None:
+            return ""
+        system = self._held.snapshot.get("Namespace", None, "kube-system")
+        return f"live/{system.uid if system is not None and system.uid else self._own}"
 
     @property
     def _pause(self) -> timedelta:

@@ -116,9 +116,7 @@ class _Use:
 
 def _uses(scene: Scene, node: str) -> list[_Use]:
     found: dict[int, _Use] = {}
-    for pod in scene.graph.pods:
-        if pod.spec.get("nodeName") != node:
-            continue
+    for pod in scene.graph.pods_on(node):
         requests = {
             text(c.get("name")): quantity(at(c, "resources", "requests", "cpu")) or 0.0
             for c in entries(pod.spec.get("containers"))

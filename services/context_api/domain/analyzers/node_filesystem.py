@@ -106,11 +106,7 @@ def _judge(
             f"in {span(coming.left)}, at {clock(moment_of(coming.at))}"
         )
         reason, certainty = "NodeDiskFilling", 0.7
-    tops = {
-        id(t): t
-        for p in scene.graph.pods
-        if p.spec.get("nodeName") == node.name and (t := scene.graph.top(p))
-    }
+    tops = {id(t): t for t in map(scene.graph.top, scene.graph.pods_on(node.name))}
     return Observation(
         about=node,
         reason=reason,

@@ -100,9 +100,8 @@ def _uses(scene: Scene, node: str, resource: str) -> list[_Use]:
             one.facts.append(
                 evidence.field(pod, "status.message", told, f"pod {pod.name} was evicted: {told}")
             )
-    for pod in scene.graph.pods:
-        if pod.spec.get("nodeName") == node:
-            _measure(scene, pod, resource, of)
+    for pod in scene.graph.pods_on(node):
+        _measure(scene, pod, resource, of)
     return list(found.values())
 
 

@@ -127,11 +127,7 @@ def _was_under_pressure(scene: Scene, node: KubeObject, gone: Sequence[KubeObjec
 
 
 def _observation(scene: Scene, node: KubeObject, state: Condition, reason: str) -> Observation:
-    tops = {
-        id(t): t
-        for p in scene.graph.pods
-        if p.spec.get("nodeName") == node.name and (t := scene.graph.top(p))
-    }
+    tops = {id(t): t for t in map(scene.graph.top, scene.graph.pods_on(node.name))}
     silent = state.status == "Unknown"
     words = (
         f"{name_of(node)} is not ready"

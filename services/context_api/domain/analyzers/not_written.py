@@ -37,6 +37,8 @@ _RENEWING = frozenset({"external-secrets.io", "cert-manager.io", "secrets.hashic
 
 def observe(scene: Scene) -> Iterator[Observation]:
     """One observation per writer whose object somebody misses."""
+    if not scene.platforms.promise:
+        return
     users: dict[int, tuple[KubeObject, str, dict[int, tuple[KubeObject, str]]]] = {}
     for user, kind, name, where in _wanted(scene):
         if scene.graph.get(kind, user.namespace, name) is not None:

@@ -235,7 +235,10 @@ def _candidates(scene: Scene, service: KubeObject, selector: dict[str, str]) -> 
 
 def _wrong_port(scene: Scene, service: KubeObject, pods: list[KubeObject]) -> Iterator[Observation]:
     """A named target port no container has (nothing is forwarded), or a number none declares."""
-    declared = [p for pod in pods[:MOST_PODS] for c in containers(pod.spec) for p in entries(c.get("ports"))]
+    # Of replicas, which declare the same, one is read.
+    kinds = {id(scene.graph.owner(pod) or pod): pod for pod in pods}
+    some = list(kinds.values())[:MOST_PODS]
+    declared = [p for pod in some for c in containers(pod.spec) for p in entries(c.get("ports"))]
     names = {text(p.get("name")) for p in declared}
     numbers = {number(p.get("containerPort")) for p in declared}
     for port in entries(service.spec.get("ports")):

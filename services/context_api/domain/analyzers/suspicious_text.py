@@ -50,12 +50,10 @@ def _found(scene: Scene) -> Iterator[Observation]:
 
     for obj in scene.snapshot.objects:
         for where, words in (("annotation", obj.annotations), ("label", obj.labels)):
-            hit = next(
-                (k for k, v in words.items() if isinstance(v, str) and _OWN not in k and narrative(v)),
-                None,
-            )
-            if hit is not None:
-                yield _observation(obj, f"{where} {hit}", text(words[hit]))
+            for key, value in words.items():
+                if isinstance(value, str) and _OWN not in key and narrative(value):
+                    yield _observation(obj, f"{where} {key}", text(value))
+                    break
     for log in scene.snapshot.logs:
         pod = scene.graph.get("Pod", log.namespace, log.pod)
         if pod is not None and is_narrative(log.text[-300 * 500 :]):
