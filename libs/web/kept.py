@@ -6,7 +6,7 @@ Who calls, whether it may, and how often, the Edge has found out before; log and
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 
@@ -66,7 +66,8 @@ async def kept_answer(
             await _pass_on(got.raw, answer)
             return True
         page, outcome = got.page, got.outcome
-    await _send(page, outcome, scope, headers, pages.now, answer)
+    also = route.also(scope["path"], scope["query_string"]) if route.also is not None else ()
+    await _send(page, outcome, scope, headers, pages.now, also, answer)
     return True
 
 
@@ -94,7 +95,13 @@ async def _pass_on(raw: Captured, answer: Answer) -> None:
 
 
 async def _send(
-    page: Page, outcome: str, scope: Scope, headers: Mapping[bytes, bytes], now: float, answer: Answer
+    page: Page,
+    outcome: str,
+    scope: Scope,
+    headers: Mapping[bytes, bytes],
+    now: float,
+    also: Sequence[Header],
+    answer: Answer,
 ) -> None:
     age = page.age(now)
     told: list[Header] = [
@@ -104,6 +111,7 @@ async def _send(
         # RFC 9211; a negative ttl says: older than its time.
         (b"cache-status", _status(outcome, page.ttl - age)),
         VARY,
+        *also,
     ]
     asked = _whole(headers, scope, b"if-none-match")
     if asked is not None and matches(asked, page.etag):

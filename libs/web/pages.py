@@ -48,6 +48,8 @@ class KeptRoute:
     """Under which its questions are counted, and by which lifetimes are chosen."""
     permission: Permission
     """What the route demands. Who lacks it is given to the route, which refuses."""
+    also: Callable[[str, bytes], Sequence[tuple[bytes, bytes]]] | None = None
+    """Header fields that its answers carry besides, by path and query."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ such a route, refusals included, and `deprecated` in the OpenAPI document. Bodie
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -71,22 +71,38 @@ def fields(row: Succession, given: Mapping[str, str]) -> list[tuple[bytes, bytes
     return told
 
 
+Told = Callable[[str, bytes], list[tuple[bytes, bytes]]]
+
+
+def succession(template: str) -> Told | None:
+    """What answers of that route tell, by the path and query that were asked; None where it has no successor."""
+    row = TABLE.get(template)
+    if row is None:
+        return None
+    names = [part[1:-1] if part.startswith("{") else "" for part in template.split("/")]
+
+    def told(path: str, query: bytes) -> list[tuple[bytes, bytes]]:
+        named = dict(parse_qsl(query.decode("latin-1")))
+        named |= {name: part for name, part in zip(names, path.split("/"), strict=False) if name}
+        return fields(row, named)
+
+    return told
+
+
 class OlderRoute(APIRoute):
     """A route that tells its succession where it has one."""
 
     def __init__(self, path: str, endpoint: Any, **described: Any) -> None:
-        self._succession = TABLE.get(path)
+        self._succession = succession(path)
         if self._succession is not None:
             described["deprecated"] = True
         super().__init__(path, endpoint, **described)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        row = self._succession
-        if row is None:
+        if self._succession is None:
             await super().handle(scope, receive, send)
             return
-        query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
-        told = fields(row, {**query, **{name: str(value) for name, value in scope["path_params"].items()}})
+        told = self._succession(scope["path"], scope["query_string"])
 
         async def telling(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -52,6 +52,18 @@ async def test_a_refusal_says_it_too(client: httpx.AsyncClient, path: str, statu
     assert {"deprecation", "sunset", "link"} <= set(answer.headers)
 
 
+async def test_an_answer_that_was_kept_says_it_too(client: httpx.AsyncClient):
+    path = "/api/v1/namespace/shop/resources?resource=deployments"
+    first, kept = await client.get(path), await client.get(path)
+    unchanged = await client.get(path, headers={"If-None-Match": kept.headers["etag"]})
+
+    assert "hit" in kept.headers["cache-status"]
+    assert unchanged.status_code == 304
+    for answer in (first, kept, unchanged):
+        assert answer.headers.get_list("deprecation") == ["@1795651200"]
+        assert answer.links["successor-version"]["url"] == "/api/v1/context/kubernetes/shop/deployments"
+
+
 async def test_routes_without_a_successor_say_nothing(client: httpx.AsyncClient):
     answer = await client.get("/api/v1/context/discover")
 
