@@ -133,7 +133,7 @@ def _take(inside: _Mapping, event: yaml.NodeEvent) -> None:
     """The next key or value of a mapping."""
     if inside.key_comes and isinstance(event, yaml.ScalarEvent):
         if event.value in inside.keys:
-            line = event.start_mark.line + 1
+            line = event.start_mark.line + 1 if event.start_mark is not None else "?"
             raise _NotAllowed(f"the key of line {line} stands twice in one mapping; leave one of them out")
         if event.value == "<<" and event.implicit[0]:
             raise _NotAllowed("merge keys are not read; write the values out")

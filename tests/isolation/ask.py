@@ -49,7 +49,9 @@ async def ask(app: ASGIApp, method: str, target: str, fields: Fields, body: byte
         "state": {},
     }
     pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-    status, headers, chunks = 0, [], []  # type: int, list[tuple[bytes, bytes]], list[bytes]
+    status = 0
+    headers: list[tuple[bytes, bytes]] = []
+    chunks: list[bytes] = []
 
     async def receive() -> Message:
         if pending:

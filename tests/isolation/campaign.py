@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import tempfile
 import time
@@ -22,13 +23,19 @@ from services.context_api.main import create_app
 from services.context_api.settings import Settings
 from tests.isolation.archive import Archive
 from tests.isolation.ask import Answer, ask
-from tests.isolation.operations import CALLERS, Chooser, Operation
+from tests.isolation.operations import Caller, Chooser, Operation
 from tests.support import canaries
 from tests.support.keyrings import hs256_entry, ring
 from tests.support.served import served
 
 AT_ONCE = 24
 """Operations under way: fewer questions than wait before somebody is told to come back."""
+
+TOKEN_S = 60.0
+"""After which callers get new tokens; they last a few minutes."""
+
+REFUSED = (401, 429)
+"""Who is not let in, or told to come back, tests nothing."""
 
 MOST_KNOWN = 4_000
 """Ids of facts that are kept to ask for them."""
@@ -62,7 +69,7 @@ class Outcome:
     statuses: Counter[int] = field(default_factory=Counter)
     leaks: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
-    """Answers that are none: a 5xx, or not in time."""
+    """Answers that are none: a 5xx, or a caller who was not let in."""
     seconds: float = 0.0
 
     @property
@@ -78,13 +85,9 @@ class Campaign:
     """One caller each of `CALLERS`, against one or two applications."""
 
     def __init__(self, apps: Sequence[ASGIApp], keys: KeyRing, outcome: Outcome) -> None:
-        minter = TokenMinter(lambda: keys, service="test")
-        self._tokens = {
-            caller: minter.mint(
-                caller.name, tenant=caller.tenant, roles=[Role.viewer], namespaces=caller.namespaces
-            ).encode()
-            for caller in CALLERS
-        }
+        self._minter = TokenMinter(lambda: keys, service="test")
+        self._tokens: dict[Caller, bytes] = {}
+        self._minted = -math.inf
         self._apps, self._outcome = apps, outcome
         self._known: list[str] = []
         self._seen: set[bytes] = set()
@@ -98,7 +101,7 @@ class Campaign:
             while left > 0:
                 left -= 1
                 operation = chooser.one()
-                token = b"Bearer " + self._tokens[operation.caller]
+                token = b"Bearer " + self._token(operation.caller)
                 app = self._apps[chooser.dice.randrange(len(self._apps))]
                 fields = (*operation.fields, (b"authorization", token))
                 self._note(
@@ -108,6 +111,16 @@ class Campaign:
         began = time.perf_counter()
         await asyncio.gather(*map(worker, range(AT_ONCE)))
         self._outcome.seconds += time.perf_counter() - began
+
+    def _token(self, caller: Caller) -> bytes:
+        now = time.monotonic()
+        if now - self._minted > TOKEN_S:
+            self._tokens, self._minted = {}, now
+        if caller not in self._tokens:
+            self._tokens[caller] = self._minter.mint(
+                caller.name, tenant=caller.tenant, roles=[Role.viewer], namespaces=caller.namespaces
+            ).encode()
+        return self._tokens[caller]
 
     def _note(self, operation: Operation, answer: Answer) -> None:
         outcome, route = self._outcome, operation.route
@@ -120,7 +133,7 @@ class Campaign:
         if foreign:
             owners = sorted({f"{canaries.WORDS.owners[w]} {canaries.WORDS.places[w]}" for w in foreign})
             outcome.leaks.append(f"{_said(operation)} -> {answer.status} {owners}")
-        if answer.status >= 500:
+        if answer.status >= 500 or answer.status in REFUSED:
             outcome.broken.append(f"{_said(operation)} -> {answer.status} {answer.body[:300]!r}")
         for fact in set(_FACT.findall(answer.body)) - self._seen:
             if len(self._known) < MOST_KNOWN:

@@ -57,7 +57,7 @@ async def test_two_tenants_are_told_nothing_of_each_other_by_replicas_that_share
 async def test_an_application_that_shows_everything_to_everybody_is_noticed(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(views, "view", lambda snapshot, may_read: snapshot)
 
-    assert (await round_of(4, 300, WARM)).leaks
+    assert (await round_of(4, 200, WARM)).leaks
 
 
 async def test_a_cache_that_mixes_up_callers_is_noticed(monkeypatch: pytest.MonkeyPatch):
@@ -69,7 +69,7 @@ async def test_a_cache_that_mixes_up_callers_is_noticed(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(views, "_view", under_one_name)
 
-    assert (await round_of(5, 600, WARM)).leaks
+    assert (await round_of(5, 300, WARM)).leaks
 
 
 async def test_a_gate_that_lets_everybody_in_is_no_leak_while_the_view_is_narrow(
@@ -80,14 +80,14 @@ async def test_a_gate_that_lets_everybody_in_is_no_leak_while_the_view_is_narrow
 
     monkeypatch.setattr(ask.Desk, "readable", let_in)
 
-    outcome = await round_of(6, 300, WARM)
+    outcome = await round_of(6, 200, WARM)
 
     assert outcome.leaks == []
     assert outcome.statuses[404] > 0
 
 
 async def test_an_archive_that_mixes_up_tenants_is_noticed():
-    assert (await round_of(7, 400, WARM, careless=True)).leaks
+    assert (await round_of(7, 200, WARM, careless=True)).leaks
 
 
 def test_what_a_caller_may_see_is_worked_out_from_its_namespaces_and_its_tenant():

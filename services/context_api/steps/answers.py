@@ -91,7 +91,8 @@ class Answers:
             return await asyncio.wait_for(asyncio.shield(task), limit.total_seconds())
         except TimeoutError as error:
             if task.done():
-                raise
+                # It ended in the same moment (a process that was held for a while wakes to both), or of a TimeoutError.
+                return task.result()
             raise TooLate(limit) from error
 
     def _begin(self, key: str, find: Find, ttl: timedelta) -> asyncio.Task[bytes]:

@@ -128,7 +128,7 @@ def play(stage: Stage) -> None:
 
 def _kind(stage: Stage) -> None:
     schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    versions = [
+    versions: list[dict[str, Any]] = [
         {"name": name, "served": True, "storage": name == "v1beta1", "schema": {"openAPIV3Schema": schema}, "subresources": {"status": {}}}
         for name in ("v1", "v1beta1")
     ]  # fmt: skip

@@ -78,7 +78,7 @@ def _until(stage: Stage, moment: datetime) -> None:
 
 def play(stage: Stage) -> None:
     database = "postgresql://rates-db.rates.svc:5432/rates"
-    login = {"DATABASE_URL": database, "PGPASSWORD": from_secret("rates-db-login", "password")}
+    login: Body = {"DATABASE_URL": database, "PGPASSWORD": from_secret("rates-db-login", "password")}
     load = cron_job(
         "rates/closing-load",
         "0 17 * * 1-5",

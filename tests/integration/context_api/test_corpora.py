@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,7 @@ async def there(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place
     }
     async with running(environment, module="services.context_api", patience_s=STARTED_WITHIN_S) as service:
         token = TokenMinter(lambda: ring, service="test").mint(
-            "somebody", tenant="acme", roles=[Role.viewer], namespaces=[OWN]
+            "somebody", tenant="acme", roles=[Role.viewer], namespaces=[OWN], ttl=timedelta(hours=1)
         )
 
         def errors() -> list[dict[str, Any]]:

@@ -91,4 +91,4 @@ async def test_a_parameter_that_is_there_twice_is_refused_by_its_name(query: str
 
 @pytest.mark.parametrize("query", ["", "a=1", "a=1&b=1", "sources=logs&sources=metrics", "&&&", "a=1&A=2"])
 async def test_parameters_that_are_there_once_are_taken(query: str):
-    assert await each_once(asked(query)) is None
+    await each_once(asked(query))

@@ -157,3 +157,23 @@ async def test_nobody_waits_for_what_is_kept_besides_and_a_stop_ends_it():
             await answers.get("k", lambda: Found(b"whole", {"part": b"x"}), ttl=LONG, limit=LONG) == b"whole"
         )
         await answers.close()
+
+
+@pytest.mark.parametrize("error", [None, UnknownObject("Pod/shop/x"), TimeoutError("of its own")])
+async def test_what_ends_in_the_moment_in_which_the_wait_does_is_told(
+    answers: Answers, monkeypatch: pytest.MonkeyPatch, error: Exception | None
+):
+    async def both_at_once(waited_for: asyncio.Future[bytes], _limit: float) -> bytes:
+        await asyncio.gather(waited_for, return_exceptions=True)
+        raise TimeoutError
+
+    monkeypatch.setattr(asyncio, "wait_for", both_at_once)
+    finder = Finder(b"one", error)
+    finder.go.set()
+
+    if error is None:
+        assert await ask(answers, finder) == b"one"
+        return
+    with pytest.raises(type(error)) as raised:
+        await ask(answers, finder)
+    assert str(raised.value) == str(error)  # the executor makes its own of a TimeoutError

@@ -42,7 +42,7 @@ def complaints(line: str = GARBLED, objects: list[Doc] = READER) -> list[Any]:
 
 def settings(minutes: float, text: str = JSON) -> Doc:
     before = config_map("writer", "sales", data={"app.properties": AVRO})
-    return config_map("writer", "sales", data={"app.properties": text}, annotations=applied(before), edits=[edit(minutes, "data/app.properties")], age=60 * 24 * 9)  # fmt: skip
+    return config_map("writer", "sales", data={"app.properties": text}, annotations=applied(before), edits=[edit(minutes, "data/app.properties")])  # fmt: skip
 
 
 WRITER = deployment("writer", "sales", spec=MOUNTED)
