@@ -79,7 +79,7 @@ def namings(graph: Graph, wanted: Set[str]) -> Mapping[str, list[Naming]]:
     """Who names each of these things as a whole value, or as one of several in a value; nobody where it is too many."""
     found: dict[str, dict[int, Naming]] = {}
     for holder, where, value in _said(graph) if wanted else ():
-        for name in sorted(wanted & set(_SPLIT.split(value[:_LONGEST]))) if value else ():
+        for name in wanted & set(_SPLIT.split(value[:_LONGEST])) if value else ():
             found.setdefault(name, {}).setdefault(id(holder), Naming(holder, where))
     return {name: list(several.values()) for name, several in found.items() if len(several) <= MOST}
 
