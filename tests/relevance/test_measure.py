@@ -80,7 +80,7 @@ def test_an_alert_that_names_no_object_is_asked_about_by_name():
 
     assert str(known(recording, "Ingress/intranet/wiki").gathered.target) == "Ingress/intranet/wiki"
     with pytest.raises(ValueError, match="none of the labels"):
-        known(recording)
+        known(RECORDINGS / "versions_during_an_upgrade")
     with pytest.raises(ValueError, match="no Ingress/intranet/blog"):
         known(recording, "Ingress/intranet/blog")
 

@@ -181,7 +181,7 @@ async def test_an_answer_holds_nothing_of_namespaces_the_caller_may_not_read(cli
         ("causes/Shop/Pod/x", 422, "path.namespace"),
         ("causes/shop/Pod!/x", 422, "path.kind"),
         ("causes/shop/Pod/-x", 422, "path.name"),
-        ("causes/shop/Pod/..%2f..%2fetc%2fpasswd", 404, "nothing at"),
+        ("causes/shop/Pod/..%2f..%2fetc%2fpasswd", 400, "encoded slash"),
         ("causes/shop/Pod/x?onset=tomorrow", 422, "query.onset"),
         ("causes/shop/Pod/x?onset=0001-01-01T00:00:00%2B10:00", 422, "query.onset"),
         ("causes/shop/Pod/x?cluster=%20", 422, "query.cluster"),
