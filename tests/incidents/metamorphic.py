@@ -80,7 +80,7 @@ def _named(snapshot: Snapshot) -> set[str]:
         found |= {obj.name, obj.namespace or ""}
         found |= {r.name for r in references(pod_spec(obj))}
         found |= {text(o.get("name")) for o in obj.owners}
-    return {name for name in found if re.fullmatch(r"[a-z0-9][a-z0-9.-]*", name)} - KEPT
+    return {name for name in found if re.fullmatch(r"[a-z0-9][a-z0-9.:-]*", name)} - KEPT
 
 
 def _with_edges(names: Sequence[str]) -> re.Pattern[str]:

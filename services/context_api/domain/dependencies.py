@@ -159,7 +159,7 @@ class Dependencies:
         return self._spoken[id(top)]
 
     def astray(self, top: KubeObject) -> list[KubeObject]:
-        """Services that its log says are not reached though they have ready endpoints: the way there may be why."""
+        """Services and pods that its log says are not reached though they are ready: the way there may be why."""
         found = {
             id(said.found): said.found
             for said in self.spoken(top)
@@ -167,7 +167,12 @@ class Dependencies:
             and not said.implied
             and any(_TROUBLES[trouble].search(said.line) for trouble in _ON_THE_WAY)
         }
-        return [s for s in found.values() if s.kind == "Service" and self._graph.endpoints(s).ready > 0]
+        return [
+            o
+            for o in found.values()
+            if (o.kind == "Service" and self._graph.endpoints(o).ready > 0)
+            or (o.kind == "Pod" and is_ready(o))
+        ]
 
     @cached_property
     def carriers(self) -> list[KubeObject]:

@@ -56,6 +56,10 @@ class Endpoints:
     """Whether EndpointSlices or Endpoints were in the evidence; else the pods' own word counts."""
 
 
+_ADDED = frozenset({"gateway.networking.k8s.io", "snapshot.storage.k8s.io"})
+"""Groups under Kubernetes' own name that a cluster has only when somebody adds them."""
+
+
 class Graph:
     """Ownership and selection over one snapshot."""
 
@@ -100,9 +104,7 @@ class Graph:
     def _custom(self) -> dict[str, list[KubeObject]]:
         index: dict[str, list[KubeObject]] = {}
         for obj in self.snapshot.objects:
-            if "." in obj.group and (
-                obj.group == "gateway.networking.k8s.io" or not obj.group.endswith(".k8s.io")
-            ):
+            if "." in obj.group and (obj.group in _ADDED or not obj.group.endswith(".k8s.io")):
                 index.setdefault(obj.name, []).append(obj)
         return index
 

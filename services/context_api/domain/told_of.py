@@ -1,8 +1,8 @@
 """Objects that a controller's log complains about by name: the resource it cannot reconcile, the pod it cannot evict.
 
 Decides which words of a line mean an object of the recording. Names are common words, so a name alone means nobody: a
-namespaced object counts where the line says its namespace too, one of the whole cluster where it says its kind. A
-line can point at an object; it never makes one faulty.
+namespaced object counts where the line says its namespace too, one of the whole cluster where it says its kind or the
+name has a UID in it (`pvc-…`, `snapcontent-…`). A line can point at an object; it never makes one faulty.
 
 Rests on: kubernetes.io/docs, "System Logs" (structured logging: kind and namespace/name beside the message);
 controller-runtime writes the same as JSON fields.
@@ -23,6 +23,9 @@ STRENGTH = 0.8
 MOST_WORDS = 120
 _WORD = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
 _WORKLOADS = ("Pod", "Deployment", "StatefulSet", "DaemonSet", "Job")
+_UNIQUE = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""A name with a UID in it is nobody else's."""
+
 _BUDGET = re.compile(r"disruption budget", re.IGNORECASE)
 """As the API server words a refused eviction: "Cannot evict pod as it would violate the pod's disruption budget."."""
 
@@ -53,7 +56,9 @@ def named_in(graph: Graph, line: str) -> list[KubeObject]:
         found += [
             obj
             for obj in graph.named(word)
-            if (obj.namespace in known if obj.namespace else obj.kind.lower() in kinds)
+            if (
+                obj.namespace in known if obj.namespace else obj.kind.lower() in kinds or _UNIQUE.search(word)
+            )
         ]
         found += [
             obj

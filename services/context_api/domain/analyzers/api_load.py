@@ -32,6 +32,7 @@ from services.context_api.domain.trend import Points, Step, stepped
 from services.context_api.domain.wording import clock, name_of
 
 NAME = "api_load"
+_COMPLAINS = "log_errors"
 RISEN = 5.0
 """Times as many requests as before. A guess: a controller that restarts lists everything once, and is done."""
 
@@ -40,6 +41,11 @@ MOST = 0.5
 
 BEFORE, SLACK = timedelta(hours=1), timedelta(minutes=10)
 """A client's requests may rise so long before the server feels it, or seem to do so so much later: rates are averages."""
+
+_ITS_WORDS = re.compile(
+    r"the server has received too many requests|request did not complete within|unable to return a response in the time allotted"
+)
+"""With which the API server's clients say that it refused them or let them wait (apimachinery, `api/errors`)."""
 
 _SENT = re.compile(r"\brest_client_requests_total\b")
 _REFUSED = re.compile(r"\bapiserver_flowcontrol_rejected_requests_total\b")
@@ -91,7 +97,10 @@ def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
     if why is None or step is None or since is None:
         return
     if why.onset is None or why.onset - BEFORE <= since <= why.onset + SLACK:
-        yield _observation(scene, why, clients[0], step, since, clients[0].now / total)
+        victims = [
+            o.about for o in seen if o.analyzer == _COMPLAINS and scene.deps.mentions(o.about, _ITS_WORDS)
+        ]
+        yield _observation(scene, why, clients[0], step, since, clients[0].now / total, victims)
 
 
 def _felt(scene: Scene) -> Iterator[tuple[Series, Step, str]]:
@@ -139,8 +148,9 @@ def _together(axis: Sequence[float], members: Sequence[Series]) -> Points:
 
 
 def _observation(
-    scene: Scene, why: Observation, client: _Client, step: Step, since: datetime, share: float
-) -> Observation:
+    scene: Scene, why: Observation, client: _Client, step: Step, since: datetime, share: float,
+    victims: Sequence[KubeObject],
+) -> Observation:  # fmt: skip
     top = client.top
     words = f"{name_of(top)} sends the API server {step.after:.3g} requests a second since {clock(since)}, {step.before:.2g} before: {share:.0%} of all that clients count"
     changed = _changed(scene, top, since)
@@ -163,7 +173,10 @@ def _observation(
         remediation=remedies.undo_rollout(scene.graph.workload(top), ", which asked the API server less")
         if changed
         else remedies.look(top, f"Look at what {name_of(top)} asks the API server for, and how often."),
-        explains=(Explains(why.about, 0.9, f"{name_of(top)} keeps the API server busy"),),
+        explains=tuple(
+            Explains(one, 0.9, f"{name_of(top)} keeps the API server busy", deepest=Depth.process)
+            for one in (why.about, *(v for v in victims if v is not top))
+        ),
     )
 
 

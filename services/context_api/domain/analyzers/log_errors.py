@@ -10,6 +10,7 @@ Rests on: kubernetes.io/docs, "Logging Architecture".
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -33,7 +34,7 @@ from services.context_api.domain.logs import (
     weigh,
 )
 from services.context_api.domain.observation import Blame, Depth, Observation
-from services.context_api.domain.routes import hosts
+from services.context_api.domain.routes import hosts, reached
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
 from services.context_api.domain.told_of import blames_by_name
@@ -44,6 +45,10 @@ RECENT = timedelta(minutes=15)
 FEWEST = 3
 SHARE = 0.2
 """Errors must be at least this part of the lines of the last minutes. A guess; programs that are well write few."""
+
+_URL = re.compile(r"https?://[^\s\"'`<>]{4,300}")
+PAGE = 0.9
+"""How surely the route that serves a URL is why its caller complains: nearly as surely as a Service that a line names."""
 
 REFUSED = 0.8
 """How surely a caller that is refused, and says so, is why a server's log is full of refusals: more than the 0.7 by
@@ -122,6 +127,14 @@ def _strangers(scene: Scene, top: KubeObject, lines: Sequence[Line]) -> Iterator
             )
 
 
+def _pages(scene: Scene, lines: Sequence[Line]) -> Iterator[Blame]:
+    """Routes of this cluster that serve the URLs which the lines complain about."""
+    for url in dict.fromkeys(found for line in lines for found in _URL.findall(line.text)):
+        route = reached(scene.graph, url)
+        if route is not None:
+            yield Blame(route, PAGE, f"{url} is served by it")
+
+
 def _observation(
     scene: Scene, top: KubeObject, found: list[_Errors], strangers: Sequence[Blame]
 ) -> Observation:
@@ -144,6 +157,7 @@ def _observation(
         blames=(
             *blames(scene.deps, top, [line for line in lines if line.weight > 1]),
             *blames_by_name(scene.graph, top, lines),
+            *_pages(scene, lines),
             *strangers,
         ),
         latent=True,
