@@ -39,7 +39,6 @@ from services.context_api.domain.analyzers import (
     job_failed,
     leads,
     left_out,
-    level_left,
     limit_default,
     limit_reached,
     load_balancer,
@@ -154,7 +153,6 @@ SYMPTOMS: Sequence[Symptom] = (
     held_back.observe,
     not_reconciled.observe,
     unwell.observe,
-    level_left.observe,
     suspicious_text.observe,
 )
 
