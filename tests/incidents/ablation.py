@@ -24,7 +24,6 @@ GENERAL = frozenset(
     {
         "dependency_change",
         "leads",
-        "level_left",
         "log_errors",
         "pod_crash_loop",
         "recent_edit",

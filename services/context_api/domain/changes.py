@@ -22,7 +22,7 @@ from services.context_api.domain.snapshot import Body, KubeObject, parse_time
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _TOO_LONG = 512 * 1024
-_REPORTERS = frozenset(
+REPORTERS = frozenset(
     {
         "kubelet",
         "kube-scheduler",
@@ -69,7 +69,7 @@ def last_edit(obj: KubeObject) -> Edit | None:
     newest: Edit | None = None
     for entry in entries(obj.metadata.get("managedFields")):
         at, by = parse_time(entry.get("time")), text(entry.get("manager"))
-        if at is None or entry.get("subresource") == "status" or by in _REPORTERS:
+        if at is None or entry.get("subresource") == "status" or by in REPORTERS:
             continue
         paths = tuple(p for p in field_paths(mapping(entry.get("fieldsV1"))) if _of_interest(p))
         if not paths or (newest is not None and newest.at >= at):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from services.context_api.domain.changes import (
+    REPORTERS,
     SETTLING,
     Edit,
     FieldChange,
@@ -84,7 +85,9 @@ def changes_within(scene: Scene, since: datetime, until: datetime) -> Iterator[C
             continue
         made = obj.created_at
         if made is not None and since <= made <= until:
-            yield Change(obj, made, _maker(obj), True, tuple(_gist(obj)))
+            # What a controller makes follows from what somebody asked of it.
+            if (maker := _maker(obj)) not in REPORTERS:
+                yield Change(obj, made, maker, True, tuple(_gist(obj)))
             continue
         edit = last_edit(obj)
         if edit is not None and since <= edit.at <= until and (words := edited(scene, obj, edit)):

@@ -43,7 +43,6 @@ from services.context_api.domain.analyzers import (
     kept_for_nobody,
     leads,
     left_out,
-    level_left,
     limit_default,
     limit_reached,
     load_balancer,
@@ -160,7 +159,6 @@ SYMPTOMS: Sequence[Symptom] = (
     held_back.observe,
     not_reconciled.observe,
     unwell.observe,
-    level_left.observe,
     suspicious_text.observe,
 )
 

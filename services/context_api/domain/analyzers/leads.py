@@ -266,8 +266,8 @@ def _called(scene: Scene, voice: Voice, ill: set[int]) -> Iterator[tuple[KubeObj
     if not scene.graph.pods_of(voice.speaker):
         return
     for said in scene.deps.spoken(voice.speaker):
-        if said.found is None or said.found.kind != "Service":
-            continue
+        if said.found is None or said.found.kind != "Service" or said.found in scene.deps.resolvers:
+            continue  # who was asked for a name is not who was called
         behind = scene.deps.behind(said.found)
         ends = behind if len(behind) == 1 else [said.found]
         if any(id(one) in ill for one in (said.found, *behind)) or any(
