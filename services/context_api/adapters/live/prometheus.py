@@ -17,7 +17,7 @@ import httpx
 import orjson
 from pydantic import SecretStr
 
-from services.context_api.adapters.live.errors import ApiFailure, Why
+from services.context_api.adapters.live.errors import ApiFailure, HeldBack, Why
 from services.context_api.adapters.live.gate import Gate, Round
 from services.context_api.adapters.live.limits import LiveLimits
 from services.context_api.domain.kube import mapping
@@ -79,18 +79,24 @@ class Prometheus:
         part = taking.part()
         return Metrics(
             [answer for _, answers in answered if not isinstance(answers, ApiFailure) for answer in answers],
-            self._gaps([(q.name, one.reason) for q, one in answered if isinstance(one, ApiFailure)], part),
+            self._gaps([(q.name, one) for q, one in answered if isinstance(one, ApiFailure)], part),
             part,
         )
 
-    def _gaps(self, failed: Sequence[tuple[str, str]], part: Part) -> list[NotRead]:
+    def _gaps(self, failures: Sequence[tuple[str, ApiFailure]], part: Part) -> list[NotRead]:
         """What could not be read. That nothing could is one thing and not twenty; its age is told with it."""
         gaps = []
+        made = Counter(one.reason for _, one in failures if not isinstance(one, HeldBack))
+        # What was no longer asked after failures in a row is missing for their reason.
+        why = made.most_common(1)[0][0] if made else ""
+        failed = [(name, why if why and isinstance(one, HeldBack) else one.reason) for name, one in failures]
         count = Counter(reason for _, reason in failed)
         for reason, times in count.items():
             if times <= MOST_NAMED:
                 gaps += [
-                    NotRead(f"metrics {name} of {self.name}", reason) for name, why in failed if why == reason
+                    NotRead(f"metrics {name} of {self.name}", reason)
+                    for name, told in failed
+                    if told == reason
                 ]
                 continue
             last = f"; {last_answer(part.age)}" if part.calls == len(failed) else ""
