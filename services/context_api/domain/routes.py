@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from services.context_api.domain.graph import Graph
 from services.context_api.domain.kube import Condition, at, entries, mapping, reported, strings, text
-from services.context_api.domain.snapshot import KubeObject
+from services.context_api.domain.snapshot import Body, KubeObject
 
 KINDS = ("Ingress", "Route", "HTTPRoute", "GRPCRoute", "TLSRoute")
 _ADMITS = frozenset({"Admitted", "Accepted"})
@@ -91,7 +91,7 @@ def _claims(route: KubeObject) -> Iterator[Claim]:
         yield from ((host, path) for host in strings(route.spec.get("hostnames")) for path in paths)
 
 
-def _matched(rules: Sequence[dict[str, object]]) -> list[str]:
+def _matched(rules: Sequence[Body]) -> list[str]:
     """Paths of a Gateway API route's rules; one without a match takes everything, one that asks for more than a path
     shares it with others."""
     matches = [match for rule in rules or [{}] for match in entries(rule.get("matches")) or [{}]]
