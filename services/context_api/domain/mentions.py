@@ -22,7 +22,8 @@ from services.context_api.domain.snapshot import KubeObject
 
 PASSING = frozenset(
     {"Pod", "ReplicaSet", "ReplicationController", "ControllerRevision", "Endpoints", "EndpointSlice", "Lease", "Event",
-     "Node", "Namespace", "CustomResourceDefinition", "APIService", "PriorityLevelConfiguration", "FlowSchema"}
+     "Node", "Namespace", "CustomResourceDefinition", "APIService", "PriorityLevelConfiguration", "FlowSchema",
+     "IPAddress", "ServiceCIDR"}
 )  # fmt: skip
 """Kinds that messages name in passing."""
 

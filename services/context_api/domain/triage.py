@@ -24,6 +24,7 @@ from libs.contracts.evidence import EvidenceItem
 from libs.contracts.target import Target
 from services.context_api.domain import evidence, told, verdict
 from services.context_api.domain.analyzers import EXPLAINERS, SYMPTOMS
+from services.context_api.domain.analyzers.leads import NAME as LEADS
 from services.context_api.domain.analyzers.leads import left_to_rules
 from services.context_api.domain.analyzers.unwell import unforeseen
 from services.context_api.domain.causality import Causality, connect
@@ -45,6 +46,8 @@ MOST_CAUSES = 10
 MOST_METRICS = 2
 MOST_FINDINGS = 200
 LONGEST_TEXT = 1500
+SURE_ENOUGH = 0.6
+"""Of a first cause found by a rule, so that leads below it are left out."""
 
 
 _VALUES = re.compile(r"`([^`]*)`")
@@ -111,7 +114,7 @@ def judge(
         tree,
         relations,
         alert,
-        rank(scene, tree, relations, alert)[:MOST_CAUSES],
+        beside_rules(rank(scene, tree, relations, alert))[:MOST_CAUSES],
         muted,
         [*verdict.not_looked_at(snapshot, target, about), *unseen],
     )
@@ -194,6 +197,13 @@ def find_findings(
         not_looked_at=[*verdict.not_looked_at(snapshot, target, about), *unseen],
         snapshot_at=snapshot.captured_at,
     )
+
+
+def beside_rules(ranked: Sequence[Ranked]) -> Sequence[Ranked]:
+    """The same without leads that stand below what a rule is sure of: nobody has to follow them then."""
+    if not ranked or ranked[0].observation.analyzer == LEADS or ranked[0].confidence < SURE_ENOUGH:
+        return ranked
+    return [one for one in ranked if one.observation.analyzer != LEADS]
 
 
 def observe(scene: Scene, broken: OnBroken = _raised, without: Collection[str] = ()) -> list[Observation]:
@@ -302,6 +312,9 @@ def _text(scene: Scene, one: Ranked) -> str:
         and a.observation.analyzer != one.observation.analyzer
         and a.observation.depth >= one.observation.depth
     ]
+    if one.observation.analyzer == LEADS:
+        # A lead knows that something was changed; a rule that does not count by itself may know what that does.
+        extra += [a.observation.text for a in one.also if a.observation.depth is Depth.mechanism]
     words = one.observation.text
     edit = one.edited
     if edit is not None:
@@ -320,7 +333,7 @@ def _text(scene: Scene, one: Ranked) -> str:
             if not (one.observation.measured and more.startswith("measured"))
             and not all(value[:60] in told_already for value in _VALUES.findall(more) or [more])
         )
-    return ". Also: ".join([words, *extra[:2]])
+    return ". Also: ".join([words, *list(dict.fromkeys(extra))[:2]])
 
 
 def _path(tree: Causality, relations: Relations, alert: Alert, one: Ranked) -> list[KubeObject]:

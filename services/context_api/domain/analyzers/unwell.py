@@ -98,7 +98,7 @@ def _lacks_pods(workload: KubeObject) -> bool:
 def _is_bad(obj: KubeObject, state: Condition) -> bool:
     match obj.kind:
         case "Node":
-            return state.status != "True" if state.type == "Ready" else state.status == "True"
+            return state.status in (("False", "Unknown") if state.type == "Ready" else ("True",))
         case "Job":
             return state.type == "Failed" and state.status == "True"
         case "Namespace":
