@@ -21,9 +21,9 @@ class Answer:
     body: bytes
 
     @property
-    def whole(self) -> bytes:
-        """Headers and body, for whoever looks for a word anywhere in it."""
-        return b"\n".join(name + b": " + value for name, value in self.headers) + b"\n\n" + self.body
+    def head(self) -> bytes:
+        """The headers, for whoever looks for a word in them."""
+        return b"\n".join(name + b": " + value for name, value in self.headers)
 
 
 async def ask(app: ASGIApp, method: str, target: str, fields: Fields, body: bytes) -> Answer:

@@ -127,7 +127,8 @@ class Campaign:
         outcome.asked[route] += 1
         outcome.statuses[answer.status] += 1
         outcome.answered[route] += 200 <= answer.status < 300 and b'"isError":true' not in answer.body
-        words = set(canaries.WORDS.told(answer.whole))
+        # Apart: a packed body is known by its first bytes.
+        words = {*canaries.WORDS.told(answer.head), *canaries.WORDS.told(answer.body)}
         foreign = [word for word in words if not operation.caller.may_see(canaries.WORDS.owners[word])]
         outcome.own[route] += len(words) - len(foreign)
         if foreign:

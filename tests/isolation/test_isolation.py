@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import io
+import tarfile
 from typing import Any
 
 import pytest
@@ -10,7 +13,7 @@ from services.context_api.steps import ask, views
 from tests.isolation.campaign import Kind, Outcome, round_of
 from tests.isolation.document import ROUNDS, Round, read, written
 from tests.isolation.operations import CALLERS, ROUTES, SILENT, Caller
-from tests.support.canaries import CLUSTER, NOBODY, Owner
+from tests.support.canaries import CLUSTER, NOBODY, WORDS, Owner
 from tests.support.redis import RedisServer
 
 pytestmark = [
@@ -33,7 +36,7 @@ async def test_two_tenants_are_told_nothing_of_each_other_from_a_warm_cache():
     assert faults(outcome) == []
     assert set(outcome.asked) == set(ROUTES)
     # Without words of their own in the answers, none of others' would be missed.
-    assert {route for route in ROUTES if not outcome.own[route]} <= SILENT | {"snapshots"}
+    assert {route for route in ROUTES if not outcome.own[route]} <= SILENT
     assert outcome.answered.total() > 800
 
 
@@ -88,6 +91,17 @@ async def test_a_gate_that_lets_everybody_in_is_no_leak_while_the_view_is_narrow
 
 async def test_an_archive_that_mixes_up_tenants_is_noticed():
     assert (await round_of(7, 200, WARM, careless=True)).leaks
+
+
+def test_words_are_found_in_what_is_packed():
+    word = WORDS.word("orders", "a test")
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w:gz") as archive:
+        archive.addfile(tarfile.TarInfo(f"a/{word}.json"))
+
+    assert set(WORDS.told(data.getvalue())) == {word}
+    assert set(WORDS.told(gzip.compress(f'{{"a": "{word}"}}'.encode()))) == {word}
+    assert set(WORDS.told(b"nothing")) == set()
 
 
 def test_what_a_caller_may_see_is_worked_out_from_its_namespaces_and_its_tenant():
