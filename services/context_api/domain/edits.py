@@ -42,6 +42,15 @@ from services.context_api.domain.wording import clock, name_of
 _COUNTING = frozenset({"kube-controller-manager", "keda-operator", "keda"})
 """Who changes replicas because there is more or less to do."""
 
+_COMES_ALONG = frozenset(
+    {
+        ("ServiceAccount", "default"),
+        ("ConfigMap", "kube-root-ca.crt"),
+        ("ConfigMap", "openshift-service-ca.crt"),
+    }
+)
+"""What every namespace is given when it is made."""
+
 _BODY = ("apiVersion", "kind", "metadata", "status", "data", "stringData", "binaryData")
 MOST_FIELDS = 6
 MOST_TOLD = 12
@@ -79,8 +88,10 @@ class Change:
 def changes_within(scene: Scene, since: datetime, until: datetime) -> Iterator[Change]:
     """Every object that somebody made or edited within that time; what a controller makes is its owner's."""
     for obj in scene.snapshot.objects:
-        if (obj.kind in PASSING and obj.kind not in ("Node", "Namespace")) or obj.metadata.get(
-            "ownerReferences"
+        if (
+            (obj.kind, obj.name) in _COMES_ALONG
+            or (obj.kind in PASSING and obj.kind not in ("Node", "Namespace"))
+            or obj.metadata.get("ownerReferences")
         ):
             continue
         made = obj.created_at
