@@ -18,7 +18,7 @@ from tests.support.served import served
 
 pytestmark = pytest.mark.requirement("INT-BR-REL-004", "INT-BR-REL-011", "INT-BR-WH-007", "INT-BR-NOT-011")
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 
 
 class Processes:
