@@ -152,6 +152,10 @@ SEEN_ELSEWHERE: dict[str, tuple[str, str]] = {
         "it follows a server that forgets, breaks and falls silent; what follows what is tested with `verdicts`",
         "tests/integration/context_api/live/test_feed.py",
     ),
+    "services/context_api/adapters/live/fetch.py": (
+        "answers that break off, hang or grow are only real on a socket",
+        "tests/integration/context_api/live/test_sources.py",
+    ),
     "services/context_api/adapters/live/gather.py": (
         "it joins the parts; what counts is the snapshot of a server that answers, or does not",
         "tests/integration/context_api/live/test_gather.py",

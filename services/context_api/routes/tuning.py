@@ -18,9 +18,10 @@ from libs.contracts.tuning import AnswerFeedback, LlmPerformance, Quality, Rollb
 from services.context_api.domain.durations import parse_duration
 from services.context_api.domain.tiers import Tier
 from services.context_api.domain.tuning import Subject
+from services.context_api.routes.inputs import EACH_ONCE
 from services.context_api.steps.tuning import Tunings
 
-router = APIRouter(prefix="/api/v1/context", tags=["tuning"])
+router = APIRouter(prefix="/api/v1/context", tags=["tuning"], dependencies=[EACH_ONCE])
 
 # Not `view:context`: who only reads, a model's tools among them, must not decide what others are given.
 Judge = Annotated[Principal, Depends(require_permission(Permission.investigate_alerts))]

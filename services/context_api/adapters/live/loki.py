@@ -19,10 +19,10 @@ import orjson
 from pydantic import SecretStr
 
 from services.context_api.adapters.live.errors import ApiFailure, Why
+from services.context_api.adapters.live.fetch import body_of
 from services.context_api.adapters.live.gate import Gate
 from services.context_api.adapters.live.limits import LiveLimits
 from services.context_api.adapters.live.lists import Room
-from services.context_api.adapters.live.prometheus import why_of
 from services.context_api.domain.kept_logs import KeptLog
 from services.context_api.domain.kube import entries, mapping, text
 from services.context_api.domain.logs import time_of
@@ -121,7 +121,7 @@ class Loki:
             "limit": str(limits.log_lines),
             "direction": "backward",
         }
-        body = await _body(client, url, asked, limits.log_read_bytes, came)
+        body = await body_of(client.stream("GET", url, params=asked), limits.log_read_bytes, came)
         return await asyncio.to_thread(logs_of, body, log, self._labels, limits)
 
 
@@ -136,28 +136,6 @@ def selector(log: KeptLog, labels: Labels, matches: Sequence[Match]) -> str:
 
 def nanoseconds(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1) * 1_000
-
-
-async def _body(
-    client: httpx.AsyncClient, url: httpx.URL, asked: dict[str, str], most: int, came: Callable[[int], None]
-) -> bytes:
-    parts = bytearray()
-    try:
-        async with client.stream("GET", url, params=asked) as answer:
-            if answer.status_code != 200:
-                # Its words may quote the query; the status says what kind of failure it is.
-                raise ApiFailure(why_of(answer.status_code), f"HTTP {answer.status_code}")
-            async for chunk in answer.aiter_bytes():
-                came(len(chunk))
-                parts += chunk
-                if len(parts) > most:
-                    raise ApiFailure(Why.large, f"is over the limit of {most / 2**20:g} MiB for one answer")
-    except httpx.TimeoutException as error:
-        raise ApiFailure(Why.slow, "no answer in time") from error
-    except httpx.HTTPError as error:
-        # Its text may hold the URL, and the URL a password.
-        raise ApiFailure(Why.unreachable, f"the connection broke ({type(error).__name__})") from error
-    return bytes(parts)
 
 
 def logs_of(body: bytes, log: KeptLog, labels: Labels, limits: LiveLimits) -> list[ContainerLog]:

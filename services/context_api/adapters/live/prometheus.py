@@ -18,6 +18,7 @@ import orjson
 from pydantic import SecretStr
 
 from services.context_api.adapters.live.errors import ApiFailure, HeldBack, Why
+from services.context_api.adapters.live.fetch import body_of
 from services.context_api.adapters.live.gate import Gate, Round
 from services.context_api.adapters.live.limits import LiveLimits
 from services.context_api.domain.kube import mapping
@@ -123,7 +124,13 @@ class Prometheus:
         else:
             place, when = "query", {"time": moment}
         url = self._url.copy_with(path=f"{self._url.path.rstrip('/')}/api/v1/{place}")
-        body = await _body(client, url, {"query": query, **when}, limits.metric_bytes, taking.sent)
+        body = await body_of(
+            # POST: a query is longer than some proxies let a URL be.
+            client.stream("POST", url, data={"query": query, **when}),
+            limits.metric_bytes,
+            taking.sent,
+            telling=_TELLING,
+        )
         data = await asyncio.to_thread(data_of, body, limits.metric_series)
         return [
             MetricAnswer(question.query, question.kind, now, part, origin=name)
@@ -137,51 +144,8 @@ def sent(query: str, matches: tuple[Match, ...]) -> str:
     return guarded(query, matches)
 
 
-async def _body(
-    client: httpx.AsyncClient,
-    url: httpx.URL,
-    form: dict[str, str | float],
-    most: int,
-    came: Callable[[int], None],
-) -> bytes:
-    parts = bytearray()
-    try:
-        # POST: a query is longer than some proxies let a URL be.
-        async with client.stream("POST", url, data=form) as answer:
-            if answer.status_code not in _TELLING:
-                raise ApiFailure(why_of(answer.status_code), f"HTTP {answer.status_code}")
-            async for chunk in answer.aiter_bytes():
-                came(len(chunk))
-                parts += chunk
-                if len(parts) > most:
-                    raise ApiFailure(Why.large, f"is over the limit of {most / 2**20:g} MiB for one answer")
-    except httpx.TimeoutException as error:
-        raise ApiFailure(Why.slow, "no answer in time") from error
-    except httpx.HTTPError as error:
-        # Its text may hold the URL, and the URL a password.
-        raise ApiFailure(Why.unreachable, f"the connection broke ({type(error).__name__})") from error
-    return bytes(parts)
-
-
 _TELLING = frozenset({200, 400, 422, 503})
 """Statuses whose body says what is wrong."""
-
-
-def why_of(status: int) -> Why:
-    """What a status that is no answer means."""
-    match status:
-        case 401:
-            return Why.unauthorized
-        case 403:
-            return Why.forbidden
-        case 404 | 405:
-            return Why.missing
-        case 429 | 503:
-            return Why.overloaded
-        case _ if status >= 500:
-            return Why.broken
-        case _:
-            return Why.refused
 
 
 def by_namespace(name: str, data: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:

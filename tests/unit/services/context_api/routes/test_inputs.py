@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from types import ModuleType
 
 import pytest
 from fastapi.exceptions import RequestValidationError
@@ -8,7 +9,9 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
 
 from services.context_api.domain.excerpt import Wanted
+from services.context_api.routes import bundle, context, for_models, older, tuning
 from services.context_api.routes.inputs import (
+    EACH_ONCE,
     Cursor,
     EvidenceRef,
     Onset,
@@ -92,3 +95,8 @@ async def test_a_parameter_that_is_there_twice_is_refused_by_its_name(query: str
 @pytest.mark.parametrize("query", ["", "a=1", "a=1&b=1", "sources=logs&sources=metrics", "&&&", "a=1&A=2"])
 async def test_parameters_that_are_there_once_are_taken(query: str):
     await each_once(asked(query))
+
+
+@pytest.mark.parametrize("module", [bundle, context, for_models, older, tuning])
+def test_every_router_of_the_service_refuses_a_repeated_parameter(module: ModuleType):
+    assert EACH_ONCE in module.router.dependencies
