@@ -5,7 +5,7 @@ what "not reachable" is called are decided here.
 """
 
 from libs.storage.database import Database
-from libs.storage.errors import StorageError, StorageUnavailable, storage_faults
+from libs.storage.errors import StorageError, StorageUnavailable, storage_faults, why_unavailable
 from libs.storage.migrations import MigrationFailed, migrate
 from libs.storage.settings import StorageSettings
 
@@ -17,4 +17,5 @@ __all__ = [
     "StorageUnavailable",
     "migrate",
     "storage_faults",
+    "why_unavailable",
 ]

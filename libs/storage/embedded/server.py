@@ -117,11 +117,25 @@ class EmbeddedPostgres:
         """None while the server runs; its exit status once it has died. For a supervisor to restart it."""
         return self._process.poll() if self._process else None
 
-    def stop(self, *, patience: float = 10.0) -> None:
-        """Shut the server down and give the data directory free. Does nothing when it is not running."""
+    def serves_or_recovers(self) -> bool:
+        """False while it runs and yet does neither, as in the moments between a crash and its recovery.
+
+        PostgreSQL 18 was seen to stay so for five minutes: its process that recovers had died for want of disk space,
+        the others waited for it, and everybody was refused. For a supervisor to end it and start it again.
+        """
+        return self.pid is None or remains.serves_or_recovers(self.pid)
+
+    def stop(self, *, patience: float = 10.0, crash: bool = False) -> None:
+        """Shut the server down and give the data directory free. Does nothing when it is not running.
+
+        Args:
+            patience: seconds that an orderly end may take.
+            crash: leave that out; its next start recovers what was committed.
+        """
         process, self._process = self._process, None
         if process is not None:
-            for word, wait in ((signal.SIGINT, patience), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0)):
+            orderly = () if crash else ((signal.SIGINT, patience),)
+            for word, wait in (*orderly, (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0)):
                 if process.poll() is None:
                     process.send_signal(word)
                 try:

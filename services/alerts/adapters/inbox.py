@@ -18,7 +18,7 @@ import psycopg
 
 from libs.jobs import Jobs
 from libs.logs import get_logger
-from libs.storage import Database
+from libs.storage import Database, why_unavailable
 from services.alerts.domain.delivery import Delivery
 from services.alerts.domain.errors import NotCommitted
 
@@ -115,7 +115,13 @@ class GroupCommit:
             # Whatever it was, this loop must go on, and nobody be left waiting. Whether it was committed is
             # open; the sender repeats it, and the key makes it one.
             _refuse(group, "storage-unavailable")
-            self._log.warning("group-not-committed", reason=type(error).__name__, requests=len(group))
+            self._log.warning(
+                "group-not-committed",
+                reason=why_unavailable(error) or type(error).__name__,
+                sqlstate=getattr(error, "sqlstate", None),
+                error=type(error).__name__,
+                requests=len(group),
+            )
             await self._hang_up()
         except BaseException:
             _refuse(group, "stopping")

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal, cast
@@ -62,15 +63,24 @@ class SmtpMail:
         except (aiosmtplib.SMTPException, OSError) as error:
             raise self._failure(error, stage) from error
         finally:
-            await _leave(client, stage.transport)
+            await _leave(client, stage.transports)
 
     async def close(self) -> None:
         return None
 
     async def _hand_in(self, client: aiosmtplib.SMTP, written: bytes, recipient: str, stage: _Stage) -> None:
+        server = self._server
+        # One step at a time, although connecting could do all three: when one of them fails, the client forgets its
+        # transport, and only who knew it before can still close it at once.
         await client.connect()
-        stage.connected = True
-        stage.transport = client.transport
+        stage.holds(client)
+        if server.tls == "starttls":
+            # Asked for, not taken where offered: an attacker who hides STARTTLS gets no plain text instead.
+            await client.starttls()
+            stage.holds(client)
+        if server.username is not None:
+            await client.login(server.username, server.password.get_secret_value() if server.password else "")
+        stage.welcome = True
         await client.mail(self._sender)
         await client.rcpt(recipient)
         stage.content_sent = True
@@ -82,11 +92,8 @@ class SmtpMail:
             hostname=server.host,
             port=server.port,
             use_tls=server.tls == "implicit",
-            # True, not None: an attacker who hides STARTTLS gets no plain text instead.
-            start_tls=server.tls == "starttls",
+            start_tls=False,
             tls_context=None if server.tls == "none" else self._tls_context,
-            username=server.username,
-            password=server.password.get_secret_value() if server.password else None,
             # Its default asks DNS for our own name, which takes seconds where there is none.
             local_hostname=self._sender.rpartition("@")[2],
             timeout=server.deadline.total_seconds(),
@@ -103,35 +110,39 @@ class SmtpMail:
             text = f"no answer within {self._server.deadline.total_seconds():g} s"
             return DeliveryFailed("timeout", text, retry=True, maybe_delivered=stage.content_sent)
         if isinstance(error, OSError):
-            word = "network" if stage.connected else "connect"
+            word = "network" if stage.welcome else "connect"
             return DeliveryFailed(word, type(error).__name__, retry=True, maybe_delivered=stage.content_sent)
         # STARTTLS or AUTH is not offered: a server that is wrongly set up, or somebody in between.
         return DeliveryFailed("smtp-unsupported", _said(str(error)), retry=True)
 
 
-async def _leave(client: aiosmtplib.SMTP, connected: asyncio.BaseTransport | None) -> None:
+async def _leave(client: aiosmtplib.SMTP, transports: Sequence[asyncio.BaseTransport]) -> None:
     """Say goodbye where somebody is still listening. What goes wrong with it changes nothing.
 
     Args:
-        connected: the transport as it was after connecting; after a timeout the client no longer knows it.
+        transports: all that were ever open, the newest last; after a failure the client no longer knows them.
     """
-    transport = cast("asyncio.WriteTransport | None", client.transport or connected)
     if client.is_connected:
         with suppress(aiosmtplib.SMTPException, OSError):
             await client.quit(timeout=GOODBYE_S)
     client.close()
-    if transport is not None:
+    for transport in reversed(transports):
         # Closed only, TLS would wait for the other side's goodbye, which a broken one never says.
-        transport.abort()
+        cast("asyncio.WriteTransport", transport).abort()
 
 
 @dataclass(slots=True)
 class _Stage:
     """How far a hand-over got; once the content was on its way, silence may mean that it was taken."""
 
-    connected: bool = False
-    transport: asyncio.BaseTransport | None = None
+    transports: list[asyncio.BaseTransport] = field(default_factory=list)
+    welcome: bool = False
+    """Connected, encrypted and logged in as asked: from here on answers are about the mail."""
     content_sent: bool = False
+
+    def holds(self, client: aiosmtplib.SMTP) -> None:
+        if client.transport is not None:
+            self.transports.append(client.transport)
 
 
 def _answered(error: aiosmtplib.SMTPResponseException, stage: _Stage) -> DeliveryFailed:
@@ -144,7 +155,7 @@ def _answered(error: aiosmtplib.SMTPResponseException, stage: _Stage) -> Deliver
         f"smtp-{error.code}",
         _said(error.message),
         retry=error.code < 500,
-        about_channel=not stage.connected or error.code == 421,
+        about_channel=not stage.welcome or error.code == 421,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import socket
 import ssl
@@ -18,6 +19,7 @@ from services.notifications.domain.errors import DeliveryFailed
 from tests.fakes.mailbox import Mailbox, mailbox
 from tests.support.certificates import Certificate, certificate
 from tests.support.messages import EFFECT, message
+from tests.support.sockets import connections_to
 
 pytestmark = pytest.mark.requirement("INT-BR-NOT-001", "INT-BR-INT-009", "INT-BR-SEC-001", "INT-BR-SEC-002")
 
@@ -124,6 +126,26 @@ async def test_a_wrong_password_is_not_tried_again(server: Mailbox, server_certi
     failed = await failure(mail_to(server.port, server_certificate.authority, password=wrong))
 
     assert (failed.reason, failed.retry, failed.about_channel) == ("smtp-535", False, True)
+
+
+@pytest.mark.parametrize("fault", ["password", "recipient", "authority", "silence"])
+async def test_after_a_failure_no_connection_waits_for_the_other_sides_goodbye(
+    server: Mailbox, server_certificate: Certificate, fault: str
+):
+    server.recipients["oncall@example.org"] = ["550 5.1.1 No such user"] if fault == "recipient" else []
+    if fault == "silence":
+        server.release.clear()
+    channel = mail_to(
+        server.port,
+        None if fault == "authority" else server_certificate.authority,
+        password=SecretStr(secrets.token_urlsafe(8) if fault == "password" else PASSWORD),
+        deadline=timedelta(seconds=1),
+    )
+
+    await failure(channel)
+    await asyncio.sleep(0)
+
+    assert connections_to(server.port) == 0
 
 
 @pytest.mark.requirement("INT-BR-ERR-002")

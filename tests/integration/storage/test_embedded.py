@@ -66,6 +66,32 @@ def test_stopping_leaves_no_process_and_no_lock(server: EmbeddedPostgres):
     assert not (server.place.data / "postmaster.pid").exists()
 
 
+@pytest.mark.requirement("INT-BR-REL-004")
+def test_a_server_that_neither_serves_nor_recovers_is_known_and_loses_nothing_by_being_crashed(
+    server: EmbeddedPostgres,
+):
+    server.start()
+    server.provision(["alerts"], database="stuck")
+    with psycopg.connect(server.url("alerts", "stuck")) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
+    at_work = server.serves_or_recovers()
+    pid = server.pid
+    assert pid is not None
+    (writer,) = [one for one in workers_in(server.place.data) if title(one).startswith("postgres: walwriter")]
+    # A server that has stopped cannot see that one of its processes died: it is left as one that lost its recovery.
+    os.kill(pid, signal.SIGSTOP)
+    os.kill(writer, signal.SIGKILL)
+    eventually(lambda: not server.serves_or_recovers())
+
+    server.stop(crash=True)
+    server.start()
+
+    assert at_work
+    assert server.serves_or_recovers()
+    with psycopg.connect(server.url("alerts", "stuck")) as connection:
+        assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)
+
+
 def test_only_the_socket_is_open_and_only_to_its_owner(server: EmbeddedPostgres):
     server.start()
 
@@ -346,6 +372,10 @@ def kill_all(server: EmbeddedPostgres) -> None:
         with contextlib.suppress(ProcessLookupError):  # a worker may end by itself meanwhile
             os.kill(pid, signal.SIGKILL)
     eventually(lambda: server.poll() is not None and workers_in(server.place.data) == [])
+
+
+def title(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_bytes().decode()
 
 
 def listening_tcp_ports(pid: int | None) -> list[str]:

@@ -286,6 +286,14 @@ class Postgres(EmbeddedPostgres):
         self.codes = list(codes)
         self.failures = list(failures)
         self.starts = 0
+        self.at_work = True
+        self.stops: list[bool] = []
+
+    def serves_or_recovers(self) -> bool:
+        return self.at_work
+
+    def stop(self, *, patience: float = 0.0, crash: bool = False) -> None:
+        self.stops.append(crash)
 
     def poll(self) -> int | None:
         return self.codes.pop(0) if self.codes else None
@@ -294,6 +302,7 @@ class Postgres(EmbeddedPostgres):
         self.starts += 1
         if self.failures:
             raise self.failures.pop(0)
+        self.at_work = True
 
 
 async def test_a_dead_database_is_started_again_and_that_is_said(monkeypatch):
@@ -308,6 +317,25 @@ async def test_a_dead_database_is_started_again_and_that_is_said(monkeypatch):
 
     assert postgres.starts == 1
     assert said == ["postgres was ended by signal 9 (SIGKILL); starting it again"]
+
+
+@pytest.mark.parametrize(("stuck_s", "starts"), [(0.0, 1), (60.0, 0)])
+async def test_a_database_that_neither_serves_nor_recovers_is_started_again_after_a_while(
+    monkeypatch, stuck_s: float, starts: int
+):
+    monkeypatch.setattr("cli.run.supervisor.POSTGRES_CHECK_S", 0.0)
+    monkeypatch.setattr("cli.run.supervisor.POSTGRES_STUCK_S", stuck_s)
+    postgres, said = Postgres(), list[str]()
+    postgres.at_work = False
+
+    guard = asyncio.create_task(keep_postgres(postgres, said.append))
+    for _ in range(100):
+        await asyncio.sleep(0)
+    guard.cancel()
+    await asyncio.gather(guard, return_exceptions=True)
+
+    assert (postgres.starts, postgres.stops) == (starts, [True] * starts)
+    assert said == ["postgres has neither served nor recovered for 0 s; starting it again"] * starts
 
 
 async def test_a_database_that_does_not_start_is_tried_again_until_it_does(monkeypatch):
