@@ -31,7 +31,7 @@ POSTGRES_CHECK_S = 0.3
 """A death is seen this late at most. Looking costs one system call."""
 
 POSTGRES_STUCK_S = 15.0
-"""It may be between a crash and its recovery for as long; PostgreSQL itself gives the crashed 5 s to end."""
+"""It may stand still between a crash and its recovery; PostgreSQL itself gives the crashed 5 s to end."""
 
 
 class StartFailed(Exception):
@@ -202,21 +202,21 @@ async def spawn_child(
 
 async def keep_postgres(postgres: EmbeddedPostgres, say: Say) -> None:
     """Start the database again whenever it died, or lives without serving or recovering, until cancelled."""
-    at_work = time.monotonic()
+    last_at_work = time.monotonic()
     while True:
         await asyncio.sleep(POSTGRES_CHECK_S)
         code = postgres.poll()
         if code is not None:
             say(f"postgres {wording(code)}; starting it again")
             await _start_again(postgres, say)
-        elif not postgres.serves_or_recovers():
-            stuck_s = time.monotonic() - at_work
+        elif not postgres.at_work():
+            stuck_s = time.monotonic() - last_at_work
             if stuck_s < POSTGRES_STUCK_S:
                 continue
             say(f"postgres has neither served nor recovered for {stuck_s:.0f} s; starting it again")
             postgres.stop(crash=True)
             await _start_again(postgres, say)
-        at_work = time.monotonic()
+        last_at_work = time.monotonic()
 
 
 async def _start_again(postgres: EmbeddedPostgres, say: Say) -> None:

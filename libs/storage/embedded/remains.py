@@ -1,6 +1,6 @@
-"""Look at the processes that work in a data directory; clear away what a killed server has left, and nothing else.
+"""Clear away what a killed server has left, and nothing else.
 
-Cleared is only under the lock of the data directory: then every process that works in it is an orphan of a
+Only under the lock of the data directory: then every process that works in it is an orphan of a
 supervisor that is gone.
 """
 
@@ -18,9 +18,6 @@ from libs.storage.embedded.place import SOCKET_NAME, Place
 
 # What an orphan gets: time to end by itself (it has been told), then ever clearer words.
 _STEPS: tuple[tuple[float, signal.Signals], ...] = ((5.0, signal.SIGQUIT), (5.0, signal.SIGKILL))
-
-_AT_WORK = (b"postgres: walwriter", b"postgres: startup")
-"""Titles of the two children one of which every server has: while it serves, and while it recovers."""
 
 
 def clear(place: Place) -> None:
@@ -48,25 +45,6 @@ def workers_in(data: Path) -> list[int]:
     if sys.platform == "linux":
         return [int(entry.name) for entry in Path("/proc").iterdir() if _works_in(entry, str(data))]
     return _postmaster_by_file(data)
-
-
-def serves_or_recovers(postmaster: int) -> bool:
-    """Whether a child of it is at work on either; a server without such a child does neither, and never will.
-
-    Where the kernel does not list children it cannot be known, and is taken for granted.
-    """
-    try:
-        children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
-    except OSError:
-        return True
-    return any(_title(int(pid)).startswith(_AT_WORK) for pid in children)
-
-
-def _title(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:  # gone meanwhile
-        return b""
 
 
 def _works_in(entry: Path, data: str) -> bool:

@@ -21,6 +21,7 @@ import psycopg
 
 from libs.storage.embedded import launch, remains
 from libs.storage.embedded.errors import AlreadyRunning, EmbeddedFailed
+from libs.storage.embedded.liveness import Liveness
 from libs.storage.embedded.place import SYSTEM_BASE, Place, prepare
 from libs.storage.embedded.provision import provision
 
@@ -67,6 +68,7 @@ class EmbeddedPostgres:
         self._process: subprocess.Popen[bytes] | None = None
         self._lock: IO[str] | None = None
         self._place: Place | None = None
+        self._liveness = Liveness()
 
     def __enter__(self) -> Self:
         self.start()
@@ -117,13 +119,12 @@ class EmbeddedPostgres:
         """None while the server runs; its exit status once it has died. For a supervisor to restart it."""
         return self._process.poll() if self._process else None
 
-    def serves_or_recovers(self) -> bool:
-        """False while it runs and yet does neither, as in the moments between a crash and its recovery.
+    def at_work(self) -> bool:
+        """False when it runs, but neither serves nor has got on with its recovery since the last call.
 
-        PostgreSQL 18 was seen to stay so for five minutes: its process that recovers had died for want of disk space,
-        the others waited for it, and everybody was refused. For a supervisor to end it and start it again.
+        So for long, it has to be ended and started again: for a supervisor to do.
         """
-        return self.pid is None or remains.serves_or_recovers(self.pid)
+        return self.pid is None or self._liveness.at_work(self.pid)
 
     def stop(self, *, patience: float = 10.0, crash: bool = False) -> None:
         """Shut the server down and give the data directory free. Does nothing when it is not running.

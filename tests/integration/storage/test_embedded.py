@@ -74,20 +74,20 @@ def test_a_server_that_neither_serves_nor_recovers_is_known_and_loses_nothing_by
     server.provision(["alerts"], database="stuck")
     with psycopg.connect(server.url("alerts", "stuck")) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
-    at_work = server.serves_or_recovers()
+    worked = server.at_work()
     pid = server.pid
     assert pid is not None
     (writer,) = [one for one in workers_in(server.place.data) if title(one).startswith("postgres: walwriter")]
     # A server that has stopped cannot see that one of its processes died: it is left as one that lost its recovery.
     os.kill(pid, signal.SIGSTOP)
     os.kill(writer, signal.SIGKILL)
-    eventually(lambda: not server.serves_or_recovers())
+    eventually(lambda: not server.at_work())
 
     server.stop(crash=True)
     server.start()
 
-    assert at_work
-    assert server.serves_or_recovers()
+    assert worked
+    assert server.at_work()
     with psycopg.connect(server.url("alerts", "stuck")) as connection:
         assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)
 

@@ -286,11 +286,11 @@ class Postgres(EmbeddedPostgres):
         self.codes = list(codes)
         self.failures = list(failures)
         self.starts = 0
-        self.at_work = True
+        self.works = True
         self.stops: list[bool] = []
 
-    def serves_or_recovers(self) -> bool:
-        return self.at_work
+    def at_work(self) -> bool:
+        return self.works
 
     def stop(self, *, patience: float = 0.0, crash: bool = False) -> None:
         self.stops.append(crash)
@@ -302,7 +302,7 @@ class Postgres(EmbeddedPostgres):
         self.starts += 1
         if self.failures:
             raise self.failures.pop(0)
-        self.at_work = True
+        self.works = True
 
 
 async def test_a_dead_database_is_started_again_and_that_is_said(monkeypatch):
@@ -326,7 +326,7 @@ async def test_a_database_that_neither_serves_nor_recovers_is_started_again_afte
     monkeypatch.setattr("cli.run.supervisor.POSTGRES_CHECK_S", 0.0)
     monkeypatch.setattr("cli.run.supervisor.POSTGRES_STUCK_S", stuck_s)
     postgres, said = Postgres(), list[str]()
-    postgres.at_work = False
+    postgres.works = False
 
     guard = asyncio.create_task(keep_postgres(postgres, said.append))
     for _ in range(100):
