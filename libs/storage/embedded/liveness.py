@@ -19,16 +19,16 @@ class Child:
     pid: int
     title: bytes
     state: str
-    """One letter, as /proc/PID/status has it: R runs, D waits for a disk, S waits for somebody."""
-    waits: int
-    """How often it has waited for anything so far: it grows with each step of whatever it does."""
+    """One letter, as /proc/PID/stat has it: R runs, D waits for a disk, S waits for somebody."""
+    ticks: int
+    """Processor time so far, in hundredths of a second. Not how often it woke: a timer wakes the stuck ones too."""
 
 
 class Liveness:
     """Looks at one server again and again."""
 
     def __init__(self) -> None:
-        self._waits: dict[int, int] = {}
+        self._ticks: dict[int, int] = {}
 
     def at_work(self, postmaster: int) -> bool:
         """Whether it serves, or has got on with its recovery since the last look.
@@ -43,11 +43,11 @@ class Liveness:
 
     def judge(self, children: list[Child]) -> bool:
         recovering = [child for child in children if child.title.startswith(_RECOVERS)]
-        before, self._waits = self._waits, {child.pid: child.waits for child in recovering}
+        before, self._ticks = self._ticks, {child.pid: child.ticks for child in recovering}
         return (
             any(child.title.startswith(_SERVES) for child in children)
             or any(child.state in "RD" for child in recovering)
-            or self._waits != before
+            or self._ticks != before
         )
 
 
@@ -55,7 +55,8 @@ def _look(pid: int) -> Child | None:
     folder = Path(f"/proc/{pid}")
     try:
         title = (folder / "cmdline").read_bytes()
-        status = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines())
+        # The second field is the program's name in brackets, and may hold anything.
+        fields = (folder / "stat").read_text().rpartition(")")[2].split()
     except OSError:  # gone meanwhile
         return None
-    return Child(pid, title, status["State"].strip()[0], int(status.get("voluntary_ctxt_switches", 0)))
+    return Child(pid, title, state=fields[0], ticks=int(fields[11]) + int(fields[12]))

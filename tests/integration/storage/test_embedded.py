@@ -375,7 +375,11 @@ def kill_all(server: EmbeddedPostgres) -> None:
 
 
 def title(pid: int) -> str:
-    return Path(f"/proc/{pid}/cmdline").read_bytes().decode()
+    """Empty for one that is gone: some of a server's processes end by themselves."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode()
+    except OSError:
+        return ""
 
 
 def listening_tcp_ports(pid: int | None) -> list[str]:

@@ -9,11 +9,11 @@ from libs.storage.embedded.liveness import Child, Liveness
 pytestmark = pytest.mark.requirement("INF-BR-REL-004")
 
 
-def child(pid: int, kind: str, *, state: str = "S", waits: int = 7) -> Child:
-    return Child(pid, f"postgres: {kind} ".encode(), state, waits)
+def child(pid: int, kind: str, *, state: str = "S", ticks: int = 7) -> Child:
+    return Child(pid, f"postgres: {kind} ".encode(), state, ticks)
 
 
-OTHERS = [child(1, "io worker 0"), child(2, "background writer", waits=3)]
+OTHERS = [child(1, "io worker 0"), child(2, "background writer", ticks=3)]
 
 
 def test_one_that_writes_its_log_serves_however_quiet_it_is():
@@ -40,16 +40,16 @@ def test_one_without_children_is_stuck():
 
 def test_others_that_wake_now_and_then_are_no_progress():
     liveness = Liveness()
-    liveness.judge([child(2, "background writer", waits=3)])
+    liveness.judge([child(2, "background writer", ticks=3)])
 
-    assert not liveness.judge([child(2, "background writer", waits=4)])
+    assert not liveness.judge([child(2, "background writer", ticks=4)])
 
 
 @pytest.mark.parametrize(
     "next_look",
     [
-        [child(3, "startup", waits=8), child(4, "checkpointer")],
-        [child(3, "startup"), child(4, "checkpointer", waits=8)],
+        [child(3, "startup", ticks=8), child(4, "checkpointer")],
+        [child(3, "startup"), child(4, "checkpointer", ticks=8)],
         [child(3, "startup", state="R"), child(4, "checkpointer")],
         [child(3, "startup"), child(4, "checkpointer", state="D")],
         [child(5, "startup"), child(6, "checkpointer")],
