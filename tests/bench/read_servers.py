@@ -46,8 +46,7 @@ def near(client: Redis) -> ASGIApp:
     everybody = caller()
 
     async def read(request: Request) -> Response:
-        path = request.url.path
-        key = pages.key(everybody, path, request.scope["query_string"])
+        key = pages.key(everybody, request.scope["path"], request.scope["query_string"])
         if key is None:
             raise RuntimeError("the pages are about something")
         page = pages.near(key, "evidence")
