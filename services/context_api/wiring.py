@@ -22,7 +22,7 @@ from services.context_api.adapters.mutes import read_mutes
 from services.context_api.adapters.recorded import NoSource, RecordedCluster
 from services.context_api.adapters.recording.pack import packed
 from services.context_api.adapters.source_metrics import SourceMetrics
-from services.context_api.caches import Keeping, keeping
+from services.context_api.caches import Keeping, freshness_of, keeping
 from services.context_api.domain.errors import NoEvidence
 from services.context_api.domain.ports import Connectivity, EvidenceSource
 from services.context_api.domain.sources import SourceName, health_of
@@ -135,7 +135,7 @@ async def serving(settings: Settings, ring: Ring, metrics: Metrics, *, version: 
                 desk,
                 bundles,
                 Freezer(desk, bundles, packed),
-                Older(desk, bundles, tunings.reduction),
+                Older(desk, bundles, tunings.reduction, freshness_of(settings).ttl),
                 Toolbox(desk, bundles, Recall(bundles, history)),
                 mcp,
                 lambda tool, outcome: calls.inc(tool=tool, outcome=outcome),

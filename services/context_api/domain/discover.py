@@ -7,8 +7,9 @@ and 016..038.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from libs.contracts.bundle import ContextSource, InvestigationType
@@ -43,25 +44,27 @@ class Wish:
     investigation: InvestigationType | None = None
 
 
-def discover(wish: Wish, hit_rate: float) -> list[dict[str, Any]]:
+def discover(wish: Wish, hit_rate: float, fresh: Mapping[str, timedelta]) -> list[dict[str, Any]]:
     """The kinds, most important first, as older callers decode them (durations in integer nanoseconds).
 
-    `hit_rate`: how often the cache had the answer, of all questions.
+    Args:
+        hit_rate: how often the cache had the answer, of all questions.
+        fresh: by source, how long an answer is kept here.
     """
     rows = kept(wish.tier, left_out=wish.left_out) if wish.tier is not None else list(TYPES)
     if wish.tier is None and wish.left_out is not None:
         rows = rows[: max(1, math.ceil((1 - wish.left_out) * len(rows) - 1e-9))]
     if wish.most is not None:
         rows = rows[: wish.most]
-    return [_row(row, wish, hit_rate) for row in rows]
+    return [_row(row, wish, hit_rate, fresh[row.source.value]) for row in rows]
 
 
-def _row(row: ContextType, wish: Wish, hit_rate: float) -> dict[str, Any]:
+def _row(row: ContextType, wish: Wish, hit_rate: float, fresh: timedelta) -> dict[str, Any]:
     return {
         "name": row.source.value,
         "description": row.description,
         "endpoint": row.endpoint,
-        "freshness_window": nanoseconds(row.freshness),
+        "freshness_window": nanoseconds(fresh),
         "relevance_score": _worth(row, wish),
         "retrieval_cost_ms": round(row.cost.total_seconds() * 1000),
         "dependencies": list(row.dependencies),

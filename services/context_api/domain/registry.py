@@ -1,4 +1,4 @@
-"""The kinds of context there are: what each is, what it costs, how long it stays true, and when it is called for.
+"""The kinds of context there are: what each is, what it costs, and when it is called for.
 
 One table, read by `discover`, by the bundle and by adequacy. Figures are those that older callers were given
 (docs/context-api.md).
@@ -25,8 +25,6 @@ class ContextType:
     relevance: float
     cost: timedelta
     """Of gathering it anew."""
-    freshness: timedelta
-    """How long an answer may be kept."""
     dependencies: Sequence[str] = ()
 
 
@@ -38,7 +36,6 @@ TYPES: Sequence[ContextType] = (
         100,
         0.9,
         timedelta(milliseconds=50),
-        timedelta(seconds=30),
     ),
     ContextType(
         ContextSource.metrics,
@@ -47,7 +44,6 @@ TYPES: Sequence[ContextType] = (
         85,
         0.85,
         timedelta(milliseconds=150),
-        timedelta(minutes=1),
         ("prometheus",),
     ),
     ContextType(
@@ -57,7 +53,6 @@ TYPES: Sequence[ContextType] = (
         70,
         0.75,
         timedelta(milliseconds=120),
-        timedelta(minutes=2),
     ),
     ContextType(
         ContextSource.action_history,
@@ -66,7 +61,6 @@ TYPES: Sequence[ContextType] = (
         60,
         0.7,
         timedelta(milliseconds=100),
-        timedelta(minutes=5),
         ("alerts",),
     ),
     ContextType(
@@ -76,7 +70,6 @@ TYPES: Sequence[ContextType] = (
         40,
         0.6,
         timedelta(milliseconds=200),
-        timedelta(minutes=10),
         ("alerts",),
     ),
 )

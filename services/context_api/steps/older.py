@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -51,9 +51,14 @@ Reduction = Callable[[str, Subject], Awaitable[float]]
 class Older:
     """Takes older callers' questions. One per process."""
 
-    def __init__(self, desk: Desk, bundles: Bundles, reduction: Reduction) -> None:
-        """`reduction`: how much context is left out for a tenant's subject now."""
-        self._desk, self._bundles, self._reduction = desk, bundles, reduction
+    def __init__(
+        self, desk: Desk, bundles: Bundles, reduction: Reduction, fresh: Mapping[str, timedelta]
+    ) -> None:
+        """Args:
+        reduction: how much context is left out for a tenant's subject now.
+        fresh: by source, how long an answer is kept.
+        """
+        self._desk, self._bundles, self._reduction, self._fresh = desk, bundles, reduction, fresh
 
     async def metrics(
         self, namespace: str, resource: str, time_range: str, caller: Principal, left: timedelta | None
@@ -125,7 +130,7 @@ class Older:
             )
             wish = replace(wish, tier=tier, left_out=share)
         rate = round(self._desk.answers.rate.value, 4)
-        rows = discover(wish, rate)
+        rows = discover(wish, rate, self._fresh)
         found = Discovery(
             available_types=[ContextTypeRow.model_validate(row) for row in rows],
             total_types=len(rows),

@@ -17,10 +17,10 @@ def test_every_kind_of_context_has_its_row_and_every_fact_its_kind():
 
 
 def test_rows_stand_by_priority_and_promise_what_older_callers_were_promised():
-    assert [(r.source.value, r.priority, r.relevance, r.freshness.total_seconds()) for r in TYPES] == [
-        ("kubernetes", 100, 0.9, 30),
-        ("metrics", 85, 0.85, 60),
-        ("logs", 70, 0.75, 120),
-        ("action-history", 60, 0.7, 300),
-        ("patterns", 40, 0.6, 600),
+    assert [(r.source.value, r.priority, r.relevance) for r in TYPES] == [
+        ("kubernetes", 100, 0.9),
+        ("metrics", 85, 0.85),
+        ("logs", 70, 0.75),
+        ("action-history", 60, 0.7),
+        ("patterns", 40, 0.6),
     ]

@@ -15,6 +15,7 @@ from services.context_api.domain.tuning import Subject
 from services.context_api.steps.answers import Answers
 from services.context_api.steps.bundles import Bundles
 from services.context_api.steps.older import ROOM, Older
+from tests.unit.services.context_api.domain.test_discover import FRESH
 from tests.unit.services.context_api.steps.test_ask import caller, desk
 from tests.unit.services.context_api.steps.test_bundles import Archive
 
@@ -27,7 +28,7 @@ async def older() -> AsyncIterator[Older]:
         MemoryCache(max_entries=100, max_bytes=10_000_000), most_waiting=9, observe=lambda _: None
     )
     made = desk(answers)
-    yield Older(made, Bundles(made, Archive()), as_released)
+    yield Older(made, Bundles(made, Archive()), as_released, FRESH)
     await answers.close()
 
 
