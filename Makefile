@@ -75,6 +75,10 @@ test: .venv/.dev test-programs test-engine testbed-or-say ## every test, on real
 e2e-current: .venv/.dev ## the end-to-end tests with the current Prometheus and Alertmanager, built once from source
 	@UV=$(UV) sh tools/current-prometheus.sh $(PY) -m pytest tests/e2e/test_prometheus.py $(ARGS)
 
+.PHONY: e2e-local-model
+e2e-local-model: .venv/.dev engine ## one investigation with a small real language model on this machine (130 MB to fetch, minutes to run)
+	@UV=$(UV) sh tools/local-model.sh $(PY) $(PY) -m pytest -m campaign -s tests/e2e/test_local_model.py $(ARGS)
+
 .PHONY: doctor
 doctor: ## what this machine has, what is missing, and how to get it (ARGS="--json"); works before anything is installed
 	@./kubernaut doctor $(ARGS)
