@@ -47,8 +47,9 @@ def _start(scene: Scene, target: KubeObject) -> list[KubeObject]:
 
 
 def concerned(scene: Scene, seen: Sequence[Observation]) -> list[KubeObject]:
-    """Workloads that are in trouble, and those the alert leads to."""
-    tops = {id(o.about): o.about for o in seen if not o.latent and scene.graph.pods_of(o.about)}
+    """Workloads that are in trouble, those the alert leads to, and those of whose errors anybody was told."""
+    failing = [o for o in seen if not o.latent or o.analyzer == "log_errors"]
+    tops = {id(o.about): o.about for o in failing if scene.graph.pods_of(o.about)}
     tops.update({id(t): t for t in alerted(scene)})
     return list(tops.values())
 

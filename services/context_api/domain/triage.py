@@ -28,7 +28,7 @@ from services.context_api.domain.analyzers.leads import NAME as LEADS
 from services.context_api.domain.analyzers.leads import left_to_rules
 from services.context_api.domain.analyzers.unwell import unforeseen
 from services.context_api.domain.causality import Causality, connect
-from services.context_api.domain.changed import in_words
+from services.context_api.domain.changed import now_in_words
 from services.context_api.domain.graph import Graph
 from services.context_api.domain.kube import listing
 from services.context_api.domain.logs import cut
@@ -114,7 +114,7 @@ def judge(
         tree,
         relations,
         alert,
-        beside_rules(rank(scene, tree, relations, alert))[:MOST_CAUSES],
+        beside_rules(rank(scene, tree, relations, alert), tree)[:MOST_CAUSES],
         muted,
         [*verdict.not_looked_at(snapshot, target, about), *unseen],
     )
@@ -199,11 +199,24 @@ def find_findings(
     )
 
 
-def beside_rules(ranked: Sequence[Ranked]) -> Sequence[Ranked]:
-    """The same without leads that stand below what a rule is sure of: nobody has to follow them then."""
-    if not ranked or ranked[0].observation.analyzer == LEADS or ranked[0].confidence < SURE_ENOUGH:
+def beside_rules(ranked: Sequence[Ranked], tree: Causality) -> Sequence[Ranked]:
+    """The same without leads that stand below what a rule is sure of: nobody has to follow them then.
+
+    A lead to something that no such rule accounts for stays: it may be a second fault.
+    """
+    if not ranked or ranked[0].observation.analyzer == LEADS:
         return ranked
-    return [one for one in ranked if one.observation.analyzer != LEADS]
+    sure = [one for one in ranked if one.observation.analyzer != LEADS and one.confidence >= SURE_ENOUGH]
+    known = {id(tree.observations[i].about) for one in sure for i in (one.index, *one.effects)}
+    if not known:
+        return ranked
+    return [one for one in ranked if one.observation.analyzer != LEADS or _left(one, tree, known)]
+
+
+def _left(lead: Ranked, tree: Causality, known: Collection[int]) -> bool:
+    """Whether a lead accounts for an object that is not accounted for by what is known."""
+    effects = {id(tree.observations[i].about) for i in lead.effects}
+    return bool(effects) and not effects & set(known)
 
 
 def observe(scene: Scene, broken: OnBroken = _raised, without: Collection[str] = ()) -> list[Observation]:
@@ -318,7 +331,7 @@ def _text(scene: Scene, one: Ranked) -> str:
     words = one.observation.text
     edit = one.edited
     if edit is not None:
-        known = in_words(scene, one.observation.about, edit)
+        known = now_in_words(scene, one.observation.about, edit)
         shown = listing(known or list(edit.paths), 4)
         if f"{edit.at:%H:%M:%S}" not in words:
             words += f"; {one.observation.about.kind} {one.observation.about.name} was edited at {clock(edit.at)} by {edit.by} ({shown})"

@@ -39,6 +39,7 @@ from services.context_api.domain.logs import (
     is_narrative,
     last_lines,
     message_of,
+    quote,
     shape_of,
 )
 from services.context_api.domain.names import resembles
@@ -104,7 +105,7 @@ def _spelled_out(scene: Scene, symptom: Observation) -> Iterator[Observation]:
                         symptom,
                         config,
                         "SettingComplainedAbout",
-                        f"{name_of(config)} sets `{shown}` ({use.where}), and the log of {name_of(symptom.about)} complains of just that: `{cut(line, 240)}`{_door_edited(scene, symptom)}",
+                        f"{name_of(config)} sets `{shown}` ({use.where}), and the log of {name_of(symptom.about)} complains of just that: `{quote(line)}`{_door_edited(scene, symptom)}",
                         SPELLED_OUT,
                         [
                             evidence.field(
@@ -226,7 +227,7 @@ def _bad_values(
             symptom,
             holder,
             "BadConfigValue",
-            f"{name_of(holder)} sets `{match.shown}` ({where}), which the program of {name_of(symptom.about)} complains about: `{cut(match.line, 240)}`",
+            f"{name_of(holder)} sets `{match.shown}` ({where}), which the program of {name_of(symptom.about)} complains about: `{quote(match.line)}`",
             match.strength,
             [
                 evidence.field(
@@ -307,7 +308,7 @@ def _missing_variables(
             symptom,
             holder,
             "MissingVariable",
-            f"The program of {name_of(symptom.about)} demands variable `{variable}`, which nothing sets{hint}: `{cut(line, 240)}`",
+            f"The program of {name_of(symptom.about)} demands variable `{variable}`, which nothing sets{hint}: `{quote(line)}`",
             0.85,
             facts[:2],
             remedies.edit(holder, f"Set {variable}" + (f" (now `{close}`)." if close else ".")),

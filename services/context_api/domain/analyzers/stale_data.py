@@ -22,7 +22,7 @@ from services.context_api.domain import evidence, remedies
 from services.context_api.domain.dependencies import PODS_READ
 from services.context_api.domain.focus import alerted
 from services.context_api.domain.kube import pod_spec
-from services.context_api.domain.logs import cut, is_narrative, last_lines, time_of
+from services.context_api.domain.logs import cut, is_narrative, last_lines, quote, time_of
 from services.context_api.domain.observation import Depth, Explains, Observation
 from services.context_api.domain.redact import redact
 from services.context_api.domain.references import references
@@ -104,7 +104,7 @@ def _symptom(reader: KubeObject, complaint: _Complaint) -> Observation:
     return Observation(
         about=reader,
         reason="ReadsStaleData",
-        text=f"{name_of(reader)} runs, but its log says that its data is old: `{cut(complaint.line, 240)}` (×{complaint.count})",
+        text=f"{name_of(reader)} runs, but its log says that its data is old: `{quote(complaint.line)}` (×{complaint.count})",
         severity=FindingSeverity.warning,
         analyzer=NAME,
         depth=Depth.process,
