@@ -40,12 +40,15 @@ from services.context_api.domain.relation import Relations, relate
 from services.context_api.domain.resolve import owner_by_event, owner_by_name
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject, Snapshot, can_be_reckoned_with
+from services.context_api.domain.spelled import spelled
 from services.context_api.domain.wording import clock
 
 MOST_CAUSES = 10
 MOST_METRICS = 2
 MOST_FINDINGS = 200
-LONGEST_TEXT = 1500
+LONGEST_TEXT = 2000
+TOLD = 160
+"""Letters at which a text is known to be told already."""
 SURE_ENOUGH = 0.6
 """Of a first cause found by a rule, so that leads below it are left out."""
 
@@ -298,7 +301,7 @@ def _cause(scene: Scene, tree: Causality, relations: Relations, alert: Alert, on
     return Cause(
         target=seen.about.target(cluster),
         reason=seen.reason,
-        text=cut(_text(scene, one), LONGEST_TEXT),
+        text=cut(_text(scene, tree, relations, one), LONGEST_TEXT),
         severity=seen.severity,
         onset=seen.onset,
         confidence=Confidence(value=one.confidence, basis=[cut(words, LONGEST_TEXT) for words in one.basis]),
@@ -314,7 +317,7 @@ def _cause(scene: Scene, tree: Causality, relations: Relations, alert: Alert, on
     )
 
 
-def _text(scene: Scene, one: Ranked) -> str:
+def _text(scene: Scene, tree: Causality, relations: Relations, one: Ranked) -> str:
     """The cause in words, with what else is wrong with the same object on its own account."""
     extra = [
         a.observation.text
@@ -346,7 +349,9 @@ def _text(scene: Scene, one: Ranked) -> str:
             if not (one.observation.measured and more.startswith("measured"))
             and not all(value[:60] in told_already for value in _VALUES.findall(more) or [more])
         )
-    return ". Also: ".join([words, *list(dict.fromkeys(extra))[:2]])
+    also = [more for more in dict.fromkeys(extra) if more[:TOLD] not in words][:2]
+    words = ". Also: ".join([words, *also])
+    return "; ".join([words, *spelled(words, one, tree, relations)])
 
 
 def _path(tree: Causality, relations: Relations, alert: Alert, one: Ranked) -> list[KubeObject]:
