@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -48,7 +48,7 @@ class FieldChange:
     path: str
     before: str
     after: str
-    inside: str = ""
+    inside: str = field(default="", compare=False)
     """Path of what holds it; a key may have dots of its own."""
 
     def __str__(self) -> str:

@@ -193,7 +193,7 @@ def _counts(tree: Causality, index: int, relations: Relations, alert: Alert) -> 
     whole cluster is asked about, what makes a program complain all the time counts, and the complaint alone does not.
     """
     if not alert.named and any(
-        link.strength >= ACCOUNTS and _is_failing(tree.observations[link.effect])
+        link.strength >= ACCOUNTS and _goes_wrong(tree.observations[link.effect])
         for link in tree.effects.get(index, ())
     ):
         return True
@@ -203,6 +203,11 @@ def _counts(tree: Causality, index: int, relations: Relations, alert: Alert) -> 
         or _complains(seen, relations)
         for seen in (tree.observations[i] for i in (index, *tree.all_effects(index)))
     )
+
+
+def _goes_wrong(seen: Observation) -> bool:
+    """A program complains, or is measured to fail: no state of objects, which may be meant so."""
+    return _is_failing(seen) and (seen.depth is Depth.process or seen.measured)
 
 
 def _may_be_meant(seen: Observation) -> bool:

@@ -210,7 +210,9 @@ def beside_rules(ranked: Sequence[Ranked], tree: Causality) -> Sequence[Ranked]:
     if not ranked or ranked[0].observation.analyzer == LEADS:
         return ranked
     sure = [one for one in ranked if one.observation.analyzer != LEADS and one.confidence >= SURE_ENOUGH]
-    known = {id(tree.observations[i].about) for one in sure for i in (one.index, *one.effects)}
+    known = {id(tree.observations[i].about) for one in sure for i in one.effects}
+    # Who says that it is not well has not said why.
+    known |= {id(one.observation.about) for one in sure if one.observation.depth >= Depth.mechanism}
     if not known:
         return ranked
     return [one for one in ranked if one.observation.analyzer != LEADS or _left(one, tree, known)]
