@@ -108,7 +108,21 @@ def rank(scene: Scene, tree: Causality, relations: Relations, alert: Alert) -> l
         and _counts(tree, index, relations, alert)
     ]
     candidates.sort(key=lambda r: (-round(r.score, 6), r.observation.key))
-    return _with_rivals(_plausible(_one_per_object(candidates)))
+    causes = _plausible(_one_per_object(candidates))
+    return _with_rivals(causes if alert.named else _consequences_last(causes))
+
+
+def _consequences_last(ranked: list[Ranked]) -> list[Ranked]:
+    """Where a whole cluster is asked about, what a cause further up accounts for stands behind all other causes.
+
+    Of two faults the second would else stand behind everything that the first makes fail.
+    """
+    known: set[int] = set()
+    roots, others = [], []
+    for one in ranked:
+        (others if one.index in known else roots).append(one)
+        known.update(one.effects)
+    return roots + others
 
 
 def _one_per_object(candidates: list[Ranked]) -> list[Ranked]:
