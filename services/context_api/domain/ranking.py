@@ -206,6 +206,8 @@ def _counts(tree: Causality, index: int, relations: Relations, alert: Alert) -> 
     So do complaints of the pods that an alerting Service stands for: who is asked about it is asked about them. Where a
     whole cluster is asked about, what makes a program complain all the time counts, and the complaint alone does not.
     """
+    if not alert.named and _at_its_limit(tree.observations[index]):
+        return True
     if not alert.named and any(
         link.strength >= ACCOUNTS and _goes_wrong(tree.observations[link.effect])
         for link in tree.effects.get(index, ())
@@ -217,6 +219,11 @@ def _counts(tree: Causality, index: int, relations: Relations, alert: Alert) -> 
         or _complains(seen, relations)
         for seen in (tree.observations[i] for i in (index, *tree.all_effects(index)))
     )
+
+
+def _at_its_limit(seen: Observation) -> bool:
+    """What is measured to meet a limit is wrong though nobody asked about it."""
+    return seen.measured and seen.depth is Depth.mechanism and seen.certainty >= ACCOUNTS
 
 
 def _goes_wrong(seen: Observation) -> bool:

@@ -30,7 +30,7 @@ from services.context_api.domain.containers import Container, containers_of, is_
 from services.context_api.domain.dependencies import ASTRAY, PODS_READ, trouble_in
 from services.context_api.domain.endings import last_words
 from services.context_api.domain.evidence import Fact
-from services.context_api.domain.focus import alerted, carried
+from services.context_api.domain.focus import carried, listened
 from services.context_api.domain.kube import containers, entries, flat, listing, pod_spec, strings, text
 from services.context_api.domain.logs import (
     Line,
@@ -61,7 +61,7 @@ _CRASHES = frozenset({"pod_crash_loop", "probe_failure"})
 
 def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
     """One observation per failing workload and object that holds a setting its log complains about."""
-    yield from _doubted(scene)
+    yield from _doubted(scene, seen)
     for symptom in seen:
         if symptom.analyzer == _RUNNING:
             yield from _spelled_out(scene, symptom)
@@ -123,9 +123,9 @@ def _spelled_out(scene: Scene, symptom: Observation) -> Iterator[Observation]:
                     return
 
 
-def _doubted(scene: Scene) -> Iterator[Observation]:
+def _doubted(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
     """A setting that the log of a program on the alert's way warns of by name and value, since its last start."""
-    for top in alerted(scene):
+    for top in listened(scene, seen):
         logs = [
             (pod, log)
             for pod in scene.graph.pods_of(top)[:PODS_READ]
