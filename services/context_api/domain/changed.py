@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from services.context_api.domain import evidence
 from services.context_api.domain.changes import SETTLING, Edit, applied_changes, last_edit
-from services.context_api.domain.edits import recorded_changes
+from services.context_api.domain.edits import edited, recorded_changes
 from services.context_api.domain.evidence import Fact
 from services.context_api.domain.kube import WORKLOADS, listing
 from services.context_api.domain.scene import Scene
@@ -38,6 +38,12 @@ def in_words(scene: Scene, about: KubeObject, edit: Edit) -> list[str]:
     if about.kind == "ConfigMap":
         return [str(change) for change in recorded_changes(scene, about)]
     return [str(change) for change in applied_changes(about, edit)]
+
+
+def now_in_words(scene: Scene, about: KubeObject, edit: Edit) -> list[str]:
+    """The same; where no text before is recorded, what the fields say now, if they are few."""
+    known = in_words(scene, about, edit)
+    return known or (edited(scene, about, edit) if len(edit.paths) <= FEW else [])
 
 
 def changes(scene: Scene, obj: KubeObject) -> Iterator[Fact]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -34,6 +34,9 @@ REPORTERS = frozenset(
 )
 """Managers that report or reconcile; a person's or a pipeline's edit bears another name."""
 
+APPLIERS = frozenset({"kubectl-client-side-apply", "kubectl-create", "helm"})
+"""Managers that send whole objects: what they own they need not have changed."""
+
 SETTLING = timedelta(seconds=5)
 """Writes this soon after creation belong to it."""
 
@@ -45,6 +48,8 @@ class FieldChange:
     path: str
     before: str
     after: str
+    inside: str = field(default="", compare=False)
+    """Path of what holds it; a key may have dots of its own."""
 
     def __str__(self) -> str:
         if not self.before:
@@ -167,8 +172,10 @@ def applied_changes(obj: KubeObject, edit: Edit) -> list[FieldChange]:
     before = mapping(last_applied(obj).get("spec"))
     changes = spec_changes(before, obj.spec, "spec") if before else []
     edited = [c for c in changes if any(p.startswith(c.path) or c.path.startswith(p) for p in edit.paths)]
-    went = {c.path.rpartition(".")[0] for c in edited if c.before and not c.after}
-    return [c for c in edited if c.before or c.path.rpartition(".")[0] in went]
+    went = {c.inside for c in edited if c.before and not c.after}
+    # Who edits an object that another one applied owns only what he changed; defaults are the applier's.
+    own = frozenset(edit.paths) if edit.by not in APPLIERS else frozenset[str]()
+    return [c for c in edited if c.before or c.inside in went or c.path in own]
 
 
 def data_changes(before: Body, after: Body, only: frozenset[str] | None = None) -> list[FieldChange]:
@@ -226,7 +233,9 @@ def _head(line: str) -> str:
     return line.strip()
 
 
-def spec_changes(before: Any, after: Any, path: str = "", depth: int = 0) -> list[FieldChange]:
+def spec_changes(
+    before: Any, after: Any, path: str = "", depth: int = 0, inside: str = ""
+) -> list[FieldChange]:
     """What differs between two specs; list entries are matched by name, mount path, key or port, else by place."""
     if before == after or depth > 30:
         return []
@@ -235,21 +244,21 @@ def spec_changes(before: Any, after: Any, path: str = "", depth: int = 0) -> lis
         for key in sorted({k for k in [*before, *after] if isinstance(k, str)}):
             inner = f"{path}.{key}" if path else key
             if inner not in _NOISE and not inner.endswith(_NOISE_ENDS):
-                changes += spec_changes(before.get(key), after.get(key), inner, depth + 1)
+                changes += spec_changes(before.get(key), after.get(key), inner, depth + 1, path)
         return changes
     if isinstance(before, list) or isinstance(after, list):
         old, new = _keyed(before), _keyed(after)
         if old is not None and new is not None:
             changes = []
             for key in [*old, *(k for k in new if k not in old)]:
-                changes += spec_changes(old.get(key), new.get(key), f"{path}[{key}]", depth + 1)
+                changes += spec_changes(old.get(key), new.get(key), f"{path}[{key}]", depth + 1, path)
             return changes
         if _in_step(before, after):
             changes = []
             for index, (one, other) in enumerate(zip(before, after, strict=True)):
-                changes += spec_changes(one, other, f"{path}[{index}]", depth + 1)
+                changes += spec_changes(one, other, f"{path}[{index}]", depth + 1, path)
             return changes
-    return [FieldChange(path, _brief(path, before), _brief(path, after))]
+    return [FieldChange(path, _brief(path, before), _brief(path, after), inside)]
 
 
 _NOISE = frozenset(

@@ -25,7 +25,7 @@ from services.context_api.domain.kube import (
     strings,
     text,
 )
-from services.context_api.domain.logs import Line, cut, is_narrative, last_lines, weigh
+from services.context_api.domain.logs import LONGEST, Line, ends, is_narrative, last_lines, quote, weigh
 from services.context_api.domain.names import Host, hosts_in
 from services.context_api.domain.observation import Blame
 from services.context_api.domain.redact import redact
@@ -275,7 +275,7 @@ class Dependencies:
                 first.setdefault(shape, (trouble, line, pod, log))
                 counts[shape] = counts.get(shape, 0) + 1
         for shape, (trouble, line, pod, log) in first.items():
-            shown = redact(cut(line))
+            shown = ends(redact(line[: 20 * LONGEST]))
             for host, found in self._heard(line, pod):
                 meant = self._meant(top, line) if host is None else None
                 if meant is not None:
@@ -361,7 +361,7 @@ def blames(deps: Dependencies, top: KubeObject, lines: list[Line]) -> tuple[Blam
         if said.found is not None and said.host is not None:
             surely = 0.7 if said.trouble == "auth" else 0.85 if said.implied else 0.95
             how = "speaks of its" if said.implied else "names"
-            add(said.found, surely, f"its log {how} {said.host.name}: `{cut(said.line, 160)}`")
+            add(said.found, surely, f"its log {how} {said.host.name}: `{quote(said.line)}`")
     if any(said.trouble == "dns" for said in spoken):
         for resolver in deps.resolvers:
             add(resolver, 0.85, "its log cannot look up names")

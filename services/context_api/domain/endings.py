@@ -16,7 +16,7 @@ from services.context_api.domain.events import Event
 from services.context_api.domain.evidence import Fact
 from services.context_api.domain.graph import Graph
 from services.context_api.domain.kube import entries, number, text
-from services.context_api.domain.logs import Line, clusters, cut, is_narrative, last_lines, telling
+from services.context_api.domain.logs import Line, clusters, cut, is_narrative, last_lines, quote, telling
 from services.context_api.domain.redact import redact
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject, parse_time
@@ -132,7 +132,7 @@ def _end_of(log: str) -> list[Line]:
 
 def quoted(lines: Iterable[Line], most: int = 2) -> str:
     """Log lines for a sentence: `FATAL: …` (×3)."""
-    shown = [f"`{cut(line.text, 240)}`" + (f" (×{line.count})" if line.count > 1 else "") for line in lines]
+    shown = [f"`{quote(line.text)}`" + (f" (×{line.count})" if line.count > 1 else "") for line in lines]
     return "; ".join(shown[:most])
 
 

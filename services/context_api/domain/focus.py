@@ -25,8 +25,12 @@ def alerted(scene: Scene) -> list[KubeObject]:
     """
     if scene.target is None:
         return []
+    return _onwards(scene, _start(scene, scene.target))
+
+
+def _onwards(scene: Scene, level: list[KubeObject]) -> list[KubeObject]:
+    """Workloads that these objects are or lead to, nearest first."""
     found: dict[int, KubeObject] = {}
-    level = _start(scene, scene.target)
     seen = {id(o) for o in level}
     for _ in range(FARTHEST + 1):
         for obj in level:
@@ -47,10 +51,19 @@ def _start(scene: Scene, target: KubeObject) -> list[KubeObject]:
 
 
 def concerned(scene: Scene, seen: Sequence[Observation]) -> list[KubeObject]:
-    """Workloads that are in trouble, and those the alert leads to."""
-    tops = {id(o.about): o.about for o in seen if not o.latent and scene.graph.pods_of(o.about)}
-    tops.update({id(t): t for t in alerted(scene)})
+    """Workloads that are in trouble, and those that are listened to."""
+    failing = [o for o in seen if not o.latent or o.analyzer == "log_errors"]
+    tops = {id(o.about): o.about for o in failing if scene.graph.pods_of(o.about)}
+    tops.update({id(t): t for t in listened(scene, seen)})
     return list(tops.values())
+
+
+def listened(scene: Scene, seen: Sequence[Observation]) -> list[KubeObject]:
+    """Those the alert leads to; where nobody says what the question is about, those whose logs are full of errors, and
+    whom these lead to."""
+    if scene.target is not None:
+        return alerted(scene)
+    return _onwards(scene, [o.about for o in seen if o.analyzer == "log_errors"])
 
 
 def outspoken(scene: Scene, seen: Sequence[Observation]) -> list[KubeObject]:

@@ -20,6 +20,7 @@ from services.context_api.domain.metrics import MetricIndex, Series, moment_of
 from services.context_api.domain.resolve import resolve_in
 from services.context_api.domain.snapshot import KubeObject
 from services.context_api.domain.trend import COMPARED, Step, stepped
+from services.context_api.domain.windows import of_now
 
 SLOWER = 2.0
 """Times as long as before from which a rise is worth saying. A guess; people notice about that."""
@@ -108,7 +109,7 @@ def slow(series: Series) -> Slow | None:
 def times(graph: Graph, metrics: MetricIndex) -> Sequence[Times]:
     """Per object that the labels of recorded response times name, in the order of the series."""
     found: dict[int, Times] = {}
-    for series in metrics.all:
+    for series in of_now(metrics.all):
         if len(series.points) < COMPARED or not is_timed(series):
             continue
         about = subject(graph, series)

@@ -16,6 +16,9 @@ from services.context_api.domain.kube import harmless
 from services.context_api.domain.redact import redact
 from services.context_api.domain.snapshot import parse_time
 
+QUOTED = 320
+"""Letters of a line that a sentence quotes: the refusal itself stands at the end of what wraps it."""
+
 LINES = 300
 """Lines read from a log's end. A crash explains itself in its last lines; a guess, generous."""
 
@@ -156,6 +159,15 @@ def ends(words: str, most: int = LONGEST) -> str:
     return f"{flat[: most - tail]} … {flat[-tail:]}"
 
 
+def quote(line: str, most: int = QUOTED) -> str:
+    """A log line or a message for a sentence: redacted, without the time that the kubelet put in front, both ends kept.
+
+    Redacted before it is cut: the end alone of a secret has no name in front of it by which it would be known.
+    """
+    line = redact(line[: 20 * LONGEST].strip())
+    return ends(_STAMP.sub("", line, count=1) if line[:1].isdigit() else line, most)
+
+
 def last_lines(log: str, most: int = LINES) -> list[str]:
     """The last non-empty lines, structured ones made readable; only the end of a long log is split."""
     tail = log[-most * 500 :]
@@ -185,11 +197,10 @@ def clusters(logs: Iterable[str], most: int = LINES) -> list[Line]:
         for line in last_lines(log, most):
             weight = weigh(line)
             if weight:
-                message = message_of(line)
-                shape = _SHAPE.sub("#", message)
+                shape = _SHAPE.sub("#", message_of(line))
                 count = found.pop(shape, ("", 0, 0))[1]
-                found[shape] = (message, count + 1, weight)
-    return [Line(redact(message), count, weight) for message, count, weight in found.values()]
+                found[shape] = (line, count + 1, weight)
+    return [Line(quote(line, LONGEST), count, weight) for line, count, weight in found.values()]
 
 
 def merged(lines: Iterable[Line]) -> list[Line]:

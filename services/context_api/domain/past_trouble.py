@@ -11,24 +11,34 @@ https://sre.google/workbook/alerting-on-slos/ (long windows reset slowly).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import median
 
-from services.context_api.domain.failures import FAILED, is_failed_share
-from services.context_api.domain.latency import LEAST, SLOWER, is_timed, seconds, subject, unit_of
+from services.context_api.domain.failures import FAILED, fails, is_failed_share
+from services.context_api.domain.latency import LEAST, SLOWER, is_timed, seconds, slow, subject, unit_of
+from services.context_api.domain.logs import readable, time_of, weigh
 from services.context_api.domain.metrics import Series, moment_of
 from services.context_api.domain.queues import backlogs, is_backlog
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
 from services.context_api.domain.trend import COMPARED, Points, past_spell
+from services.context_api.domain.windows import window_of
 
 FEWEST = 100.0
 """Messages below which a backlog is a batch on its way, as `analyzers.consumer_lag` judges."""
 
 HIGHER = 10.0
 """Times its usual level from which a backlog was one."""
+
+LONG = timedelta(minutes=15)
+"""A window from which on a value lags behind what people notice. A guess; rules that page look at five minutes beside an hour."""
+
+QUIET = timedelta(minutes=5)
+"""How long logs have to be without errors for those to have ended."""
+
+FEWEST_LINES, LINES_READ, PODS = 5, 400, 3
 
 AFTER = timedelta(minutes=5)
 """How long after the alert trouble may have begun: evaluation and clocks are coarse."""
@@ -76,6 +86,40 @@ def _measured(scene: Scene) -> Iterator[tuple[Series, Points, float, str]]:
     for backlog in backlogs(scene.metrics):
         if len(backlog.points) >= COMPARED and is_backlog(backlog.series):
             yield backlog.series, backlog.points, max(HIGHER * _usual(backlog.points), FEWEST), "messages"
+
+
+def outlasted(scene: Scene, series: Series, about: KubeObject) -> bool:
+    """Whether a series that looks back far still tells of errors that have ended: the logs of whoever answers have none
+    since, and say that work goes on."""
+    began = moment_of(series.points[0][0])
+    if window_of(series) < LONG or began is None:
+        return False
+    tops = scene.graph.behind(about) if about.kind == "Service" else [scene.graph.top(about)]
+    return _quiet_again(scene, [pod for top in tops for pod in scene.graph.pods_of(top)[:PODS]], began)
+
+
+def lagging(scene: Scene, about: KubeObject) -> Iterator[Series]:
+    """Series about the object that look back far and are still too high."""
+    for series in scene.metrics.all:
+        high = fails(series) or (is_timed(series) and slow(series) is not None)
+        if high and window_of(series) >= LONG and _is_about(scene, series, about):
+            yield series
+
+
+def _quiet_again(scene: Scene, pods: Iterable[KubeObject], began: datetime) -> bool:
+    erred, well = False, 0
+    for pod in pods:
+        for log in scene.snapshot.logs_of(pod.namespace, pod.name):
+            for line in log.text.splitlines()[-LINES_READ:]:
+                moment = time_of(line)
+                if moment is None or not began <= moment <= scene.now:
+                    continue
+                bad = weigh(readable(line)) > 0
+                if bad and scene.now - moment <= QUIET:
+                    return False
+                erred = erred or bad
+                well += not bad and scene.now - moment <= 2 * QUIET
+    return erred and well >= FEWEST_LINES
 
 
 def _usual(points: Points) -> float:

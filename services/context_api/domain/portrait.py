@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from services.context_api.domain.changes import last_edit
+from services.context_api.domain.changes import last_applied, last_edit, writer_of
 from services.context_api.domain.containers import containers_of
 from services.context_api.domain.edits import edited
-from services.context_api.domain.kube import WORKLOADS, listing, text
-from services.context_api.domain.logs import clusters, cut, telling
+from services.context_api.domain.kube import WORKLOADS, at, listing, number, text
+from services.context_api.domain.logs import clusters, cut, quote, telling
 from services.context_api.domain.metrics import Series, moment_of
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
@@ -40,12 +40,23 @@ def _changed(scene: Scene, obj: KubeObject) -> Iterator[str]:
             yield f"its newest rollout was at {clock(rollout.at)}{by}: {listing(rollout.told, 4)}"
             return
         if workload.kind != "CronJob" and workload.spec.get("replicas") == 0:
-            yield "it is scaled to 0 replicas"
+            yield "it is scaled to 0 replicas" + _since(workload)
     edit = last_edit(obj)
     if edit is not None:
         yield f"it was edited at {clock(edit.at)} by {edit.by}: {listing(edited(scene, obj, edit) or list(edit.paths), 5)}"
     if obj.kind == "Service" and text(obj.spec.get("externalName")):
         yield f"it stands for {text(obj.spec.get('externalName'))} outside the cluster"
+
+
+def _since(workload: KubeObject) -> str:
+    """Who set its replicas to what they are, and when, and from what if the last apply says it."""
+    edit, before = (
+        writer_of(workload, "spec.replicas"),
+        number(at(last_applied(workload), "spec", "replicas")),
+    )
+    if edit is None:
+        return f" (`{before}` as applied)" if before else ""
+    return f" since {clock(edit.at)}, by {edit.by}" + (f" (from {before})" if before else "")
 
 
 def _ended(scene: Scene, obj: KubeObject) -> Iterator[str]:
@@ -91,4 +102,4 @@ def _says(scene: Scene, obj: KubeObject) -> Iterator[str]:
     ]
     lines = telling(clusters(logs), LINES)
     if lines:
-        yield "its own log: " + ", ".join(f"`{cut(line.text, 200)}`" for line in lines)
+        yield "its own log: " + ", ".join(f"`{quote(line.text)}`" for line in lines)

@@ -49,6 +49,12 @@ COINCIDENCE = 0.25
 MISSED = 0.7
 """Nearness of a fault that says it lacks the very object an alert is about, and which was not recorded."""
 
+ACCOUNTS = 0.6
+"""How surely something has to account for a complaint to be a cause of its own where a whole cluster is asked about."""
+
+UNSURE = 0.45
+"""Certainty below which a state is as often meant as not."""
+
 FAINTEST = 0.1
 """Confidence below which a candidate is left to the findings."""
 
@@ -97,10 +103,26 @@ def rank(scene: Scene, tree: Causality, relations: Relations, alert: Alert) -> l
     candidates = [
         _judge(scene, tree, index, nearness[index], chain)
         for index, o in enumerate(seen)
-        if o.severity is not FindingSeverity.info and nearness[index] > 0 and _counts(tree, index, relations)
+        if o.severity is not FindingSeverity.info
+        and nearness[index] > 0
+        and _counts(tree, index, relations, alert)
     ]
     candidates.sort(key=lambda r: (-round(r.score, 6), r.observation.key))
-    return _with_rivals(_plausible(_one_per_object(candidates)))
+    causes = _plausible(_one_per_object(candidates))
+    return _with_rivals(causes if alert.named else _consequences_last(causes))
+
+
+def _consequences_last(ranked: list[Ranked]) -> list[Ranked]:
+    """Where a whole cluster is asked about, what a cause further up accounts for stands behind all other causes.
+
+    Of two faults the second would else stand behind everything that the first makes fail.
+    """
+    known: set[int] = set()
+    roots, others = [], []
+    for one in ranked:
+        (others if one.index in known else roots).append(one)
+        known.update(one.effects)
+    return roots + others
 
 
 def _one_per_object(candidates: list[Ranked]) -> list[Ranked]:
@@ -178,15 +200,45 @@ def _causes_of(tree: Causality) -> dict[int, list[Link]]:
     return found
 
 
-def _counts(tree: Causality, index: int, relations: Relations) -> bool:
+def _counts(tree: Causality, index: int, relations: Relations, alert: Alert) -> bool:
     """Latent observations count when the alert is about their object, or when they explain one that counts.
 
-    So do complaints of the pods that an alerting Service stands for: who is asked about it is asked about them.
+    So do complaints of the pods that an alerting Service stands for: who is asked about it is asked about them. Where a
+    whole cluster is asked about, what makes a program complain all the time counts, and the complaint alone does not.
     """
+    if not alert.named and _at_its_limit(tree.observations[index]):
+        return True
+    if not alert.named and any(
+        link.strength >= ACCOUNTS and _goes_wrong(tree.observations[link.effect])
+        for link in tree.effects.get(index, ())
+    ):
+        return True
     return any(
-        not seen.latent or relations.nearness(seen.about) >= ITSELF or _complains(seen, relations)
+        not seen.latent
+        or (relations.nearness(seen.about) >= ITSELF and not _may_be_meant(seen))
+        or _complains(seen, relations)
         for seen in (tree.observations[i] for i in (index, *tree.all_effects(index)))
     )
+
+
+def _at_its_limit(seen: Observation) -> bool:
+    """What is measured to meet a limit is wrong though nobody asked about it."""
+    return seen.measured and seen.depth is Depth.mechanism and seen.certainty >= ACCOUNTS
+
+
+def _goes_wrong(seen: Observation) -> bool:
+    """A program complains, or is measured to fail: no state of objects, which may be meant so."""
+    return _is_failing(seen) and (seen.depth is Depth.process or seen.measured)
+
+
+def _may_be_meant(seen: Observation) -> bool:
+    """A state that is as often meant as not, of what does not fail: by itself it is why of nothing."""
+    return seen.latent and seen.depth is Depth.mechanism and seen.certainty < UNSURE
+
+
+def _is_failing(seen: Observation) -> bool:
+    """A sign of failing that is seen now, latent or not: errors in a log, a share of failures."""
+    return seen.depth < Depth.mechanism and seen.severity is not FindingSeverity.info
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,8 +290,9 @@ def _complains(seen: Observation, relations: Relations) -> bool:
 
     An alert about a namespace is one about the workloads in it.
     """
-    failing = seen.depth < Depth.mechanism and seen.severity is not FindingSeverity.info
-    return failing and (relations.nearness(seen.about) >= STANDS_FOR or relations.lies_in_start(seen.about))
+    return _is_failing(seen) and (
+        relations.nearness(seen.about) >= STANDS_FOR or relations.lies_in_start(seen.about)
+    )
 
 
 def _with_causes(tree: Causality, own: list[int]) -> set[int]:

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 
 from services.context_api.domain.graph import Graph
 from services.context_api.domain.kube import flat, selects
-from services.context_api.domain.logs import Line, cut
+from services.context_api.domain.logs import Line, quote
 from services.context_api.domain.observation import Blame
 from services.context_api.domain.snapshot import KubeObject
 
@@ -40,7 +40,7 @@ def blames_by_name(graph: Graph, top: KubeObject, lines: Iterable[Line]) -> tupl
                 if one is not top:
                     found.setdefault(
                         id(one),
-                        Blame(one, STRENGTH, f"the log names {obj.kind} {obj.name}: `{cut(line.text, 160)}`"),
+                        Blame(one, STRENGTH, f"the log names {obj.kind} {obj.name}: `{quote(line.text)}`"),
                     )
     return tuple(found.values())
 

@@ -28,7 +28,7 @@ from services.context_api.domain.analyzers.leads import NAME as LEADS
 from services.context_api.domain.analyzers.leads import left_to_rules
 from services.context_api.domain.analyzers.unwell import unforeseen
 from services.context_api.domain.causality import Causality, connect
-from services.context_api.domain.changed import in_words
+from services.context_api.domain.changed import now_in_words
 from services.context_api.domain.graph import Graph
 from services.context_api.domain.kube import listing
 from services.context_api.domain.logs import cut
@@ -40,12 +40,15 @@ from services.context_api.domain.relation import Relations, relate
 from services.context_api.domain.resolve import owner_by_event, owner_by_name
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject, Snapshot, can_be_reckoned_with
+from services.context_api.domain.spelled import spelled
 from services.context_api.domain.wording import clock
 
 MOST_CAUSES = 10
 MOST_METRICS = 2
 MOST_FINDINGS = 200
-LONGEST_TEXT = 1500
+LONGEST_TEXT = 2000
+TOLD = 160
+"""Letters at which a text is known to be told already."""
 SURE_ENOUGH = 0.6
 """Of a first cause found by a rule, so that leads below it are left out."""
 
@@ -114,7 +117,7 @@ def judge(
         tree,
         relations,
         alert,
-        beside_rules(rank(scene, tree, relations, alert))[:MOST_CAUSES],
+        beside_rules(rank(scene, tree, relations, alert), tree)[:MOST_CAUSES],
         muted,
         [*verdict.not_looked_at(snapshot, target, about), *unseen],
     )
@@ -199,11 +202,26 @@ def find_findings(
     )
 
 
-def beside_rules(ranked: Sequence[Ranked]) -> Sequence[Ranked]:
-    """The same without leads that stand below what a rule is sure of: nobody has to follow them then."""
-    if not ranked or ranked[0].observation.analyzer == LEADS or ranked[0].confidence < SURE_ENOUGH:
+def beside_rules(ranked: Sequence[Ranked], tree: Causality) -> Sequence[Ranked]:
+    """The same without leads that stand below what a rule is sure of: nobody has to follow them then.
+
+    A lead to something that no such rule accounts for stays: it may be a second fault.
+    """
+    if not ranked or ranked[0].observation.analyzer == LEADS:
         return ranked
-    return [one for one in ranked if one.observation.analyzer != LEADS]
+    sure = [one for one in ranked if one.observation.analyzer != LEADS and one.confidence >= SURE_ENOUGH]
+    known = {id(tree.observations[i].about) for one in sure for i in one.effects}
+    # Who says that it is not well has not said why.
+    known |= {id(one.observation.about) for one in sure if one.observation.depth >= Depth.mechanism}
+    if not known:
+        return ranked
+    return [one for one in ranked if one.observation.analyzer != LEADS or _left(one, tree, known)]
+
+
+def _left(lead: Ranked, tree: Causality, known: Collection[int]) -> bool:
+    """Whether a lead accounts for an object that is not accounted for by what is known."""
+    effects = {id(tree.observations[i].about) for i in lead.effects}
+    return bool(effects) and not effects & set(known)
 
 
 def observe(scene: Scene, broken: OnBroken = _raised, without: Collection[str] = ()) -> list[Observation]:
@@ -285,7 +303,7 @@ def _cause(scene: Scene, tree: Causality, relations: Relations, alert: Alert, on
     return Cause(
         target=seen.about.target(cluster),
         reason=seen.reason,
-        text=cut(_text(scene, one), LONGEST_TEXT),
+        text=cut(_text(scene, tree, relations, one), LONGEST_TEXT),
         severity=seen.severity,
         onset=seen.onset,
         confidence=Confidence(value=one.confidence, basis=[cut(words, LONGEST_TEXT) for words in one.basis]),
@@ -301,7 +319,7 @@ def _cause(scene: Scene, tree: Causality, relations: Relations, alert: Alert, on
     )
 
 
-def _text(scene: Scene, one: Ranked) -> str:
+def _text(scene: Scene, tree: Causality, relations: Relations, one: Ranked) -> str:
     """The cause in words, with what else is wrong with the same object on its own account."""
     extra = [
         a.observation.text
@@ -318,7 +336,7 @@ def _text(scene: Scene, one: Ranked) -> str:
     words = one.observation.text
     edit = one.edited
     if edit is not None:
-        known = in_words(scene, one.observation.about, edit)
+        known = now_in_words(scene, one.observation.about, edit)
         shown = listing(known or list(edit.paths), 4)
         if f"{edit.at:%H:%M:%S}" not in words:
             words += f"; {one.observation.about.kind} {one.observation.about.name} was edited at {clock(edit.at)} by {edit.by} ({shown})"
@@ -333,7 +351,9 @@ def _text(scene: Scene, one: Ranked) -> str:
             if not (one.observation.measured and more.startswith("measured"))
             and not all(value[:60] in told_already for value in _VALUES.findall(more) or [more])
         )
-    return ". Also: ".join([words, *list(dict.fromkeys(extra))[:2]])
+    also = [more for more in dict.fromkeys(extra) if more[:TOLD] not in words][:2]
+    words = ". Also: ".join([words, *also])
+    return "; ".join([words, *spelled(words, one, tree, relations)])
 
 
 def _path(tree: Causality, relations: Relations, alert: Alert, one: Ranked) -> list[KubeObject]:

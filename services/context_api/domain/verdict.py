@@ -13,7 +13,7 @@ from libs.contracts.target import Target
 from services.context_api.domain.changes import Edit, last_edit
 from services.context_api.domain.containers import containers_of
 from services.context_api.domain.kube import WORKLOADS, entries, replicas
-from services.context_api.domain.past_trouble import passed
+from services.context_api.domain.past_trouble import lagging, outlasted, passed
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject, Snapshot, parse_time
 
@@ -35,6 +35,8 @@ def without_cause(
         return NoCause.muted
     since = (scene.onset or scene.now) - LOOK_BACK
     if any(moment >= since for moment in signs(scene, about)) or any(passed(scene, about, since)):
+        return NoCause.recovered
+    if about is not None and any(outlasted(scene, series, about) for series in lagging(scene, about)):
         return NoCause.recovered
     if target is not None and about is not None and replaced(target, about) and not scaled_down(scene, about):
         return NoCause.recovered

@@ -22,7 +22,7 @@ from services.context_api.domain import evidence, remedies
 from services.context_api.domain.analyzers.unhealthy_condition import head_of
 from services.context_api.domain.focus import concerned
 from services.context_api.domain.kube import conditions, listing, mapping, number, pod_spec, text
-from services.context_api.domain.logs import cut, is_narrative
+from services.context_api.domain.logs import cut, is_narrative, quote
 from services.context_api.domain.observation import Blame, Depth, Explains, Observation
 from services.context_api.domain.redact import redact
 from services.context_api.domain.references import Reference, references
@@ -218,7 +218,7 @@ def _still_serving(
 ) -> Observation:
     words = (
         f"{name_of(server)} still serves the certificate it read at its start: its pods run since {clock(started)}, "
-        f"while {name_of(secret)} ({use.where}) holds one that is valid from {clock(begins)}; {name_of(client)} says `{cut(line, 200)}`"
+        f"while {name_of(secret)} ({use.where}) holds one that is valid from {clock(begins)}; {name_of(client)} says `{quote(line)}`"
     )
     return Observation(
         about=server,

@@ -27,7 +27,7 @@ from services.context_api.domain.dependencies import PODS_READ, Spoken
 from services.context_api.domain.evidence import Fact
 from services.context_api.domain.focus import concerned
 from services.context_api.domain.kube import at, flat, listing, pod_spec, strings, text
-from services.context_api.domain.logs import cut, is_narrative, last_lines
+from services.context_api.domain.logs import cut, is_narrative, last_lines, quote
 from services.context_api.domain.observation import Depth, Explains, Observation
 from services.context_api.domain.redact import redact
 from services.context_api.domain.references import references
@@ -272,7 +272,7 @@ def _of_client(scene: Scene, client: _Client) -> Iterator[Observation]:
     yield Observation(
         about=client.top,
         reason="DnsPolicyMissesCluster",
-        text=f"{name_of(client.top)} cannot look up names of the cluster: {why}; its log: `{cut(client.said.line, 200)}`",
+        text=f"{name_of(client.top)} cannot look up names of the cluster: {why}; its log: `{quote(client.said.line)}`",
         severity=FindingSeverity.critical,
         analyzer=NAME,
         depth=Depth.mechanism,
@@ -301,7 +301,7 @@ def _observation(scene: Scene, server: KubeObject, fault: _Fault, *, broken: boo
     if edit is not None:
         words += f"; edited at {clock(edit.at)} by {edit.by}"
     if fault.clients:
-        words += f"; {listing([name_of(c.top) for c in fault.clients])} cannot look up names: `{cut(fault.clients[0].said.line, 160)}`"
+        words += f"; {listing([name_of(c.top) for c in fault.clients])} cannot look up names: `{quote(fault.clients[0].said.line)}`"
     stopped = fault.stops_server and broken
     explains = [Explains(c.top, 0.9, "it cannot look up names", deepest=Depth.process) for c in fault.clients]
     if stopped:

@@ -34,6 +34,7 @@ from services.context_api.domain.logs import (
     Line,
     cut,
     is_narrative,
+    quote,
     readable,
     shape_of,
     time_of,
@@ -87,7 +88,7 @@ class _Said:
 
     @property
     def shown(self) -> str:
-        return f"`{redact(cut(self.line, 240))}`" + (f" (×{self.count})" if self.count > 1 else "")
+        return f"`{quote(self.line)}`" + (f" (×{self.count})" if self.count > 1 else "")
 
 
 @dataclass(frozen=True, slots=True)

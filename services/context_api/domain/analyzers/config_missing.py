@@ -21,8 +21,8 @@ from services.context_api.domain.changes import last_edit
 from services.context_api.domain.containers import Container, containers_of, is_ready
 from services.context_api.domain.endings import began
 from services.context_api.domain.evidence import Fact
-from services.context_api.domain.kube import at, flat, mapping, text
-from services.context_api.domain.logs import cut
+from services.context_api.domain.kube import at, flat, listing, mapping, text
+from services.context_api.domain.logs import cut, quote
 from services.context_api.domain.names import resembles
 from services.context_api.domain.observation import Blame, Depth, Explains, Observation
 from services.context_api.domain.redact import redact
@@ -124,7 +124,7 @@ def _waiting_fact(pod: KubeObject, container: Container) -> Fact:
         pod,
         f"status.containerStatuses[{container.name}].state.waiting",
         {"reason": container.waiting_reason, "message": message},
-        f"{container} of pod {pod.name} waits: {cut(message, 200)}",
+        f"{container} of pod {pod.name} waits: {quote(message)}",
     )
 
 
@@ -158,10 +158,9 @@ def _read(message: str, pod: KubeObject, fact: Fact) -> Iterator[_Missing]:
 def _judge(scene: Scene, top: KubeObject, pods: list[KubeObject], missing: _Missing) -> Iterator[Observation]:
     workload = scene.graph.workload(pods[0])
     held = scene.graph.get(missing.kind, top.namespace, missing.name)
-    where = next(
-        (r.where for r in references(pods[0].spec) if r.kind == missing.kind and r.name == missing.name),
-        "its pod spec",
-    )
+    named = [r for r in references(pods[0].spec) if r.kind == missing.kind and r.name == missing.name]
+    named.sort(key=lambda r: missing.key is not None and r.key != missing.key)
+    where = named[0].where if named else "its pod spec"
     what = (
         f"{missing.kind} {missing.name}"
         if missing.key is None
@@ -170,7 +169,9 @@ def _judge(scene: Scene, top: KubeObject, pods: list[KubeObject], missing: _Miss
     onset = began(scene, pods, _REASONS)
     culprit, why = _culprit(scene, workload, pods, missing, held)
     hint = _hint(scene, top.namespace, missing, held)
-    words = f"{what} is missing, which {how_many(scene, top, pods)} need ({where}): `{cut(redact(missing.message), 240)}`"
+    words = (
+        f"{what} is missing, which {how_many(scene, top, pods)} need ({where}): `{quote(missing.message)}`"
+    )
     sentence = words[0].upper() + words[1:] + (f"; {why}" if why else "") + (f"; {hint}" if hint else "")
     own = culprit is None
     yield Observation(
@@ -268,7 +269,9 @@ def _hint(scene: Scene, namespace: str | None, missing: _Missing, held: KubeObje
     if missing.key is not None:
         keys = _keys(held) if held is not None else []
         close = [k for k in keys if resembles(k, missing.key)]
-        return f"it has a key `{close[0]}`" if close else ""
+        if close or not keys:
+            return f"it has a key `{close[0]}`" if close else ""
+        return f"it has the keys {listing([f'`{key}`' for key in keys], 4)}"
     close = sorted(
         o.name for o in scene.snapshot.of_kind(missing.kind, namespace) if resembles(o.name, missing.name)
     )

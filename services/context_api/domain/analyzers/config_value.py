@@ -30,7 +30,7 @@ from services.context_api.domain.containers import Container, containers_of, is_
 from services.context_api.domain.dependencies import ASTRAY, PODS_READ, trouble_in
 from services.context_api.domain.endings import last_words
 from services.context_api.domain.evidence import Fact
-from services.context_api.domain.focus import alerted, carried
+from services.context_api.domain.focus import carried, listened
 from services.context_api.domain.kube import containers, entries, flat, listing, pod_spec, strings, text
 from services.context_api.domain.logs import (
     Line,
@@ -39,6 +39,7 @@ from services.context_api.domain.logs import (
     is_narrative,
     last_lines,
     message_of,
+    quote,
     shape_of,
 )
 from services.context_api.domain.names import resembles
@@ -60,7 +61,7 @@ _CRASHES = frozenset({"pod_crash_loop", "probe_failure"})
 
 def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
     """One observation per failing workload and object that holds a setting its log complains about."""
-    yield from _doubted(scene)
+    yield from _doubted(scene, seen)
     for symptom in seen:
         if symptom.analyzer == _RUNNING:
             yield from _spelled_out(scene, symptom)
@@ -104,7 +105,7 @@ def _spelled_out(scene: Scene, symptom: Observation) -> Iterator[Observation]:
                         symptom,
                         config,
                         "SettingComplainedAbout",
-                        f"{name_of(config)} sets `{shown}` ({use.where}), and the log of {name_of(symptom.about)} complains of just that: `{cut(line, 240)}`{_door_edited(scene, symptom)}",
+                        f"{name_of(config)} sets `{shown}` ({use.where}), and the log of {name_of(symptom.about)} complains of just that: `{quote(line)}`{_door_edited(scene, symptom)}",
                         SPELLED_OUT,
                         [
                             evidence.field(
@@ -122,9 +123,9 @@ def _spelled_out(scene: Scene, symptom: Observation) -> Iterator[Observation]:
                     return
 
 
-def _doubted(scene: Scene) -> Iterator[Observation]:
+def _doubted(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
     """A setting that the log of a program on the alert's way warns of by name and value, since its last start."""
-    for top in alerted(scene):
+    for top in listened(scene, seen):
         logs = [
             (pod, log)
             for pod in scene.graph.pods_of(top)[:PODS_READ]
@@ -226,7 +227,7 @@ def _bad_values(
             symptom,
             holder,
             "BadConfigValue",
-            f"{name_of(holder)} sets `{match.shown}` ({where}), which the program of {name_of(symptom.about)} complains about: `{cut(match.line, 240)}`",
+            f"{name_of(holder)} sets `{match.shown}` ({where}), which the program of {name_of(symptom.about)} complains about: `{quote(match.line)}`",
             match.strength,
             [
                 evidence.field(
@@ -307,7 +308,7 @@ def _missing_variables(
             symptom,
             holder,
             "MissingVariable",
-            f"The program of {name_of(symptom.about)} demands variable `{variable}`, which nothing sets{hint}: `{cut(line, 240)}`",
+            f"The program of {name_of(symptom.about)} demands variable `{variable}`, which nothing sets{hint}: `{quote(line)}`",
             0.85,
             facts[:2],
             remedies.edit(holder, f"Set {variable}" + (f" (now `{close}`)." if close else ".")),

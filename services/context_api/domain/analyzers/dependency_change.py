@@ -21,9 +21,9 @@ from services.context_api.domain import evidence, remedies
 from services.context_api.domain.changes import Edit, FieldChange, last_applied, last_edit, writer_of
 from services.context_api.domain.config_match import speaks_of
 from services.context_api.domain.dependencies import PODS_READ, Spoken
-from services.context_api.domain.edits import changes_of
+from services.context_api.domain.edits import changes_of, edited
 from services.context_api.domain.kube import at, listing, number, pod_spec
-from services.context_api.domain.logs import clusters, cut
+from services.context_api.domain.logs import clusters, quote
 from services.context_api.domain.observation import Depth, Explains, Observation
 from services.context_api.domain.references import references
 from services.context_api.domain.scene import Scene
@@ -130,15 +130,16 @@ def _observation(scene: Scene, changed: KubeObject, leads: list[_Lead]) -> Obser
     trouble, said, edit = lead.trouble, lead.said, lead.edit
     fitting = said.trouble == "auth" and changed.kind == "Secret"
     changes = changes_of(scene, changed, edit) if changed.kind in ("ConfigMap", "Secret") else []
-    shown = listing([str(c) for c in changes] or list(edit.paths), 5)
+    known = [str(c) for c in changes] or (edited(scene, changed, edit) if changed.kind == "Service" else [])
+    shown = listing(known or list(edit.paths), 5)
     own = _own_words(scene, changed, changes)
     strength = 0.85 if fitting or own else 0.65
     others = [name_of(one.trouble.top) for one in leads[1:]]
     words = (
         f"{name_of(changed)} was changed at {clock(edit.at)} by {edit.by}, {trouble.how_long_before(edit.at)} {name_of(trouble.top)} began to complain "
-        f"about {_complained_about(said)} ({lead.use}): {shown}; its log: `{cut(said.line, 200)}`"
+        f"about {_complained_about(said)} ({lead.use}): {shown}; its log: `{quote(said.line)}`"
     )
-    words += f"; what it serves says: `{cut(own, 200)}`" if own else ""
+    words += f"; what it serves says: `{quote(own)}`" if own else ""
     words += f"; so do {listing(others, 4)}" if others else ""
     return Observation(
         about=changed,
@@ -152,7 +153,7 @@ def _observation(scene: Scene, changed: KubeObject, leads: list[_Lead]) -> Obser
             evidence.change(
                 changed,
                 f"{name_of(changed)} changed by {edit.by}: {shown}",
-                {"by": edit.by, "fields": list(edit.paths), "changes": [str(c) for c in changes[:20]]},
+                {"by": edit.by, "fields": list(edit.paths), "changes": known[:20]},
                 edit.at,
             ),
             *(evidence.log_line(k.said.pod, k.said.container, k.said.line, k.said.count) for k in leads[:4]),

@@ -27,9 +27,8 @@ from services.context_api.domain.kube import (
     template_labels,
     text,
 )
-from services.context_api.domain.logs import cut
+from services.context_api.domain.logs import quote
 from services.context_api.domain.observation import Depth, Explains, Observation
-from services.context_api.domain.redact import redact
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
 from services.context_api.domain.wording import name_of
@@ -57,7 +56,7 @@ def _misaimed(scene: Scene, budget: KubeObject, closed: set[str]) -> Iterator[Ob
     """A budget for nobody, one of several for the same pods, or one the controller cannot work out."""
     state = condition(budget, "DisruptionAllowed")
     if state is not None and state.status == "False" and state.reason == "SyncFailed":
-        words = f"{name_of(budget)} cannot be computed: `{cut(redact(state.message), 240)}`"
+        words = f"{name_of(budget)} cannot be computed: `{quote(state.message)}`"
         yield _plain(budget, "BudgetNotComputed", words, 0.8, latent=False)
     selector = budget.spec.get("selector")
     protected = [e.to for e in scene.needs.of(budget) if e.relation == "protects"]

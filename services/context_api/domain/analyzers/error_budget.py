@@ -19,9 +19,11 @@ from services.context_api.domain.failures import fails
 from services.context_api.domain.metric_questions import SLOW
 from services.context_api.domain.metrics import Series
 from services.context_api.domain.observation import Blame, Depth, Observation
+from services.context_api.domain.past_trouble import outlasted
 from services.context_api.domain.resolve import resolve_in
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
+from services.context_api.domain.windows import of_now
 from services.context_api.domain.wording import name_of, span
 
 NAME = "error_budget"
@@ -35,10 +37,10 @@ _BURN = re.compile(r"burn[-_]?rate", re.IGNORECASE)
 def observe(scene: Scene) -> Iterator[Observation]:
     """One observation per object whose callers are failed."""
     told: set[int] = set()
-    for series in scene.metrics.all:
+    for series in of_now(scene.metrics.all):
         words = _burning(series)
         about = _object(scene, series) if words else None
-        if about is not None and id(about) not in told:
+        if about is not None and id(about) not in told and not outlasted(scene, series, about):
             told.add(id(about))
             yield _observation(scene, about, words, series)
 

@@ -17,9 +17,8 @@ from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.changes import last_edit
 from services.context_api.domain.kube import condition, entries, listing, mapping, number, replicas, text
-from services.context_api.domain.logs import cut
+from services.context_api.domain.logs import quote
 from services.context_api.domain.observation import Depth, Explains, Observation
-from services.context_api.domain.redact import redact
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
 from services.context_api.domain.wording import clock, name_of
@@ -61,7 +60,7 @@ def _scaler(scene: Scene, scaler: KubeObject) -> Iterator[Observation]:
         return
     ready = condition(scaler, "Ready")
     if at_zero and ready is not None and ready.status == "False":
-        message = cut(redact(ready.message), 240)
+        message = quote(ready.message)
         words = f"{name_of(scaler)} cannot read its triggers ({ready.reason}: `{message}`), and {name_of(target) if target else ''} stays at 0 replicas"
         yield _observation(
             scaler,

@@ -19,9 +19,8 @@ from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.edges import backends
 from services.context_api.domain.kube import Condition, entries, flat, text
-from services.context_api.domain.logs import cut
+from services.context_api.domain.logs import quote
 from services.context_api.domain.observation import Depth, Explains, Observation
-from services.context_api.domain.redact import redact
 from services.context_api.domain.routes import KINDS, Claim, age, claims, refusal
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
@@ -95,9 +94,7 @@ def _observation(
     about = holder if idle or said is None else loser
     words = f"{name_of(holder)}, made at {clock(holder.created_at)}, holds {host}, so {name_of(loser)} gets none of its requests"
     if said is not None:
-        words += (
-            f" and is refused since {clock(said.since)} ({said.reason}: `{cut(redact(said.message), 200)}`)"
-        )
+        words += f" and is refused since {clock(said.since)} ({said.reason}: `{quote(said.message)}`)"
     if idle:
         words += f"; what {name_of(holder)} leads to ({_names(_behind(scene, holder))}) has no ready endpoint, while {_names(_behind(scene, loser))} of the other has"
     return Observation(

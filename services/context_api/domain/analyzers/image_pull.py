@@ -18,7 +18,7 @@ from services.context_api.domain.containers import Container
 from services.context_api.domain.endings import began
 from services.context_api.domain.evidence import Fact
 from services.context_api.domain.kube import at, entries, listing, text
-from services.context_api.domain.logs import cut
+from services.context_api.domain.logs import cut, quote
 from services.context_api.domain.observation import Blame, Depth, Observation
 from services.context_api.domain.redact import redact
 from services.context_api.domain.scene import Scene
@@ -78,7 +78,7 @@ def _observation(scene: Scene, top: KubeObject, image: str, group: list[Containe
         f"Image `{cut(image, 200)}` of {group[0]} cannot be pulled in {how_many(scene, top, pods)}: {words}"
     )
     if message:
-        sentence += f" (`{cut(message, 300)}`)"
+        sentence += f" (`{quote(message)}`)"
     before, told = _before(scene, workload, group[0].name)
     sentence += told
     blames, secrets, absent = _pull_secrets(scene, pods, reason)

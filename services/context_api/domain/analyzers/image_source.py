@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.kube import containers, entries, listing, pod_spec, read_condition, text
-from services.context_api.domain.logs import cut, is_narrative
+from services.context_api.domain.logs import cut, is_narrative, quote
 from services.context_api.domain.observation import Depth, Explains, Observation
 from services.context_api.domain.redact import redact
 from services.context_api.domain.scene import Scene
@@ -72,7 +72,7 @@ def _not_imported(scene: Scene, stream: KubeObject) -> Iterator[Observation]:
         )
         if failed is None or entries(tag.get("items")):
             continue
-        message = "" if is_narrative(failed.message) else cut(redact(failed.message), 240)
+        message = "" if is_narrative(failed.message) else quote(failed.message)
         words = f"Tag {text(tag.get('tag'))} of {name_of(stream)} could not be imported ({failed.reason}: `{message}`), so it holds no image"
         yield Observation(
             about=stream,
@@ -103,7 +103,7 @@ def _failed(scene: Scene, config: KubeObject, build: KubeObject) -> Iterator[Obs
     if ended is not None and scene.now - ended > SEEN and not empty:
         return
     message = text(build.status.get("message"))
-    message = "" if is_narrative(message) else cut(redact(message), 200)
+    message = "" if is_narrative(message) else quote(message)
     reason = text(build.status.get("reason"))
     words = f"{name_of(build)} of {name_of(config)} {text(build.status.get('phase')).lower()}"
     words += f" at {clock(ended)}" if ended else ""

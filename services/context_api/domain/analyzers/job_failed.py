@@ -18,7 +18,7 @@ from services.context_api.domain.containers import Container, containers_of
 from services.context_api.domain.dependencies import blames
 from services.context_api.domain.endings import ended_fact, exit_code, last_words, meaning, quoted
 from services.context_api.domain.kube import Condition, condition, text
-from services.context_api.domain.logs import cut
+from services.context_api.domain.logs import quote
 from services.context_api.domain.observation import Depth, Observation
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject, parse_time
@@ -57,7 +57,7 @@ def _observation(scene: Scene, top: KubeObject, job: KubeObject, failed: Conditi
     ended = [c for p in pods for c in containers_of(p) if c.last_end and exit_code(c)]
     ended.sort(key=lambda c: (text(c.last_end.get("finishedAt")), c.pod.name))
     lines, facts = last_words(scene, ended[-3:])
-    words = f"{name_of(job)} failed ({failed.reason}: {cut(failed.message, 160)})" + _ending(ended)
+    words = f"{name_of(job)} failed ({failed.reason}: {quote(failed.message)})" + _ending(ended)
     if lines:
         words += f"; last words: {quoted(lines)}"
     oom = bool(ended) and text(ended[-1].last_end.get("reason")) == "OOMKilled"

@@ -33,7 +33,7 @@ from services.context_api.domain.kube import (
     selects,
     template_labels,
 )
-from services.context_api.domain.logs import cut, weigh
+from services.context_api.domain.logs import cut, quote, weigh
 from services.context_api.domain.mentions import BY_NAME, Mention
 from services.context_api.domain.observation import AGAINST, Depth, Explains, Observation
 from services.context_api.domain.portrait import portrait
@@ -302,13 +302,11 @@ def _observation(scene: Scene, lead: _Lead, rivals: int) -> Observation:
         else f": {'; '.join([best.why, *portrait(scene, obj)])}"
     )
     words += f"; {cut(lead.ill.text, 500)}" if lead.ill is not None else ""
+    words += f"; said of it: `{quote(best.line)}`" if best.line and best.line not in best.voice.told else ""
     words += (
-        f"; said of it: `{cut(best.line, 400)}`" if best.line and best.line not in best.voice.told else ""
-    )
-    words += (
-        f". Since then: {cut(best.voice.told, 400)}"
+        f". Since then: {cut(best.voice.told, 600)}"
         if change is not None
-        else f". It fails: {cut(best.voice.told, 400)}"
+        else f". It fails: {cut(best.voice.told, 600)}"
     )
     in_vain = change is None and best.strength == IN_VAIN
     return Observation(

@@ -1,4 +1,4 @@
-"""Errors in the logs of workloads that look well, when the alert is about them or about who calls them.
+"""Errors in the logs of workloads that look well, when the alert is about them or about who calls them, or about nobody.
 
 Sees, in the logs of the alert's workload and of those its log complains about, whether errors make up a good part of
 the last minutes before the recording. Latent: errors alone are no fault, and an alert elsewhere does not ask.
@@ -25,8 +25,8 @@ from services.context_api.domain.logs import (
     LINES,
     Line,
     clusters,
-    cut,
     merged,
+    quote,
     readable,
     shape_of,
     telling,
@@ -45,6 +45,9 @@ RECENT = timedelta(minutes=15)
 FEWEST = 3
 SHARE = 0.2
 """Errors must be at least this part of the lines of the last minutes. A guess; programs that are well write few."""
+
+MOST = 300
+"""Logs read where a whole cluster is asked about; of several, each takes about a millisecond."""
 
 _URL = re.compile(r"https?://[^\s\"'`<>]{4,300}")
 PAGE = 0.9
@@ -66,7 +69,7 @@ class _Errors:
 def observe(scene: Scene) -> Iterator[Observation]:
     """One latent observation per workload whose log is full of errors, on the alert's way or refused by one that is."""
     foreign = _foreign(scene)
-    todo = list(alerted(scene))
+    todo = list(alerted(scene)) if scene.target is not None else _logged(scene)
     known = {id(top) for top in todo}
     for top in todo:
         pods = [p for p in scene.graph.pods_of(top) if is_ready(p)]
@@ -76,6 +79,12 @@ def observe(scene: Scene) -> Iterator[Observation]:
             todo += [s.on for s in strangers if id(s.on) not in known]
             known.update(id(s.on) for s in strangers)
             yield _observation(scene, top, found, strangers)
+
+
+def _logged(scene: Scene) -> list[KubeObject]:
+    """Where nobody says what the question is about, whoever's log was recorded: a second fault may show nowhere else."""
+    tops = {id(top): top for top in map(scene.graph.top, scene.graph.workloads)}
+    return [top for top in tops.values() if scene.deps.logged(top)][:MOST]
 
 
 def _foreign(scene: Scene) -> frozenset[str]:
@@ -122,9 +131,7 @@ def _strangers(scene: Scene, top: KubeObject, lines: Sequence[Line]) -> Iterator
             if said.trouble == "auth" and said.found is not None and top in scene.deps.behind(said.found)
         ]
         if caller is not top and refused:
-            yield Blame(
-                caller, REFUSED, f"{name_of(caller)} is whom it refuses: `{cut(refused[0].line, 160)}`"
-            )
+            yield Blame(caller, REFUSED, f"{name_of(caller)} is whom it refuses: `{quote(refused[0].line)}`")
 
 
 def _pages(scene: Scene, lines: Sequence[Line]) -> Iterator[Blame]:

@@ -30,7 +30,7 @@ from services.context_api.domain.kube import (
     strings,
     text,
 )
-from services.context_api.domain.logs import cut
+from services.context_api.domain.logs import quote
 from services.context_api.domain.mesh import (
     NETWORKING,
     ROOT,
@@ -267,7 +267,7 @@ def _since(rule: KubeObject) -> float:
 
 
 def _blocked(rule: KubeObject, reason: str, words: str, certainty: float, one: Complaint) -> Observation:
-    words += f"; its log: `{cut(one.said.line, 200)}`"
+    words += f"; its log: `{quote(one.said.line)}`"
     found = plain(NAME, rule, reason, words + in_force(rule), certainty)
     line = evidence.log_line(one.said.pod, one.said.container, one.said.line, one.said.count)
     return supported(

@@ -27,7 +27,7 @@ from services.context_api.domain.kube import (
     template_labels,
     text,
 )
-from services.context_api.domain.logs import cut
+from services.context_api.domain.logs import quote
 from services.context_api.domain.mesh import (
     NETWORKING,
     ROOT,
@@ -205,7 +205,7 @@ def _astray(
 ) -> Observation:
     clients = {id(c.client): c.client for c in complaints if c.service is service}
     lines = [c.said for c in complaints if c.service is service][:1]
-    words += f"; a client's log: `{cut(lines[0].line, 160)}`" if lines else ""
+    words += f"; a client's log: `{quote(lines[0].line)}`" if lines else ""
     why = f"{rule.kind} {rule.name} sends its traffic nowhere"
     explains = [Explains(t, 0.93, why, deepest=Depth.process) for t in clients.values()]
     explains += [Explains(o, 0.9, why) for o in (service, *others)]

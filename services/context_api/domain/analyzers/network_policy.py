@@ -31,7 +31,7 @@ from services.context_api.domain.kube import (
     strings,
     text,
 )
-from services.context_api.domain.logs import cut
+from services.context_api.domain.logs import quote
 from services.context_api.domain.observation import Depth, Explains, Observation
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import Body, KubeObject
@@ -278,7 +278,7 @@ def _observation(
     if since is not None:
         words += f"; in force since {clock(since)}" + (f" (edited by {edit.by})" if edit is not None else "")
     if said is not None:
-        words += f"; its log: `{cut(said.line, 200)}`"
+        words += f"; its log: `{quote(said.line)}`"
     rules = {
         k: policy.spec.get(k) for k in ("podSelector", "policyTypes", "ingress", "egress") if k in policy.spec
     }

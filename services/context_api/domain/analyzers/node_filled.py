@@ -21,9 +21,8 @@ from services.context_api.domain import evidence, remedies
 from services.context_api.domain.analyzers.node_trouble import evicted, low_on
 from services.context_api.domain.evidence import Fact
 from services.context_api.domain.kube import at, entries, pod_spec, quantity, text
-from services.context_api.domain.logs import cut
+from services.context_api.domain.logs import quote
 from services.context_api.domain.observation import Depth, Explains, Observation
-from services.context_api.domain.redact import redact
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
 from services.context_api.domain.wording import name_of, size
@@ -96,7 +95,7 @@ def _uses(scene: Scene, node: str, resource: str) -> list[_Use]:
             one = of(pod)
             one.used += quantity(used) or 0.0
             one.asked += quantity(asked) or 0.0
-            told = cut(redact(message), 300)
+            told = quote(message)
             one.facts.append(
                 evidence.field(pod, "status.message", told, f"pod {pod.name} was evicted: {told}")
             )

@@ -21,7 +21,7 @@ from datetime import datetime, timedelta
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.kube import Condition, conditions, listing, text
-from services.context_api.domain.logs import cut
+from services.context_api.domain.logs import cut, quote
 from services.context_api.domain.observation import Blame, Depth, Explains, Observation
 from services.context_api.domain.redact import redact
 from services.context_api.domain.scene import Scene
@@ -135,7 +135,7 @@ def _observation(scene: Scene, node: KubeObject, state: Condition, reason: str) 
         else f"{name_of(node)} reports {state.type}"
     )
     words += f" since {clock(state.since)}" + (": its kubelet has stopped reporting" if silent else "")
-    words += f" ({state.reason}: {cut(redact(state.message), 200)})" if state.message else ""
+    words += f" ({state.reason}: {quote(state.message)})" if state.message else ""
     if tops:
         words += f"; pods of {listing([name_of(t) for t in tops.values()])} run there"
     return Observation(

@@ -21,7 +21,7 @@ from services.context_api.domain import evidence, remedies
 from services.context_api.domain.analyzers.unhealthy_condition import last_word
 from services.context_api.domain.dependencies import trouble_in
 from services.context_api.domain.kube import Condition, conditions, entries, pod_spec, text
-from services.context_api.domain.logs import cut, is_narrative
+from services.context_api.domain.logs import cut, is_narrative, quote
 from services.context_api.domain.observation import Blame, Depth, Explains, Observation
 from services.context_api.domain.redact import redact
 from services.context_api.domain.references import references
@@ -108,7 +108,7 @@ def _not_renewed(
     top, line = users[0]
     words = (
         f"{name_of(writer)} has not renewed {name_of(secret)} since {clock(failed.since)} ({failed.type}={failed.status} "
-        f"{failed.reason}: `{message}`); {name_of(top)}, which uses it, is refused: `{cut(line, 240)}`"
+        f"{failed.reason}: `{message}`); {name_of(top)}, which uses it, is refused: `{quote(line)}`"
     )
     return Observation(
         about=writer,

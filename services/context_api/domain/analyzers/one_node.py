@@ -25,7 +25,7 @@ from services.context_api.domain.containers import is_ready
 from services.context_api.domain.evidence import Fact
 from services.context_api.domain.focus import concerned
 from services.context_api.domain.kube import listing
-from services.context_api.domain.logs import cut
+from services.context_api.domain.logs import quote
 from services.context_api.domain.metric_limits import Reached, reached
 from services.context_api.domain.metrics import moment_of
 from services.context_api.domain.observation import AGAINST, Depth, Explains, Observation
@@ -149,7 +149,7 @@ def _observation(scene: Scene, node: KubeObject, lones: Sequence[_Lone], full: R
     certainty = ONE + MORE * (len(lones) > 1) + MORE * (len(others) > 1) + NAMED * named
     lone = lones[0]
     words = (
-        f"Only on node {node.name} do pods of {listing([name_of(one.top) for one in lones], 3)} fail: `{cut(lone.message, 300)}`; "
+        f"Only on node {node.name} do pods of {listing([name_of(one.top) for one in lones], 3)} fail: `{quote(lone.message)}`; "
         f"pods of the same kind on {listing(others, 3)} are well"
     )
     if full is not None:

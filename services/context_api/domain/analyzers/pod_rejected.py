@@ -21,7 +21,7 @@ from services.context_api.domain import evidence, remedies
 from services.context_api.domain.changes import last_edit
 from services.context_api.domain.evidence import Fact
 from services.context_api.domain.kube import condition, entries, flat, listing, number, replicas, text
-from services.context_api.domain.logs import cut
+from services.context_api.domain.logs import cut, quote
 from services.context_api.domain.observation import Blame, Depth, Explains, Observation
 from services.context_api.domain.redact import redact
 from services.context_api.domain.scene import Scene
@@ -85,7 +85,7 @@ def _refusal(scene: Scene, maker: KubeObject) -> _Refusal | None:
             maker,
             "status.conditions[ReplicaFailure]",
             {"reason": failure.reason, "message": redact(failure.message)},
-            f"{name_of(maker)}: {cut(redact(failure.message), 300)}",
+            f"{name_of(maker)}: {quote(failure.message)}",
             failure.since,
         )
         return _Refusal(maker, failure.message, fact, failure.since)

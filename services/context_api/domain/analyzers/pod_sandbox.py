@@ -16,9 +16,8 @@ from services.context_api.domain import evidence, remedies
 from services.context_api.domain.containers import containers_of
 from services.context_api.domain.events import Event
 from services.context_api.domain.kube import text
-from services.context_api.domain.logs import cut
+from services.context_api.domain.logs import quote
 from services.context_api.domain.observation import Blame, Depth, Observation
-from services.context_api.domain.redact import redact
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
 from services.context_api.domain.wording import how_many, pods_by_top
@@ -67,7 +66,7 @@ def _observation(scene: Scene, top: KubeObject, pods: list[KubeObject], event: E
     return Observation(
         about=top,
         reason="SandboxNotCreated",
-        text=f"The sandbox of {how_many(scene, top, pods)} cannot be made{f' (network plugin {plugin})' if plugin else ''}: `{cut(redact(event.message), 300)}`",
+        text=f"The sandbox of {how_many(scene, top, pods)} cannot be made{f' (network plugin {plugin})' if plugin else ''}: `{quote(event.message)}`",
         severity=FindingSeverity.critical,
         analyzer=NAME,
         depth=Depth.mechanism,

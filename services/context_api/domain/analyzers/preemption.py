@@ -15,7 +15,7 @@ from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.events import Event, about, read_event
 from services.context_api.domain.kube import pod_spec, text
-from services.context_api.domain.logs import cut
+from services.context_api.domain.logs import quote
 from services.context_api.domain.observation import Depth, Explains, Observation
 from services.context_api.domain.resolve import owner_by_name
 from services.context_api.domain.scene import Scene
@@ -68,7 +68,7 @@ def _observation(scene: Scene, winner: KubeObject, stuck: Observation, event: Ev
     return Observation(
         about=winner,
         reason="PreemptedOthers",
-        text=f"Pods of {name_of(stuck.about)} were preempted for {name_of(winner)}{priority} at {clock(event.last)}: `{cut(event.message, 160)}`. {stuck.text}",
+        text=f"Pods of {name_of(stuck.about)} were preempted for {name_of(winner)}{priority} at {clock(event.last)}: `{quote(event.message)}`. {stuck.text}",
         severity=FindingSeverity.warning,
         analyzer=NAME,
         depth=Depth.mechanism,

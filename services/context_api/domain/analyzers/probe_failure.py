@@ -38,7 +38,7 @@ from services.context_api.domain.kube import (
     strings,
     text,
 )
-from services.context_api.domain.logs import cut, is_narrative, last_lines
+from services.context_api.domain.logs import cut, is_narrative, last_lines, quote
 from services.context_api.domain.observation import Depth, Observation
 from services.context_api.domain.redact import redact
 from services.context_api.domain.scene import Scene
@@ -123,7 +123,7 @@ def _observation(scene: Scene, top: KubeObject, group: list[Container], kind: st
     effect = "kills" if kind != "Readiness" else "keeps out of service"
     words = f"The {kind.lower()} probe ({asks(probe)}) {effect} {first} in {how_many(scene, top, pods)}"
     if event is not None:
-        words += f": `{cut(redact(event.message), 240)}`"
+        words += f": `{quote(event.message)}`"
     hints = [
         h
         for h in (
@@ -254,7 +254,7 @@ def starting(scene: Scene, group: list[Container]) -> tuple[float, str] | None:
                 told = _STARTED.search(line[:500])
                 if told is not None and not is_narrative(line):
                     seconds = float(told[1]) * _UNITS[told[2].lower()]
-                    found.append((seconds, f"its log: `{cut(redact(line), 160)}`"))
+                    found.append((seconds, f"its log: `{quote(line)}`"))
     name = group[0].name
     for pod in scene.graph.pods_of(scene.graph.top(group[0].pod)):
         ready = condition(pod, "Ready")

@@ -21,7 +21,7 @@ from services.context_api.domain.dependencies import PODS_READ, Spoken
 from services.context_api.domain.edits import recorded_changes
 from services.context_api.domain.focus import outspoken
 from services.context_api.domain.kube import containers, entries, flat, mapping, pod_spec, text
-from services.context_api.domain.logs import cut, last_lines
+from services.context_api.domain.logs import cut, last_lines, quote
 from services.context_api.domain.names import hosts_in
 from services.context_api.domain.observation import AGAINST, Depth, Explains, Observation
 from services.context_api.domain.proxy_env import EXCEPTIONS, PROXIES, excepted
@@ -164,7 +164,7 @@ def _heard_by(scene: Scene, top: KubeObject, proxy: _Setting, host: str) -> str:
             for log in scene.snapshot.logs_of(pod.namespace, pod.name):
                 line = next((one for one in reversed(last_lines(log.text)) if host in one), "")
                 if line:
-                    return redact(cut(line, 200))
+                    return quote(line)
     return ""
 
 
@@ -179,7 +179,7 @@ def _observation(
     owned = writer_of(about, f"data.{EXCEPTIONS}") or edit
     words = (
         f"{EXCEPTIONS} of {name_of(top)} {listed} ({holder.where}) and does not except {host}: calls of it go through the proxy "
-        f"`{cut(redact(proxy.value), 120)}`: `{cut(said.line, 240)}`"
+        f"`{cut(redact(proxy.value), 120)}`: `{quote(said.line)}`"
     )
     changes = [str(c) for c in recorded_changes(scene, about)] if about.kind == "ConfigMap" else []
     if owned is not None and edit is not None:

@@ -26,9 +26,8 @@ from services.context_api.domain.kube import (
     strings,
     text,
 )
-from services.context_api.domain.logs import cut
+from services.context_api.domain.logs import quote
 from services.context_api.domain.observation import Blame, Depth, Observation
-from services.context_api.domain.redact import redact
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
 from services.context_api.domain.wording import name_of, size
@@ -113,7 +112,7 @@ def _pending(scene: Scene, claim: KubeObject) -> Iterator[Observation]:
             scene,
             claim,
             "NoMatchingVolume",
-            f"{name_of(claim)} stays Pending: {cut(redact(failed.message), 240)}{_offers(scene, claim)}",
+            f"{name_of(claim)} stays Pending: {quote(failed.message)}{_offers(scene, claim)}",
             0.85,
             failed,
             "the binder's event",
@@ -142,7 +141,7 @@ def _provisioner_failed(
     words = f"{name_of(claim)} stays Pending: provisioning fails"
     if storage is not None:
         words += f" (StorageClass {storage.name}, provisioner {provisioner})"
-    words += f": `{cut(redact(failed.message), 300)}`"
+    words += f": `{quote(failed.message)}`"
     seen = _observation(
         scene, claim, "ProvisioningFailed", words, 0.88, failed, "the provisioner's own error", storage
     )

@@ -23,7 +23,7 @@ from services.context_api.domain import evidence, remedies
 from services.context_api.domain.changes import last_edit
 from services.context_api.domain.dependencies import Spoken
 from services.context_api.domain.edits import changes_of
-from services.context_api.domain.focus import alerted
+from services.context_api.domain.focus import listened
 from services.context_api.domain.kube import containers, entries, flat, listing, pod_spec, strings, text
 from services.context_api.domain.latency import subject
 from services.context_api.domain.logs import cut
@@ -62,7 +62,7 @@ class _Caller:
 def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
     """One observation per host and who uses its quota up."""
     told: set[tuple[str, int]] = set()
-    for top in alerted(scene):
+    for top in listened(scene, seen):
         for said in scene.deps.spoken(top):
             host = said.host.name if said.host is not None else ""
             if not host or not _REFUSED.search(said.line):

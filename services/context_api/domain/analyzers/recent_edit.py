@@ -27,7 +27,7 @@ from services.context_api.domain.containers import containers_of, is_ready
 from services.context_api.domain.dependencies import PODS_READ, trouble_in
 from services.context_api.domain.edits import changes_of, recorded_changes, touched
 from services.context_api.domain.kube import flat, pod_spec
-from services.context_api.domain.logs import LINES, cut, is_narrative, readable, time_of
+from services.context_api.domain.logs import LINES, cut, is_narrative, quote, readable, time_of
 from services.context_api.domain.observation import Depth, Explains, Observation
 from services.context_api.domain.redact import redact
 from services.context_api.domain.references import Reference, references
@@ -149,7 +149,7 @@ def _config_strength(
         match = in_config(config, [use], trouble.lines)
         line = match.line if match is not None and match.key in touched(edit) else ""
     if line:
-        return 0.95, f"the log names what was changed: `{cut(line, 160)}`"
+        return 0.95, f"the log names what was changed: `{quote(line)}`"
     if reasons <= {"oom_kill"}:
         grows = any(w in str(c).lower() for c in changes for w in _MEMORY_WORDS)
         return (0.7, "what was changed bears on memory") if grows else (0.0, "")

@@ -67,6 +67,18 @@ def observe(scene: Scene) -> Iterator[Observation]:
     if scene.metrics.all:
         for top in alerted(scene):
             yield from _of_workload(scene, top)
+        for top in _measured(scene) if scene.target is None else ():
+            # Being busy is no fault where nobody complains; running out is one.
+            yield from (o for o in _of_workload(scene, top) if o.reason in _RUNS_OUT)
+
+
+_RUNS_OUT = frozenset({"PoolExhausted", "MemoryTrendingToLimit"})
+
+
+def _measured(scene: Scene) -> list[KubeObject]:
+    """Where nobody says what the question is about: every workload of whose pods anything was recorded."""
+    pods = [p for p in scene.graph.pods if scene.metrics.of_pod(p.namespace, p.name)]
+    return list({id(top): top for top in map(scene.graph.top, pods)}.values())
 
 
 def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:

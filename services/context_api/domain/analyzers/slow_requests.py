@@ -18,9 +18,9 @@ from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.kube import listing, text
 from services.context_api.domain.latency import Times, measure_of, pod_of, seconds, times
-from services.context_api.domain.logs import cut, is_narrative, last_lines
+from services.context_api.domain.logs import is_narrative, last_lines, quote
 from services.context_api.domain.observation import Blame, Depth, Observation
-from services.context_api.domain.redact import redact
+from services.context_api.domain.past_trouble import outlasted
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
 from services.context_api.domain.wording import clock, name_of
@@ -36,7 +36,7 @@ def observe(scene: Scene) -> Iterator[Observation]:
     """One observation per Service or workload whose requests became slow."""
     known = times(scene.graph, scene.metrics) if scene.metrics.all else ()
     for one in known:
-        if one.slow:
+        if one.slow and not outlasted(scene, one.worst.series, one.about):
             yield _observation(scene, one, known)
 
 
@@ -99,7 +99,7 @@ def _waited_for(scene: Scene, top: KubeObject, called: KubeObject) -> str:
     It outweighs what the called program measures of itself, which begins with a request that it has taken.
     """
     heard = (s for s in scene.deps.spoken(top) if s.found is called and s.trouble in ("timeout", "other"))
-    return next((cut(said.line, 160) for said in heard), "")
+    return next((quote(said.line) for said in heard), "")
 
 
 def _tops(scene: Scene, about: KubeObject) -> list[KubeObject]:
@@ -113,5 +113,5 @@ def _said_slow(scene: Scene, top: KubeObject, called: KubeObject) -> str:
         for log in scene.snapshot.logs_of(pod.namespace, pod.name):
             for line in last_lines(log.text):
                 if name.search(line) and _SLOW.search(line) and not is_narrative(line):
-                    return redact(cut(line, 160))
+                    return quote(line)
     return ""

@@ -20,9 +20,9 @@ from datetime import datetime
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.dependencies import PODS_READ
-from services.context_api.domain.focus import alerted
+from services.context_api.domain.focus import listened
 from services.context_api.domain.kube import pod_spec
-from services.context_api.domain.logs import cut, is_narrative, last_lines, time_of
+from services.context_api.domain.logs import cut, is_narrative, last_lines, quote, time_of
 from services.context_api.domain.observation import Depth, Explains, Observation
 from services.context_api.domain.redact import redact
 from services.context_api.domain.references import references
@@ -59,7 +59,7 @@ class _Complaint:
 def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
     """What is wrong with writers of old data again, tied to their readers; and one latent observation per reader."""
     idle = [o for o in seen if (not o.latent or o.reason in _IDLE) and scene.graph.workloads_of(o.about)]
-    for reader in alerted(scene) if idle else ():
+    for reader in listened(scene, seen) if idle else ():
         complaint = _complaint(scene, reader)
         stores = _stores(scene, reader) if complaint is not None else {}
         guilty = [
@@ -104,7 +104,7 @@ def _symptom(reader: KubeObject, complaint: _Complaint) -> Observation:
     return Observation(
         about=reader,
         reason="ReadsStaleData",
-        text=f"{name_of(reader)} runs, but its log says that its data is old: `{cut(complaint.line, 240)}` (×{complaint.count})",
+        text=f"{name_of(reader)} runs, but its log says that its data is old: `{quote(complaint.line)}` (×{complaint.count})",
         severity=FindingSeverity.warning,
         analyzer=NAME,
         depth=Depth.process,

@@ -23,9 +23,8 @@ from services.context_api.domain.changes import first_seen_change
 from services.context_api.domain.dependencies import Spoken
 from services.context_api.domain.focus import concerned
 from services.context_api.domain.kube import listing, mapping, pod_spec
-from services.context_api.domain.logs import cut, last_lines
+from services.context_api.domain.logs import last_lines, quote
 from services.context_api.domain.observation import Depth, Explains, Observation
-from services.context_api.domain.redact import redact
 from services.context_api.domain.references import references
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject, parse_time
@@ -119,7 +118,7 @@ def _renewed(scene: Scene, old: _Held, new: _Held) -> list[str]:
 
 
 def _observation(scene: Scene, top: KubeObject, said: Spoken, old: _Held, new: _Held) -> Observation:
-    line = cut(redact(said.line), 200)
+    line = quote(said.line)
     words = (
         f"{name_of(old.secret)}, by which {name_of(top)} trusts {name_of(said.found) if said.found else 'it'}, still holds the certificate"
         f" `{old.key}` valid from {clock(old.begins)} (written at {clock(_written(old))}), while the server's {name_of(new.secret)}"

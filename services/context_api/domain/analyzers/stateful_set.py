@@ -91,7 +91,7 @@ def _observation(
         severity=FindingSeverity.critical if missed else FindingSeverity.warning,
         analyzer=NAME,
         depth=Depth.mechanism,
-        certainty=0.9 if missed else 0.6,
+        certainty=0.9 if missed else 0.4,
         facts=(evidence.field(owner, "spec.serviceName", name, f"{name_of(owner)} {words}"),),
         basis=(
             "the StatefulSet's serviceName beside the Services there are",

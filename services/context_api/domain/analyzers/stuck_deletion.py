@@ -29,9 +29,8 @@ from services.context_api.domain.kube import (
     strings,
     text,
 )
-from services.context_api.domain.logs import cut
+from services.context_api.domain.logs import quote
 from services.context_api.domain.observation import Blame, Depth, Observation
-from services.context_api.domain.redact import redact
 from services.context_api.domain.references import references
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject, parse_time
@@ -111,7 +110,7 @@ def _observation(scene: Scene, obj: KubeObject, late: timedelta) -> Observation:
     if finalizers:
         words += f": it waits for finalizer {listing([f'`{f}`' for f in finalizers])}"
     left = (
-        [cut(redact(c.message), 240) for c in conditions(obj) if c.status == "True" and c.message]
+        [quote(c.message) for c in conditions(obj) if c.status == "True" and c.message]
         if obj.kind == "Namespace"
         else []
     )

@@ -19,7 +19,7 @@ from services.context_api.domain.changes import writer_of
 from services.context_api.domain.dependencies import Spoken
 from services.context_api.domain.focus import outspoken
 from services.context_api.domain.kube import listing, text
-from services.context_api.domain.logs import cut
+from services.context_api.domain.logs import quote
 from services.context_api.domain.observation import AGAINST, Depth, Explains, Observation
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
@@ -67,7 +67,7 @@ def _observation(
     since = f", set at {clock(edit.at)} by {edit.by}" if edit is not None else ""
     words = (
         f"{name_of(service)} serves callers of their own node only (internalTrafficPolicy: Local{since}): its ready endpoints are on "
-        f"{listing(served, 5)}, and {name_of(top)} asks it from node {node}, where there is none: `{cut(said.line, 240)}`"
+        f"{listing(served, 5)}, and {name_of(top)} asks it from node {node}, where there is none: `{quote(said.line)}`"
     )
     if compared and sides is not None:
         words += f"; pods of {name_of(top)} on {listing(sorted({node_of(p) for p in sides.good}), 3)} do not complain"

@@ -27,10 +27,9 @@ from services.context_api.domain.kube import (
     mapping,
     text,
 )
-from services.context_api.domain.logs import cut
+from services.context_api.domain.logs import quote
 from services.context_api.domain.observation import Blame, Depth, Observation
 from services.context_api.domain.placement import may_go_to, untolerated
-from services.context_api.domain.redact import redact
 from services.context_api.domain.references import references
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
@@ -99,7 +98,7 @@ def _judge(scene: Scene, top: KubeObject, pods: list[KubeObject], said: Verdict)
         )
         if d
     ]
-    words = f"No node takes {how_many(scene, top, pods)}: `{cut(redact(said.message), 300)}`" + "".join(
+    words = f"No node takes {how_many(scene, top, pods)}: `{quote(said.message)}`" + "".join(
         f"; {d}" for d in details
     )
     onset = _since(pods)
@@ -175,7 +174,7 @@ def _facts(scene: Scene, pods: list[KubeObject]) -> Iterator[evidence.Fact]:
             pods[0],
             "status.conditions[PodScheduled]",
             {"status": placed.status, "reason": placed.reason, "message": placed.message},
-            f"pod {pods[0].name}: {cut(placed.message, 300)}",
+            f"pod {pods[0].name}: {quote(placed.message)}",
             placed.since,
         )
     for event in [e for e in scene.graph.events_about(pods[0]) if e.reason == "FailedScheduling"][-1:]:

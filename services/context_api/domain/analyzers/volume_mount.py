@@ -18,9 +18,8 @@ from services.context_api.domain import evidence, remedies
 from services.context_api.domain.containers import containers_of
 from services.context_api.domain.events import Event
 from services.context_api.domain.kube import at, condition, listing, strings, text
-from services.context_api.domain.logs import cut
+from services.context_api.domain.logs import quote
 from services.context_api.domain.observation import Blame, Depth, Observation
-from services.context_api.domain.redact import redact
 from services.context_api.domain.references import references
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
@@ -71,7 +70,7 @@ def _observation(scene: Scene, top: KubeObject, pods: list[KubeObject], event: E
         and (claim := scene.graph.get("PersistentVolumeClaim", pods[0].namespace, reference.name)) is not None
     ]
     multi = "Multi-Attach" in event.message
-    words = f"A volume of {how_many(scene, top, pods)} cannot be {'attached' if multi else 'mounted'}: `{cut(redact(event.message), 300)}`"
+    words = f"A volume of {how_many(scene, top, pods)} cannot be {'attached' if multi else 'mounted'}: `{quote(event.message)}`"
     blames = [Blame(c, 0.8, "the pod waits for this claim") for c in claims]
     if multi:
         held, whose = _held(scene, top, pods[0], claims)

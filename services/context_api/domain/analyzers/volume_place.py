@@ -20,10 +20,9 @@ from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.events import Event
 from services.context_api.domain.kube import at, entries, listing, strings, text
-from services.context_api.domain.logs import cut
+from services.context_api.domain.logs import quote
 from services.context_api.domain.observation import Depth, Explains, Observation
 from services.context_api.domain.placement import may_be_attached, may_go_to, untolerated
-from services.context_api.domain.redact import redact
 from services.context_api.domain.references import references
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
@@ -112,7 +111,7 @@ def _gone(scene: Scene, tied: _Tied) -> Observation:
 
 
 def _told(name: str, event: Event) -> str:
-    return f"; node {name} left at {clock(event.last)} ({event.component or 'a controller'}: `{cut(redact(event.message), 160)}`)"
+    return f"; node {name} left at {clock(event.last)} ({event.component or 'a controller'}: `{quote(event.message)}`)"
 
 
 def _closed(tied: _Tied, node: KubeObject) -> Observation:

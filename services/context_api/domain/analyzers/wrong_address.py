@@ -17,7 +17,7 @@ from services.context_api.domain.changes import last_edit
 from services.context_api.domain.dependencies import Mention, Spoken, ports_of
 from services.context_api.domain.focus import concerned
 from services.context_api.domain.kube import listing, text
-from services.context_api.domain.logs import cut
+from services.context_api.domain.logs import quote
 from services.context_api.domain.observation import Depth, Explains, Observation
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
@@ -141,7 +141,7 @@ def _observation(
     edit = last_edit(holder)
     facts = [evidence.field(holder, mention.key or mention.where, mention.host.name, words)]
     if heard is not None:
-        words += f": `{cut(heard.line, 240)}`"
+        words += f": `{quote(heard.line)}`"
         facts.append(evidence.log_line(heard.pod, heard.container, heard.line, heard.count))
     if edit is not None:
         words += f"; {name_of(holder)} was edited at {clock(edit.at)} by {edit.by}"
