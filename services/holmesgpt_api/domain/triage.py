@@ -16,12 +16,13 @@ from libs.contracts.context import Resolution
 from libs.contracts.evidence import EvidenceItem
 from libs.contracts.investigations import Claim, InvestigationResults
 from libs.contracts.target import Target
+from services.holmesgpt_api.domain.claims import HYPOTHESIS, by_citation
 from services.holmesgpt_api.domain.commission import labels_to_resolve
 from services.holmesgpt_api.domain.errors import Impossible
 from services.holmesgpt_api.domain.ports import Evidence, ReportProgress
 from services.holmesgpt_api.domain.recommend import recommendations
 from services.holmesgpt_api.domain.record import Claimed
-from services.holmesgpt_api.domain.verdict import HYPOTHESIS, Verdict, check_claims
+from services.holmesgpt_api.domain.verdict import Verdict
 from services.holmesgpt_api.domain.visibility import limit, reader
 from services.holmesgpt_api.domain.wording import about, first_sentence
 
@@ -106,7 +107,7 @@ def conclude(answer: CausesAnswer, target: Target, run: Claimed, degraded_reason
     ranked = [] if answer.no_cause else list(answer.ranked)
     cause = ranked[0] if ranked else None
     cited, left_out = _cited(answer, ranked)
-    claims = check_claims(_claims(answer, ranked), {item.id for item in cited})
+    claims = by_citation(_claims(answer, ranked), {item.id for item in cited})
     not_looked_at = [*answer.not_looked_at, *left_out]
     return Verdict(
         engine=NAME,
