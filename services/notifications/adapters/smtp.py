@@ -20,7 +20,7 @@ from pydantic import SecretStr
 from services.notifications.adapters.mail import Mail
 from services.notifications.domain.errors import DeliveryFailed
 from services.notifications.domain.message import Message
-from services.notifications.domain.redaction import redact
+from libs.redaction import redact
 from services.notifications.domain.text import one_line
 
 Tls = Literal["starttls", "implicit", "none"]
