@@ -42,7 +42,7 @@ def conclude(told: Told, interim: Verdict, run: Claimed) -> Verdict:
         ModelFailed: what it concludes rests on nothing it was shown, or is about what the asker may not read.
     """
     may_read = reader(run.tenant, run.reads)
-    known = _visible([*interim.results.evidence, *told.evidence], may_read)
+    known = _visible([*told.evidence, *interim.results.evidence], may_read)
     triage = interim.results.cause
     archive = Archive(known, _causes(interim), _asked_about(told.use, interim, may_read))
     cause = (
@@ -86,7 +86,7 @@ def fall_back(interim: Verdict, word: str, detail: str, use: ModelUse | None = N
 
 
 def _visible(items: Iterable[EvidenceItem], may_read: MayRead) -> dict[str, EvidenceItem]:
-    """By id; the first of each, which is triage's where both have it."""
+    """By id; the first of each, which is as the model was shown it."""
     known: dict[str, EvidenceItem] = {}
     for item in items:
         if item.target is None or may_read(item.target.namespace):

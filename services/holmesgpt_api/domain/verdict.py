@@ -37,6 +37,8 @@ class ModelUse(Contract):
     cost_usd: float = 0.0
     seconds: float = 0.0
     repaired: bool = False
+    dropped: int = 0
+    """Facts that came with another hash than theirs, and count for nothing."""
     tools: list[ToolUse] = Field(default_factory=list)
 
     @property

@@ -22,6 +22,7 @@ from holmes.core.tools_utils.tool_executor import ToolExecutor
 from holmes.utils.stream import StreamEvents
 from pydantic import BaseModel
 
+from libs.redaction import Redactor
 from services.holmesgpt_api.engine import prompt
 from services.holmesgpt_api.engine.context import Context
 from services.holmesgpt_api.engine.desk import Desk
@@ -92,6 +93,7 @@ def _investigate(
                 cluster=request.context.cluster,
                 room=llm.room,
                 known=request.head_start.evidence,
+                redactor=Redactor(bytes.fromhex(request.redaction_key)),
                 tell=tell,
             )
             answer = _converse(request, llm, desk, executor, config)
