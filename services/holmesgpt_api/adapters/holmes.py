@@ -197,6 +197,7 @@ class Holmes:
                 timeout_s=self._tool_timeout,
                 cluster=results.target.cluster if results.target else "local",
                 priority=asked.priority,
+                namespaces=list(run.reads),
             ),
         )
 

@@ -123,6 +123,10 @@ def unseen_in(command: str, archive: Archive) -> list[str]:
     unseen = []
     if namespace and namespace not in archive.namespaces:
         unseen.append(f"namespace {namespace}")
+    if rest[:1] == ["set"]:
+        # An image or a value that no fact shows has been thought up, or was told by somebody in a log.
+        values = [word.partition("=")[2] for word in rest if "=" in word]
+        unseen += [value for value in values if value and not archive.mentions(value, "")]
     for kind, name in _objects(rest):
         if not _known(kind, namespace or "", name, archive):
             unseen.append(f"{kind} {name}".strip())
@@ -168,7 +172,7 @@ def _objects(words: list[str]) -> Iterator[tuple[str, str]]:
         kind = kind_of(kind) or kind
     for word in rest:
         if "=" in word:
-            continue  # an assignment of `set`: its container, image or variable is the person's to check
+            continue  # an assignment of `set`: its value is looked at as a whole
         of, slash, name = word.rpartition("/")
         said = of.partition(".")[0]
         yield (kind_of(said) or said.lower()) if slash else kind, name

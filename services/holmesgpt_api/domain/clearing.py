@@ -25,7 +25,7 @@ def cleared(message: M, redactor: Redactor) -> M:
         Unredactable
     """
     found = {name: _cleared(getattr(message, name), name, redactor) for name in type(message).model_fields}
-    if isinstance(message, EvidenceItem):
+    if isinstance(message, EvidenceItem) and found["body"] != message.body:
         found["content_hash"] = content_hash(found["body"])
     return message.model_copy(update=found)
 

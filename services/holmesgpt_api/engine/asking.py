@@ -128,6 +128,18 @@ def question(arguments: Arguments, *, cluster: str) -> Question:
     raise TypeError(type(arguments).__name__)
 
 
+def namespace_in(arguments: Arguments) -> str | None:
+    """The namespace a question is about; None: cluster scope, or a fact by its id, whose namespace nobody knows yet."""
+    match arguments:
+        case LogsOf():
+            return arguments.namespace
+        case CausesOf() | EvidenceOf():
+            about = arguments.target if isinstance(arguments, CausesOf) else arguments.of
+            namespace = about.split("/")[1] if "/" in about else ""
+            return None if namespace in ("", "-", CLUSTER_SCOPE) else namespace
+    raise TypeError(type(arguments).__name__)
+
+
 def _about(target: str) -> str:
     kind, namespace, name = target.split("/")
     namespace = CLUSTER_SCOPE if namespace in ("-", CLUSTER_SCOPE) else namespace

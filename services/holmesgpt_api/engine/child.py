@@ -91,6 +91,7 @@ def _investigate(
             desk = Desk(
                 context,
                 cluster=request.context.cluster,
+                namespaces=request.context.namespaces,
                 room=llm.room,
                 known=request.head_start.evidence,
                 redactor=Redactor(bytes.fromhex(request.redaction_key)),

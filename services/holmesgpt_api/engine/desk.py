@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from libs.contracts.evidence import EvidenceItem
 from libs.redaction import Redactor
@@ -19,6 +20,7 @@ from services.holmesgpt_api.engine.asking import (
     BadArguments,
     Shown,
     failure_in,
+    namespace_in,
     originals,
     parse,
     question,
@@ -52,15 +54,17 @@ class Desk:
         room: int,
         known: Iterable[EvidenceItem],
         redactor: Redactor,
+        namespaces: Sequence[str] = ("*",),
         tell: Callable[[ToolCalled], None],
     ) -> None:
         """Args:
         room: characters of one answer.
         known: facts the model has been told before its first question.
+        namespaces: what the asker may read (globs); about others the Context API is not even asked.
         redactor: takes secrets out of everything the model is shown, and out of what is told of its questions.
         """
         self._context, self._cluster, self._room, self._tell = context, cluster, room, tell
-        self._redactor = redactor
+        self._redactor, self._namespaces = redactor, tuple(namespaces)
         self._lock, self._few = threading.Lock(), threading.Semaphore(MOST_AT_ONCE)
         self._calls = 0
         self._asked: set[tuple[str, str]] = set()
@@ -77,6 +81,7 @@ class Desk:
         try:
             self._count()
             arguments = parse(_named(tool), given)
+            self._within_reach(arguments)
             self._once(tool, arguments)
             try:
                 with self._few:
@@ -110,6 +115,12 @@ class Desk:
         facts = originals(arguments, body)
         found = shown(arguments, cleared, room=self._room)
         return found, [facts.get(item.id, item) for item in found.evidence]
+
+    def _within_reach(self, arguments: Arguments) -> None:
+        """Raises NoAnswer: the asker may not read there."""
+        namespace = namespace_in(arguments)
+        if namespace is not None and not any(fnmatchcase(namespace, glob) for glob in self._namespaces):
+            raise NoAnswer(f"not allowed: whoever asked may not read namespace {namespace}")
 
     def _once(self, tool: str, arguments: Arguments) -> None:
         """Raises NoAnswer: this was asked before. The same question has the same answer, and costs the same."""

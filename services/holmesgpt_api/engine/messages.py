@@ -122,6 +122,8 @@ class ContextAccess(Message):
     cluster: str = "local"
     priority: str | None = None
     """The investigation's: where many ask, it decides whose turn it is."""
+    namespaces: list[str] = Field(default_factory=lambda: ["*"])
+    """What the asker may read (globs). The Context API decides; what it would refuse is not even asked."""
 
 
 class Alert(Message):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import httpx
@@ -22,9 +23,20 @@ pytestmark = pytest.mark.requirement("HAPI-032", "HAPI-029")
 ID, KNOWN = "ev-00000000000000e1", "ev-00000000000000e0"
 
 
-def desk(body: bytes | None = None, told: list[ToolCalled] | None = None) -> Desk:
+def desk(
+    body: bytes | None = None,
+    told: list[ToolCalled] | None = None,
+    *,
+    calls: list[str] | None = None,
+    namespaces: Sequence[str] = ("*",),
+) -> Desk:
     answer = found(cause(evidence_ids=[ID]), evidence=[evidence(ID)]).model_dump_json().encode()
-    transport = httpx.MockTransport(lambda _: httpx.Response(200, content=answer if body is None else body))
+
+    def said(request: httpx.Request) -> httpx.Response:
+        (calls if calls is not None else []).append(str(request.url))
+        return httpx.Response(200, content=answer if body is None else body)
+
+    transport = httpx.MockTransport(said)
     access = ContextAccess(url="http://context", timeout_s=5)
     context = Context(access, until=time.monotonic() + 60, transport=transport)
     tell = (told if told is not None else []).append
@@ -34,6 +46,7 @@ def desk(body: bytes | None = None, told: list[ToolCalled] | None = None) -> Des
         room=8_000,
         known=[evidence(KNOWN)],
         redactor=Redactor(b"0123456789abcdef"),
+        namespaces=namespaces,
         tell=tell,
     )
 
@@ -172,3 +185,29 @@ def test_an_answer_that_cannot_be_cleared_is_not_shown():
     assert not answered.ok
     assert "could not be cleared" in answered.text
     assert "sss" not in told[0].model_dump_json()
+
+
+@pytest.mark.requirement("HAPI-075", "HAPI-073")
+@pytest.mark.parametrize(
+    ("tool", "given"),
+    [
+        ("get_causes", {"target": "Pod/payments/a"}),
+        ("get_evidence", {"of": "Pod/payments/a"}),
+        ("get_logs", {"namespace": "payments", "pod": "a"}),
+        ("get_logs", {"namespace": "shop-2", "pod": "a"}),
+    ],
+)
+def test_about_a_namespace_the_asker_may_not_read_nobody_is_asked(tool: str, given: dict[str, Any]):
+    calls: list[str] = []
+
+    answered = desk(calls=calls, namespaces=["shop", "team-*"]).answer(tool, given)
+
+    assert (answered.ok, calls) == (False, [])
+    assert "may not read" in answered.text
+
+
+def test_globs_of_namespaces_are_within_reach():
+    there = desk(namespaces=["shop", "team-*"])
+
+    assert there.answer("get_causes", {"target": "Pod/team-a/x"}).ok
+    assert there.answer("get_causes", {"target": "Pod/shop/x"}).ok
