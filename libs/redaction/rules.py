@@ -188,7 +188,10 @@ _NAMES = (
     r"passw(?:or)?d|passphrase|pwd|secret|token|api[_.-]?key|access[_.-]?key|private[_.-]?key"
     r"|encryption[_.-]?key|signing[_.-]?key|client[_.-]?key|account[_.-]?key|connection[_.-]?string|credentials?"
 )
-_SECRET_NAME = re2.compile(rf"(?i)[\w./-]*(?:{_NAMES})")
+_NUMBER = r"(?:[_.-]?(?:[0-9]{1,3}|old|new|current|previous|primary|secondary|value|b64|base64))?"
+"""`API_TOKEN_2`, `password-old`: which one of several it is."""
+
+_SECRET_NAME = re2.compile(rf"(?i)[\w./-]*(?:{_NAMES}){_NUMBER}")
 
 
 def _shape(name: str, pattern: str) -> Rule:
@@ -289,7 +292,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "assignment",
         _by(
-            rf"(?i)(\b([\w.-]*(?:{_NAMES}))([\"']?)[ \t]*[:=][ \t]*)"
+            rf"(?i)(\b([\w.-]*(?:{_NAMES}){_NUMBER})([\"']?)[ \t]*[:=][ \t]*)"
             r"(\"[^\"\n]*\"|'[^'\n]*'|[^\s,;&\"'}\]]+)",
             _assigned,
         ),

@@ -126,7 +126,7 @@ def unseen_in(command: str, archive: Archive) -> list[str]:
     if rest[:1] == ["set"]:
         # An image or a value that no fact shows has been thought up, or was told by somebody in a log.
         values = [word.partition("=")[2] for word in rest if "=" in word]
-        unseen += [value for value in values if value and not archive.mentions(value, "")]
+        unseen += [value for value in values if value and not archive.refers_to(value, "")]
     for kind, name in _objects(rest):
         if not _known(kind, namespace or "", name, archive):
             unseen.append(f"{kind} {name}".strip())
@@ -185,4 +185,4 @@ def _known(kind: str, namespace: str, name: str, archive: Archive) -> bool:
         return any(archive.has(kind_of(one) or one, namespace, name) for one in kind.split(","))
     if archive.has(kind, namespace, name) or archive.has(kind, None, name):
         return True
-    return archive.mentions(name, namespace)
+    return archive.refers_to(name, namespace)

@@ -37,6 +37,12 @@ _ALIASES = {
 }
 """Words before a name by which facts say what it is the name of; else its kind."""
 
+_COMPONENT = re.compile(
+    r"kubelet|attachdetach-controller|default-scheduler|[a-z0-9-]*(?:-controller|-manager|-autoscaler|-scheduler|-provisioner)"
+    r"|kube-proxy|node-problem-detector|[a-z0-9.-]+/[a-z0-9.-]+"
+)
+_NAME_ALONE = re.compile(r"(?:[A-Za-z0-9_.]*[:=] ?)?[A-Za-z0-9][A-Za-z0-9._:/@-]{0,300}")
+
 _SPACE = re.compile(r"\s+")
 _ELLIPSIS = re.compile(r"…|\.\.\.+")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z`\"'\[(])")
@@ -58,8 +64,9 @@ class Shown:
     """The evidence of one claim as text to look things up in."""
 
     text: str
-    structured: str
-    """Without log lines: programs write into those what others tell them to."""
+    references: str
+    """What says that an object exists: the cluster's own words, and fields that hold a name and nothing else. Prose
+    that people and programs write (logs, configuration, annotations) names whatever its author likes."""
 
     @cached_property
     def numbers(self) -> list[Amount]:
@@ -105,29 +112,24 @@ class Archive:
             (kind, name) == (of, called) and namespace in ("", where) for of, where, called in self.looked_at
         )
 
-    def mentions(self, name: str, namespace: str) -> bool:
-        """Whether a fact other than a log names something in a namespace; `""`: in any."""
+    def refers_to(self, name: str, namespace: str) -> bool:
+        """Whether the cluster's own words or a field name this; `""`: in any namespace."""
         facts = (
             item
             for item in self.items.values()
-            if item.kind is not EvidenceKind.log
-            and (not namespace or item.target is None or item.target.namespace in (None, namespace))
+            if not namespace or item.target is None or item.target.namespace in (None, namespace)
         )
-        return any(_occurs(_folded(name), _haystack(_words(item))) for item in facts)
+        return any(_occurs(_folded(name), _haystack(_references(item))) for item in facts)
 
     def shown(self, ids: Iterable[str]) -> Shown:
         chosen = frozenset(ids)
         cited = [item for one, item in self.items.items() if one in chosen]
         derived = [cause for cause in self.causes if chosen & set(cause.evidence_ids)]
         words = [word for cause in derived for word in (cause.text, cause.reason, str(cause.target))]
+        named = [word for cause in derived for word in (str(cause.target), *cause.path, *cause.explains)]
         return Shown(
             text=_haystack([*(word for item in cited for word in _words(item)), *words]),
-            structured=_haystack(
-                [
-                    *(word for item in cited if item.kind is not EvidenceKind.log for word in _words(item)),
-                    *words,
-                ]
-            ),
+            references=_haystack([*(word for item in cited for word in _references(item)), *named]),
         )
 
 
@@ -211,12 +213,12 @@ def _of_object(one: Quotable, shown: Shown, archive: Archive) -> str | None:
     kind, namespace, name = one.of
     if archive.has(kind, namespace, name):
         return None if shown.holds(name) else NOT_IN_EVIDENCE
-    # What a fact other than a log names (a pod's missing Secret, an event's ReplicaSet) need not have been asked for.
+    # What the cluster names (a pod's missing Secret, an event's ReplicaSet) need not have been asked for.
     words = "|".join(_ALIASES.get(kind, (kind,)))
     named = re.search(
-        rf"(?:{words})[^\n]{{0,80}}?(?<![a-z0-9]){re.escape(name.casefold())}(?![a-z0-9])", shown.structured
+        rf"(?:{words})[^\n]{{0,80}}?(?<![a-z0-9]){re.escape(name.casefold())}(?![a-z0-9])", shown.references
     )
-    return None if named and (not namespace or _occurs(namespace, shown.structured)) else NOT_LOOKED_AT
+    return None if named and (not namespace or _occurs(namespace, shown.references)) else NOT_LOOKED_AT
 
 
 def _found(one: Quotable, shown: Shown) -> bool:
@@ -266,6 +268,22 @@ def _words(item: EvidenceItem) -> Iterator[str]:
     if item.observed_at is not None:
         yield item.observed_at.isoformat()
     yield from _leaves(item.body)
+
+
+def _references(item: EvidenceItem) -> Iterator[str]:
+    if item.target is not None:
+        yield str(item.target)
+    if _of_the_cluster(item):
+        yield from _words(item)
+    elif item.kind is not EvidenceKind.log:
+        yield from (word for word in _leaves(item.body) if _NAME_ALONE.fullmatch(word))
+
+
+def _of_the_cluster(item: EvidenceItem) -> bool:
+    """Whether its text was written by the cluster's own components: a status, or an event of one of them."""
+    if item.kind is EvidenceKind.event:
+        return _COMPONENT.fullmatch(str(item.body.get("from") or "")) is not None
+    return item.kind is EvidenceKind.object and str(item.body.get("path") or "").startswith("status")
 
 
 def _leaves(value: Any, within: str = "") -> Iterator[str]:

@@ -64,6 +64,7 @@ def test_a_value_is_taken_out_of_what_stands_before_the_place_that_gives_it_away
         {"password": S},
         {"apiKey": S, "port": 1},
         {"env": [{"name": "API_TOKEN", "value": S}]},
+        {"env": [{"name": "API_TOKEN_12", "value": S}], "log": f"DB_PASSWORD_OLD={S}"},
         {"kind": "Secret", "data": {"a": S}},
         {"kind": "Secret", "stringData": {"a": S, "b": 5}},
         {"users": [{"user": {"client-key-data": S, "token": S}}]},

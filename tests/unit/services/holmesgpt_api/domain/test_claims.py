@@ -155,7 +155,39 @@ def test_an_object_that_only_a_log_line_names_was_not_looked_at():
     assert reason("Deployment/shop/billing is broken.", log) == (
         'object-not-looked-at: "Deployment/shop/billing"'
     )
-    assert reason("Deployment/shop/billing is broken.", fact(message=line)) is None
+
+
+@pytest.mark.parametrize(
+    ("said_by", "counts"),
+    [
+        ({"path": "status.conditions[Available]"}, True),
+        ({"path": "data"}, False),
+        ({"path": "metadata.annotations"}, False),
+    ],
+)
+def test_only_the_clusters_own_words_name_an_object_nobody_looked_at(said_by: dict[str, str], counts: bool):
+    held = fact(
+        summary="seen", message="Secret shop/db-auth was not found, says Deployment/shop/billing", **said_by
+    )
+
+    assert (reason("Secret shop/db-auth is missing.", held) is None) is counts
+
+
+@pytest.mark.parametrize(
+    ("component", "counts"),
+    [("kubelet", True), ("replicaset-controller", True), ("my app", False), ("", False)],
+)
+def test_an_event_counts_for_that_when_a_component_of_the_cluster_wrote_it(component: str, counts: bool):
+    line = 'secret "db-auth" not found'
+    held = fact(summary=line, kind=EvidenceKind.event, message=line, **{"from": component})
+
+    assert (reason("Secret db-auth is missing.", held) is None) is counts
+
+
+def test_a_field_that_holds_a_name_alone_names_an_object():
+    held = fact(summary="env", path="spec", value={"secretKeyRef": {"name": "db-auth", "key": "dsn"}})
+
+    assert reason("Secret db-auth holds key dsn.", held) is None
 
 
 def test_an_object_that_was_asked_about_and_is_in_no_fact_is_not_in_evidence():
