@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -43,6 +46,16 @@ class EvidenceItem(Contract):
     content_hash: str = Field(description="SHA-256 of the body in canonical JSON, hex")
     summary: str = Field(description="one line a person can read")
     body: dict[str, Any]
+
+
+def canonical(body: Mapping[str, Any]) -> str:
+    """A body as it is hashed: the same text for the same facts, whatever the order of keys."""
+    return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=str)
+
+
+def content_hash(body: Mapping[str, Any]) -> str:
+    """What `EvidenceItem.content_hash` must be for this body."""
+    return hashlib.sha256(canonical(body).encode()).hexdigest()
 
 
 class EvidencePage(Contract):

@@ -90,6 +90,11 @@ class Claim(Contract):
     text: str
     status: str = Field(description="`supported` by the cited evidence, or a `hypothesis`")
     evidence_ids: list[str]
+    reason: str | None = Field(
+        default=None,
+        description="of a hypothesis: `cites-nothing`, `cites-unknown`, `not-in-evidence` or `object-not-looked-at`, "
+        'with the words it is about (`not-in-evidence: "1.5Gi"`)',
+    )
 
 
 class InvestigationResults(Contract):

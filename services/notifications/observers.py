@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 
 from libs.contracts.notifications import Channel, DeliveryState
 from libs.metrics import Metrics
+from libs.redaction import RULE_NAMES
 from services.notifications.adapters.outbox import Accepted
 from services.notifications.domain.notice import Notice
 from services.notifications.domain.ports import Outcome
-from services.notifications.domain.redaction import RULE_NAMES
 
 _CHANNELS = tuple(channel.value for channel in Channel)
 _OUTCOMES = tuple(state.value for state in DeliveryState)

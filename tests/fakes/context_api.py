@@ -13,6 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from pydantic import BaseModel
+
 from libs.contracts.causes import CausesAnswer
 from libs.contracts.context import ContextHealth, Resolution
 from libs.contracts.evidence import EvidencePage, LogAnswer
@@ -32,6 +34,8 @@ class FakeContextApi:
     )
     about: Callable[[str], CausesAnswer] | None = None
     """Causes by the path asked, where one answer does not do for all."""
+    says: Callable[[str], BaseModel | None] | None = None
+    """The whole answer by the path asked, where it gives one."""
     page: EvidencePage | None = None
     logs: LogAnswer | None = None
     calls: list[str] = field(default_factory=list)
@@ -71,6 +75,8 @@ class FakeContextApi:
                 return 403, '{"title": "No", "status": 403, "code": "not-allowed"}'
             case "hangs":
                 self._free.wait()
+        if self.says is not None and (said := self.says(path)) is not None:
+            return 200, said.model_dump_json()
         if path.endswith("/resolve"):
             return 200, self.resolution.model_dump_json()
         if path.startswith("/api/v1/context/logs/"):

@@ -72,6 +72,8 @@ class FakeModel:
     """What it asks the tools about, where the question does not say."""
     asks: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     """What it asks the tools at once, instead of the causes of what the question is about."""
+    turn: Callable[[dict[str, Any]], dict[str, Any] | None] | None = None
+    """The whole message it answers a request with, where it gives one."""
     requests: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
     url: str = ""
@@ -82,7 +84,7 @@ class FakeModel:
         """As new, for the next test: whoever hangs is let go."""
         self.let_go()
         self._free = threading.Event()
-        self.mood, self.document, self.asks = "concludes", agreeing, []
+        self.mood, self.document, self.asks, self.turn = "concludes", agreeing, [], None
         self.requests.clear()
         self.keys.clear()
 
@@ -120,6 +122,8 @@ class FakeModel:
 
     def _message(self, body: dict[str, Any]) -> dict[str, Any]:
         messages = body["messages"]
+        if self.turn is not None and (said := self.turn(body)) is not None:
+            return said
         if "JSON Schema" in str(messages[1]["content"]):
             return self._writes(messages)
         answered = [one for one in messages if one["role"] == "tool"]
@@ -166,6 +170,11 @@ def _error(message: str, kind: str) -> str:
 
 def _calls(tool: str, arguments: object) -> dict[str, Any]:
     return _many([(tool, arguments)])
+
+
+def calls(asks: Sequence[tuple[str, object]]) -> dict[str, Any]:
+    """A message that asks several tools at once; arguments that are a text are sent as they are."""
+    return _many(asks)
 
 
 def _many(calls: Sequence[tuple[str, object]]) -> dict[str, Any]:

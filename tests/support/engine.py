@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from services.holmesgpt_api.settings import Settings
 from tests.fakes.context_api import FakeContextApi
@@ -62,9 +62,11 @@ def with_model(model: FakeModel) -> dict[str, Any]:
 
 
 @contextmanager
-def engine(place: Place, context: FakeContextApi, model: FakeModel, **others: Any) -> Iterator[Engine]:
+def engine(
+    place: Place, context: FakeContextApi, model: FakeModel, *, log: IO[bytes] | None = None, **others: Any
+) -> Iterator[Engine]:
     settings = {**with_model(model), **others}
-    worker = place.worker_process(**settings)
+    worker = place.worker_process(log, **settings)
     try:
         yield Engine(place, context, model, worker, settings)
     finally:

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import httpx
 from fastapi import FastAPI
@@ -45,9 +45,10 @@ class Place:
     def settings(self, **others: Any) -> Settings:
         return Settings.model_validate({**self.values, **QUICK, **others})
 
-    def worker_process(self, **others: Any) -> subprocess.Popen[bytes]:
+    def worker_process(self, log: IO[bytes] | None = None, **others: Any) -> subprocess.Popen[bytes]:
         settings = json.dumps({**self.values, **QUICK, **others})
-        return start("tests.support.holmesgpt", settings, stdout=subprocess.DEVNULL)
+        kept = {"stdout": log, "stderr": log} if log else {"stdout": subprocess.DEVNULL}
+        return start("tests.support.holmesgpt", settings, **kept)
 
 
 def place(database: FreshDatabase, context_url: str, folder: Path) -> Place:

@@ -18,7 +18,7 @@ from libs.contracts.causes import (
     NoCause,
     Remediation,
 )
-from libs.contracts.evidence import EvidenceItem, EvidenceKind
+from libs.contracts.evidence import EvidenceItem, EvidenceKind, content_hash
 from libs.contracts.investigations import InvestigationRequest, InvestigationStatus
 from libs.contracts.target import Target
 from services.holmesgpt_api.domain.record import Claimed, Record
@@ -53,7 +53,7 @@ def evidence(id_: str, target: Target | None = CONFIG, *, summary: str = "edited
         source="recording",
         kind=EvidenceKind.change,
         target=target,
-        content_hash="0" * 64,
+        content_hash=content_hash({"summary": summary}),
         summary=summary,
         body={"summary": summary},
     )

@@ -8,7 +8,6 @@ What grows while nothing changes (restart counts, event counts, times) stands in
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from libs.contracts.evidence import EvidenceItem, EvidenceKind
+from libs.contracts.evidence import EvidenceItem, EvidenceKind, canonical, content_hash
 from libs.contracts.target import Target
 from services.context_api.domain.events import Event
 from services.context_api.domain.kube import harmless, mapping
@@ -134,9 +133,9 @@ def target_of(obj: KubeObject, cluster: str) -> Target | None:
 def item(fact: Fact, snapshot: Snapshot) -> EvidenceItem:
     """Number and hash a fact."""
     body = {harmless(str(k)): bounded(v, str(k), most=fact.entries) for k, v in fact.body.items()}
-    canonical = _canonical(body)
+    said = canonical(body)
     target = target_of(fact.about, snapshot.cluster) if fact.about else None
-    identity = "\x00".join([snapshot.source, fact.kind, str(target), canonical])
+    identity = "\x00".join([snapshot.source, fact.kind, str(target), said])
     age = (snapshot.captured_at - fact.at).total_seconds() if fact.at else None
     return EvidenceItem(
         id=f"ev-{hashlib.sha256(identity.encode(errors='surrogatepass')).hexdigest()[:16]}",
@@ -145,7 +144,7 @@ def item(fact: Fact, snapshot: Snapshot) -> EvidenceItem:
         target=target,
         observed_at=fact.at,
         freshness_s=max(age, 0.0) if age is not None else None,
-        content_hash=hashlib.sha256(canonical.encode(errors="surrogatepass")).hexdigest(),
+        content_hash=content_hash(body),
         summary=cut(fact.summary, 1200),
         body=body,
     )
@@ -158,10 +157,6 @@ def items(facts: Iterable[Fact], snapshot: Snapshot) -> Iterator[EvidenceItem]:
             yield item(fact, snapshot)
         except ValidationError:
             continue
-
-
-def _canonical(body: Mapping[str, Any]) -> str:
-    return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=str)
 
 
 def bounded(value: object, name: str = "", depth: int = 0, *, most: int = MOST_ENTRIES) -> Any:

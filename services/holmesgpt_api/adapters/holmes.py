@@ -10,12 +10,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from pydantic import ValidationError
+
 from libs.auth.errors import AuthError
 from libs.contracts.evidence import EvidenceItem
+from libs.redaction import Redactor, Unredactable
 from services.holmesgpt_api.adapters.zygote import Away, Child, Zygote
+from services.holmesgpt_api.domain.clearing import cleared, genuine
 from services.holmesgpt_api.domain.model import (
     ENGINE_FAILED,
     ENGINE_UNAVAILABLE,
+    REDACTION_FAILED,
     TIMEOUT,
     TOO_LARGE,
     ModelFailed,
@@ -34,6 +39,7 @@ from services.holmesgpt_api.engine.messages import (
     Failed,
     HeadStart,
     ModelAccess,
+    Opinion,
     RunRequest,
     Step,
     ToolCalled,
@@ -50,6 +56,8 @@ HEAD_START = 1024 * 1024
 """Bytes of evidence in a request; what triage found comes in the order of its weight."""
 
 TOOLS_KEPT = 60
+FACTS_KEPT = 2_000
+"""Of one run; a child that sends more is not believed to have shown them."""
 
 
 @dataclass
@@ -58,8 +66,10 @@ class _Course:
 
     model: str
     began: float
+    redactor: Redactor
     usage: Usage = field(default_factory=Usage)
     steps: int = 0
+    dropped: int = 0
     tools: list[ToolUse] = field(default_factory=list)
     evidence: dict[str, EvidenceItem] = field(default_factory=dict)
 
@@ -75,19 +85,31 @@ class _Course:
             cost_usd=self.usage.cost_usd,
             seconds=round(time.monotonic() - self.began, 3),
             repaired=repaired,
+            dropped=self.dropped,
             tools=self.tools,
         )
 
     def called(self, tool: ToolCalled) -> None:
         if len(self.tools) < TOOLS_KEPT:
-            arguments = {name: str(value) for name, value in tool.arguments.items()}
+            arguments = self.redactor.of({name: str(value) for name, value in tool.arguments.items()})
             self.tools.append(
                 ToolUse(
-                    tool=tool.tool, arguments=arguments, ok=tool.ok, detail=tool.detail, seconds=tool.seconds
+                    tool=tool.tool,
+                    arguments=arguments,
+                    ok=tool.ok,
+                    detail=self.redactor.text(tool.detail),
+                    seconds=tool.seconds,
                 )
             )
-        for item in tool.evidence:
-            self.evidence.setdefault(item.id, item)
+        kept, dropped = genuine(tool.evidence)
+        self.dropped += dropped
+        for item in kept:
+            if len(self.evidence) < FACTS_KEPT:
+                self.evidence.setdefault(item.id, cleared(item, self.redactor))
+
+    def told(self, concluded: Concluded) -> Told:
+        opinion = Opinion.model_validate(self.redactor.of(concluded.opinion.model_dump(mode="json")))
+        return Told(opinion, list(self.evidence.values()), self.use(repaired=concluded.repaired))
 
 
 class Holmes:
@@ -110,7 +132,8 @@ class Holmes:
     async def ask(
         self, run: Claimed, interim: Verdict, *, within: timedelta, report_progress: ReportProgress
     ) -> Told:
-        course = _Course(self._access.model, time.monotonic())
+        key = os.urandom(16)
+        course = _Course(self._access.model, time.monotonic(), Redactor(key))
         ends = course.began + within.total_seconds()
         try:
             token = self._mint(run, within)
@@ -123,34 +146,49 @@ class Holmes:
             async with self._zygote.child(f"{run.id}.{run.fence}", patience=patience) as child:
                 left = max(ends - time.monotonic(), 0.1)
                 async with asyncio.timeout(left + GRACE):
-                    await _begin(child, self._request(run, interim, token, left), course)
+                    request = self._request(run, interim, token, left, key, course.redactor)
+                    course.evidence = {item.id: item for item in request.head_start.evidence}
+                    await _begin(child, request, course)
                     return await _follow(child, course, report_progress, self._max_steps)
         except Away as error:
             raise ModelFailed(ENGINE_UNAVAILABLE, str(error), course.use()) from error
+        except (Unredactable, ValidationError, UnicodeError) as error:
+            # What could not be looked at has not been told to anybody, and is not repeated here.
+            raise ModelFailed(REDACTION_FAILED, type(error).__name__, course.use()) from None
         except TimeoutError as error:
             said = f"no conclusion within {within.total_seconds():.0f} s"
             raise ModelFailed(TIMEOUT, said, course.use()) from error
 
-    def _request(self, run: Claimed, interim: Verdict, token: str, seconds: float) -> RunRequest:
+    def _request(
+        self, run: Claimed, interim: Verdict, token: str, seconds: float, key: bytes, redactor: Redactor
+    ) -> RunRequest:
+        """Raises Unredactable."""
         asked, results = run.request, interim.results
         return RunRequest(
             run=run.id,
+            redaction_key=key.hex(),
             seconds=seconds,
             max_steps=self._max_steps,
-            alert=Alert(
-                name=asked.alert_name,
-                priority=run.priority.value,
-                namespace=asked.namespace,
-                starts_at=asked.starts_at.isoformat() if asked.starts_at else None,
-                labels=asked.labels,
-                annotations=asked.annotations,
+            alert=cleared(
+                Alert(
+                    name=asked.alert_name,
+                    priority=run.priority.value,
+                    namespace=asked.namespace,
+                    starts_at=asked.starts_at.isoformat() if asked.starts_at else None,
+                    labels=asked.labels,
+                    annotations=asked.annotations,
+                ),
+                redactor,
             ),
-            head_start=HeadStart(
-                target=results.target,
-                summary=interim.summary,
-                causes=[one for one in (results.cause, *results.contributing) if one is not None],
-                evidence=_fitting(results.evidence),
-                not_looked_at=results.not_looked_at,
+            head_start=cleared(
+                HeadStart(
+                    target=results.target,
+                    summary=interim.summary,
+                    causes=[one for one in (results.cause, *results.contributing) if one is not None],
+                    evidence=_fitting(results.evidence),
+                    not_looked_at=results.not_looked_at,
+                ),
+                redactor,
             ),
             model=self._access,
             context=ContextAccess(
@@ -159,6 +197,7 @@ class Holmes:
                 timeout_s=self._tool_timeout,
                 cluster=results.target.cluster if results.target else "local",
                 priority=asked.priority,
+                namespaces=list(run.reads),
             ),
         )
 
@@ -204,9 +243,9 @@ async def _follow(child: Child, course: _Course, report: ReportProgress, most: i
             case Usage():
                 course.usage = message
             case Failed(word=word, detail=detail):
-                raise ModelFailed(word, detail, course.use())
-            case Concluded(opinion=opinion, repaired=repaired):
-                return Told(opinion, list(course.evidence.values()), course.use(repaired=repaired))
+                raise ModelFailed(word, course.redactor.text(detail), course.use())
+            case Concluded():
+                return course.told(message)
 
 
 async def _how_it_died(child: Child) -> str:

@@ -23,6 +23,7 @@ UNSUPPORTED = "model-unsupported"
 TIMEOUT = "model-timeout"
 TOO_LARGE = "model-context-exceeded"
 NOT_ASKED = "model-not-asked"
+REDACTION_FAILED = "redaction-failed"
 ENGINE_UNAVAILABLE = "engine-unavailable"
 ENGINE_FAILED = "engine-failed"
 
@@ -39,6 +40,7 @@ WHY_NOT = (
     "model-misconfigured",
     UNSUPPORTED,
     NOT_ASKED,
+    REDACTION_FAILED,
     ENGINE_FAILED,
     ENGINE_UNAVAILABLE,
 )
@@ -51,6 +53,7 @@ class Told:
 
     opinion: Opinion
     evidence: Sequence[EvidenceItem]
+    """As the model was shown them: verified, and without secrets."""
     use: ModelUse
 
 

@@ -7,43 +7,32 @@ well-known one is left out, and where it disagrees with triage both are told.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
 
-from libs.contracts.alerts import PRIORITY_WORDS, Priority
 from libs.contracts.causes import Cause, Confidence, FindingSeverity, MayRead, NoCause
 from libs.contracts.evidence import EvidenceItem
 from libs.contracts.investigations import Claim, InvestigationResults, Recommendation
 from libs.contracts.target import Target
+from services.holmesgpt_api.domain.advice import recommendations
+from services.holmesgpt_api.domain.claims import HYPOTHESIS, Archive, check, judge, standing
 from services.holmesgpt_api.domain.model import NAME, UNSUPPORTED, ModelFailed, Told
-from services.holmesgpt_api.domain.recommend import action_type
 from services.holmesgpt_api.domain.record import Claimed
 from services.holmesgpt_api.domain.triage import EVIDENCE_AT_MOST
-from services.holmesgpt_api.domain.verdict import HYPOTHESIS, ModelUse, Verdict, check_claims
+from services.holmesgpt_api.domain.verdict import ModelUse, Verdict
 from services.holmesgpt_api.domain.visibility import reader
-from services.holmesgpt_api.domain.wording import about, first_sentence
-from services.holmesgpt_api.engine.messages import WrittenAdvice, WrittenCause
+from services.holmesgpt_api.domain.wording import about
+from services.holmesgpt_api.engine.messages import WrittenCause
 
 SUREST = 0.95
 """A model's own certainty counts no higher: it is not calibrated."""
 
 PARTLY = 0.5
-"""And no higher than this when some of what it cites does not exist."""
+"""And no higher than this when some of what it cites or says does not exist."""
 
 SUMMARY = 600
-READ_FIRST = "Proposed by a model: read it before you run it."
-LEFT_OUT = "A command the model gave was left out: only reading and well-known, reversible ones are shown."
-
-_HARMLESS = (
-    r"get|describe|logs|diff|top|explain|events|"
-    r"rollout (?:undo|restart|status|history)|scale|set (?:image|resources|env)|edit|uncordon"
-)
-_COMMAND = re.compile(
-    rf"(?:kubectl|oc)(?: (?:-n|--namespace) [a-z0-9-]+)? (?:{_HARMLESS})(?: [^;&|`$<>\\\n\r(){{}}]*)?"
-)
 
 
 def conclude(told: Told, interim: Verdict, run: Claimed) -> Verdict:
@@ -53,22 +42,26 @@ def conclude(told: Told, interim: Verdict, run: Claimed) -> Verdict:
         ModelFailed: what it concludes rests on nothing it was shown, or is about what the asker may not read.
     """
     may_read = reader(run.tenant, run.reads)
-    known = _visible([*interim.results.evidence, *told.evidence], may_read)
+    known = _visible([*told.evidence, *interim.results.evidence], may_read)
     triage = interim.results.cause
+    archive = Archive(known, _causes(interim), _asked_about(told.use, interim, may_read))
     cause = (
-        None if told.opinion.cause is None else _cause(told.opinion.cause, interim, known, may_read, told.use)
+        None
+        if told.opinion.cause is None
+        else _cause(told.opinion.cause, interim, archive, may_read, told.use)
     )
     agrees = cause is not None and triage is not None and _same(cause.target, triage.target)
     disagreement = "" if agrees else _disagreement(cause, triage, told.opinion.disagreement)
     contributing = [one for one in _causes(interim) if cause is None or not _same(one.target, cause.target)]
-    claims = _claims(told, cause, known)
+    claims = _claims(told, cause, archive)
+    summary, left_out = _summary(told, cause, claims, archive)
     results = interim.results
     return Verdict(
         engine=NAME,
-        summary=_joined(first_sentences(told.opinion.summary, SUMMARY), disagreement),
+        summary=_joined(first_sentences(summary, SUMMARY), disagreement),
         root_cause=about(cause.target, cause.text) if cause else None,
-        confidence_basis=list(cause.confidence.basis) if cause else [],
-        recommendations=_recommendations(told, interim, cause, agrees, run.priority),
+        confidence_basis=[*(cause.confidence.basis if cause else []), *left_out],
+        recommendations=_recommendations(told, interim, cause, agrees, archive, run),
         results=InvestigationResults(
             cause=cause,
             target=results.target,
@@ -93,7 +86,7 @@ def fall_back(interim: Verdict, word: str, detail: str, use: ModelUse | None = N
 
 
 def _visible(items: Iterable[EvidenceItem], may_read: MayRead) -> dict[str, EvidenceItem]:
-    """By id; the first of each, which is triage's where both have it."""
+    """By id; the first of each, which is as the model was shown it."""
     known: dict[str, EvidenceItem] = {}
     for item in items:
         if item.target is None or may_read(item.target.namespace):
@@ -104,10 +97,11 @@ def _visible(items: Iterable[EvidenceItem], may_read: MayRead) -> dict[str, Evid
 def _cause(
     written: WrittenCause,
     interim: Verdict,
-    known: Mapping[str, EvidenceItem],
+    archive: Archive,
     may_read: MayRead,
     use: ModelUse,
 ) -> Cause:
+    known = archive.items
     target = _target(written.target, interim, known.values())
     if target is None:
         raise ModelFailed(UNSUPPORTED, f"{written.target!r} names no object", use)
@@ -120,6 +114,10 @@ def _cause(
     same = next((one for one in _causes(interim) if _same(one.target, target)), None)
     basis = [f"the model cites {len(cited)} facts that it was shown"]
     basis += [f"{invented} facts it cites do not exist"] if invented else []
+    faults = list(judge(written.text, cited, archive).faults)
+    if same is None and not archive.has(target.kind.lower(), target.namespace, target.name):
+        faults.insert(0, f"nobody looked at {target}")
+    basis += [f"of what it says: {'; '.join(faults[:3])}"] if faults else []
     basis += ["triage names the same object"] if same else []
     basis += [known[one].summary for one in cited[:5]]
     return Cause(
@@ -128,7 +126,9 @@ def _cause(
         text=written.text,
         severity=same.severity if same else FindingSeverity.critical,
         onset=same.onset if same else None,
-        confidence=Confidence(value=min(written.confidence, PARTLY if invented else SUREST), basis=basis),
+        confidence=Confidence(
+            value=min(written.confidence, PARTLY if invented or faults else SUREST), basis=basis
+        ),
         evidence_ids=cited,
         path=same.path if same else _path(target, interim.results.target),
         explains=same.explains if same else [],
@@ -187,7 +187,7 @@ def _disagreement(cause: Cause | None, triage: Cause | None, said: str) -> str:
     return _joined(f"The model and triage disagree: the model names {mine}, triage {theirs}.", said.strip())
 
 
-def _claims(told: Told, cause: Cause | None, known: Mapping[str, EvidenceItem]) -> list[Claim]:
+def _claims(told: Told, cause: Cause | None, archive: Archive) -> list[Claim]:
     asserted = [
         Claim(text=one.text, status=HYPOTHESIS, evidence_ids=list(dict.fromkeys(one.evidence_ids)))
         for one in told.opinion.claims
@@ -196,7 +196,33 @@ def _claims(told: Told, cause: Cause | None, known: Mapping[str, EvidenceItem]) 
         first = list(dict.fromkeys(told.opinion.cause.evidence_ids))
         text = about(cause.target, cause.text)
         asserted.insert(0, Claim(text=text, status=HYPOTHESIS, evidence_ids=first))
-    return check_claims(asserted, known)
+    return check(asserted, archive)
+
+
+def _summary(
+    told: Told, cause: Cause | None, claims: Sequence[Claim], archive: Archive
+) -> tuple[str, list[str]]:
+    """The sentences of the model's summary that stand in what it cites; why others were left out."""
+    cited = [one for claim in claims for one in claim.evidence_ids]
+    cited += cause.evidence_ids if cause else list(archive.items)
+    kept, faults = standing(told.opinion.summary, cited, archive)
+    if not faults:
+        return told.opinion.summary, []
+    if not kept:
+        kept = f"The model names {cause.target} ({cause.reason})." if cause else "The model names no cause."
+    return kept, [f"left out of the model's summary: {'; '.join(faults[:3])}"]
+
+
+def _asked_about(use: ModelUse, interim: Verdict, may_read: MayRead) -> list[Target]:
+    """Objects that were looked at, whether or not there was anything to see."""
+    targets = [interim.results.target] if interim.results.target else []
+    for one in use.tools:
+        named = one.arguments.get("of") or one.arguments.get("target") or ""
+        if one.tool == "get_logs":
+            named = f"Pod/{one.arguments.get('namespace', '')}/{one.arguments.get('pod', '')}"
+        target = _target(named, interim, ()) if one.ok and "/" in named else None
+        targets += [target] if target is not None else []
+    return [one for one in targets if may_read(one.namespace)]
 
 
 def _cited(
@@ -209,39 +235,12 @@ def _cited(
 
 
 def _recommendations(
-    told: Told, interim: Verdict, cause: Cause | None, agrees: bool, priority: Priority
+    told: Told, interim: Verdict, cause: Cause | None, agrees: bool, archive: Archive, run: Claimed
 ) -> list[Recommendation]:
     """The model's; triage's where it has none and both mean the same cause."""
     if not told.opinion.recommendations:
         return interim.recommendations if agrees else []
-    familiar = {one.command for one in interim.recommendations if one.command}
-    sure = cause.confidence.value if cause else 0.0
-    return [
-        _recommendation(one, familiar, sure, priority if rank == 0 else Priority.p3)
-        for rank, one in enumerate(told.opinion.recommendations)
-    ]
-
-
-def _recommendation(
-    written: WrittenAdvice, familiar: set[str], sure: float, priority: Priority
-) -> Recommendation:
-    command = (written.command or "").strip() or None
-    shown = command if command is not None and (command in familiar or harmless(command)) else None
-    note = f" {LEFT_OUT}" if command and shown is None else ""
-    return Recommendation(
-        title=first_sentence(written.title, 160),
-        description=f"{written.description or written.title}{note}",
-        action_type=action_type(shown),
-        command=shown,
-        priority=PRIORITY_WORDS[priority],
-        confidence=sure,
-        risk=_joined(written.risk.strip(), READ_FIRST),
-    )
-
-
-def harmless(command: str) -> bool:
-    """Whether a command a model wrote may be shown to be copied: one command, reading or easily taken back."""
-    return len(command) <= 400 and _COMMAND.fullmatch(command) is not None
+    return recommendations(told.opinion.recommendations, interim, cause, archive, run.priority)
 
 
 def _of_triage(triage: Cause | None, agrees: bool) -> dict[str, Any]:

@@ -6,6 +6,7 @@ API's part; nothing is concluded here that its answer does not say.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import timedelta
@@ -16,12 +17,15 @@ from libs.contracts.context import Resolution
 from libs.contracts.evidence import EvidenceItem
 from libs.contracts.investigations import Claim, InvestigationResults
 from libs.contracts.target import Target
+from libs.redaction import Redactor, Unredactable
+from services.holmesgpt_api.domain.claims import HYPOTHESIS, by_citation
+from services.holmesgpt_api.domain.clearing import cleared
 from services.holmesgpt_api.domain.commission import labels_to_resolve
 from services.holmesgpt_api.domain.errors import Impossible
 from services.holmesgpt_api.domain.ports import Evidence, ReportProgress
 from services.holmesgpt_api.domain.recommend import recommendations
 from services.holmesgpt_api.domain.record import Claimed
-from services.holmesgpt_api.domain.verdict import HYPOTHESIS, Verdict, check_claims
+from services.holmesgpt_api.domain.verdict import Verdict
 from services.holmesgpt_api.domain.visibility import limit, reader
 from services.holmesgpt_api.domain.wording import about, first_sentence
 
@@ -76,7 +80,19 @@ class Triage:
             deadline=patience,
         )
         await report_progress(90, "writing the verdict")
-        return conclude(limit(answer, may_read), target, run, self._degraded_reason())
+        return conclude(without_secrets(limit(answer, may_read)), target, run, self._degraded_reason())
+
+
+def without_secrets(answer: CausesAnswer) -> CausesAnswer:
+    """The answer once more without secrets. The Context API has taken them out; what it missed stays here.
+
+    Raises:
+        Impossible: it cannot be looked at, so nothing of it is told.
+    """
+    try:
+        return cleared(answer, Redactor(os.urandom(16)))
+    except (Unredactable, UnicodeError) as error:
+        raise Impossible("redaction-failed", "the evidence could not be cleared of secrets") from error
 
 
 def chosen(resolution: Resolution) -> Target | None:
@@ -106,7 +122,7 @@ def conclude(answer: CausesAnswer, target: Target, run: Claimed, degraded_reason
     ranked = [] if answer.no_cause else list(answer.ranked)
     cause = ranked[0] if ranked else None
     cited, left_out = _cited(answer, ranked)
-    claims = check_claims(_claims(answer, ranked), {item.id for item in cited})
+    claims = by_citation(_claims(answer, ranked), {item.id for item in cited})
     not_looked_at = [*answer.not_looked_at, *left_out]
     return Verdict(
         engine=NAME,

@@ -1,19 +1,17 @@
-"""Verdict: what an engine concludes, and the check that its claims stand on evidence.
+"""Verdict: what an engine concludes.
 
-The same shape for every engine. How triage reaches one is `triage.py`; how it is told is `answer.py`.
+The same shape for every engine. How triage reaches one is `triage.py`; whether a model's claims stand, `claims.py`;
+how it is told, `answer.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
 from typing import Any
 
 from pydantic import Field
 
 from libs.contracts.base import Contract
-from libs.contracts.investigations import Claim, InvestigationResults, Recommendation
-
-SUPPORTED, HYPOTHESIS = "supported", "hypothesis"
+from libs.contracts.investigations import InvestigationResults, Recommendation
 
 
 class ToolUse(Contract):
@@ -39,6 +37,8 @@ class ModelUse(Contract):
     cost_usd: float = 0.0
     seconds: float = 0.0
     repaired: bool = False
+    dropped: int = 0
+    """Facts that came with another hash than theirs, and count for nothing."""
     tools: list[ToolUse] = Field(default_factory=list)
 
     @property
@@ -64,17 +64,3 @@ class Verdict(Contract):
     disagreement: str | None = None
     model: ModelUse | None = None
     """The model that was asked, whether its answer stands or not."""
-
-
-def check_claims(claims: Sequence[Claim], evidence_ids: Collection[str]) -> list[Claim]:
-    """Mark each claim by the evidence it cites: `supported` only when it cites some and all of it exists.
-
-    Ids that do not exist are taken out, so that nobody looks for them.
-    """
-    known = frozenset(evidence_ids)
-    checked = []
-    for claim in claims:
-        cited = [one for one in claim.evidence_ids if one in known]
-        stands = bool(cited) and len(cited) == len(claim.evidence_ids)
-        checked.append(Claim(text=claim.text, status=SUPPORTED if stands else HYPOTHESIS, evidence_ids=cited))
-    return checked

@@ -7,7 +7,6 @@ calls the tool with them, so that every question has an argument it cannot do wi
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from libs.contracts.causes import CausesAnswer
-from libs.contracts.evidence import EvidenceItem, EvidenceKind, EvidencePage, LogAnswer
+from libs.contracts.evidence import EvidenceItem, EvidenceKind, EvidencePage, LogAnswer, content_hash
 from libs.contracts.target import CLUSTER_SCOPE, Name, Namespace, Target
 
 ROOT = "/api/v1/context"
@@ -129,6 +128,18 @@ def question(arguments: Arguments, *, cluster: str) -> Question:
     raise TypeError(type(arguments).__name__)
 
 
+def namespace_in(arguments: Arguments) -> str | None:
+    """The namespace a question is about; None: cluster scope, or a fact by its id, whose namespace nobody knows yet."""
+    match arguments:
+        case LogsOf():
+            return arguments.namespace
+        case CausesOf() | EvidenceOf():
+            about = arguments.target if isinstance(arguments, CausesOf) else arguments.of
+            namespace = about.split("/")[1] if "/" in about else ""
+            return None if namespace in ("", "-", CLUSTER_SCOPE) else namespace
+    raise TypeError(type(arguments).__name__)
+
+
 def _about(target: str) -> str:
     kind, namespace, name = target.split("/")
     namespace = CLUSTER_SCOPE if namespace in ("-", CLUSTER_SCOPE) else namespace
@@ -152,6 +163,24 @@ def shown(arguments: Arguments, body: bytes, *, room: int) -> Shown:
         case LogsOf():
             return _log(LogAnswer.model_validate_json(body), room)
     raise TypeError(type(arguments).__name__)
+
+
+def failure_in(answer: object) -> str:
+    """What an answer that looks like a success says of its failure; empty: nothing.
+
+    Seen of tools that only pass on what a program printed: status success, no data, and the reason in `stderr`.
+    """
+    if not isinstance(answer, dict):
+        return ""
+    inner = answer.get("data")
+    for one in (answer, inner if isinstance(inner, dict) else {}):
+        for name in ("stderr", "error"):
+            said = one.get(name)
+            if isinstance(said, str) and said.strip():
+                return said.strip()[:200]
+        if one.get("return_code") not in (None, 0, "0"):
+            return f"return code {str(one['return_code'])[:20]}"
+    return ""
 
 
 def _causes(answer: CausesAnswer, room: int) -> Shown:
@@ -241,7 +270,7 @@ def _log(answer: LogAnswer, room: int) -> Shown:
         kind=EvidenceKind.log,
         target=Target(kind="Pod", namespace=answer.namespace, name=answer.pod),
         observed_at=answer.snapshot_at,
-        content_hash=hashlib.sha256(_canonical(body)).hexdigest(),
+        content_hash=content_hash(body),
         summary=f"{len(kept)} log lines of {where}; the last: {str(kept[-1]['text'])[:200]}",
         body=body,
     )
@@ -274,8 +303,18 @@ def _fitting(said: dict[str, Any], room: int) -> str:
     return text if len(text) <= room else text[: room - 40] + "… (cut: ask for less, or by id)"
 
 
-def _canonical(value: object) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+def originals(arguments: Arguments, body: bytes) -> dict[str, EvidenceItem]:
+    """The facts of an answer as the Context API made them, by id: with the hash that tells whether they still are."""
+    match arguments:
+        case CausesOf():
+            items = CausesAnswer.model_validate_json(body).evidence
+        case EvidenceOf() if arguments.of.startswith("ev-") and "/" not in arguments.of:
+            items = [EvidenceItem.model_validate_json(body)]
+        case EvidenceOf():
+            items = EvidencePage.model_validate_json(body).items
+        case _:
+            items = []
+    return {item.id: item for item in items}
 
 
 QUESTIONS: Mapping[str, type[Arguments]] = {CAUSES: CausesOf, EVIDENCE: EvidenceOf, LOGS: LogsOf}

@@ -22,6 +22,7 @@ from holmes.core.tools_utils.tool_executor import ToolExecutor
 from holmes.utils.stream import StreamEvents
 from pydantic import BaseModel
 
+from libs.redaction import Redactor
 from services.holmesgpt_api.engine import prompt
 from services.holmesgpt_api.engine.context import Context
 from services.holmesgpt_api.engine.desk import Desk
@@ -90,8 +91,10 @@ def _investigate(
             desk = Desk(
                 context,
                 cluster=request.context.cluster,
+                namespaces=request.context.namespaces,
                 room=llm.room,
                 known=request.head_start.evidence,
+                redactor=Redactor(bytes.fromhex(request.redaction_key)),
                 tell=tell,
             )
             answer = _converse(request, llm, desk, executor, config)

@@ -5,13 +5,27 @@ Several questions of one step arrive at once, each in a thread of HolmesGPT's.
 
 from __future__ import annotations
 
+import json
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from libs.contracts.evidence import EvidenceItem
-from services.holmesgpt_api.engine.asking import QUESTIONS, BadArguments, Shown, parse, question, shown
+from libs.redaction import Redactor
+from services.holmesgpt_api.engine.asking import (
+    QUESTIONS,
+    Arguments,
+    BadArguments,
+    Shown,
+    failure_in,
+    namespace_in,
+    originals,
+    parse,
+    question,
+    shown,
+)
 from services.holmesgpt_api.engine.context import Context, NoAnswer
 from services.holmesgpt_api.engine.messages import EVIDENCE_AT_MOST, SAID, ToolCalled
 
@@ -20,6 +34,9 @@ MOST_CALLS = 60
 
 MOST_AT_ONCE = 6
 """Questions answered side by side, so that one run does not take all of the Context API."""
+
+UNREADABLE = "the Context API's answer could not be read"
+NOT_CLEARED = "the answer could not be cleared of secrets, so it is not shown; ask for less"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +53,21 @@ class Desk:
         cluster: str,
         room: int,
         known: Iterable[EvidenceItem],
+        redactor: Redactor,
+        namespaces: Sequence[str] = ("*",),
         tell: Callable[[ToolCalled], None],
     ) -> None:
         """Args:
         room: characters of one answer.
         known: facts the model has been told before its first question.
+        namespaces: what the asker may read (globs); about others the Context API is not even asked.
+        redactor: takes secrets out of everything the model is shown, and out of what is told of its questions.
         """
         self._context, self._cluster, self._room, self._tell = context, cluster, room, tell
+        self._redactor, self._namespaces = redactor, tuple(namespaces)
         self._lock, self._few = threading.Lock(), threading.Semaphore(MOST_AT_ONCE)
         self._calls = 0
+        self._asked: set[tuple[str, str]] = set()
         self._seen: dict[str, EvidenceItem] = {item.id: item for item in known}
 
     @property
@@ -57,17 +80,59 @@ class Desk:
         began = time.monotonic()
         try:
             self._count()
-            arguments = parse(QUESTIONS[tool], given)
-            with self._few:
-                body = self._context.ask(question(arguments, cluster=self._cluster))
-            found = shown(arguments, body, room=self._room)
+            arguments = parse(_named(tool), given)
+            self._within_reach(arguments)
+            self._once(tool, arguments)
+            try:
+                with self._few:
+                    body = self._context.ask(question(arguments, cluster=self._cluster))
+                found, facts = self._shown(arguments, body)
+            except BaseException:
+                self._may_be_asked_again(tool, arguments)
+                raise
         except (BadArguments, NoAnswer) as refusal:
-            return self._told(tool, given, began, Shown(str(refusal)), ok=False)
+            return self._told(tool, given, began, Answered(False, str(refusal)), ())
         except ValueError:
-            said = Shown("the Context API's answer could not be read")
-            return self._told(tool, given, began, said, ok=False)
+            return self._told(tool, given, began, Answered(False, UNREADABLE), ())
         self._remember(found.evidence)
-        return self._told(tool, given, began, found, ok=True)
+        return self._told(tool, given, began, Answered(True, found.text), facts)
+
+    def _shown(self, arguments: Arguments, body: bytes) -> tuple[Shown, list[EvidenceItem]]:
+        """What the model reads, and the same facts as the Context API made them.
+
+        Raises:
+            NoAnswer: it cannot be cleared of secrets, so nothing of it is shown.
+            ValueError: it is none of the Context API's answers.
+        """
+        answer = json.loads(body)
+        if failed := failure_in(answer):
+            raise NoAnswer(f"the answer tells of a failure: {failed}")
+        try:
+            cleared = json.dumps(self._redactor.of(answer)).encode()
+        except Exception as error:
+            # Whatever goes wrong there: text that was not looked at is not let through.
+            raise NoAnswer(f"{NOT_CLEARED} ({type(error).__name__})") from error
+        facts = originals(arguments, body)
+        found = shown(arguments, cleared, room=self._room)
+        return found, [facts.get(item.id, item) for item in found.evidence]
+
+    def _within_reach(self, arguments: Arguments) -> None:
+        """Raises NoAnswer: the asker may not read there."""
+        namespace = namespace_in(arguments)
+        if namespace is not None and not any(fnmatchcase(namespace, glob) for glob in self._namespaces):
+            raise NoAnswer(f"not allowed: whoever asked may not read namespace {namespace}")
+
+    def _once(self, tool: str, arguments: Arguments) -> None:
+        """Raises NoAnswer: this was asked before. The same question has the same answer, and costs the same."""
+        asked = (tool, arguments.model_dump_json())
+        with self._lock:
+            if asked in self._asked:
+                raise NoAnswer("this was asked before in this run; its answer stands above")
+            self._asked.add(asked)
+
+    def _may_be_asked_again(self, tool: str, arguments: Arguments) -> None:
+        with self._lock:
+            self._asked.discard((tool, arguments.model_dump_json()))
 
     def _count(self) -> None:
         with self._lock:
@@ -80,16 +145,32 @@ class Desk:
             for item in items:
                 self._seen.setdefault(item.id, item)
 
-    def _told(self, tool: str, given: object, began: float, found: Shown, *, ok: bool) -> Answered:
+    def _told(
+        self, tool: str, given: object, began: float, answered: Answered, facts: Sequence[EvidenceItem]
+    ) -> Answered:
         arguments = given if isinstance(given, dict) else {}
+        shortened = {str(name)[:40]: str(value)[:200] for name, value in list(arguments.items())[:10]}
+        try:
+            text = answered.text if answered.ok else self._redactor.text(answered.text)
+            kept = self._redactor.of(shortened)
+        except Exception:
+            # As above; the model learns that it asked, and nothing else.
+            text, kept = NOT_CLEARED, {}
         self._tell(
             ToolCalled(
-                tool=tool,
-                arguments={str(name)[:40]: str(value)[:200] for name, value in list(arguments.items())[:10]},
-                ok=ok,
-                detail="" if ok else found.text[:SAID],
+                tool=tool[:80],
+                arguments=kept,
+                ok=answered.ok,
+                detail="" if answered.ok else text[:SAID],
                 seconds=round(time.monotonic() - began, 3),
-                evidence=found.evidence[:EVIDENCE_AT_MOST],
+                evidence=list(facts[:EVIDENCE_AT_MOST]),
             )
         )
-        return Answered(ok, found.text)
+        return Answered(answered.ok, text[: self._room])
+
+
+def _named(tool: str) -> type[Arguments]:
+    kind = QUESTIONS.get(tool)
+    if kind is None:
+        raise BadArguments(f"there is no tool of this name; there are: {', '.join(QUESTIONS)}")
+    return kind

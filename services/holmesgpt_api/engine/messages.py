@@ -5,6 +5,7 @@ Two conversations: the service and the zygote (start and end of children), the s
 
 from __future__ import annotations
 
+import secrets
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
@@ -13,7 +14,7 @@ from libs.contracts.causes import Cause
 from libs.contracts.evidence import EvidenceItem
 from libs.contracts.target import Target
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Raised with every change here: the two sides may come from different checkouts for a moment."""
 
 SDK = "0.45.0"
@@ -121,6 +122,8 @@ class ContextAccess(Message):
     cluster: str = "local"
     priority: str | None = None
     """The investigation's: where many ask, it decides whose turn it is."""
+    namespaces: list[str] = Field(default_factory=lambda: ["*"])
+    """What the asker may read (globs). The Context API decides; what it would refuse is not even asked."""
 
 
 class Alert(Message):
@@ -147,6 +150,12 @@ class HeadStart(Message):
 class RunRequest(Message):
     type: Literal["request"] = "request"
     run: str
+    redaction_key: str = Field(
+        default_factory=lambda: secrets.token_hex(16),
+        repr=False,
+        pattern="^[0-9a-f]{32}$",
+        description="with it the same secret has the same placeholder on both sides; it ends with the run",
+    )
     seconds: float = Field(gt=0, description="until the run's end; past it the child is killed")
     max_steps: int = Field(ge=2)
     alert: Alert
@@ -241,6 +250,7 @@ Word = Literal[
     "model-context-exceeded",
     "model-max-steps",
     "model-misconfigured",
+    "redaction-failed",
     "engine-failed",
 ]
 

