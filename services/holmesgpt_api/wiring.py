@@ -20,6 +20,7 @@ from libs.storage import Database, migrate
 from libs.web import Check, Checks
 from services.holmesgpt_api import worker
 from services.holmesgpt_api.adapters.context import ContextApi
+from services.holmesgpt_api.adapters.course import PostgresCourse
 from services.holmesgpt_api.adapters.engine_reports import EngineReports, Reporter
 from services.holmesgpt_api.adapters.holmes import Holmes
 from services.holmesgpt_api.adapters.ledger import PostgresLedger
@@ -37,6 +38,7 @@ from services.holmesgpt_api.engine.messages import ModelAccess
 from services.holmesgpt_api.settings import Settings
 from services.holmesgpt_api.steps.conduct import Conductor
 from services.holmesgpt_api.steps.deepen import Deepening
+from services.holmesgpt_api.steps.follow import Following
 from services.holmesgpt_api.steps.take import Desk
 from services.holmesgpt_api.steps.wait import Waiting
 
@@ -57,6 +59,7 @@ class Ports:
     """What the routes and the health checks use."""
 
     desk: Desk
+    following: Following
     database: Database
     context: ContextClient
     engines: EngineReports
@@ -64,15 +67,23 @@ class Ports:
 
 
 @asynccontextmanager
-async def serving(settings: Settings, ring: Ring) -> AsyncIterator[Ports]:
-    """For the API: takes investigations, and runs none."""
+async def serving(
+    settings: Settings, ring: Ring, *, stopping: Callable[[], bool] = lambda: False
+) -> AsyncIterator[Ports]:
+    """For the API: takes investigations, and runs none. `stopping`: whether this process is about to end."""
     async with _database(settings) as database, _context(settings, ring) as context:
         jobs = Jobs(database, service=SCHEMA, settings=settings)
         worker.declare(jobs)
         ledger = PostgresLedger(database, jobs, life=settings.investigation_timeout)
-        async with Waiting(ledger) as waiting:
+        follow = Following(
+            PostgresCourse(database),
+            per_process=settings.event_streams,
+            per_caller=settings.event_streams_per_caller,
+            stopping=stopping,
+        )
+        async with Waiting(ledger) as waiting, follow as following:
             desk = Desk(ledger, waiting, settings.sync_answer_timeout)
-            yield Ports(desk, database, context, EngineReports(database), settings.llm_model)
+            yield Ports(desk, following, database, context, EngineReports(database), settings.llm_model)
 
 
 async def working(settings: Settings, metrics: Metrics, stop: asyncio.Event) -> None:

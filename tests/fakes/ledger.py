@@ -13,6 +13,7 @@ from typing import Any
 from libs.contracts.investigations import InvestigationStatus
 from libs.storage.errors import StorageUnavailable
 from services.holmesgpt_api.domain.commission import Commission
+from services.holmesgpt_api.domain.course import Happening
 from services.holmesgpt_api.domain.errors import KeyReused
 from services.holmesgpt_api.domain.opinion import fall_back
 from services.holmesgpt_api.domain.ports import Held, Opened
@@ -28,6 +29,8 @@ class MemoryLedger:
     jobs: list[str] = field(default_factory=list)
     held: list[str] = field(default_factory=list)
     """Ids in the queue for a model, the first one first."""
+    happened: list[tuple[str, Happening]] = field(default_factory=list)
+    """What has been noted besides progress. Events of the rows themselves are the database's part."""
     away: bool = False
     """True: the database does not answer."""
     rows: dict[str, Record] = field(default_factory=dict)
@@ -150,9 +153,14 @@ class MemoryLedger:
         self.calls.append((word, run.id))
         return True
 
-    async def note(self, run: Claimed, *, progress: int, stage: str) -> bool:
+    async def note(
+        self, run: Claimed, *, progress: int, stage: str, happened: Happening | None = None
+    ) -> bool:
         progress = max(self.rows[run.id].progress, progress)
-        return self._change(run, "note", progress=progress, stage=stage)
+        if not self._change(run, "note", progress=progress, stage=stage):
+            return False
+        self.happened += [] if happened is None else [(run.id, happened)]
+        return True
 
     async def trouble(self, run: Claimed, *, code: str, detail: str) -> bool:
         self._troubles[run.id] = (code, detail)

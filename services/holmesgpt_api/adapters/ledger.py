@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import uuid
 from collections.abc import Collection, Mapping, Sequence
@@ -17,6 +18,7 @@ from libs.jobs import Jobs
 from libs.storage import Database, StorageUnavailable
 from services.holmesgpt_api.adapters import ledger_sql as sql
 from services.holmesgpt_api.domain.commission import Commission
+from services.holmesgpt_api.domain.course import Happening
 from services.holmesgpt_api.domain.errors import KeyReused
 from services.holmesgpt_api.domain.ports import Held, Opened
 from services.holmesgpt_api.domain.record import Claimed, Failure, Position, Record
@@ -101,8 +103,17 @@ class PostgresLedger:
             row = (await conn.execute(sql.TAKE_UP, {"id": investigation_id})).mappings().first()
         return None if row is None else Held(_claimed(row), Verdict.model_validate_json(row["interim"]))
 
-    async def note(self, run: Claimed, *, progress: int, stage: str) -> bool:
-        return await self._of_run(sql.NOTE, run, progress=progress, stage=stage)
+    async def note(
+        self, run: Claimed, *, progress: int, stage: str, happened: Happening | None = None
+    ) -> bool:
+        values = {"id": run.id, "fence": run.fence, "progress": progress, "stage": stage}
+        async with self._database.begin() as conn:
+            if not (await conn.execute(sql.NOTE, values)).rowcount:
+                return False
+            if happened is not None:
+                told = {"id": run.id, "name": happened.name.value, "data": _json(happened.data)}
+                await conn.execute(sql.TELL, told)
+        return True
 
     async def trouble(self, run: Claimed, *, code: str, detail: str) -> bool:
         return await self._of_run(sql.TROUBLE, run, code=code, trouble=_storable(detail))
@@ -182,6 +193,10 @@ def _record(row: RowMapping) -> Record:
 
 def _document(verdict: Verdict) -> str:
     return _NUL.sub("\\1\\\\ufffd", verdict.model_dump_json())
+
+
+def _json(data: Mapping[str, Any]) -> str:
+    return _NUL.sub("\\1\\\\ufffd", json.dumps(data))
 
 
 def _storable(text_: str) -> str:

@@ -69,6 +69,13 @@ NOTE = text("""
     UPDATE investigation SET progress = greatest(progress, :progress), stage = :stage
      WHERE id = :id AND fence = :fence AND ended_at IS NULL
 """)
+TELL = text("""
+    WITH next AS (
+        UPDATE investigation SET events = events + 1
+         WHERE id = :id AND ended_at IS NULL AND events < 1000 RETURNING id, events)
+    INSERT INTO investigation_event (investigation, seq, name, data)
+    SELECT id, events, :name, CAST(:data AS jsonb) FROM next
+""")
 TROUBLE = text("""
     UPDATE investigation SET stage = 'waiting: ' || :trouble, trouble_code = :code, trouble = :trouble
      WHERE id = :id AND fence = :fence AND ended_at IS NULL

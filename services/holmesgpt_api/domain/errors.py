@@ -5,6 +5,8 @@ HolmesError
 ├── NotReadable             the alert speaks of a namespace this caller may not read
 ├── KeyReused               the Idempotency-Key was used before, for another request
 ├── BadCursor               a page's cursor that we did not write
+├── TooManyStreams          this caller has as many event streams open as it may
+├── StreamsFull             this process has
 ├── Failed                  the investigation a caller waited for came to nothing
 └── EngineError
     ├── NotNow              the engine cannot answer now; the same run may succeed later
@@ -42,6 +44,20 @@ class KeyReused(HolmesError):
 
 class BadCursor(HolmesError):
     """The cursor was not written by this service."""
+
+
+class TooManyStreams(HolmesError):
+    """This caller has as many event streams open as it may."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"you have {most} event streams open already; close one")
+
+
+class StreamsFull(HolmesError):
+    """This process has as many event streams open as it may."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"{most} event streams are open here already; come again, or ask another replica")
 
 
 class Failed(HolmesError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -11,12 +11,16 @@ from libs.contracts.causes import CausesAnswer
 from libs.contracts.context import Resolution
 from libs.contracts.target import Target
 from services.holmesgpt_api.domain.commission import Commission
+from services.holmesgpt_api.domain.course import Happening
 from services.holmesgpt_api.domain.model import Told
 from services.holmesgpt_api.domain.record import Claimed, Position, Record
 from services.holmesgpt_api.domain.verdict import Verdict
 
-ReportProgress = Callable[[int, str], Awaitable[None]]
-"""Percent done (0 to 99) and the stage, in words a person can read."""
+
+class ReportProgress(Protocol):
+    async def __call__(self, progress: int, stage: str, happened: Happening | None = None, /) -> None:
+        """Percent done (0 to 99), the stage in words a person can read, and what has happened besides."""
+        ...
 
 
 class Engine(Protocol):
@@ -110,8 +114,10 @@ class Ledger(Protocol):
         """Begin a run; runs begun before lose their say. None: it has ended, or is unknown."""
         ...
 
-    async def note(self, run: Claimed, *, progress: int, stage: str) -> bool:
-        """Record how far a run has come. False: it has no say any more."""
+    async def note(
+        self, run: Claimed, *, progress: int, stage: str, happened: Happening | None = None
+    ) -> bool:
+        """Record how far a run has come, and what has happened, both or none. False: it has no say any more."""
         ...
 
     async def trouble(self, run: Claimed, *, code: str, detail: str) -> bool:

@@ -40,8 +40,8 @@ Prefer = Annotated[str, Header(max_length=1000, description="`respond-async`: an
 Id = Annotated[str, Path(min_length=1, max_length=64)]
 
 _YAML: dict[str, Any] = {"requestBody": {"content": {"application/yaml": {"schema": {"type": "object"}}}}}
-_Responses = dict[int | str, dict[str, Any]]
-_PROBLEMS: _Responses = {
+Responses = dict[int | str, dict[str, Any]]
+_PROBLEMS: Responses = {
     code: {"model": Problem, "description": said}
     for code, said in {
         403: "No permission, or no right to read the namespace",
@@ -49,7 +49,10 @@ _PROBLEMS: _Responses = {
         503: "Not recorded, or ended without a result",
     }.items()
 }
-_UNKNOWN: _Responses = {404: {"model": Problem, "description": "No such investigation, or not yours to see"}}
+PROBLEMS_OF_ONE: Responses = {
+    **_PROBLEMS,
+    404: {"model": Problem, "description": "No such investigation, or not yours to see"},
+}
 
 
 async def _desk(request: Request) -> Desk:
@@ -99,7 +102,7 @@ async def investigate_async(
     return _accepted(await desk.take(request, caller, key))
 
 
-@router.get("/{investigation_id}", response_model=Investigation, responses={**_PROBLEMS, **_UNKNOWN})
+@router.get("/{investigation_id}", response_model=Investigation, responses=PROBLEMS_OF_ONE)
 async def look(investigation_id: Id, caller: Caller, desk: AtDesk) -> Response:
     """How far an investigation is, and its result once it has ended."""
     return _json(investigation(await desk.look(investigation_id, caller)))

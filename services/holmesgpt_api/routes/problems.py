@@ -13,6 +13,8 @@ from services.holmesgpt_api.domain.errors import (
     Failed,
     KeyReused,
     NotReadable,
+    StreamsFull,
+    TooManyStreams,
     UnknownInvestigation,
 )
 
@@ -25,6 +27,9 @@ def _where(error: Exception) -> Mapping[str, str]:
     return {"Location": f"{PATH}/{error.investigation_id}"} if isinstance(error, Failed) else {}
 
 
+STREAMS_PAUSE = timedelta(seconds=5)
+"""Investigations, and with them their streams, end within minutes; many do every few seconds."""
+
 PROBLEMS: Problems = {
     UnknownInvestigation: ProblemSpec(
         404, "unknown-investigation", detail=lambda _: "no such investigation, or not one you may see"
@@ -33,6 +38,12 @@ PROBLEMS: Problems = {
         403, "namespace-not-readable", detail=lambda error: f"this caller may not read {error}"
     ),
     KeyReused: ProblemSpec(422, "idempotency-key-reused", "Idempotency-Key used before"),
+    TooManyStreams: ProblemSpec(
+        429, "too-many-streams", "Too many event streams", retry_after=lambda _: STREAMS_PAUSE
+    ),
+    StreamsFull: ProblemSpec(
+        503, "streams-full", "Too many event streams", retry_after=lambda _: STREAMS_PAUSE
+    ),
     BadCursor: ProblemSpec(
         422, "bad-cursor", detail=lambda _: "query.cursor: take it from next_cursor of the page before"
     ),

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from libs.storage.errors import StorageUnavailable
+from services.holmesgpt_api.domain.course import Happening
 from services.holmesgpt_api.domain.errors import Impossible, NotNow
 from services.holmesgpt_api.domain.model import NOT_ASKED
 from services.holmesgpt_api.domain.opinion import fall_back
@@ -94,8 +95,8 @@ class Conductor:
         await self._ledger.forget(older_than=self._retention, at_most=CLEANED_AT_ONCE)
 
     def _reporting(self, run: Claimed) -> ReportProgress:
-        async def report(progress: int, stage: str) -> None:
-            await self._ledger.note(run, progress=progress, stage=stage)
+        async def report(progress: int, stage: str, happened: Happening | None = None, /) -> None:
+            await self._ledger.note(run, progress=progress, stage=stage, happened=happened)
 
         return report
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from libs.storage.errors import StorageUnavailable
+from services.holmesgpt_api.domain.course import Happening
 from services.holmesgpt_api.domain.model import CONCLUDED, ENGINE_FAILED, TIMEOUT, ModelFailed
 from services.holmesgpt_api.domain.opinion import conclude, fall_back
 from services.holmesgpt_api.domain.ports import Held, Ledger, Model
@@ -58,9 +59,9 @@ class Deepening:
         if within < LEAST:
             return fall_back(interim, TIMEOUT, "its turn at the model came too late")
 
-        async def report(progress: int, stage: str) -> None:
+        async def report(progress: int, stage: str, happened: Happening | None = None, /) -> None:
             try:
-                await self._ledger.note(run, progress=progress, stage=stage)
+                await self._ledger.note(run, progress=progress, stage=stage, happened=happened)
             except StorageUnavailable as error:
                 # How far a run is, is worth less than the run: broken off, it would be paid for twice.
                 _log.info("no progress noted for %s: %s", run.id, error)

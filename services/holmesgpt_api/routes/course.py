@@ -1,0 +1,83 @@
+"""`/api/v1/investigate/{id}/…`: the course of one investigation."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Annotated
+
+import orjson
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+
+from libs.contracts.course import EVENTS
+from libs.web.sse import KEEP_ALIVE, MEDIA_TYPE, EventStream, event, retry
+from services.holmesgpt_api.domain.answer import PATH
+from services.holmesgpt_api.domain.course import Happened
+from services.holmesgpt_api.routes.investigate import PROBLEMS_OF_ONE, Caller, Id, Responses
+from services.holmesgpt_api.steps.follow import Following
+
+router = APIRouter(prefix=PATH, tags=["investigations"])
+
+COME_BACK = timedelta(seconds=1)
+"""A reader whose stream broke comes back then."""
+
+_LATEST = 2**31 - 1
+
+LastEvent = Annotated[
+    int | None,
+    Header(
+        alias="Last-Event-ID",
+        ge=0,
+        le=_LATEST,
+        description="`id` of the last event you have had; what came after it is sent",
+    ),
+]
+LastEventInQuery = Annotated[
+    int | None, Query(ge=0, le=_LATEST, description="the same, for who cannot set headers; the header counts")
+]
+
+_STREAM: Responses = {
+    200: {
+        "description": "Server-sent events: "
+        + "; ".join(
+            f"`{name}` ({(shape.__doc__ or name).splitlines()[0].strip()})" for name, shape in EVENTS.items()
+        )
+        + ". `data` is a JSON object, described in `libs/contracts/course.py`.",
+        "content": {MEDIA_TYPE: {"schema": {"type": "string"}}},
+    },
+    204: {"description": "It has ended, and you have had its last event: do not come back"},
+}
+
+
+async def _following(request: Request) -> Following:
+    following: Following = request.app.state.ports.following
+    return following
+
+
+@router.get(
+    "/{investigation_id}/events", response_class=EventStream, responses={**PROBLEMS_OF_ONE, **_STREAM}
+)
+async def events(
+    investigation_id: Id,
+    caller: Caller,
+    following: Annotated[Following, Depends(_following)],
+    last_event: LastEvent = None,
+    last_event_id: LastEventInQuery = None,
+) -> Response:
+    """What has happened so far, and what happens next, until the end.
+
+    Events are numbered from 1 without gaps. After a broken connection ask again with the last number you have had
+    (browsers do so by themselves): you get the rest, each once, from any replica.
+    """
+    after = last_event if last_event is not None else last_event_id or 0
+    chapter = await following.begin(investigation_id, caller, after)
+    if chapter.ended and after >= chapter.last:
+        return Response(status_code=204)
+    leave = following.seat(caller)
+    return EventStream(_written(following.events(investigation_id, caller, after, chapter)), on_close=leave)
+
+
+async def _written(events: AsyncIterator[Happened | None]) -> AsyncIterator[bytes]:
+    yield retry(COME_BACK)
+    async for one in events:
+        yield KEEP_ALIVE if one is None else event(one.name, orjson.dumps(one.told()), id_=str(one.number))
