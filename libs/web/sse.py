@@ -39,6 +39,7 @@ class EventStream(StreamingResponse):
     def __init__(
         self,
         events: AsyncIterator[bytes],
+        status_code: int = 200,
         *,
         on_close: Callable[[], None] = lambda: None,
         patience: timedelta = PATIENCE,
@@ -46,6 +47,7 @@ class EventStream(StreamingResponse):
         """`on_close`: called once when the stream is over, however it ends."""
         super().__init__(
             events,
+            status_code,
             media_type=MEDIA_TYPE,
             # The last one: nginx would otherwise hold events back until its buffer is full.
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},

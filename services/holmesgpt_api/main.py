@@ -30,13 +30,14 @@ def create_app(
     settings: Settings, *, metrics: Metrics | None = None, authenticator: Authenticator | None = None
 ) -> FastAPI:
     """The application. Opens nothing before it starts; `authenticator` is given by tests."""
+    counted = metrics or Metrics(INFO.name)
 
     def ports(app: FastAPI) -> AbstractAsyncContextManager[wiring.Ports]:
         def ring() -> KeyRing | None:
             known: Authenticator | None = app.state.edge.authenticator
             return known.ring if known else None
 
-        return wiring.serving(settings, ring, stopping=lambda: not app.state.board.serving)
+        return wiring.serving(settings, ring, counted, stopping=lambda: not app.state.board.serving)
 
     return build(
         info=INFO,
@@ -44,7 +45,7 @@ def create_app(
         wiring=ports,
         routers=[investigate.router, course.router],
         problems_of=PROBLEMS,
-        metrics=metrics or Metrics(INFO.name),
+        metrics=counted,
         checks=wiring.checks,
         authenticator=authenticator,
     )

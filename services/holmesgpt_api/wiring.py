@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -21,6 +21,7 @@ from libs.web import Check, Checks
 from services.holmesgpt_api import worker
 from services.holmesgpt_api.adapters.context import ContextApi
 from services.holmesgpt_api.adapters.course import PostgresCourse
+from services.holmesgpt_api.adapters.course_meters import CourseMeters
 from services.holmesgpt_api.adapters.engine_reports import EngineReports, Reporter
 from services.holmesgpt_api.adapters.holmes import Holmes
 from services.holmesgpt_api.adapters.ledger import PostgresLedger
@@ -32,6 +33,7 @@ from services.holmesgpt_api.adapters.zygote import Zygote, environment
 from services.holmesgpt_api.domain.capacity import max_running
 from services.holmesgpt_api.domain.engine_health import Report, health
 from services.holmesgpt_api.domain.model import STILL_RUNNING
+from services.holmesgpt_api.domain.ports import Tally
 from services.holmesgpt_api.domain.record import Asked, Claimed
 from services.holmesgpt_api.domain.triage import NO_MODEL, Triage
 from services.holmesgpt_api.engine.messages import ModelAccess
@@ -39,6 +41,7 @@ from services.holmesgpt_api.settings import Settings
 from services.holmesgpt_api.steps.conduct import Conductor
 from services.holmesgpt_api.steps.deepen import Deepening
 from services.holmesgpt_api.steps.follow import Following
+from services.holmesgpt_api.steps.leash import Leash
 from services.holmesgpt_api.steps.take import Desk
 from services.holmesgpt_api.steps.wait import Waiting
 
@@ -60,6 +63,7 @@ class Ports:
 
     desk: Desk
     following: Following
+    tally: Tally
     database: Database
     context: ContextClient
     engines: EngineReports
@@ -68,7 +72,7 @@ class Ports:
 
 @asynccontextmanager
 async def serving(
-    settings: Settings, ring: Ring, *, stopping: Callable[[], bool] = lambda: False
+    settings: Settings, ring: Ring, metrics: Metrics, *, stopping: Callable[[], bool] = lambda: False
 ) -> AsyncIterator[Ports]:
     """For the API: takes investigations, and runs none. `stopping`: whether this process is about to end."""
     async with _database(settings) as database, _context(settings, ring) as context:
@@ -83,7 +87,15 @@ async def serving(
         )
         async with Waiting(ledger) as waiting, follow as following:
             desk = Desk(ledger, waiting, settings.sync_answer_timeout)
-            yield Ports(desk, following, database, context, EngineReports(database), settings.llm_model)
+            yield Ports(
+                desk,
+                following,
+                CourseMeters(metrics),
+                database,
+                context,
+                EngineReports(database),
+                settings.llm_model,
+            )
 
 
 async def working(settings: Settings, metrics: Metrics, stop: asyncio.Event) -> None:
@@ -95,9 +107,11 @@ async def working(settings: Settings, metrics: Metrics, stop: asyncio.Event) -> 
     async with (
         _database(settings) as database,
         _context(settings, lambda: authenticator.ring) as context,
+        AsyncExitStack() as stack,
     ):
         jobs = Jobs(database, service=SCHEMA, settings=settings, observe=meters.job)
         ledger = PostgresLedger(database, jobs, life=life)
+        leash = await stack.enter_async_context(Leash(ledger))
         conductor = Conductor(
             ledger,
             Triage(
@@ -107,6 +121,7 @@ async def working(settings: Settings, metrics: Metrics, stop: asyncio.Event) -> 
             ),
             retention=settings.investigation_retention,
             then_ask_a_model=access is not None,
+            on_leash=leash.on,
             observe=meters.ended,
         )
         worker.register(jobs, conductor, life=life)
@@ -115,7 +130,7 @@ async def working(settings: Settings, metrics: Metrics, stop: asyncio.Event) -> 
             worker.register_model(jobs, without, life=life)
             await jobs.run_worker(stop)
             return
-        asking = _asking(settings, access, database, ledger, authenticator, meters, stop)
+        asking = _asking(settings, access, database, ledger, authenticator, meters, leash, stop)
         await _together(stop, jobs.run_worker(stop), asking)
 
 
@@ -126,6 +141,7 @@ async def _asking(
     ledger: PostgresLedger,
     authenticator: Authenticator,
     meters: Meters,
+    leash: Leash,
     stop: asyncio.Event,
 ) -> None:
     """The engine, its reports, and the worker whose jobs wait for it."""
@@ -167,7 +183,7 @@ async def _asking(
         )
         own = settings.model_copy(update={"worker_concurrency": places})
         jobs = Jobs(database, service=SCHEMA, settings=own, observe=meters.job)
-        deepening = Deepening(ledger, holmes, observe=meters.ended, observe_model=asked)
+        deepening = Deepening(ledger, holmes, on_leash=leash.on, observe=meters.ended, observe_model=asked)
         worker.register_model(jobs, deepening, life=settings.investigation_timeout)
         # The engine ends after the jobs that use it, which may finish their runs when a stop is asked for.
         over = asyncio.Event()

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -211,6 +211,28 @@ class MemoryLedger:
         self.rows[row.id] = replace(row, status=InvestigationStatus.failed, failure=failure, ended_at=now)
         self.calls.append(("expire", row.id))
         return self.rows[row.id]
+
+    async def cancel(self, investigation_id: str, *, tenant: str, by: str) -> Record | None:
+        now = self._now()
+        row = self.rows.get(investigation_id)
+        if row is None or row.tenant != tenant or row.ended:
+            return None
+        self._out(row.id)
+        self.rows[row.id] = replace(
+            row,
+            status=InvestigationStatus.cancelled,
+            stage="cancelled",
+            cancelled_by=by,
+            interim=None,
+            ended_at=now,
+        )
+        self.calls.append(("cancel", row.id))
+        return self.rows[row.id]
+
+    async def lost(self, runs: Mapping[str, int]) -> Collection[str]:
+        self._now()
+        rows = {id_: self.rows.get(id_) for id_ in runs}
+        return [id_ for id_, row in rows.items() if row is None or row.ended or row.runs != runs[id_]]
 
     async def forget(self, *, older_than: timedelta, at_most: int) -> int:
         now = self._now()

@@ -134,6 +134,17 @@ class PostgresLedger:
             row = (await conn.execute(sql.EXPIRE, {"id": investigation_id})).mappings().first()
         return None if row is None else _record(row)
 
+    async def cancel(self, investigation_id: str, *, tenant: str, by: str) -> Record | None:
+        values = {"id": investigation_id, "tenant": tenant, "by": by}
+        async with self._database.begin() as conn:
+            row = (await conn.execute(sql.CANCEL, values)).mappings().first()
+        return None if row is None else _record(row)
+
+    async def lost(self, runs: Mapping[str, int]) -> Collection[str]:
+        values = {"ids": list(runs), "fences": list(runs.values())}
+        async with self._database.begin() as conn:
+            return set((await conn.execute(sql.LOST, values)).scalars())
+
     async def forget(self, *, older_than: timedelta, at_most: int) -> int:
         async with self._database.begin() as conn:
             done = await conn.execute(sql.FORGET, {"older_than": older_than, "at_most": at_most})
@@ -188,6 +199,7 @@ def _record(row: RowMapping) -> Record:
         interim=None if interim is None else Verdict.model_validate_json(interim),
         queue_position=row["queue_position"],
         failure=None if error is None else Failure(row["error_code"], error),
+        cancelled_by=row["cancelled_by"],
     )
 
 

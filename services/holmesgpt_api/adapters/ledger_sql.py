@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 _COLUMNS = """
     id, tenant, asker, request::text AS request, namespace, priority, status, progress, stage, runs, seen,
-    created_at, ended_at, clock_timestamp() AS read_at, error_code, error,
+    created_at, ended_at, clock_timestamp() AS read_at, error_code, error, cancelled_by,
     CASE WHEN held_at IS NOT NULL THEN
         (SELECT count(*) FROM investigation AS ahead WHERE ahead.held_at < investigation.held_at) + 1
     END AS queue_position
@@ -108,6 +108,18 @@ EXPIRE = text(f"""
                                        'No worker took it up'), '.') END
      WHERE id = :id AND ended_at IS NULL AND deadline_at <= now()
     RETURNING {_ALL}
+""")
+CANCEL = text(f"""
+    UPDATE investigation
+       SET status = 'cancelled', cancelled_by = :by, fence = fence + 1, stage = 'cancelled', held_at = NULL,
+           ended_at = now()
+     WHERE id = :id AND tenant = :tenant AND ended_at IS NULL
+    RETURNING {_ALL}
+""")
+LOST = text("""
+    SELECT run.id FROM unnest(CAST(:ids AS text[]), CAST(:fences AS integer[])) AS run (id, fence)
+      LEFT JOIN investigation AS one USING (id)
+     WHERE one.id IS NULL OR one.ended_at IS NOT NULL OR one.fence <> run.fence
 """)
 FORGET = text("""
     DELETE FROM investigation WHERE id IN (

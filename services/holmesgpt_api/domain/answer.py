@@ -18,6 +18,9 @@ from services.holmesgpt_api.domain.record import Record
 
 PATH = "/api/v1/investigate"
 
+CANCELLED = "cancelled"
+"""`error_code` of one that was stopped."""
+
 
 def investigation(record: Record) -> Investigation:
     """The record as a body. What has not ended says so, and claims nothing."""
@@ -41,8 +44,8 @@ def investigation(record: Record) -> Investigation:
         recommendations=recommended,
         results=verdict.results if verdict else None,
         context_used=context,
-        error=record.failure.error if record.failure else None,
-        error_code=record.failure.code if record.failure else None,
+        error=_error(record),
+        error_code=_error_code(record),
         timestamp=record.ended_at or record.read_at,
         duration_seconds=_seconds(record),
         metadata=_metadata(record),
@@ -75,10 +78,24 @@ def summary_of(record: Record) -> str:
         return record.verdict.summary
     if record.failure is not None:
         return f"No result: the investigation failed. {record.failure.error}"
+    if record.cancelled_by is not None:
+        return f"No result: {_error(record)}"
     if record.interim is not None:
         return f"{record.interim.summary} A model is still being asked; its answer: GET {PATH}/{record.id}"
     at = "not begun yet" if record.status is InvestigationStatus.started else record.stage
     return f"No result yet: still being investigated ({at}). Ask for it at {PATH}/{record.id}"
+
+
+def _error(record: Record) -> str | None:
+    if record.cancelled_by is not None:
+        return f"the investigation was cancelled by {record.cancelled_by}"
+    return record.failure.error if record.failure else None
+
+
+def _error_code(record: Record) -> str | None:
+    if record.cancelled_by is not None:
+        return CANCELLED
+    return record.failure.code if record.failure else None
 
 
 def _strategy(one: Recommendation) -> dict[str, Any]:

@@ -5,6 +5,8 @@ HolmesError
 ├── NotReadable             the alert speaks of a namespace this caller may not read
 ├── KeyReused               the Idempotency-Key was used before, for another request
 ├── BadCursor               a page's cursor that we did not write
+├── NotYours                somebody else's investigation, which this caller may see and not stop
+├── AlreadyEnded            it has ended, so there is nothing to stop
 ├── TooManyStreams          this caller has as many event streams open as it may
 ├── StreamsFull             this process has
 ├── Failed                  the investigation a caller waited for came to nothing
@@ -44,6 +46,21 @@ class KeyReused(HolmesError):
 
 class BadCursor(HolmesError):
     """The cursor was not written by this service."""
+
+
+class NotYours(HolmesError):
+    """Only who asked for an investigation may stop it, and who administers the system."""
+
+    def __init__(self) -> None:
+        super().__init__("somebody else asked for this investigation")
+
+
+class AlreadyEnded(HolmesError):
+    """It has ended, with the status named."""
+
+    def __init__(self, investigation_id: str, status: str) -> None:
+        super().__init__(f"{investigation_id} has ended already: {status}")
+        self.investigation_id = investigation_id
 
 
 class TooManyStreams(HolmesError):

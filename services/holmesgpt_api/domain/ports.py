@@ -71,6 +71,12 @@ class Evidence(Protocol):
         ...
 
 
+class Tally(Protocol):
+    """Where it is counted what callers do."""
+
+    def cancelled(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Opened:
     record: Record
@@ -152,6 +158,14 @@ class Ledger(Protocol):
 
         None: nothing to end.
         """
+        ...
+
+    async def cancel(self, investigation_id: str, *, tenant: str, by: str) -> Record | None:
+        """End it without a result; runs lose their say. None: there is none that has not ended."""
+        ...
+
+    async def lost(self, runs: Mapping[str, int]) -> Collection[str]:
+        """Of these runs (investigation to fence), those that have no say any more. One query."""
         ...
 
     async def forget(self, *, older_than: timedelta, at_most: int) -> int:

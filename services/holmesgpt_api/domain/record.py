@@ -49,6 +49,7 @@ class Record:
     queue_position: int | None = None
     """Place in the queue for a model, from 1; None: not in it."""
     failure: Failure | None = None
+    cancelled_by: str | None = None
 
     @property
     def ended(self) -> bool:

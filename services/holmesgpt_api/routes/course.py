@@ -10,10 +10,21 @@ import orjson
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
 from libs.contracts.course import EVENTS
+from libs.contracts.investigations import Investigation
+from libs.contracts.problem import Problem
 from libs.web.sse import KEEP_ALIVE, MEDIA_TYPE, EventStream, event, retry
-from services.holmesgpt_api.domain.answer import PATH
+from services.holmesgpt_api.domain.answer import PATH, investigation
 from services.holmesgpt_api.domain.course import Happened
-from services.holmesgpt_api.routes.investigate import PROBLEMS_OF_ONE, Caller, Id, Responses
+from services.holmesgpt_api.domain.ports import Tally
+from services.holmesgpt_api.routes.investigate import (
+    PROBLEMS_OF_ONE,
+    AtDesk,
+    Caller,
+    Id,
+    Responses,
+    answered,
+)
+from services.holmesgpt_api.steps.cancel import cancel
 from services.holmesgpt_api.steps.follow import Following
 
 router = APIRouter(prefix=PATH, tags=["investigations"])
@@ -81,3 +92,29 @@ async def _written(events: AsyncIterator[Happened | None]) -> AsyncIterator[byte
     yield retry(COME_BACK)
     async for one in events:
         yield KEEP_ALIVE if one is None else event(one.name, orjson.dumps(one.told()), id_=str(one.number))
+
+
+async def _tally(request: Request) -> Tally:
+    tally: Tally = request.app.state.ports.tally
+    return tally
+
+
+Counted = Annotated[Tally, Depends(_tally)]
+
+
+@router.post(
+    "/{investigation_id}/cancel",
+    response_model=Investigation,
+    responses={**PROBLEMS_OF_ONE, 409: {"model": Problem, "description": "It has ended otherwise"}},
+)
+async def cancel_investigation(
+    investigation_id: Id, caller: Caller, desk: AtDesk, tally: Counted
+) -> Response:
+    """Stop an investigation. For who asked for it, and for administrators; asking again changes nothing.
+
+    It is `cancelled` when this answers. What runs for it anywhere, at a model too, is stopped within about a second.
+    """
+    record, now = await cancel(desk, investigation_id, caller)
+    if now:
+        tally.cancelled()
+    return answered(investigation(record))

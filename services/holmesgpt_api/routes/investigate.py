@@ -85,7 +85,7 @@ async def investigate(
     """
     if request.async_processing or "respond-async" in prefer.lower():
         return _accepted(await desk.take(request, caller, key))
-    return _json(investigation(await desk.take_and_wait(request, caller, key, left)))
+    return answered(investigation(await desk.take_and_wait(request, caller, key, left)))
 
 
 @router.post(
@@ -105,7 +105,7 @@ async def investigate_async(
 @router.get("/{investigation_id}", response_model=Investigation, responses=PROBLEMS_OF_ONE)
 async def look(investigation_id: Id, caller: Caller, desk: AtDesk) -> Response:
     """How far an investigation is, and its result once it has ended."""
-    return _json(investigation(await desk.look(investigation_id, caller)))
+    return answered(investigation(await desk.look(investigation_id, caller)))
 
 
 @router.get("", responses=_PROBLEMS)
@@ -122,9 +122,9 @@ async def list_investigations(
 def _accepted(record: Record) -> Response:
     place = f"{PATH}/{record.id}"
     body = InvestigationAccepted(investigation_id=record.id, message=f"Taken; how far it is: GET {place}")
-    return _json(body, 202, {"Location": place})
+    return answered(body, 202, {"Location": place})
 
 
-def _json(body: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def answered(body: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     # Written by pydantic itself: a result may be a megabyte of evidence, and it has been validated.
     return Response(body.model_dump_json(), status, headers, "application/json")

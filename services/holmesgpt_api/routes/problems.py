@@ -9,10 +9,12 @@ from libs.storage import StorageUnavailable
 from libs.web import Problems, ProblemSpec
 from services.holmesgpt_api.domain.answer import PATH
 from services.holmesgpt_api.domain.errors import (
+    AlreadyEnded,
     BadCursor,
     Failed,
     KeyReused,
     NotReadable,
+    NotYours,
     StreamsFull,
     TooManyStreams,
     UnknownInvestigation,
@@ -38,6 +40,8 @@ PROBLEMS: Problems = {
         403, "namespace-not-readable", detail=lambda error: f"this caller may not read {error}"
     ),
     KeyReused: ProblemSpec(422, "idempotency-key-reused", "Idempotency-Key used before"),
+    NotYours: ProblemSpec(403, "not-yours"),
+    AlreadyEnded: ProblemSpec(409, "investigation-ended"),
     TooManyStreams: ProblemSpec(
         429, "too-many-streams", "Too many event streams", retry_after=lambda _: STREAMS_PAUSE
     ),

@@ -23,6 +23,7 @@ from services.holmesgpt_api.domain.ports import Engine, Ledger, ReportProgress
 from services.holmesgpt_api.domain.record import Claimed, End
 from services.holmesgpt_api.domain.triage import namespaces_in
 from services.holmesgpt_api.domain.verdict import Verdict
+from services.holmesgpt_api.steps.leash import LostSay, OnLeash, unwatched
 
 _log = logging.getLogger(__name__)
 
@@ -40,10 +41,11 @@ class Conductor:
         *,
         retention: timedelta,
         then_ask_a_model: bool = False,
+        on_leash: OnLeash = unwatched,
         observe: Callable[[End], None] = lambda _: None,
     ) -> None:
         self._ledger, self._engine, self._then_ask_a_model = ledger, engine, then_ask_a_model
-        self._retention, self._observe = retention, observe
+        self._retention, self._on_leash, self._observe = retention, on_leash, observe
 
     async def conduct(self, investigation_id: str) -> None:
         """Run it to its end.
@@ -59,10 +61,12 @@ class Conductor:
             await self.expire(investigation_id)
             return
         try:
-            async with asyncio.timeout(run.time_left.total_seconds()):
+            async with self._on_leash(run), asyncio.timeout(run.time_left.total_seconds()):
                 verdict = await self._engine.run(run, self._reporting(run))
         except TimeoutError:
             await self.expire(investigation_id)
+        except LostSay as lost:
+            _log.info("investigation %s: %s", run.id, lost)
         except NotNow as error:
             # At once, so that a caller who asks meanwhile is told what it is that the run waits for.
             await self._ledger.trouble(run, code=error.code, detail=error.detail)

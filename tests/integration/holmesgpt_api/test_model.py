@@ -23,6 +23,7 @@ from services.holmesgpt_api.settings import ENGINE_SEES
 from services.holmesgpt_api.wiring import SCHEMA
 from tests.fakes.context_api import context_api
 from tests.fakes.model import Mood, agreeing, canaries, model, telemetry
+from tests.integration.holmesgpt_api.test_cancel import cancelled_at_the_model
 from tests.support.engine import KEY, Engine, engine, is_alive
 from tests.support.holmesgpt import ended, place, serving
 from tests.support.investigations import CONFIG, cause, evidence, found
@@ -375,3 +376,8 @@ async def test_without_an_installed_engine_triage_stands_in_and_the_remedy_is_to
     assert "make engine" in body["metadata"]["degraded_detail"]
     assert "make engine" in health["checks"]["llm"]["detail"]
     assert unused.requests == []
+
+
+@pytest.mark.requirement("HAPI-005")
+async def test_a_run_at_the_model_that_is_cancelled_ends_its_process(there: Engine):
+    await cancelled_at_the_model(there)
