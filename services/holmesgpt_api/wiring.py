@@ -29,19 +29,22 @@ from services.holmesgpt_api.adapters.memory import limit
 from services.holmesgpt_api.adapters.meters import Meters
 from services.holmesgpt_api.adapters.model_access import model_access
 from services.holmesgpt_api.adapters.no_model import NoModelConfigured
+from services.holmesgpt_api.adapters.replays import PostgresReplays
 from services.holmesgpt_api.adapters.zygote import Zygote, environment
 from services.holmesgpt_api.domain.capacity import max_running
 from services.holmesgpt_api.domain.engine_health import Report, health
 from services.holmesgpt_api.domain.model import STILL_RUNNING
 from services.holmesgpt_api.domain.ports import Tally
 from services.holmesgpt_api.domain.record import Asked, Claimed
+from services.holmesgpt_api.domain.replay import Configured
 from services.holmesgpt_api.domain.triage import NO_MODEL, Triage
-from services.holmesgpt_api.engine.messages import ModelAccess
+from services.holmesgpt_api.engine.messages import PROMPT_VERSION, ModelAccess
 from services.holmesgpt_api.settings import Settings
 from services.holmesgpt_api.steps.conduct import Conductor
 from services.holmesgpt_api.steps.deepen import Deepening
 from services.holmesgpt_api.steps.follow import Following
 from services.holmesgpt_api.steps.leash import Leash
+from services.holmesgpt_api.steps.rerun import Rerunning
 from services.holmesgpt_api.steps.take import Desk
 from services.holmesgpt_api.steps.wait import Waiting
 
@@ -64,6 +67,7 @@ class Ports:
     desk: Desk
     following: Following
     tally: Tally
+    rerunning: Rerunning
     database: Database
     context: ContextClient
     engines: EngineReports
@@ -87,15 +91,23 @@ async def serving(
         )
         async with Waiting(ledger) as waiting, follow as following:
             desk = Desk(ledger, waiting, settings.sync_answer_timeout)
+            replays = PostgresReplays(database, jobs, life=settings.investigation_timeout)
+            rerunning = Rerunning(desk, replays, _configured(settings))
             yield Ports(
                 desk,
                 following,
                 CourseMeters(metrics),
+                rerunning,
                 database,
                 context,
                 EngineReports(database),
                 settings.llm_model,
             )
+
+
+def _configured(settings: Settings) -> Configured:
+    """What replays can be made with."""
+    return Configured([settings.llm_model] if settings.llm_model else [], [PROMPT_VERSION])
 
 
 async def working(settings: Settings, metrics: Metrics, stop: asyncio.Event) -> None:

@@ -140,6 +140,7 @@ class Holmes:
             run=run.id,
             seconds=seconds,
             max_steps=self._max_steps,
+            frozen=run.frozen is not None,
             alert=Alert(
                 name=asked.alert_name,
                 priority=run.priority.value,

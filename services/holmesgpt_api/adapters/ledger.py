@@ -21,7 +21,7 @@ from services.holmesgpt_api.domain.commission import Commission
 from services.holmesgpt_api.domain.course import Happening
 from services.holmesgpt_api.domain.errors import KeyReused
 from services.holmesgpt_api.domain.ports import Held, Opened
-from services.holmesgpt_api.domain.record import Claimed, Failure, Position, Record
+from services.holmesgpt_api.domain.record import Claimed, Failure, Position, Record, Replay
 from services.holmesgpt_api.domain.verdict import Verdict
 
 CONDUCT, EXPIRE, DEEPEN = "conduct", "expire", "deepen"
@@ -39,28 +39,13 @@ class PostgresLedger:
 
     async def open(self, commission: Commission) -> Opened:
         async with self._database.begin() as conn:
-            row = (await conn.execute(sql.OPEN, self._values(commission))).mappings().first()
+            row = (await conn.execute(sql.OPEN, values_of(commission, self._life))).mappings().first()
             if row is None:
                 return Opened(await _known(conn, commission), new=False)
             arguments = {"investigation_id": row["id"]}
             await self._jobs.defer(conn, CONDUCT, arguments, lock=row["id"])
             await self._jobs.defer(conn, EXPIRE, arguments, in_=self._life)
-        return Opened(_record(row), new=True)
-
-    def _values(self, commission: Commission) -> Mapping[str, Any]:
-        return {
-            "id": f"inv-{uuid.uuid4().hex}",
-            "tenant": commission.tenant,
-            "asker": commission.asker,
-            "reads": list(commission.reads),
-            "key": commission.idempotency_key,
-            "digest": commission.digest,
-            "request": commission.request.model_dump_json(exclude_unset=True),
-            "namespace": commission.namespace,
-            "priority": commission.priority.value,
-            "seen": [] if commission.namespace is None else [commission.namespace],
-            "life": self._life,
-        }
+        return Opened(record_of(row), new=True)
 
     async def get(self, investigation_id: str, *, tenant: str) -> Record | None:
         if "\0" in investigation_id:
@@ -68,7 +53,7 @@ class PostgresLedger:
         async with self._database.begin() as conn:
             found = await conn.execute(sql.GET, {"id": investigation_id, "tenant": tenant})
             row = found.mappings().first()
-        return None if row is None else _record(row)
+        return None if row is None else record_of(row)
 
     async def page(self, tenant: str, *, before: Position | None, limit: int) -> Sequence[Record]:
         query, values = sql.FIRST_PAGE, {"tenant": tenant, "limit": limit}
@@ -76,12 +61,12 @@ class PostgresLedger:
             query, values = sql.PAGE, {**values, "created_at": before.created_at, "id": before.id}
         async with self._database.begin() as conn:
             rows = (await conn.execute(query, values)).mappings().all()
-        return [_record(row) for row in rows]
+        return [record_of(row) for row in rows]
 
     async def ended(self, ids: Collection[str]) -> Sequence[Record]:
         async with self._database.begin() as conn:
             rows = (await conn.execute(sql.ENDED, {"ids": list(ids)})).mappings().all()
-        return [_record(row) for row in rows]
+        return [record_of(row) for row in rows]
 
     async def claim(self, investigation_id: str) -> Claimed | None:
         async with self._database.begin() as conn:
@@ -91,7 +76,7 @@ class PostgresLedger:
         return _claimed(row)
 
     async def hold(self, run: Claimed, interim: Verdict, seen: Collection[str]) -> bool:
-        values = {"id": run.id, "fence": run.fence, "interim": _document(interim), "seen": sorted(seen)}
+        values = {"id": run.id, "fence": run.fence, "interim": document(interim), "seen": sorted(seen)}
         async with self._database.begin() as conn:
             if not (await conn.execute(sql.HOLD, values)).rowcount:
                 return False
@@ -119,7 +104,7 @@ class PostgresLedger:
         return await self._of_run(sql.TROUBLE, run, code=code, trouble=_storable(detail))
 
     async def conclude(self, run: Claimed, verdict: Verdict, seen: Collection[str]) -> bool:
-        return await self._of_run(sql.CONCLUDE, run, verdict=_document(verdict), seen=sorted(seen))
+        return await self._of_run(sql.CONCLUDE, run, verdict=document(verdict), seen=sorted(seen))
 
     async def give_up(self, run: Claimed, *, code: str, error: str) -> bool:
         return await self._of_run(sql.GIVE_UP, run, code=code, error=_storable(error))
@@ -132,13 +117,13 @@ class PostgresLedger:
     async def expire(self, investigation_id: str) -> Record | None:
         async with self._database.begin() as conn:
             row = (await conn.execute(sql.EXPIRE, {"id": investigation_id})).mappings().first()
-        return None if row is None else _record(row)
+        return None if row is None else record_of(row)
 
     async def cancel(self, investigation_id: str, *, tenant: str, by: str) -> Record | None:
         values = {"id": investigation_id, "tenant": tenant, "by": by}
         async with self._database.begin() as conn:
             row = (await conn.execute(sql.CANCEL, values)).mappings().first()
-        return None if row is None else _record(row)
+        return None if row is None else record_of(row)
 
     async def lost(self, runs: Mapping[str, int]) -> Collection[str]:
         values = {"ids": list(runs), "fences": list(runs.values())}
@@ -151,6 +136,22 @@ class PostgresLedger:
         return done.rowcount
 
 
+def values_of(commission: Commission, life: timedelta) -> Mapping[str, Any]:
+    return {
+        "id": f"inv-{uuid.uuid4().hex}",
+        "tenant": commission.tenant,
+        "asker": commission.asker,
+        "reads": list(commission.reads),
+        "key": commission.idempotency_key,
+        "digest": commission.digest,
+        "request": commission.request.model_dump_json(exclude_unset=True),
+        "namespace": commission.namespace,
+        "priority": commission.priority.value,
+        "seen": [] if commission.namespace is None else [commission.namespace],
+        "life": life,
+    }
+
+
 async def _known(conn: AsyncConnection, commission: Commission) -> Record:
     """The investigation that this key gave before."""
     values = {"tenant": commission.tenant, "asker": commission.asker, "key": commission.idempotency_key}
@@ -160,7 +161,7 @@ async def _known(conn: AsyncConnection, commission: Commission) -> Record:
         raise StorageUnavailable("conflict", "idempotency key", retry_after=timedelta(seconds=1))
     if bytes(row["digest"]) != commission.digest:
         raise KeyReused(row["id"])
-    return _record(row)
+    return record_of(row)
 
 
 def _claimed(row: RowMapping) -> Claimed:
@@ -175,10 +176,12 @@ def _claimed(row: RowMapping) -> Claimed:
         seen=tuple(row["seen"]),
         time_left=row["time_left"],
         age=row["age"],
+        replay=_replay(row["replay"]),
+        frozen=None if row["frozen"] is None else Verdict.model_validate_json(row["frozen"]),
     )
 
 
-def _record(row: RowMapping) -> Record:
+def record_of(row: RowMapping) -> Record:
     verdict, interim, error = row["verdict"], row["interim"], row["error"]
     return Record(
         id=row["id"],
@@ -200,10 +203,16 @@ def _record(row: RowMapping) -> Record:
         queue_position=row["queue_position"],
         failure=None if error is None else Failure(row["error_code"], error),
         cancelled_by=row["cancelled_by"],
+        replay=_replay(row["replay"]),
+        original=None if row["original"] is None else Verdict.model_validate_json(row["original"]),
     )
 
 
-def _document(verdict: Verdict) -> str:
+def _replay(document_: str | None) -> Replay | None:
+    return None if document_ is None else Replay(**json.loads(document_))
+
+
+def document(verdict: Verdict) -> str:
     return _NUL.sub("\\1\\\\ufffd", verdict.model_dump_json())
 
 

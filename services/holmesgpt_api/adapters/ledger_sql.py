@@ -10,14 +10,15 @@ from sqlalchemy import text
 _COLUMNS = """
     id, tenant, asker, request::text AS request, namespace, priority, status, progress, stage, runs, seen,
     created_at, ended_at, clock_timestamp() AS read_at, error_code, error, cancelled_by,
+    replay::text AS replay,
     CASE WHEN held_at IS NOT NULL THEN
         (SELECT count(*) FROM investigation AS ahead WHERE ahead.held_at < investigation.held_at) + 1
     END AS queue_position
 """
 _INTERIM = "CASE WHEN ended_at IS NULL THEN interim END"
-_ALL = f"{_COLUMNS}, verdict::text AS verdict, ({_INTERIM})::text AS interim"
+_ALL = f"{_COLUMNS}, verdict::text AS verdict, ({_INTERIM})::text AS interim, original::text AS original"
 _LINE = f"""{_COLUMNS}, jsonb_set(verdict, '{{results,evidence}}', '[]')::text AS verdict,
-    jsonb_set({_INTERIM}, '{{results,evidence}}', '[]')::text AS interim"""
+    jsonb_set({_INTERIM}, '{{results,evidence}}', '[]')::text AS interim, NULL AS original"""
 """A list needs no evidence, which is nearly all of a verdict's size."""
 
 OPEN = text(f"""
@@ -26,6 +27,13 @@ OPEN = text(f"""
     VALUES (:id, :tenant, :asker, :reads, :key, :digest, CAST(:request AS jsonb), :namespace, :priority,
             :seen, now() + :life)
     ON CONFLICT (tenant, asker, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
+    RETURNING {_ALL}
+""")
+OPEN_REPLAY = text(f"""
+    INSERT INTO investigation
+        (id, tenant, asker, reads, digest, request, namespace, priority, seen, deadline_at, replay, frozen, original)
+    VALUES (:id, :tenant, :asker, :reads, :digest, CAST(:request AS jsonb), :namespace, :priority,
+            :seen, now() + :life, CAST(:replay AS jsonb), CAST(:frozen AS jsonb), CAST(:original AS jsonb))
     RETURNING {_ALL}
 """)
 BY_KEY = text(f"""
@@ -45,7 +53,8 @@ FIRST_PAGE = text(f"""
 ENDED = text(f"SELECT {_ALL} FROM investigation WHERE id = ANY(:ids) AND ended_at IS NOT NULL")
 _CLAIMED = """
     id, fence, tenant, asker, reads, request::text AS request, priority, seen,
-    deadline_at - now() AS time_left, now() - created_at AS age
+    deadline_at - now() AS time_left, now() - created_at AS age,
+    replay::text AS replay, frozen::text AS frozen
 """
 CLAIM = text(f"""
     UPDATE investigation

@@ -14,6 +14,7 @@ from libs.contracts.investigations import (
     InvestigationSummary,
     Recommendation,
 )
+from services.holmesgpt_api.domain.difference import difference
 from services.holmesgpt_api.domain.record import Record
 
 PATH = "/api/v1/investigate"
@@ -126,7 +127,25 @@ def _metadata(record: Record) -> dict[str, Any]:
         "triage_agrees": verdict.triage_agrees if verdict else None,
         "disagreement": verdict.disagreement if verdict else None,
         "model": use.model_dump(mode="json") if use else None,
+        **_of_replay(record),
     }
+
+
+def _of_replay(record: Record) -> dict[str, Any]:
+    """Nothing for one that is no replay."""
+    if record.replay is None:
+        return {}
+    told: dict[str, Any] = {
+        "replay_of": record.replay.of,
+        "replay": {
+            "engine": record.replay.engine,
+            "model": record.replay.model,
+            "prompt": record.replay.prompt,
+        },
+    }
+    if record.original is not None and record.verdict is not None:
+        told["diff"] = difference(record.original, record.verdict).model_dump(mode="json")
+    return told
 
 
 def _seconds(record: Record) -> float:

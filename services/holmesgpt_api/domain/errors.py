@@ -7,6 +7,9 @@ HolmesError
 ├── BadCursor               a page's cursor that we did not write
 ├── NotYours                somebody else's investigation, which this caller may see and not stop
 ├── AlreadyEnded            it has ended, so there is nothing to stop
+├── StillRunning            it has no verdict yet that could be replayed
+├── NothingToReplay         it ended without one
+├── UnknownHere             an engine, model or prompt version that is not configured
 ├── TooManyStreams          this caller has as many event streams open as it may
 ├── StreamsFull             this process has
 ├── Failed                  the investigation a caller waited for came to nothing
@@ -17,6 +20,7 @@ HolmesError
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 
@@ -61,6 +65,28 @@ class AlreadyEnded(HolmesError):
     def __init__(self, investigation_id: str, status: str) -> None:
         super().__init__(f"{investigation_id} has ended already: {status}")
         self.investigation_id = investigation_id
+
+
+class StillRunning(HolmesError):
+    """What is asked of it can be asked when it has ended."""
+
+    def __init__(self, investigation_id: str) -> None:
+        super().__init__(f"{investigation_id} has not ended yet")
+
+
+class NothingToReplay(HolmesError):
+    """It ended without a verdict, so there is no evidence to conclude from."""
+
+    def __init__(self, investigation_id: str, status: str) -> None:
+        super().__init__(f"{investigation_id} is {status} and has no evidence to conclude from")
+
+
+class UnknownHere(HolmesError):
+    """`name` of the request is none of what is configured."""
+
+    def __init__(self, name: str, given: str, known: Sequence[str]) -> None:
+        there = f"want one of: {', '.join(known)}" if known else "leave it out with this engine"
+        super().__init__(f"body.{name}: {given!r} is unknown here; {there}")
 
 
 class TooManyStreams(HolmesError):

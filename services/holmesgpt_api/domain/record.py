@@ -25,6 +25,16 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Replay:
+    """Of which investigation another one is the replay, and with what."""
+
+    of: str
+    engine: str
+    model: str | None = None
+    prompt: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """Times are the database's, so that all processes agree on them."""
 
@@ -50,6 +60,9 @@ class Record:
     """Place in the queue for a model, from 1; None: not in it."""
     failure: Failure | None = None
     cancelled_by: str | None = None
+    replay: Replay | None = None
+    original: Verdict | None = None
+    """Of a replay: the verdict it is compared with, without its evidence."""
 
     @property
     def ended(self) -> bool:
@@ -82,6 +95,9 @@ class Claimed:
     """Until the investigation's deadline; zero or less when it has passed."""
     age: timedelta
     """Since it was asked for."""
+    replay: Replay | None = None
+    frozen: Verdict | None = None
+    """Of a replay: triage's verdict on the frozen evidence."""
 
 
 @dataclass(frozen=True, slots=True)

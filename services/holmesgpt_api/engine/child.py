@@ -92,6 +92,7 @@ def _investigate(
                 cluster=request.context.cluster,
                 room=llm.room,
                 known=request.head_start.evidence,
+                frozen=request.frozen,
                 tell=tell,
             )
             answer = _converse(request, llm, desk, executor, config)

@@ -18,6 +18,8 @@ from services.holmesgpt_api.engine.messages import EVIDENCE_AT_MOST, SAID, ToolC
 MOST_CALLS = 60
 """Questions in one run. A model that has asked so often is going round in circles."""
 
+FROZEN = "this is a replay: the facts you were given are all there is; conclude from them"
+
 MOST_AT_ONCE = 6
 """Questions answered side by side, so that one run does not take all of the Context API."""
 
@@ -37,12 +39,15 @@ class Desk:
         room: int,
         known: Iterable[EvidenceItem],
         tell: Callable[[ToolCalled], None],
+        frozen: bool = False,
     ) -> None:
         """Args:
         room: characters of one answer.
         known: facts the model has been told before its first question.
+        frozen: nothing may be asked of the cluster of today; those facts are all there is.
         """
         self._context, self._cluster, self._room, self._tell = context, cluster, room, tell
+        self._frozen = frozen
         self._lock, self._few = threading.Lock(), threading.Semaphore(MOST_AT_ONCE)
         self._calls = 0
         self._seen: dict[str, EvidenceItem] = {item.id: item for item in known}
@@ -70,6 +75,8 @@ class Desk:
         return self._told(tool, given, began, found, ok=True)
 
     def _count(self) -> None:
+        if self._frozen:
+            raise NoAnswer(FROZEN)
         with self._lock:
             self._calls += 1
             if self._calls > MOST_CALLS:

@@ -10,8 +10,9 @@ import orjson
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
 from libs.contracts.course import EVENTS
-from libs.contracts.investigations import Investigation
+from libs.contracts.investigations import Investigation, InvestigationAccepted
 from libs.contracts.problem import Problem
+from libs.contracts.replay import ReplayRequest
 from libs.web.sse import KEEP_ALIVE, MEDIA_TYPE, EventStream, event, retry
 from services.holmesgpt_api.domain.answer import PATH, investigation
 from services.holmesgpt_api.domain.course import Happened
@@ -22,10 +23,12 @@ from services.holmesgpt_api.routes.investigate import (
     Caller,
     Id,
     Responses,
+    accepted,
     answered,
 )
 from services.holmesgpt_api.steps.cancel import cancel
 from services.holmesgpt_api.steps.follow import Following
+from services.holmesgpt_api.steps.rerun import Rerunning
 
 router = APIRouter(prefix=PATH, tags=["investigations"])
 
@@ -118,3 +121,30 @@ async def cancel_investigation(
     if now:
         tally.cancelled()
     return answered(investigation(record))
+
+
+async def _rerunning(request: Request) -> Rerunning:
+    rerunning: Rerunning = request.app.state.ports.rerunning
+    return rerunning
+
+
+@router.post(
+    "/{investigation_id}/replay",
+    status_code=202,
+    response_model=InvestigationAccepted,
+    responses={
+        **PROBLEMS_OF_ONE,
+        409: {"model": Problem, "description": "It has not ended, or ended without evidence"},
+    },
+)
+async def replay(
+    investigation_id: Id,
+    caller: Caller,
+    rerunning: Annotated[Rerunning, Depends(_rerunning)],
+    request: ReplayRequest | None = None,
+) -> Response:
+    """Conclude again from the evidence of an investigation that has ended, with another engine, model or prompt.
+
+    The new investigation's `metadata` has `replay_of` and, when it has ended, `diff`: in what the two verdicts differ.
+    """
+    return accepted(await rerunning.replay(investigation_id, request or ReplayRequest(), caller))

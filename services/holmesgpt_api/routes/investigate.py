@@ -84,7 +84,7 @@ async def investigate(
     triage's result (`engine: triage`, `degraded_reason: model-still-running`).
     """
     if request.async_processing or "respond-async" in prefer.lower():
-        return _accepted(await desk.take(request, caller, key))
+        return accepted(await desk.take(request, caller, key))
     return answered(investigation(await desk.take_and_wait(request, caller, key, left)))
 
 
@@ -99,7 +99,7 @@ async def investigate_async(
     request: InvestigationRequest, caller: Caller, desk: AtDesk, key: Key = None
 ) -> Response:
     """Have an alert investigated; answered once that is committed."""
-    return _accepted(await desk.take(request, caller, key))
+    return accepted(await desk.take(request, caller, key))
 
 
 @router.get("/{investigation_id}", response_model=Investigation, responses=PROBLEMS_OF_ONE)
@@ -119,7 +119,7 @@ async def list_investigations(
     return await browse(desk.ledger, caller, limit=limit, cursor=cursor)
 
 
-def _accepted(record: Record) -> Response:
+def accepted(record: Record) -> Response:
     place = f"{PATH}/{record.id}"
     body = InvestigationAccepted(investigation_id=record.id, message=f"Taken; how far it is: GET {place}")
     return answered(body, 202, {"Location": place})

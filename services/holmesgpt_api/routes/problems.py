@@ -13,10 +13,13 @@ from services.holmesgpt_api.domain.errors import (
     BadCursor,
     Failed,
     KeyReused,
+    NothingToReplay,
     NotReadable,
     NotYours,
+    StillRunning,
     StreamsFull,
     TooManyStreams,
+    UnknownHere,
     UnknownInvestigation,
 )
 
@@ -42,6 +45,9 @@ PROBLEMS: Problems = {
     KeyReused: ProblemSpec(422, "idempotency-key-reused", "Idempotency-Key used before"),
     NotYours: ProblemSpec(403, "not-yours"),
     AlreadyEnded: ProblemSpec(409, "investigation-ended"),
+    StillRunning: ProblemSpec(409, "investigation-not-ended"),
+    NothingToReplay: ProblemSpec(409, "nothing-to-replay"),
+    UnknownHere: ProblemSpec(422, "unknown-here"),
     TooManyStreams: ProblemSpec(
         429, "too-many-streams", "Too many event streams", retry_after=lambda _: STREAMS_PAUSE
     ),

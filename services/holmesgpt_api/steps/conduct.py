@@ -62,7 +62,8 @@ class Conductor:
             return
         try:
             async with self._on_leash(run), asyncio.timeout(run.time_left.total_seconds()):
-                verdict = await self._engine.run(run, self._reporting(run))
+                # Of a replay the evidence is frozen, and triage has concluded from it before.
+                verdict = run.frozen or await self._engine.run(run, self._reporting(run))
         except TimeoutError:
             await self.expire(investigation_id)
         except LostSay as lost:
@@ -106,10 +107,11 @@ class Conductor:
 
     async def _conclude(self, run: Claimed, verdict: Verdict) -> None:
         seen = namespaces_in(verdict) | set(run.seen)
-        if self._then_ask_a_model and verdict.results.target is not None:
+        by_triage = run.replay is not None and run.replay.engine == self._engine.name
+        if self._then_ask_a_model and verdict.results.target is not None and not by_triage:
             await self._ledger.hold(run, verdict, seen)
             return
-        if self._then_ask_a_model:
+        if self._then_ask_a_model and not by_triage:
             verdict = fall_back(verdict, NOT_ASKED, "the alert names no object to begin with")
         if not await self._ledger.conclude(run, verdict, seen):
             _log.info("investigation %s: a later run has the say", run.id)
