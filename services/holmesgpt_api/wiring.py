@@ -23,6 +23,7 @@ from services.holmesgpt_api.adapters.context import ContextApi
 from services.holmesgpt_api.adapters.course import PostgresCourse
 from services.holmesgpt_api.adapters.course_meters import CourseMeters
 from services.holmesgpt_api.adapters.engine_reports import EngineReports, Reporter
+from services.holmesgpt_api.adapters.feedback import PostgresFeedback
 from services.holmesgpt_api.adapters.holmes import Holmes
 from services.holmesgpt_api.adapters.ledger import PostgresLedger
 from services.holmesgpt_api.adapters.memory import limit
@@ -42,6 +43,7 @@ from services.holmesgpt_api.engine.messages import PROMPT_VERSION, ModelAccess
 from services.holmesgpt_api.settings import Settings
 from services.holmesgpt_api.steps.conduct import Conductor
 from services.holmesgpt_api.steps.deepen import Deepening
+from services.holmesgpt_api.steps.feedback import Opinions
 from services.holmesgpt_api.steps.follow import Following
 from services.holmesgpt_api.steps.leash import Leash
 from services.holmesgpt_api.steps.rerun import Rerunning
@@ -68,6 +70,7 @@ class Ports:
     following: Following
     tally: Tally
     rerunning: Rerunning
+    opinions: Opinions
     database: Database
     context: ContextClient
     engines: EngineReports
@@ -93,11 +96,14 @@ async def serving(
             desk = Desk(ledger, waiting, settings.sync_answer_timeout)
             replays = PostgresReplays(database, jobs, life=settings.investigation_timeout)
             rerunning = Rerunning(desk, replays, _configured(settings))
+            tally = CourseMeters(metrics)
+            opinions = Opinions(desk, PostgresFeedback(database), tally)
             yield Ports(
                 desk,
                 following,
-                CourseMeters(metrics),
+                tally,
                 rerunning,
+                opinions,
                 database,
                 context,
                 EngineReports(database),

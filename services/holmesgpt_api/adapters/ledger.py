@@ -13,6 +13,7 @@ from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.contracts.alerts import Priority
+from libs.contracts.feedback import FeedbackCounts
 from libs.contracts.investigations import InvestigationRequest, InvestigationStatus
 from libs.jobs import Jobs
 from libs.storage import Database, StorageUnavailable
@@ -203,6 +204,7 @@ def record_of(row: RowMapping) -> Record:
         queue_position=row["queue_position"],
         failure=None if error is None else Failure(row["error_code"], error),
         cancelled_by=row["cancelled_by"],
+        feedback=None if row["feedback"] is None else FeedbackCounts.model_validate_json(row["feedback"]),
         replay=_replay(row["replay"]),
         original=None if row["original"] is None else Verdict.model_validate_json(row["original"]),
     )

@@ -15,10 +15,18 @@ _COLUMNS = """
         (SELECT count(*) FROM investigation AS ahead WHERE ahead.held_at < investigation.held_at) + 1
     END AS queue_position
 """
+_FEEDBACK = """
+    (SELECT jsonb_build_object(
+        'given', count(*),
+        'helpful', count(*) FILTER (WHERE helpful), 'not_helpful', count(*) FILTER (WHERE NOT helpful),
+        'correct_cause', count(*) FILTER (WHERE correct_cause),
+        'wrong_cause', count(*) FILTER (WHERE NOT correct_cause))
+       FROM investigation_feedback AS said WHERE said.investigation = investigation.id)::text AS feedback
+"""
 _INTERIM = "CASE WHEN ended_at IS NULL THEN interim END"
-_ALL = f"{_COLUMNS}, verdict::text AS verdict, ({_INTERIM})::text AS interim, original::text AS original"
+_ALL = f"{_COLUMNS}, verdict::text AS verdict, ({_INTERIM})::text AS interim, original::text AS original, {_FEEDBACK}"
 _LINE = f"""{_COLUMNS}, jsonb_set(verdict, '{{results,evidence}}', '[]')::text AS verdict,
-    jsonb_set({_INTERIM}, '{{results,evidence}}', '[]')::text AS interim, NULL AS original"""
+    jsonb_set({_INTERIM}, '{{results,evidence}}', '[]')::text AS interim, NULL AS original, NULL AS feedback"""
 """A list needs no evidence, which is nearly all of a verdict's size."""
 
 OPEN = text(f"""

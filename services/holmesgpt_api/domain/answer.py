@@ -127,6 +127,7 @@ def _metadata(record: Record) -> dict[str, Any]:
         "triage_agrees": verdict.triage_agrees if verdict else None,
         "disagreement": verdict.disagreement if verdict else None,
         "model": use.model_dump(mode="json") if use else None,
+        **({"feedback": record.feedback.model_dump()} if record.feedback else {}),
         **_of_replay(record),
     }
 

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from libs.contracts.causes import CausesAnswer
 from libs.contracts.context import Resolution
+from libs.contracts.feedback import FeedbackRequest
 from libs.contracts.target import Target
 from services.holmesgpt_api.domain.commission import Commission
 from services.holmesgpt_api.domain.course import Happening
@@ -75,6 +76,18 @@ class Tally(Protocol):
     """Where it is counted what callers do."""
 
     def cancelled(self) -> None: ...
+
+    def feedback(self, given: FeedbackRequest) -> None: ...
+
+
+class FeedbackBook(Protocol):
+    """Where feedback is kept. Raises `StorageUnavailable` when the database does not serve."""
+
+    async def give(
+        self, investigation_id: str, *, tenant: str, caller: str, feedback: FeedbackRequest
+    ) -> bool | None:
+        """Keep it; whether it replaces what this caller gave before. None: there is no such ended investigation."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from libs.contracts.alerts import Priority
+from libs.contracts.feedback import FeedbackCounts
 from libs.contracts.investigations import InvestigationRequest, InvestigationStatus
 from services.holmesgpt_api.domain.errors import BadCursor
 from services.holmesgpt_api.domain.verdict import ModelUse, Verdict
@@ -60,6 +61,8 @@ class Record:
     """Place in the queue for a model, from 1; None: not in it."""
     failure: Failure | None = None
     cancelled_by: str | None = None
+    feedback: FeedbackCounts | None = None
+    """None where it was not asked for."""
     replay: Replay | None = None
     original: Verdict | None = None
     """Of a replay: the verdict it is compared with, without its evidence."""

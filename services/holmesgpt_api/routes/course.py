@@ -10,6 +10,7 @@ import orjson
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
 from libs.contracts.course import EVENTS
+from libs.contracts.feedback import FeedbackReceipt, FeedbackRequest
 from libs.contracts.investigations import Investigation, InvestigationAccepted
 from libs.contracts.problem import Problem
 from libs.contracts.replay import ReplayRequest
@@ -27,6 +28,7 @@ from services.holmesgpt_api.routes.investigate import (
     answered,
 )
 from services.holmesgpt_api.steps.cancel import cancel
+from services.holmesgpt_api.steps.feedback import Opinions
 from services.holmesgpt_api.steps.follow import Following
 from services.holmesgpt_api.steps.rerun import Rerunning
 
@@ -148,3 +150,22 @@ async def replay(
     The new investigation's `metadata` has `replay_of` and, when it has ended, `diff`: in what the two verdicts differ.
     """
     return accepted(await rerunning.replay(investigation_id, request or ReplayRequest(), caller))
+
+
+async def _opinions(request: Request) -> Opinions:
+    opinions: Opinions = request.app.state.ports.opinions
+    return opinions
+
+
+@router.post(
+    "/{investigation_id}/feedback",
+    responses={**PROBLEMS_OF_ONE, 409: {"model": Problem, "description": "It has not ended yet"}},
+)
+async def feedback(
+    investigation_id: Id,
+    given: FeedbackRequest,
+    caller: Caller,
+    opinions: Annotated[Opinions, Depends(_opinions)],
+) -> FeedbackReceipt:
+    """Say whether a result helped, and what the cause really was. One opinion for each caller; the last one counts."""
+    return await opinions.give(investigation_id, given, caller)
