@@ -15,6 +15,7 @@ from libs.storage.errors import StorageUnavailable
 from services.holmesgpt_api.domain.commission import Commission
 from services.holmesgpt_api.domain.course import Happening
 from services.holmesgpt_api.domain.errors import KeyReused
+from services.holmesgpt_api.domain.filter import EVERYTHING, Filter
 from services.holmesgpt_api.domain.opinion import fall_back
 from services.holmesgpt_api.domain.ports import Held, Opened
 from services.holmesgpt_api.domain.record import Claimed, Failure, Position, Record
@@ -79,10 +80,13 @@ class MemoryLedger:
         row = self.rows.get(investigation_id)
         return self._read(row.id, now) if row and row.tenant == tenant else None
 
-    async def page(self, tenant: str, *, before: Position | None, limit: int) -> Sequence[Record]:
+    async def page(
+        self, tenant: str, *, before: Position | None, limit: int, only: Filter = EVERYTHING
+    ) -> Sequence[Record]:
         self._now()
         rows = sorted(
-            (r for r in self.rows.values() if r.tenant == tenant), key=lambda r: (r.created_at, r.id)
+            (r for r in self.rows.values() if r.tenant == tenant and only.matches(r)),
+            key=lambda r: (r.created_at, r.id),
         )
         if before is not None:
             rows = [r for r in rows if (r.created_at, r.id) < (before.created_at, before.id)]

@@ -6,6 +6,7 @@ import json
 import re
 import uuid
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
@@ -21,6 +22,7 @@ from services.holmesgpt_api.adapters import ledger_sql as sql
 from services.holmesgpt_api.domain.commission import Commission
 from services.holmesgpt_api.domain.course import Happening
 from services.holmesgpt_api.domain.errors import KeyReused
+from services.holmesgpt_api.domain.filter import EVERYTHING, Filter
 from services.holmesgpt_api.domain.ports import Held, Opened
 from services.holmesgpt_api.domain.record import Claimed, Failure, Position, Record, Replay
 from services.holmesgpt_api.domain.verdict import Verdict
@@ -56,12 +58,15 @@ class PostgresLedger:
             row = found.mappings().first()
         return None if row is None else record_of(row)
 
-    async def page(self, tenant: str, *, before: Position | None, limit: int) -> Sequence[Record]:
-        query, values = sql.FIRST_PAGE, {"tenant": tenant, "limit": limit}
+    async def page(
+        self, tenant: str, *, before: Position | None, limit: int, only: Filter = EVERYTHING
+    ) -> Sequence[Record]:
+        asked = {name: value for name, value in asdict(only).items() if value is not None}
+        values = {"tenant": tenant, "limit": limit, **asked}
         if before is not None:
-            query, values = sql.PAGE, {**values, "created_at": before.created_at, "id": before.id}
+            values |= {"created_at": before.created_at, "id": before.id}
         async with self._database.begin() as conn:
-            rows = (await conn.execute(query, values)).mappings().all()
+            rows = (await conn.execute(sql.page(values.keys()), values)).mappings().all()
         return [record_of(row) for row in rows]
 
     async def ended(self, ids: Collection[str]) -> Sequence[Record]:

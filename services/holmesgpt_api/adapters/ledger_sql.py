@@ -5,7 +5,9 @@ Each one that changes a row asks that it has not ended, and those of a run that 
 Times are compared by the database's clock alone.
 """
 
-from sqlalchemy import text
+from collections.abc import Collection
+
+from sqlalchemy import TextClause, text
 
 _COLUMNS = """
     id, tenant, asker, request::text AS request, namespace, priority, status, progress, stage, runs, seen,
@@ -49,15 +51,27 @@ BY_KEY = text(f"""
      WHERE tenant = :tenant AND asker = :asker AND idempotency_key = :key
 """)
 GET = text(f"SELECT {_ALL} FROM investigation WHERE id = :id AND tenant = :tenant")
-PAGE = text(f"""
-    SELECT {_LINE} FROM investigation
-     WHERE tenant = :tenant AND (created_at, id) < (:created_at, :id)
-     ORDER BY created_at DESC, id DESC LIMIT :limit
-""")
-FIRST_PAGE = text(f"""
-    SELECT {_LINE} FROM investigation WHERE tenant = :tenant
-     ORDER BY created_at DESC, id DESC LIMIT :limit
-""")
+_ONLY = {
+    "status": "status = :status",
+    "alert_name": "request->>'alert_name' = :alert_name",
+    "namespace": "namespace = :namespace",
+    "priority": "priority = :priority",
+    "engine": "engine_of(status, verdict, interim) = :engine",
+    "since": "created_at >= :since",
+    "until": "created_at < :until",
+    "id": "(created_at, id) < (:created_at, :id)",
+}
+
+
+def page(given: Collection[str]) -> TextClause:
+    """One page, newest first, with the conditions for which values are given; each has its index."""
+    conditions = "".join(f" AND {condition}" for name, condition in _ONLY.items() if name in given)
+    return text(f"""
+        SELECT {_LINE} FROM investigation WHERE tenant = :tenant{conditions}
+         ORDER BY created_at DESC, id DESC LIMIT :limit
+    """)
+
+
 ENDED = text(f"SELECT {_ALL} FROM investigation WHERE id = ANY(:ids) AND ended_at IS NOT NULL")
 _CLAIMED = """
     id, fence, tenant, asker, reads, request::text AS request, priority, seen,

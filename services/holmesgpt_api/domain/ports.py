@@ -13,6 +13,7 @@ from libs.contracts.feedback import FeedbackRequest
 from libs.contracts.target import Target
 from services.holmesgpt_api.domain.commission import Commission
 from services.holmesgpt_api.domain.course import Happening
+from services.holmesgpt_api.domain.filter import EVERYTHING, Filter
 from services.holmesgpt_api.domain.model import Told
 from services.holmesgpt_api.domain.record import Claimed, Position, Record
 from services.holmesgpt_api.domain.verdict import Verdict
@@ -121,7 +122,9 @@ class Ledger(Protocol):
 
     async def get(self, investigation_id: str, *, tenant: str) -> Record | None: ...
 
-    async def page(self, tenant: str, *, before: Position | None, limit: int) -> Sequence[Record]:
+    async def page(
+        self, tenant: str, *, before: Position | None, limit: int, only: Filter = EVERYTHING
+    ) -> Sequence[Record]:
         """Newest first, without their verdicts' evidence being needed: `limit` at most."""
         ...
 

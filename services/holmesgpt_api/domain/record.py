@@ -127,17 +127,23 @@ class Position:
     created_at: datetime
     id: str
 
-    def cursor(self) -> str:
+    def cursor(self, mark: str = "") -> str:
+        """`mark`: of the filter of the list, in hex; the cursor is for that list alone."""
         micros = (self.created_at - _EPOCH) // timedelta(microseconds=1)
-        return base64.urlsafe_b64encode(f"{micros}.{self.id}".encode()).decode().rstrip("=")
+        return (
+            base64.urlsafe_b64encode((f"{micros}.{self.id}" + (f".{mark}" if mark else "")).encode())
+            .decode()
+            .rstrip("=")
+        )
 
     @classmethod
-    def read(cls, cursor: str) -> Position:
-        """Raises BadCursor."""
+    def read(cls, cursor: str, mark: str = "") -> Position:
+        """Raises BadCursor: we did not write it, or for another list."""
         try:
             text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-            micros, _, id_ = text.partition(".")
-            if not _ID.fullmatch(id_):
+            micros, _, rest = text.partition(".")
+            id_, _, marked = rest.partition(".")
+            if not _ID.fullmatch(id_) or marked != mark:
                 raise BadCursor
             return cls(_EPOCH + timedelta(microseconds=int(micros)), id_)
         except (binascii.Error, ValueError, OverflowError) as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from pydantic import BaseModel
@@ -10,15 +10,19 @@ from pydantic import BaseModel
 from libs.auth.guards import require_permission
 from libs.auth.permissions import Permission
 from libs.auth.principal import Principal
+from libs.contracts.base import PlausibleTime
 from libs.contracts.investigations import (
     Investigation,
     InvestigationAccepted,
     InvestigationPage,
     InvestigationRequest,
+    InvestigationStatus,
 )
 from libs.contracts.problem import Problem
 from libs.web import TimeLeft
 from services.holmesgpt_api.domain.answer import PATH, investigation
+from services.holmesgpt_api.domain.commission import priority_of
+from services.holmesgpt_api.domain.filter import Filter
 from services.holmesgpt_api.domain.record import Record
 from services.holmesgpt_api.steps.browse import browse
 from services.holmesgpt_api.steps.take import Desk
@@ -108,15 +112,43 @@ async def look(investigation_id: Id, caller: Caller, desk: AtDesk) -> Response:
     return answered(investigation(await desk.look(investigation_id, caller)))
 
 
+_Text = Annotated[str | None, Query(min_length=1, max_length=1024, pattern="^[^\\x00]+$")]
+_Since = Annotated[PlausibleTime | None, Query(description="taken at this time or later")]
+_Until = Annotated[PlausibleTime | None, Query(description="taken before this time")]
+_Level = Annotated[
+    str | None,
+    Query(pattern="^(low|medium|high|critical|P[0-3])$", description="`critical` to `low`, or P0 to P3"),
+]
+
+
+async def _filter(
+    status: InvestigationStatus | None = None,
+    alert_name: _Text = None,
+    namespace: Annotated[_Text, Query(description="as the request named it")] = None,
+    priority: _Level = None,
+    engine: Annotated[
+        Literal["triage", "holmesgpt"] | None, Query(description="whose verdict stands")
+    ] = None,
+    since: _Since = None,
+    until: _Until = None,
+) -> Filter:
+    level = priority_of(priority) if priority else None
+    return Filter(status, alert_name, namespace, level, engine, since, until)
+
+
 @router.get("", responses=_PROBLEMS)
 async def list_investigations(
     caller: Caller,
     desk: AtDesk,
+    only: Annotated[Filter, Depends(_filter)],
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     cursor: Annotated[str | None, Query(max_length=200)] = None,
 ) -> InvestigationPage:
-    """Investigations the caller may see, newest first. A page may hold fewer than `limit`."""
-    return await browse(desk.ledger, caller, limit=limit, cursor=cursor)
+    """Investigations the caller may see, newest first. A page may hold fewer than `limit`.
+
+    `next_cursor` is for the same filter; with another one it is refused.
+    """
+    return await browse(desk.ledger, caller, limit=limit, cursor=cursor, only=only)
 
 
 def accepted(record: Record) -> Response:
