@@ -57,6 +57,12 @@ class CourseSettings(BaseSettings):
 
     model_config = SettingsConfigDict(use_attribute_docstrings=True, extra="ignore", populate_by_name=True)
 
+    result_cache_ttl: Duration = Field(
+        default=timedelta(hours=1), validation_alias="HOLMESGPT_RESULT_CACHE_TTL", ge=timedelta(0)
+    )
+    """How long a model's verdict answers the same question again while the evidence is the same, in seconds. An alert
+    that repeats costs no model call within the hour; 0 asks each time."""
+
     event_streams: int = Field(default=1000, ge=1, le=10_000, validation_alias="HOLMESGPT_EVENT_STREAMS")
     """Event streams one API process serves at once; 503 beyond. One costs a socket and a few kilobytes."""
 

@@ -41,7 +41,7 @@ from services.holmesgpt_api.domain.replay import Configured
 from services.holmesgpt_api.domain.triage import NO_MODEL, Triage
 from services.holmesgpt_api.engine.messages import PROMPT_VERSION, ModelAccess
 from services.holmesgpt_api.settings import Settings
-from services.holmesgpt_api.steps.conduct import Conductor
+from services.holmesgpt_api.steps.conduct import Conductor, Keeping
 from services.holmesgpt_api.steps.deepen import Deepening
 from services.holmesgpt_api.steps.feedback import Opinions
 from services.holmesgpt_api.steps.follow import Following
@@ -116,6 +116,12 @@ def _configured(settings: Settings) -> Configured:
     return Configured([settings.llm_model] if settings.llm_model else [], [PROMPT_VERSION])
 
 
+def _keeping(settings: Settings, access: ModelAccess | None, meters: Meters) -> Keeping | None:
+    if access is None or not settings.result_cache_ttl:
+        return None
+    return Keeping(settings.result_cache_ttl, f"{access.model} {PROMPT_VERSION}", meters.kept)
+
+
 async def working(settings: Settings, metrics: Metrics, stop: asyncio.Event) -> None:
     """For the worker: runs investigations until `stop`, and asks a model where one is configured."""
     authenticator = Authenticator.from_settings(settings)
@@ -139,6 +145,7 @@ async def working(settings: Settings, metrics: Metrics, stop: asyncio.Event) -> 
             ),
             retention=settings.investigation_retention,
             then_ask_a_model=access is not None,
+            keeping=_keeping(settings, access, meters),
             on_leash=leash.on,
             observe=meters.ended,
         )

@@ -36,6 +36,7 @@ class MemoryLedger:
     """True: the database does not answer."""
     rows: dict[str, Record] = field(default_factory=dict)
     _commissions: dict[str, Commission] = field(default_factory=dict)
+    _keys: dict[str, bytes | None] = field(default_factory=dict)
     _troubles: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def _now(self) -> datetime:
@@ -49,6 +50,9 @@ class MemoryLedger:
             if known.idempotency_key is not None and _key(known) == _key(commission):
                 if known.digest != commission.digest:
                     raise KeyReused(id_)
+                return Opened(self._read(id_, now), new=False)
+            shared = known.shared_key is not None and known.shared_key == commission.shared_key
+            if shared and not self.rows[id_].ended:
                 return Opened(self._read(id_, now), new=False)
         id_ = f"inv-{len(self.rows) + 1}"
         self._commissions[id_] = commission
@@ -121,7 +125,9 @@ class MemoryLedger:
             age=now - row.created_at,
         )
 
-    async def hold(self, run: Claimed, interim: Verdict, seen: Collection[str]) -> bool:
+    async def hold(
+        self, run: Claimed, interim: Verdict, seen: Collection[str], *, evidence_key: bytes | None = None
+    ) -> bool:
         row = self.rows[run.id]
         if row.interim is not None:
             return False
@@ -130,6 +136,7 @@ class MemoryLedger:
         if not self._change(run, "hold", **known):
             return False
         self.held.append(run.id)
+        self._keys[run.id] = evidence_key
         return True
 
     async def take_up(self, investigation_id: str) -> Held | None:
@@ -170,7 +177,29 @@ class MemoryLedger:
         self._troubles[run.id] = (code, detail)
         return self._change(run, "trouble", stage=f"waiting: {detail}")
 
-    async def conclude(self, run: Claimed, verdict: Verdict, seen: Collection[str]) -> bool:
+    async def remembered(
+        self, evidence_key: bytes, *, tenant: str, not_older_than: timedelta
+    ) -> Verdict | None:
+        since = self._now() - not_older_than
+        found = [
+            row
+            for row in self.rows.values()
+            if self._keys.get(row.id) == evidence_key
+            and row.tenant == tenant
+            and row.verdict is not None
+            and (row.verdict.engine, row.verdict.degraded_reason) == ("holmesgpt", None)
+            and row.ended_at is not None
+            and row.ended_at > since
+        ]
+        if not found:
+            return None
+        last = max(found, key=lambda row: row.ended_at or since)
+        assert last.verdict
+        return last.verdict.model_copy(update={"cached_from": last.id})
+
+    async def conclude(
+        self, run: Claimed, verdict: Verdict, seen: Collection[str], *, interim: Verdict | None = None
+    ) -> bool:
         return self._change(
             run,
             "conclude",

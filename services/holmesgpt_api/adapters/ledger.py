@@ -23,11 +23,15 @@ from services.holmesgpt_api.domain.commission import Commission
 from services.holmesgpt_api.domain.course import Happening
 from services.holmesgpt_api.domain.errors import KeyReused
 from services.holmesgpt_api.domain.filter import EVERYTHING, Filter
+from services.holmesgpt_api.domain.model import NAME as HOLMES
 from services.holmesgpt_api.domain.ports import Held, Opened
 from services.holmesgpt_api.domain.record import Claimed, Failure, Position, Record, Replay
 from services.holmesgpt_api.domain.verdict import Verdict
 
 CONDUCT, EXPIRE, DEEPEN = "conduct", "expire", "deepen"
+TRIES = 3
+"""To record a request whose like ends just then."""
+
 QUEUE, MODEL_QUEUE = "runs", "model"
 """Names of the jobs and of their queues: a stuck model holds up nobody who only wants triage; `worker.py` says what they do."""
 
@@ -42,13 +46,17 @@ class PostgresLedger:
 
     async def open(self, commission: Commission) -> Opened:
         async with self._database.begin() as conn:
-            row = (await conn.execute(sql.OPEN, values_of(commission, self._life))).mappings().first()
-            if row is None:
-                return Opened(await _known(conn, commission), new=False)
-            arguments = {"investigation_id": row["id"]}
-            await self._jobs.defer(conn, CONDUCT, arguments, lock=row["id"])
-            await self._jobs.defer(conn, EXPIRE, arguments, in_=self._life)
-        return Opened(record_of(row), new=True)
+            for _ in range(TRIES):
+                row = (await conn.execute(sql.OPEN, values_of(commission, self._life))).mappings().first()
+                if row is not None:
+                    arguments = {"investigation_id": row["id"]}
+                    await self._jobs.defer(conn, CONDUCT, arguments, lock=row["id"])
+                    await self._jobs.defer(conn, EXPIRE, arguments, in_=self._life)
+                    return Opened(record_of(row), new=True)
+                known = await _known(conn, commission)
+                if known is not None:
+                    return Opened(known, new=False)
+        raise StorageUnavailable("conflict", "the same request", retry_after=timedelta(seconds=1))
 
     async def get(self, investigation_id: str, *, tenant: str) -> Record | None:
         if "\0" in investigation_id:
@@ -81,8 +89,16 @@ class PostgresLedger:
             return None
         return _claimed(row)
 
-    async def hold(self, run: Claimed, interim: Verdict, seen: Collection[str]) -> bool:
-        values = {"id": run.id, "fence": run.fence, "interim": document(interim), "seen": sorted(seen)}
+    async def hold(
+        self, run: Claimed, interim: Verdict, seen: Collection[str], *, evidence_key: bytes | None = None
+    ) -> bool:
+        values = {
+            "id": run.id,
+            "fence": run.fence,
+            "interim": document(interim),
+            "seen": sorted(seen),
+            "evidence_key": evidence_key,
+        }
         async with self._database.begin() as conn:
             if not (await conn.execute(sql.HOLD, values)).rowcount:
                 return False
@@ -109,8 +125,31 @@ class PostgresLedger:
     async def trouble(self, run: Claimed, *, code: str, detail: str) -> bool:
         return await self._of_run(sql.TROUBLE, run, code=code, trouble=_storable(detail))
 
-    async def conclude(self, run: Claimed, verdict: Verdict, seen: Collection[str]) -> bool:
-        return await self._of_run(sql.CONCLUDE, run, verdict=document(verdict), seen=sorted(seen))
+    async def remembered(
+        self, evidence_key: bytes, *, tenant: str, not_older_than: timedelta
+    ) -> Verdict | None:
+        values = {
+            "evidence_key": evidence_key,
+            "tenant": tenant,
+            "not_older_than": not_older_than,
+            "engine": HOLMES,
+        }
+        async with self._database.begin() as conn:
+            row = (await conn.execute(sql.REMEMBERED, values)).mappings().first()
+        if row is None:
+            return None
+        return Verdict.model_validate_json(row["verdict"]).model_copy(update={"cached_from": row["id"]})
+
+    async def conclude(
+        self, run: Claimed, verdict: Verdict, seen: Collection[str], *, interim: Verdict | None = None
+    ) -> bool:
+        return await self._of_run(
+            sql.CONCLUDE,
+            run,
+            verdict=document(verdict),
+            seen=sorted(seen),
+            interim=None if interim is None else document(interim),
+        )
 
     async def give_up(self, run: Claimed, *, code: str, error: str) -> bool:
         return await self._of_run(sql.GIVE_UP, run, code=code, error=_storable(error))
@@ -149,6 +188,7 @@ def values_of(commission: Commission, life: timedelta) -> Mapping[str, Any]:
         "asker": commission.asker,
         "reads": list(commission.reads),
         "key": commission.idempotency_key,
+        "shared_key": commission.shared_key,
         "digest": commission.digest,
         "request": commission.request.model_dump_json(exclude_unset=True),
         "namespace": commission.namespace,
@@ -158,13 +198,19 @@ def values_of(commission: Commission, life: timedelta) -> Mapping[str, Any]:
     }
 
 
-async def _known(conn: AsyncConnection, commission: Commission) -> Record:
-    """The investigation that this key gave before."""
+async def _known(conn: AsyncConnection, commission: Commission) -> Record | None:
+    """The investigation that this key gave before, or whose run can be shared.
+
+    None: it has ended, or was deleted for its age, between the two statements: its place is free.
+    """
+    if commission.shared_key is not None:
+        shared = await conn.execute(sql.SHARED, {"shared_key": commission.shared_key})
+        running = shared.mappings().first()
+        return None if running is None else record_of(running)
     values = {"tenant": commission.tenant, "asker": commission.asker, "key": commission.idempotency_key}
     row = (await conn.execute(sql.BY_KEY, values)).mappings().first()
     if row is None:
-        # It was deleted for its age between the two statements: asked again, the key is free.
-        raise StorageUnavailable("conflict", "idempotency key", retry_after=timedelta(seconds=1))
+        return None
     if bytes(row["digest"]) != commission.digest:
         raise KeyReused(row["id"])
     return record_of(row)

@@ -33,10 +33,11 @@ _LINE = f"""{_COLUMNS}, jsonb_set(verdict, '{{results,evidence}}', '[]')::text A
 
 OPEN = text(f"""
     INSERT INTO investigation
-        (id, tenant, asker, reads, idempotency_key, digest, request, namespace, priority, seen, deadline_at)
-    VALUES (:id, :tenant, :asker, :reads, :key, :digest, CAST(:request AS jsonb), :namespace, :priority,
-            :seen, now() + :life)
-    ON CONFLICT (tenant, asker, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
+        (id, tenant, asker, reads, idempotency_key, shared_key, digest, request, namespace, priority, seen,
+         deadline_at)
+    VALUES (:id, :tenant, :asker, :reads, :key, :shared_key, :digest, CAST(:request AS jsonb), :namespace,
+            :priority, :seen, now() + :life)
+    ON CONFLICT DO NOTHING
     RETURNING {_ALL}
 """)
 OPEN_REPLAY = text(f"""
@@ -50,6 +51,7 @@ BY_KEY = text(f"""
     SELECT digest, {_ALL} FROM investigation
      WHERE tenant = :tenant AND asker = :asker AND idempotency_key = :key
 """)
+SHARED = text(f"SELECT {_ALL} FROM investigation WHERE shared_key = :shared_key AND ended_at IS NULL")
 GET = text(f"SELECT {_ALL} FROM investigation WHERE id = :id AND tenant = :tenant")
 _ONLY = {
     "status": "status = :status",
@@ -87,8 +89,16 @@ CLAIM = text(f"""
 HOLD = text("""
     UPDATE investigation
        SET interim = CAST(:interim AS jsonb), held_at = clock_timestamp(), seen = :seen,
+           evidence_key = :evidence_key,
            progress = greatest(progress, 40), stage = 'held: waiting for a place at the model'
      WHERE id = :id AND fence = :fence AND ended_at IS NULL AND interim IS NULL
+""")
+REMEMBERED = text("""
+    SELECT id, verdict::text AS verdict FROM investigation
+     WHERE tenant = :tenant AND evidence_key = :evidence_key AND status = 'completed'
+       AND ended_at > now() - CAST(:not_older_than AS interval)
+       AND verdict->>'engine' = :engine AND verdict->>'degraded_reason' IS NULL
+     ORDER BY ended_at DESC LIMIT 1
 """)
 TAKE_UP = text(f"""
     UPDATE investigation
@@ -114,6 +124,7 @@ TROUBLE = text("""
 CONCLUDE = text("""
     UPDATE investigation
        SET status = 'completed', progress = 100, stage = 'ended', verdict = CAST(:verdict AS jsonb),
+           interim = coalesce(CAST(:interim AS jsonb), interim),
            seen = :seen, held_at = NULL, ended_at = now()
      WHERE id = :id AND fence = :fence AND ended_at IS NULL
 """)

@@ -114,11 +114,12 @@ def _metadata(record: Record) -> dict[str, Any]:
     """The seed's keys (`duration`, `toolsets_used`, `llm_provider`, `tokens_used`) and how it went."""
     verdict = record.known
     use = verdict.model if verdict else None
+    cached = verdict.cached_from if verdict else None
     return {
         "duration": _seconds(record),
         "toolsets_used": ["context-api"] if verdict else [],
         "llm_provider": use.model.partition("/")[0] if use else None,
-        "tokens_used": use.tokens if use else 0,
+        "tokens_used": use.tokens if use and not cached else 0,
         "request_id": record.request.request_id,
         "stage": record.stage,
         "runs": record.runs,
@@ -127,6 +128,7 @@ def _metadata(record: Record) -> dict[str, Any]:
         "triage_agrees": verdict.triage_agrees if verdict else None,
         "disagreement": verdict.disagreement if verdict else None,
         "model": use.model_dump(mode="json") if use else None,
+        **({"cached_from": cached} if cached else {}),
         **({"feedback": record.feedback.model_dump()} if record.feedback else {}),
         **_of_replay(record),
     }

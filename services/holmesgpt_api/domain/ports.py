@@ -95,7 +95,7 @@ class FeedbackBook(Protocol):
 class Opened:
     record: Record
     new: bool
-    """False: the same key and request gave this investigation before."""
+    """False: the same key and request gave this investigation before, or its run is shared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +114,8 @@ class Ledger(Protocol):
 
     async def open(self, commission: Commission) -> Opened:
         """Record it together with the job that will conduct it; committed when this returns.
+
+        While one with the same `shared_key` goes on, that one is given in its place.
 
         Raises:
             KeyReused: the caller used the key before, for another request.
@@ -146,10 +148,12 @@ class Ledger(Protocol):
         """Record what keeps the run from a verdict for now. False as above."""
         ...
 
-    async def hold(self, run: Claimed, interim: Verdict, seen: Collection[str]) -> bool:
+    async def hold(
+        self, run: Claimed, interim: Verdict, seen: Collection[str], *, evidence_key: bytes | None = None
+    ) -> bool:
         """Keep triage's verdict and put the investigation in the queue for a model, both or none.
 
-        Until it ends, readers see this verdict; if no other comes by the deadline, it is the one it ends with.
+        `evidence_key`: under which a model's verdict on it is remembered. Until it ends, readers see this verdict; if no other comes by the deadline, it is the one it ends with.
         False: it has ended, is held already, or a later run has taken over.
         """
         ...
@@ -161,8 +165,17 @@ class Ledger(Protocol):
         """
         ...
 
-    async def conclude(self, run: Claimed, verdict: Verdict, seen: Collection[str]) -> bool:
-        """End with a verdict. False: it ended before, or a later run has taken over."""
+    async def remembered(
+        self, evidence_key: bytes, *, tenant: str, not_older_than: timedelta
+    ) -> Verdict | None:
+        """The last verdict of a model under this key, saying which investigation it is from; one that was remembered
+        itself does not count. None: there is none, or it is older."""
+        ...
+
+    async def conclude(
+        self, run: Claimed, verdict: Verdict, seen: Collection[str], *, interim: Verdict | None = None
+    ) -> bool:
+        """End with a verdict; `interim`: triage's beside it, where it was not held. False: it ended before, or a later run has taken over."""
         ...
 
     async def give_up(self, run: Claimed, *, code: str, error: str) -> bool:

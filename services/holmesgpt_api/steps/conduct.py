@@ -12,11 +12,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 
 from libs.storage.errors import StorageUnavailable
 from services.holmesgpt_api.domain.course import Happening
 from services.holmesgpt_api.domain.errors import Impossible, NotNow
+from services.holmesgpt_api.domain.keeping import evidence_key
 from services.holmesgpt_api.domain.model import NOT_ASKED
 from services.holmesgpt_api.domain.opinion import fall_back
 from services.holmesgpt_api.domain.ports import Engine, Ledger, ReportProgress
@@ -31,6 +33,17 @@ CLEANED_AT_ONCE = 100
 """Old rows deleted per ended deadline: each investigation removes more than itself, so none pile up."""
 
 
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """How long a model's verdict answers the same question on the same evidence."""
+
+    ttl: timedelta
+    asked_of: str
+    """The model and the version of the prompt: another one is asked anew."""
+    observe: Callable[[bool], None] = lambda _: None
+    """Told of every look, whether something was kept."""
+
+
 class Conductor:
     """Runs investigations with triage."""
 
@@ -41,10 +54,12 @@ class Conductor:
         *,
         retention: timedelta,
         then_ask_a_model: bool = False,
+        keeping: Keeping | None = None,
         on_leash: OnLeash = unwatched,
         observe: Callable[[End], None] = lambda _: None,
     ) -> None:
         self._ledger, self._engine, self._then_ask_a_model = ledger, engine, then_ask_a_model
+        self._keeping = keeping
         self._retention, self._on_leash, self._observe = retention, on_leash, observe
 
     async def conduct(self, investigation_id: str) -> None:
@@ -109,14 +124,34 @@ class Conductor:
         seen = namespaces_in(verdict) | set(run.seen)
         by_triage = run.replay is not None and run.replay.engine == self._engine.name
         if self._then_ask_a_model and verdict.results.target is not None and not by_triage:
-            await self._ledger.hold(run, verdict, seen)
-            return
-        if self._then_ask_a_model and not by_triage:
+            key = self._key(run, verdict)
+            known = await self._known(run, key)
+            if known is None:
+                await self._ledger.hold(run, verdict, seen, evidence_key=key)
+                return
+            interim, verdict = verdict, known
+            seen |= namespaces_in(verdict)
+        else:
+            interim = None
+        if self._then_ask_a_model and not by_triage and interim is None:
             verdict = fall_back(verdict, NOT_ASKED, "the alert names no object to begin with")
-        if not await self._ledger.conclude(run, verdict, seen):
+        if not await self._ledger.conclude(run, verdict, seen, interim=interim):
             _log.info("investigation %s: a later run has the say", run.id)
             return
         self._observe(End(verdict.engine, outcome(verdict), run.age))
+
+    def _key(self, run: Claimed, verdict: Verdict) -> bytes | None:
+        """Under which the model's verdict is kept. A replay wants the model's word of now."""
+        if self._keeping is None or run.replay is not None:
+            return None
+        return evidence_key(run, verdict, asked_of=self._keeping.asked_of)
+
+    async def _known(self, run: Claimed, key: bytes | None) -> Verdict | None:
+        if self._keeping is None or key is None:
+            return None
+        known = await self._ledger.remembered(key, tenant=run.tenant, not_older_than=self._keeping.ttl)
+        self._keeping.observe(known is not None)
+        return known
 
     async def _give_up(self, run: Claimed, code: str, error: str) -> None:
         if await self._ledger.give_up(run, code=code, error=error):
