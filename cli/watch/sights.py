@@ -10,7 +10,7 @@ from libs.contracts.alerts import AlertEpisodeDetail, Decision, EpisodeState
 from libs.contracts.causes import Cause
 from libs.contracts.investigations import Investigation, InvestigationStatus
 
-ENDED = frozenset({InvestigationStatus.completed, InvestigationStatus.failed})
+ENDED = frozenset({InvestigationStatus.completed, InvestigationStatus.failed, InvestigationStatus.cancelled})
 _AT_WORK = frozenset({"open", "investigating"})
 
 

@@ -110,8 +110,8 @@ def progress(now: InvestigationSight) -> str:
 
 def outcome(now: InvestigationSight) -> str:
     """How it ended; never like a success that is none."""
-    if now.status == "failed":
-        return f"failed after {lasting(now.took)}: {plain(now.error or 'no reason given')}"
+    if now.status in ("failed", "cancelled"):
+        return f"{now.status} after {lasting(now.took)}: {plain(now.error or 'no reason given')}"
     degraded = f" ({plain(now.degraded, NAME)})" if now.degraded else ""
     by = f"{now.status} in {lasting(now.took)} by {plain(now.engine or 'no engine', NAME)}{degraded}"
     if now.cause:

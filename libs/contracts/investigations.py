@@ -74,6 +74,7 @@ class InvestigationStatus(StrEnum):
     running = "running"
     completed = "completed"
     failed = "failed"
+    cancelled = "cancelled"
 
 
 class Recommendation(Contract):

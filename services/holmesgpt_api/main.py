@@ -14,7 +14,7 @@ from libs.web import ServiceInfo, serve
 from libs.web import create_app as build
 from libs.web.server import Program, load
 from services.holmesgpt_api import wiring
-from services.holmesgpt_api.routes import investigate
+from services.holmesgpt_api.routes import course, investigate
 from services.holmesgpt_api.routes.problems import PROBLEMS
 from services.holmesgpt_api.settings import Settings
 
@@ -30,21 +30,22 @@ def create_app(
     settings: Settings, *, metrics: Metrics | None = None, authenticator: Authenticator | None = None
 ) -> FastAPI:
     """The application. Opens nothing before it starts; `authenticator` is given by tests."""
+    counted = metrics or Metrics(INFO.name)
 
     def ports(app: FastAPI) -> AbstractAsyncContextManager[wiring.Ports]:
         def ring() -> KeyRing | None:
             known: Authenticator | None = app.state.edge.authenticator
             return known.ring if known else None
 
-        return wiring.serving(settings, ring)
+        return wiring.serving(settings, ring, counted, stopping=lambda: not app.state.board.serving)
 
     return build(
         info=INFO,
         settings=settings,
         wiring=ports,
-        routers=[investigate.router],
+        routers=[investigate.router, course.router],
         problems_of=PROBLEMS,
-        metrics=metrics or Metrics(INFO.name),
+        metrics=counted,
         checks=wiring.checks,
         authenticator=authenticator,
     )

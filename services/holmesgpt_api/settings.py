@@ -52,6 +52,26 @@ class HolmesSettings(BaseSettings):
     """How long ended investigations are kept (ISO 8601, or seconds). A month covers a review of an incident."""
 
 
+class CourseSettings(BaseSettings):
+    """Following investigations."""
+
+    model_config = SettingsConfigDict(use_attribute_docstrings=True, extra="ignore", populate_by_name=True)
+
+    result_cache_ttl: Duration = Field(
+        default=timedelta(hours=1), validation_alias="HOLMESGPT_RESULT_CACHE_TTL", ge=timedelta(0)
+    )
+    """How long a model's verdict answers the same question again while the evidence is the same, in seconds. An alert
+    that repeats costs no model call within the hour; 0 asks each time."""
+
+    event_streams: int = Field(default=1000, ge=1, le=10_000, validation_alias="HOLMESGPT_EVENT_STREAMS")
+    """Event streams one API process serves at once; 503 beyond. One costs a socket and a few kilobytes."""
+
+    event_streams_per_caller: int = Field(
+        default=50, ge=1, le=10_000, validation_alias="HOLMESGPT_EVENT_STREAMS_PER_CALLER"
+    )
+    """Of these, for one caller; 429 beyond. A console that follows every open investigation has enough."""
+
+
 Provider = Literal["openai", "anthropic", "local_llm", "azure_openai", "ollama"]
 
 
@@ -191,6 +211,7 @@ ENGINE_SEES = (
 
 class Settings(
     HolmesSettings,
+    CourseSettings,
     ModelSettings,
     WebSettings,
     StorageSettings,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -20,23 +20,33 @@ from libs.storage import Database, migrate
 from libs.web import Check, Checks
 from services.holmesgpt_api import worker
 from services.holmesgpt_api.adapters.context import ContextApi
+from services.holmesgpt_api.adapters.course import PostgresCourse
+from services.holmesgpt_api.adapters.course_meters import CourseMeters
 from services.holmesgpt_api.adapters.engine_reports import EngineReports, Reporter
+from services.holmesgpt_api.adapters.feedback import PostgresFeedback
 from services.holmesgpt_api.adapters.holmes import Holmes
 from services.holmesgpt_api.adapters.ledger import PostgresLedger
 from services.holmesgpt_api.adapters.memory import limit
 from services.holmesgpt_api.adapters.meters import Meters
 from services.holmesgpt_api.adapters.model_access import model_access
 from services.holmesgpt_api.adapters.no_model import NoModelConfigured
+from services.holmesgpt_api.adapters.replays import PostgresReplays
 from services.holmesgpt_api.adapters.zygote import Zygote, environment
 from services.holmesgpt_api.domain.capacity import max_running
 from services.holmesgpt_api.domain.engine_health import Report, health
 from services.holmesgpt_api.domain.model import STILL_RUNNING
+from services.holmesgpt_api.domain.ports import Tally
 from services.holmesgpt_api.domain.record import Asked, Claimed
+from services.holmesgpt_api.domain.replay import Configured
 from services.holmesgpt_api.domain.triage import NO_MODEL, Triage
-from services.holmesgpt_api.engine.messages import ModelAccess
+from services.holmesgpt_api.engine.messages import PROMPT_VERSION, ModelAccess
 from services.holmesgpt_api.settings import Settings
-from services.holmesgpt_api.steps.conduct import Conductor
+from services.holmesgpt_api.steps.conduct import Conductor, Keeping
 from services.holmesgpt_api.steps.deepen import Deepening
+from services.holmesgpt_api.steps.feedback import Opinions
+from services.holmesgpt_api.steps.follow import Following
+from services.holmesgpt_api.steps.leash import Leash
+from services.holmesgpt_api.steps.rerun import Rerunning
 from services.holmesgpt_api.steps.take import Desk
 from services.holmesgpt_api.steps.wait import Waiting
 
@@ -57,6 +67,10 @@ class Ports:
     """What the routes and the health checks use."""
 
     desk: Desk
+    following: Following
+    tally: Tally
+    rerunning: Rerunning
+    opinions: Opinions
     database: Database
     context: ContextClient
     engines: EngineReports
@@ -64,15 +78,48 @@ class Ports:
 
 
 @asynccontextmanager
-async def serving(settings: Settings, ring: Ring) -> AsyncIterator[Ports]:
-    """For the API: takes investigations, and runs none."""
+async def serving(
+    settings: Settings, ring: Ring, metrics: Metrics, *, stopping: Callable[[], bool] = lambda: False
+) -> AsyncIterator[Ports]:
+    """For the API: takes investigations, and runs none. `stopping`: whether this process is about to end."""
     async with _database(settings) as database, _context(settings, ring) as context:
         jobs = Jobs(database, service=SCHEMA, settings=settings)
         worker.declare(jobs)
         ledger = PostgresLedger(database, jobs, life=settings.investigation_timeout)
-        async with Waiting(ledger) as waiting:
+        follow = Following(
+            PostgresCourse(database),
+            per_process=settings.event_streams,
+            per_caller=settings.event_streams_per_caller,
+            stopping=stopping,
+        )
+        async with Waiting(ledger) as waiting, follow as following:
             desk = Desk(ledger, waiting, settings.sync_answer_timeout)
-            yield Ports(desk, database, context, EngineReports(database), settings.llm_model)
+            replays = PostgresReplays(database, jobs, life=settings.investigation_timeout)
+            rerunning = Rerunning(desk, replays, _configured(settings))
+            tally = CourseMeters(metrics)
+            opinions = Opinions(desk, PostgresFeedback(database), tally)
+            yield Ports(
+                desk,
+                following,
+                tally,
+                rerunning,
+                opinions,
+                database,
+                context,
+                EngineReports(database),
+                settings.llm_model,
+            )
+
+
+def _configured(settings: Settings) -> Configured:
+    """What replays can be made with."""
+    return Configured([settings.llm_model] if settings.llm_model else [], [PROMPT_VERSION])
+
+
+def _keeping(settings: Settings, access: ModelAccess | None, meters: Meters) -> Keeping | None:
+    if access is None or not settings.result_cache_ttl:
+        return None
+    return Keeping(settings.result_cache_ttl, f"{access.model} {PROMPT_VERSION}", meters.kept)
 
 
 async def working(settings: Settings, metrics: Metrics, stop: asyncio.Event) -> None:
@@ -84,9 +131,11 @@ async def working(settings: Settings, metrics: Metrics, stop: asyncio.Event) -> 
     async with (
         _database(settings) as database,
         _context(settings, lambda: authenticator.ring) as context,
+        AsyncExitStack() as stack,
     ):
         jobs = Jobs(database, service=SCHEMA, settings=settings, observe=meters.job)
         ledger = PostgresLedger(database, jobs, life=life)
+        leash = await stack.enter_async_context(Leash(ledger))
         conductor = Conductor(
             ledger,
             Triage(
@@ -96,6 +145,8 @@ async def working(settings: Settings, metrics: Metrics, stop: asyncio.Event) -> 
             ),
             retention=settings.investigation_retention,
             then_ask_a_model=access is not None,
+            keeping=_keeping(settings, access, meters),
+            on_leash=leash.on,
             observe=meters.ended,
         )
         worker.register(jobs, conductor, life=life)
@@ -104,7 +155,7 @@ async def working(settings: Settings, metrics: Metrics, stop: asyncio.Event) -> 
             worker.register_model(jobs, without, life=life)
             await jobs.run_worker(stop)
             return
-        asking = _asking(settings, access, database, ledger, authenticator, meters, stop)
+        asking = _asking(settings, access, database, ledger, authenticator, meters, leash, stop)
         await _together(stop, jobs.run_worker(stop), asking)
 
 
@@ -115,6 +166,7 @@ async def _asking(
     ledger: PostgresLedger,
     authenticator: Authenticator,
     meters: Meters,
+    leash: Leash,
     stop: asyncio.Event,
 ) -> None:
     """The engine, its reports, and the worker whose jobs wait for it."""
@@ -156,7 +208,7 @@ async def _asking(
         )
         own = settings.model_copy(update={"worker_concurrency": places})
         jobs = Jobs(database, service=SCHEMA, settings=own, observe=meters.job)
-        deepening = Deepening(ledger, holmes, observe=meters.ended, observe_model=asked)
+        deepening = Deepening(ledger, holmes, on_leash=leash.on, observe=meters.ended, observe_model=asked)
         worker.register_model(jobs, deepening, life=settings.investigation_timeout)
         # The engine ends after the jobs that use it, which may finish their runs when a stop is asked for.
         over = asyncio.Event()

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import orjson
@@ -56,6 +57,7 @@ async def _measure(base: Path, fake: FakeModel) -> EngineRun:
         "HOLMESGPT_LLM_BASE_URL": fake.url,
         "HOLMESGPT_MAX_RUNNING": str(STUCK),
         "RATE_LIMIT_REQUESTS": "1000000",
+        "HOLMESGPT_RESULT_CACHE_TTL": "0",
     }
     services = {"context_api", "holmesgpt_api"}
     async with running(base / "triage", services=services) as stack, _client(stack) as http:
@@ -104,8 +106,13 @@ def _alert() -> dict[str, Any]:
     return {"alert_name": labels["alertname"], "namespace": labels["namespace"], "labels": labels}
 
 
+def _apart() -> dict[str, str]:
+    """Each question has a run of its own; otherwise the same one asked at once would share one."""
+    return {"Idempotency-Key": uuid4().hex}
+
+
 async def _ask(http: httpx.AsyncClient, engine: str) -> dict[str, Any]:
-    answer = await http.post("/api/v1/investigate", json=_alert())
+    answer = await http.post("/api/v1/investigate", json=_alert(), headers=_apart())
     answer.raise_for_status()
     body: dict[str, Any] = answer.json()
     if body["engine"] != engine:
@@ -135,6 +142,6 @@ async def _beside_stuck_runs(http: httpx.AsyncClient, fake: FakeModel) -> list[f
     """The times of `/health`, one after the other, while every run waits for its model."""
     before = len(fake.requests)
     for _ in range(STUCK):
-        (await http.post("/api/v1/investigate/async", json=_alert())).raise_for_status()
+        (await http.post("/api/v1/investigate/async", json=_alert(), headers=_apart())).raise_for_status()
     await asyncio.to_thread(fake.wait_for, before + STUCK, within=PATIENCE_S)
     return [await _timed(lambda: http.get("/health")) for _ in range(LOOKS)]

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,7 +13,9 @@ from typing import Any
 from libs.contracts.investigations import InvestigationStatus
 from libs.storage.errors import StorageUnavailable
 from services.holmesgpt_api.domain.commission import Commission
+from services.holmesgpt_api.domain.course import Happening
 from services.holmesgpt_api.domain.errors import KeyReused
+from services.holmesgpt_api.domain.filter import EVERYTHING, Filter
 from services.holmesgpt_api.domain.opinion import fall_back
 from services.holmesgpt_api.domain.ports import Held, Opened
 from services.holmesgpt_api.domain.record import Claimed, Failure, Position, Record
@@ -28,10 +30,13 @@ class MemoryLedger:
     jobs: list[str] = field(default_factory=list)
     held: list[str] = field(default_factory=list)
     """Ids in the queue for a model, the first one first."""
+    happened: list[tuple[str, Happening]] = field(default_factory=list)
+    """What has been noted besides progress. Events of the rows themselves are the database's part."""
     away: bool = False
     """True: the database does not answer."""
     rows: dict[str, Record] = field(default_factory=dict)
     _commissions: dict[str, Commission] = field(default_factory=dict)
+    _keys: dict[str, bytes | None] = field(default_factory=dict)
     _troubles: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def _now(self) -> datetime:
@@ -45,6 +50,9 @@ class MemoryLedger:
             if known.idempotency_key is not None and _key(known) == _key(commission):
                 if known.digest != commission.digest:
                     raise KeyReused(id_)
+                return Opened(self._read(id_, now), new=False)
+            shared = known.shared_key is not None and known.shared_key == commission.shared_key
+            if shared and not self.rows[id_].ended:
                 return Opened(self._read(id_, now), new=False)
         id_ = f"inv-{len(self.rows) + 1}"
         self._commissions[id_] = commission
@@ -76,10 +84,13 @@ class MemoryLedger:
         row = self.rows.get(investigation_id)
         return self._read(row.id, now) if row and row.tenant == tenant else None
 
-    async def page(self, tenant: str, *, before: Position | None, limit: int) -> Sequence[Record]:
+    async def page(
+        self, tenant: str, *, before: Position | None, limit: int, only: Filter = EVERYTHING
+    ) -> Sequence[Record]:
         self._now()
         rows = sorted(
-            (r for r in self.rows.values() if r.tenant == tenant), key=lambda r: (r.created_at, r.id)
+            (r for r in self.rows.values() if r.tenant == tenant and only.matches(r)),
+            key=lambda r: (r.created_at, r.id),
         )
         if before is not None:
             rows = [r for r in rows if (r.created_at, r.id) < (before.created_at, before.id)]
@@ -114,7 +125,9 @@ class MemoryLedger:
             age=now - row.created_at,
         )
 
-    async def hold(self, run: Claimed, interim: Verdict, seen: Collection[str]) -> bool:
+    async def hold(
+        self, run: Claimed, interim: Verdict, seen: Collection[str], *, evidence_key: bytes | None = None
+    ) -> bool:
         row = self.rows[run.id]
         if row.interim is not None:
             return False
@@ -123,6 +136,7 @@ class MemoryLedger:
         if not self._change(run, "hold", **known):
             return False
         self.held.append(run.id)
+        self._keys[run.id] = evidence_key
         return True
 
     async def take_up(self, investigation_id: str) -> Held | None:
@@ -150,15 +164,42 @@ class MemoryLedger:
         self.calls.append((word, run.id))
         return True
 
-    async def note(self, run: Claimed, *, progress: int, stage: str) -> bool:
+    async def note(
+        self, run: Claimed, *, progress: int, stage: str, happened: Happening | None = None
+    ) -> bool:
         progress = max(self.rows[run.id].progress, progress)
-        return self._change(run, "note", progress=progress, stage=stage)
+        if not self._change(run, "note", progress=progress, stage=stage):
+            return False
+        self.happened += [] if happened is None else [(run.id, happened)]
+        return True
 
     async def trouble(self, run: Claimed, *, code: str, detail: str) -> bool:
         self._troubles[run.id] = (code, detail)
         return self._change(run, "trouble", stage=f"waiting: {detail}")
 
-    async def conclude(self, run: Claimed, verdict: Verdict, seen: Collection[str]) -> bool:
+    async def remembered(
+        self, evidence_key: bytes, *, tenant: str, not_older_than: timedelta
+    ) -> Verdict | None:
+        since = self._now() - not_older_than
+        found = [
+            row
+            for row in self.rows.values()
+            if self._keys.get(row.id) == evidence_key
+            and row.tenant == tenant
+            and row.verdict is not None
+            and (row.verdict.engine, row.verdict.degraded_reason) == ("holmesgpt", None)
+            and row.ended_at is not None
+            and row.ended_at > since
+        ]
+        if not found:
+            return None
+        last = max(found, key=lambda row: row.ended_at or since)
+        assert last.verdict
+        return last.verdict.model_copy(update={"cached_from": last.id})
+
+    async def conclude(
+        self, run: Claimed, verdict: Verdict, seen: Collection[str], *, interim: Verdict | None = None
+    ) -> bool:
         return self._change(
             run,
             "conclude",
@@ -203,6 +244,28 @@ class MemoryLedger:
         self.rows[row.id] = replace(row, status=InvestigationStatus.failed, failure=failure, ended_at=now)
         self.calls.append(("expire", row.id))
         return self.rows[row.id]
+
+    async def cancel(self, investigation_id: str, *, tenant: str, by: str) -> Record | None:
+        now = self._now()
+        row = self.rows.get(investigation_id)
+        if row is None or row.tenant != tenant or row.ended:
+            return None
+        self._out(row.id)
+        self.rows[row.id] = replace(
+            row,
+            status=InvestigationStatus.cancelled,
+            stage="cancelled",
+            cancelled_by=by,
+            interim=None,
+            ended_at=now,
+        )
+        self.calls.append(("cancel", row.id))
+        return self.rows[row.id]
+
+    async def lost(self, runs: Mapping[str, int]) -> Collection[str]:
+        self._now()
+        rows = {id_: self.rows.get(id_) for id_ in runs}
+        return [id_ for id_, row in rows.items() if row is None or row.ended or row.runs != runs[id_]]
 
     async def forget(self, *, older_than: timedelta, at_most: int) -> int:
         now = self._now()

@@ -58,6 +58,8 @@ def with_model(model: FakeModel) -> dict[str, Any]:
         "llm_output_price": 8.0,
         "max_steps": 4,
         "max_running": 20,
+        # Tests ask the same question again and again, and want the model asked each time.
+        "result_cache_ttl": 0,
     }
 
 

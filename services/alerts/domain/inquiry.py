@@ -96,6 +96,9 @@ def conclude(investigation: Investigation) -> Conclusion | None:
         case InvestigationStatus.failed:
             why = investigation.error or "the investigation failed"
             return Conclusion(Phase.unexplained, "investigation-failed", why, "investigation-failed")
+        case InvestigationStatus.cancelled:
+            why = investigation.error or "the investigation was cancelled"
+            return Conclusion(Phase.unexplained, "investigation-cancelled", why, "investigation-cancelled")
         case InvestigationStatus.completed:
             results = investigation.results
             if results is not None and results.cause is not None:

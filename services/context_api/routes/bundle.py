@@ -9,7 +9,6 @@ from typing import Annotated
 
 import orjson
 from fastapi import APIRouter, Depends, Query, Request, Response
-from fastapi.responses import StreamingResponse
 from pydantic import AfterValidator, ValidationError
 
 from libs.contracts.bundle import (
@@ -26,6 +25,7 @@ from libs.contracts.target import Target
 from libs.logs import get_logger
 from libs.web.deadline import TimeLeft
 from libs.web.problems import render
+from libs.web.sse import EventStream, event
 from services.context_api.domain.errors import ContextError
 from services.context_api.domain.topology import FARTHEST
 from services.context_api.routes.inputs import EACH_ONCE, RESPONSES, Caller, ClusterName, Object, Onset
@@ -102,21 +102,19 @@ async def _request(
 
 @router.get(
     "/bundle/stream",
-    response_class=StreamingResponse,
+    response_class=EventStream,
     responses={**RESPONSES, 200: {"content": {"text/event-stream": {}}, "description": "Server-sent events"}},
 )
 async def stream(
     request: Annotated[BundleRequest, Depends(_request)], caller: Caller, bundles: AtBundles, left: TimeLeft
-) -> StreamingResponse:
+) -> EventStream:
     """The same bundle as server-sent events: `progress` while it is made, then each section, `items` one source at a
     time, and `end`; or `error`."""
     task = asyncio.create_task(bundles.bundle(request, caller, left))
     done, _ = await asyncio.wait({task}, timeout=AT_ONCE.total_seconds())
     if done:
         await task  # a refusal is told by its status
-    return StreamingResponse(
-        _events(task), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
-    )
+    return EventStream(_events(task))
 
 
 async def _events(task: asyncio.Task[bytes]) -> AsyncIterator[bytes]:
@@ -130,11 +128,11 @@ async def _events(task: asyncio.Task[bytes]) -> AsyncIterator[bytes]:
             made = orjson.loads(await task)
         except ContextError as error:
             spec = PROBLEMS[type(error)]
-            yield _sent("error", render(spec.status, spec.code, title=spec.title, detail=str(error)))
+            yield event("error", render(spec.status, spec.code, title=spec.title, detail=str(error)))
             return
         except Exception:
             _log.exception("bundle failed")
-            yield _sent(
+            yield event(
                 "error", render(500, "internal", detail="the bundle could not be made; the log says why")
             )
             return
@@ -154,11 +152,7 @@ async def _events(task: asyncio.Task[bytes]) -> AsyncIterator[bytes]:
 
 
 def _event(name: str, data: object) -> bytes:
-    return _sent(name, orjson.dumps(data))
-
-
-def _sent(name: str, data: bytes) -> bytes:
-    return b"event: " + name.encode() + b"\ndata: " + data + b"\n\n"
+    return event(name, orjson.dumps(data))
 
 
 @router.post(

@@ -9,14 +9,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 from pydantic import ValidationError
 
 from libs.auth.errors import AuthError
+from libs.contracts.course import EventName
 from libs.contracts.evidence import EvidenceItem
 from libs.redaction import Redactor, Unredactable
 from services.holmesgpt_api.adapters.zygote import Away, Child, Zygote
 from services.holmesgpt_api.domain.clearing import cleared, genuine
+from services.holmesgpt_api.domain.course import Happening
 from services.holmesgpt_api.domain.model import (
     ENGINE_FAILED,
     ENGINE_UNAVAILABLE,
@@ -169,6 +172,7 @@ class Holmes:
             redaction_key=key.hex(),
             seconds=seconds,
             max_steps=self._max_steps,
+            frozen=run.frozen is not None,
             alert=cleared(
                 Alert(
                     name=asked.alert_name,
@@ -227,6 +231,7 @@ async def _follow(child: Child, course: _Course, report: ReportProgress, most: i
     Raises:
         ModelFailed
     """
+    progress, stage = 40, "asking the model"
     while True:
         try:
             message = await child.receive()
@@ -237,15 +242,28 @@ async def _follow(child: Child, course: _Course, report: ReportProgress, most: i
         match message:
             case Step(number=number):
                 course.steps = number
-                await report(min(40 + 50 * number // (most + 1), 95), f"asking the model (answer {number})")
+                progress = min(40 + 50 * number // (most + 1), 95)
+                stage = f"asking the model (answer {number})"
+                await report(progress, stage, Happening(EventName.step, {"number": number}))
             case ToolCalled():
                 course.called(message)
+                await report(progress, stage, Happening(EventName.tool, _told(message)))
             case Usage():
                 course.usage = message
             case Failed(word=word, detail=detail):
                 raise ModelFailed(word, course.redactor.text(detail), course.use())
             case Concluded():
                 return course.told(message)
+
+
+def _told(message: ToolCalled) -> dict[str, Any]:
+    """A tool's answer as an event: not what it showed, which the verdict cites."""
+    return {
+        "tool": message.tool[:100],
+        "ok": message.ok,
+        "seconds": message.seconds,
+        "evidence": len(message.evidence),
+    }
 
 
 async def _how_it_died(child: Child) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import uuid
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
@@ -12,17 +14,24 @@ from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.contracts.alerts import Priority
+from libs.contracts.feedback import FeedbackCounts
 from libs.contracts.investigations import InvestigationRequest, InvestigationStatus
 from libs.jobs import Jobs
 from libs.storage import Database, StorageUnavailable
 from services.holmesgpt_api.adapters import ledger_sql as sql
 from services.holmesgpt_api.domain.commission import Commission
+from services.holmesgpt_api.domain.course import Happening
 from services.holmesgpt_api.domain.errors import KeyReused
+from services.holmesgpt_api.domain.filter import EVERYTHING, Filter
+from services.holmesgpt_api.domain.model import NAME as HOLMES
 from services.holmesgpt_api.domain.ports import Held, Opened
-from services.holmesgpt_api.domain.record import Claimed, Failure, Position, Record
+from services.holmesgpt_api.domain.record import Claimed, Failure, Position, Record, Replay
 from services.holmesgpt_api.domain.verdict import Verdict
 
 CONDUCT, EXPIRE, DEEPEN = "conduct", "expire", "deepen"
+TRIES = 3
+"""To record a request whose like ends just then."""
+
 QUEUE, MODEL_QUEUE = "runs", "model"
 """Names of the jobs and of their queues: a stuck model holds up nobody who only wants triage; `worker.py` says what they do."""
 
@@ -37,28 +46,17 @@ class PostgresLedger:
 
     async def open(self, commission: Commission) -> Opened:
         async with self._database.begin() as conn:
-            row = (await conn.execute(sql.OPEN, self._values(commission))).mappings().first()
-            if row is None:
-                return Opened(await _known(conn, commission), new=False)
-            arguments = {"investigation_id": row["id"]}
-            await self._jobs.defer(conn, CONDUCT, arguments, lock=row["id"])
-            await self._jobs.defer(conn, EXPIRE, arguments, in_=self._life)
-        return Opened(_record(row), new=True)
-
-    def _values(self, commission: Commission) -> Mapping[str, Any]:
-        return {
-            "id": f"inv-{uuid.uuid4().hex}",
-            "tenant": commission.tenant,
-            "asker": commission.asker,
-            "reads": list(commission.reads),
-            "key": commission.idempotency_key,
-            "digest": commission.digest,
-            "request": commission.request.model_dump_json(exclude_unset=True),
-            "namespace": commission.namespace,
-            "priority": commission.priority.value,
-            "seen": [] if commission.namespace is None else [commission.namespace],
-            "life": self._life,
-        }
+            for _ in range(TRIES):
+                row = (await conn.execute(sql.OPEN, values_of(commission, self._life))).mappings().first()
+                if row is not None:
+                    arguments = {"investigation_id": row["id"]}
+                    await self._jobs.defer(conn, CONDUCT, arguments, lock=row["id"])
+                    await self._jobs.defer(conn, EXPIRE, arguments, in_=self._life)
+                    return Opened(record_of(row), new=True)
+                known = await _known(conn, commission)
+                if known is not None:
+                    return Opened(known, new=False)
+        raise StorageUnavailable("conflict", "the same request", retry_after=timedelta(seconds=1))
 
     async def get(self, investigation_id: str, *, tenant: str) -> Record | None:
         if "\0" in investigation_id:
@@ -66,20 +64,23 @@ class PostgresLedger:
         async with self._database.begin() as conn:
             found = await conn.execute(sql.GET, {"id": investigation_id, "tenant": tenant})
             row = found.mappings().first()
-        return None if row is None else _record(row)
+        return None if row is None else record_of(row)
 
-    async def page(self, tenant: str, *, before: Position | None, limit: int) -> Sequence[Record]:
-        query, values = sql.FIRST_PAGE, {"tenant": tenant, "limit": limit}
+    async def page(
+        self, tenant: str, *, before: Position | None, limit: int, only: Filter = EVERYTHING
+    ) -> Sequence[Record]:
+        asked = {name: value for name, value in asdict(only).items() if value is not None}
+        values = {"tenant": tenant, "limit": limit, **asked}
         if before is not None:
-            query, values = sql.PAGE, {**values, "created_at": before.created_at, "id": before.id}
+            values |= {"created_at": before.created_at, "id": before.id}
         async with self._database.begin() as conn:
-            rows = (await conn.execute(query, values)).mappings().all()
-        return [_record(row) for row in rows]
+            rows = (await conn.execute(sql.page(values.keys()), values)).mappings().all()
+        return [record_of(row) for row in rows]
 
     async def ended(self, ids: Collection[str]) -> Sequence[Record]:
         async with self._database.begin() as conn:
             rows = (await conn.execute(sql.ENDED, {"ids": list(ids)})).mappings().all()
-        return [_record(row) for row in rows]
+        return [record_of(row) for row in rows]
 
     async def claim(self, investigation_id: str) -> Claimed | None:
         async with self._database.begin() as conn:
@@ -88,8 +89,16 @@ class PostgresLedger:
             return None
         return _claimed(row)
 
-    async def hold(self, run: Claimed, interim: Verdict, seen: Collection[str]) -> bool:
-        values = {"id": run.id, "fence": run.fence, "interim": _document(interim), "seen": sorted(seen)}
+    async def hold(
+        self, run: Claimed, interim: Verdict, seen: Collection[str], *, evidence_key: bytes | None = None
+    ) -> bool:
+        values = {
+            "id": run.id,
+            "fence": run.fence,
+            "interim": document(interim),
+            "seen": sorted(seen),
+            "evidence_key": evidence_key,
+        }
         async with self._database.begin() as conn:
             if not (await conn.execute(sql.HOLD, values)).rowcount:
                 return False
@@ -101,14 +110,46 @@ class PostgresLedger:
             row = (await conn.execute(sql.TAKE_UP, {"id": investigation_id})).mappings().first()
         return None if row is None else Held(_claimed(row), Verdict.model_validate_json(row["interim"]))
 
-    async def note(self, run: Claimed, *, progress: int, stage: str) -> bool:
-        return await self._of_run(sql.NOTE, run, progress=progress, stage=stage)
+    async def note(
+        self, run: Claimed, *, progress: int, stage: str, happened: Happening | None = None
+    ) -> bool:
+        values = {"id": run.id, "fence": run.fence, "progress": progress, "stage": stage}
+        async with self._database.begin() as conn:
+            if not (await conn.execute(sql.NOTE, values)).rowcount:
+                return False
+            if happened is not None:
+                told = {"id": run.id, "name": happened.name.value, "data": _json(happened.data)}
+                await conn.execute(sql.TELL, told)
+        return True
 
     async def trouble(self, run: Claimed, *, code: str, detail: str) -> bool:
         return await self._of_run(sql.TROUBLE, run, code=code, trouble=_storable(detail))
 
-    async def conclude(self, run: Claimed, verdict: Verdict, seen: Collection[str]) -> bool:
-        return await self._of_run(sql.CONCLUDE, run, verdict=_document(verdict), seen=sorted(seen))
+    async def remembered(
+        self, evidence_key: bytes, *, tenant: str, not_older_than: timedelta
+    ) -> Verdict | None:
+        values = {
+            "evidence_key": evidence_key,
+            "tenant": tenant,
+            "not_older_than": not_older_than,
+            "engine": HOLMES,
+        }
+        async with self._database.begin() as conn:
+            row = (await conn.execute(sql.REMEMBERED, values)).mappings().first()
+        if row is None:
+            return None
+        return Verdict.model_validate_json(row["verdict"]).model_copy(update={"cached_from": row["id"]})
+
+    async def conclude(
+        self, run: Claimed, verdict: Verdict, seen: Collection[str], *, interim: Verdict | None = None
+    ) -> bool:
+        return await self._of_run(
+            sql.CONCLUDE,
+            run,
+            verdict=document(verdict),
+            seen=sorted(seen),
+            interim=None if interim is None else document(interim),
+        )
 
     async def give_up(self, run: Claimed, *, code: str, error: str) -> bool:
         return await self._of_run(sql.GIVE_UP, run, code=code, error=_storable(error))
@@ -121,7 +162,18 @@ class PostgresLedger:
     async def expire(self, investigation_id: str) -> Record | None:
         async with self._database.begin() as conn:
             row = (await conn.execute(sql.EXPIRE, {"id": investigation_id})).mappings().first()
-        return None if row is None else _record(row)
+        return None if row is None else record_of(row)
+
+    async def cancel(self, investigation_id: str, *, tenant: str, by: str) -> Record | None:
+        values = {"id": investigation_id, "tenant": tenant, "by": by}
+        async with self._database.begin() as conn:
+            row = (await conn.execute(sql.CANCEL, values)).mappings().first()
+        return None if row is None else record_of(row)
+
+    async def lost(self, runs: Mapping[str, int]) -> Collection[str]:
+        values = {"ids": list(runs), "fences": list(runs.values())}
+        async with self._database.begin() as conn:
+            return set((await conn.execute(sql.LOST, values)).scalars())
 
     async def forget(self, *, older_than: timedelta, at_most: int) -> int:
         async with self._database.begin() as conn:
@@ -129,16 +181,39 @@ class PostgresLedger:
         return done.rowcount
 
 
-async def _known(conn: AsyncConnection, commission: Commission) -> Record:
-    """The investigation that this key gave before."""
+def values_of(commission: Commission, life: timedelta) -> Mapping[str, Any]:
+    return {
+        "id": f"inv-{uuid.uuid4().hex}",
+        "tenant": commission.tenant,
+        "asker": commission.asker,
+        "reads": list(commission.reads),
+        "key": commission.idempotency_key,
+        "shared_key": commission.shared_key,
+        "digest": commission.digest,
+        "request": commission.request.model_dump_json(exclude_unset=True),
+        "namespace": commission.namespace,
+        "priority": commission.priority.value,
+        "seen": [] if commission.namespace is None else [commission.namespace],
+        "life": life,
+    }
+
+
+async def _known(conn: AsyncConnection, commission: Commission) -> Record | None:
+    """The investigation that this key gave before, or whose run can be shared.
+
+    None: it has ended, or was deleted for its age, between the two statements: its place is free.
+    """
+    if commission.shared_key is not None:
+        shared = await conn.execute(sql.SHARED, {"shared_key": commission.shared_key})
+        running = shared.mappings().first()
+        return None if running is None else record_of(running)
     values = {"tenant": commission.tenant, "asker": commission.asker, "key": commission.idempotency_key}
     row = (await conn.execute(sql.BY_KEY, values)).mappings().first()
     if row is None:
-        # It was deleted for its age between the two statements: asked again, the key is free.
-        raise StorageUnavailable("conflict", "idempotency key", retry_after=timedelta(seconds=1))
+        return None
     if bytes(row["digest"]) != commission.digest:
         raise KeyReused(row["id"])
-    return _record(row)
+    return record_of(row)
 
 
 def _claimed(row: RowMapping) -> Claimed:
@@ -153,10 +228,12 @@ def _claimed(row: RowMapping) -> Claimed:
         seen=tuple(row["seen"]),
         time_left=row["time_left"],
         age=row["age"],
+        replay=_replay(row["replay"]),
+        frozen=None if row["frozen"] is None else Verdict.model_validate_json(row["frozen"]),
     )
 
 
-def _record(row: RowMapping) -> Record:
+def record_of(row: RowMapping) -> Record:
     verdict, interim, error = row["verdict"], row["interim"], row["error"]
     return Record(
         id=row["id"],
@@ -177,11 +254,23 @@ def _record(row: RowMapping) -> Record:
         interim=None if interim is None else Verdict.model_validate_json(interim),
         queue_position=row["queue_position"],
         failure=None if error is None else Failure(row["error_code"], error),
+        cancelled_by=row["cancelled_by"],
+        feedback=None if row["feedback"] is None else FeedbackCounts.model_validate_json(row["feedback"]),
+        replay=_replay(row["replay"]),
+        original=None if row["original"] is None else Verdict.model_validate_json(row["original"]),
     )
 
 
-def _document(verdict: Verdict) -> str:
+def _replay(document_: str | None) -> Replay | None:
+    return None if document_ is None else Replay(**json.loads(document_))
+
+
+def document(verdict: Verdict) -> str:
     return _NUL.sub("\\1\\\\ufffd", verdict.model_dump_json())
+
+
+def _json(data: Mapping[str, Any]) -> str:
+    return _NUL.sub("\\1\\\\ufffd", json.dumps(data))
 
 
 def _storable(text_: str) -> str:

@@ -5,47 +5,80 @@ Each one that changes a row asks that it has not ended, and those of a run that 
 Times are compared by the database's clock alone.
 """
 
-from sqlalchemy import text
+from collections.abc import Collection
+
+from sqlalchemy import TextClause, text
 
 _COLUMNS = """
     id, tenant, asker, request::text AS request, namespace, priority, status, progress, stage, runs, seen,
-    created_at, ended_at, clock_timestamp() AS read_at, error_code, error,
+    created_at, ended_at, clock_timestamp() AS read_at, error_code, error, cancelled_by,
+    replay::text AS replay,
     CASE WHEN held_at IS NOT NULL THEN
         (SELECT count(*) FROM investigation AS ahead WHERE ahead.held_at < investigation.held_at) + 1
     END AS queue_position
 """
+_FEEDBACK = """
+    (SELECT jsonb_build_object(
+        'given', count(*),
+        'helpful', count(*) FILTER (WHERE helpful), 'not_helpful', count(*) FILTER (WHERE NOT helpful),
+        'correct_cause', count(*) FILTER (WHERE correct_cause),
+        'wrong_cause', count(*) FILTER (WHERE NOT correct_cause))
+       FROM investigation_feedback AS said WHERE said.investigation = investigation.id)::text AS feedback
+"""
 _INTERIM = "CASE WHEN ended_at IS NULL THEN interim END"
-_ALL = f"{_COLUMNS}, verdict::text AS verdict, ({_INTERIM})::text AS interim"
+_ALL = f"{_COLUMNS}, verdict::text AS verdict, ({_INTERIM})::text AS interim, original::text AS original, {_FEEDBACK}"
 _LINE = f"""{_COLUMNS}, jsonb_set(verdict, '{{results,evidence}}', '[]')::text AS verdict,
-    jsonb_set({_INTERIM}, '{{results,evidence}}', '[]')::text AS interim"""
+    jsonb_set({_INTERIM}, '{{results,evidence}}', '[]')::text AS interim, NULL AS original, NULL AS feedback"""
 """A list needs no evidence, which is nearly all of a verdict's size."""
 
 OPEN = text(f"""
     INSERT INTO investigation
-        (id, tenant, asker, reads, idempotency_key, digest, request, namespace, priority, seen, deadline_at)
-    VALUES (:id, :tenant, :asker, :reads, :key, :digest, CAST(:request AS jsonb), :namespace, :priority,
-            :seen, now() + :life)
-    ON CONFLICT (tenant, asker, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
+        (id, tenant, asker, reads, idempotency_key, shared_key, digest, request, namespace, priority, seen,
+         deadline_at)
+    VALUES (:id, :tenant, :asker, :reads, :key, :shared_key, :digest, CAST(:request AS jsonb), :namespace,
+            :priority, :seen, now() + :life)
+    ON CONFLICT DO NOTHING
+    RETURNING {_ALL}
+""")
+OPEN_REPLAY = text(f"""
+    INSERT INTO investigation
+        (id, tenant, asker, reads, digest, request, namespace, priority, seen, deadline_at, replay, frozen, original)
+    VALUES (:id, :tenant, :asker, :reads, :digest, CAST(:request AS jsonb), :namespace, :priority,
+            :seen, now() + :life, CAST(:replay AS jsonb), CAST(:frozen AS jsonb), CAST(:original AS jsonb))
     RETURNING {_ALL}
 """)
 BY_KEY = text(f"""
     SELECT digest, {_ALL} FROM investigation
      WHERE tenant = :tenant AND asker = :asker AND idempotency_key = :key
 """)
+SHARED = text(f"SELECT {_ALL} FROM investigation WHERE shared_key = :shared_key AND ended_at IS NULL")
 GET = text(f"SELECT {_ALL} FROM investigation WHERE id = :id AND tenant = :tenant")
-PAGE = text(f"""
-    SELECT {_LINE} FROM investigation
-     WHERE tenant = :tenant AND (created_at, id) < (:created_at, :id)
-     ORDER BY created_at DESC, id DESC LIMIT :limit
-""")
-FIRST_PAGE = text(f"""
-    SELECT {_LINE} FROM investigation WHERE tenant = :tenant
-     ORDER BY created_at DESC, id DESC LIMIT :limit
-""")
+_ONLY = {
+    "status": "status = :status",
+    "alert_name": "request->>'alert_name' = :alert_name",
+    "namespace": "namespace = :namespace",
+    "priority": "priority = :priority",
+    "engine": "engine_of(status, verdict, interim) = :engine",
+    "since": "created_at >= :since",
+    "until": "created_at < :until",
+    "id": "(created_at, id) < (:created_at, :id)",
+}
+
+
+def page(given: Collection[str]) -> TextClause:
+    """One page, newest first, with the conditions for which values are given; each has its index."""
+    conditions = "".join(f" AND {condition}" for name, condition in _ONLY.items() if name in given)
+    return text(f"""
+        SELECT {_LINE} FROM investigation WHERE tenant = :tenant{conditions}
+         ORDER BY created_at DESC, id DESC LIMIT :limit
+    """)
+
+
 ENDED = text(f"SELECT {_ALL} FROM investigation WHERE id = ANY(:ids) AND ended_at IS NOT NULL")
 _CLAIMED = """
     id, fence, tenant, asker, reads, request::text AS request, priority, seen,
-    deadline_at - now() AS time_left, now() - created_at AS age
+    deadline_at - now() AS time_left, now() - created_at AS age,
+    replay::text AS replay, frozen::text AS frozen
 """
 CLAIM = text(f"""
     UPDATE investigation
@@ -56,8 +89,16 @@ CLAIM = text(f"""
 HOLD = text("""
     UPDATE investigation
        SET interim = CAST(:interim AS jsonb), held_at = clock_timestamp(), seen = :seen,
+           evidence_key = :evidence_key,
            progress = greatest(progress, 40), stage = 'held: waiting for a place at the model'
      WHERE id = :id AND fence = :fence AND ended_at IS NULL AND interim IS NULL
+""")
+REMEMBERED = text("""
+    SELECT id, verdict::text AS verdict FROM investigation
+     WHERE tenant = :tenant AND evidence_key = :evidence_key AND status = 'completed'
+       AND ended_at > now() - CAST(:not_older_than AS interval)
+       AND verdict->>'engine' = :engine AND verdict->>'degraded_reason' IS NULL
+     ORDER BY ended_at DESC LIMIT 1
 """)
 TAKE_UP = text(f"""
     UPDATE investigation
@@ -69,6 +110,13 @@ NOTE = text("""
     UPDATE investigation SET progress = greatest(progress, :progress), stage = :stage
      WHERE id = :id AND fence = :fence AND ended_at IS NULL
 """)
+TELL = text("""
+    WITH next AS (
+        UPDATE investigation SET events = events + 1
+         WHERE id = :id AND ended_at IS NULL AND events < 1000 RETURNING id, events)
+    INSERT INTO investigation_event (investigation, seq, name, data)
+    SELECT id, events, :name, CAST(:data AS jsonb) FROM next
+""")
 TROUBLE = text("""
     UPDATE investigation SET stage = 'waiting: ' || :trouble, trouble_code = :code, trouble = :trouble
      WHERE id = :id AND fence = :fence AND ended_at IS NULL
@@ -76,6 +124,7 @@ TROUBLE = text("""
 CONCLUDE = text("""
     UPDATE investigation
        SET status = 'completed', progress = 100, stage = 'ended', verdict = CAST(:verdict AS jsonb),
+           interim = coalesce(CAST(:interim AS jsonb), interim),
            seen = :seen, held_at = NULL, ended_at = now()
      WHERE id = :id AND fence = :fence AND ended_at IS NULL
 """)
@@ -101,6 +150,18 @@ EXPIRE = text(f"""
                                        'No worker took it up'), '.') END
      WHERE id = :id AND ended_at IS NULL AND deadline_at <= now()
     RETURNING {_ALL}
+""")
+CANCEL = text(f"""
+    UPDATE investigation
+       SET status = 'cancelled', cancelled_by = :by, fence = fence + 1, stage = 'cancelled', held_at = NULL,
+           ended_at = now()
+     WHERE id = :id AND tenant = :tenant AND ended_at IS NULL
+    RETURNING {_ALL}
+""")
+LOST = text("""
+    SELECT run.id FROM unnest(CAST(:ids AS text[]), CAST(:fences AS integer[])) AS run (id, fence)
+      LEFT JOIN investigation AS one USING (id)
+     WHERE one.id IS NULL OR one.ended_at IS NOT NULL OR one.fence <> run.fence
 """)
 FORGET = text("""
     DELETE FROM investigation WHERE id IN (

@@ -58,6 +58,15 @@ class Meters:
             {"state": ("running", "places")},
         )
 
+        self._kept = metrics.counter(
+            "holmesgpt_api_result_cache_total",
+            "Questions to a model whose answer was looked for among kept ones.",
+            {"outcome": ("hit", "miss")},
+        )
+
+    def kept(self, found: bool) -> None:
+        self._kept.inc(outcome="hit" if found else "miss")
+
     def ended(self, end: End) -> None:
         self._total.inc(engine=end.engine, outcome=end.outcome)
         self._duration.observe(end.took.total_seconds(), engine=end.engine)

@@ -14,9 +14,13 @@ from libs.contracts.investigations import (
     InvestigationSummary,
     Recommendation,
 )
+from services.holmesgpt_api.domain.difference import difference
 from services.holmesgpt_api.domain.record import Record
 
 PATH = "/api/v1/investigate"
+
+CANCELLED = "cancelled"
+"""`error_code` of one that was stopped."""
 
 
 def investigation(record: Record) -> Investigation:
@@ -41,8 +45,8 @@ def investigation(record: Record) -> Investigation:
         recommendations=recommended,
         results=verdict.results if verdict else None,
         context_used=context,
-        error=record.failure.error if record.failure else None,
-        error_code=record.failure.code if record.failure else None,
+        error=_error(record),
+        error_code=_error_code(record),
         timestamp=record.ended_at or record.read_at,
         duration_seconds=_seconds(record),
         metadata=_metadata(record),
@@ -75,10 +79,24 @@ def summary_of(record: Record) -> str:
         return record.verdict.summary
     if record.failure is not None:
         return f"No result: the investigation failed. {record.failure.error}"
+    if record.cancelled_by is not None:
+        return f"No result: {_error(record)}"
     if record.interim is not None:
         return f"{record.interim.summary} A model is still being asked; its answer: GET {PATH}/{record.id}"
     at = "not begun yet" if record.status is InvestigationStatus.started else record.stage
     return f"No result yet: still being investigated ({at}). Ask for it at {PATH}/{record.id}"
+
+
+def _error(record: Record) -> str | None:
+    if record.cancelled_by is not None:
+        return f"the investigation was cancelled by {record.cancelled_by}"
+    return record.failure.error if record.failure else None
+
+
+def _error_code(record: Record) -> str | None:
+    if record.cancelled_by is not None:
+        return CANCELLED
+    return record.failure.code if record.failure else None
 
 
 def _strategy(one: Recommendation) -> dict[str, Any]:
@@ -96,11 +114,12 @@ def _metadata(record: Record) -> dict[str, Any]:
     """The seed's keys (`duration`, `toolsets_used`, `llm_provider`, `tokens_used`) and how it went."""
     verdict = record.known
     use = verdict.model if verdict else None
+    cached = verdict.cached_from if verdict else None
     return {
         "duration": _seconds(record),
         "toolsets_used": ["context-api"] if verdict else [],
         "llm_provider": use.model.partition("/")[0] if use else None,
-        "tokens_used": use.tokens if use else 0,
+        "tokens_used": use.tokens if use and not cached else 0,
         "request_id": record.request.request_id,
         "stage": record.stage,
         "runs": record.runs,
@@ -109,7 +128,27 @@ def _metadata(record: Record) -> dict[str, Any]:
         "triage_agrees": verdict.triage_agrees if verdict else None,
         "disagreement": verdict.disagreement if verdict else None,
         "model": use.model_dump(mode="json") if use else None,
+        **({"cached_from": cached} if cached else {}),
+        **({"feedback": record.feedback.model_dump()} if record.feedback else {}),
+        **_of_replay(record),
     }
+
+
+def _of_replay(record: Record) -> dict[str, Any]:
+    """Nothing for one that is no replay."""
+    if record.replay is None:
+        return {}
+    told: dict[str, Any] = {
+        "replay_of": record.replay.of,
+        "replay": {
+            "engine": record.replay.engine,
+            "model": record.replay.model,
+            "prompt": record.replay.prompt,
+        },
+    }
+    if record.original is not None and record.verdict is not None:
+        told["diff"] = difference(record.original, record.verdict).model_dump(mode="json")
+    return told
 
 
 def _seconds(record: Record) -> float:

@@ -9,7 +9,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 
-from libs.auth.principal import Principal
+from libs.auth.principal import EVERY_NAMESPACE, Principal
 from libs.contracts.alerts import Priority
 from libs.contracts.investigations import InvestigationRequest
 from libs.contracts.target import Target
@@ -37,10 +37,18 @@ class Commission:
     namespace: str | None
     digest: bytes
     idempotency_key: str | None
+    shared_key: bytes | None = None
+    """Equal for requests that may share one run while it goes on; None: it shares none."""
 
 
-def commission(request: InvestigationRequest, caller: Principal, key: str | None) -> Commission:
+def commission(
+    request: InvestigationRequest, caller: Principal, key: str | None, *, shares: bool = False
+) -> Commission:
     """What the caller asks, ready to be recorded.
+
+    Args:
+        shares: whether it may share the run of the same question; one with a key of its own never does, since the key
+            says that it is another one.
 
     Raises:
         NotReadable: the alert speaks of a namespace the caller may not read.
@@ -59,7 +67,21 @@ def commission(request: InvestigationRequest, caller: Principal, key: str | None
         namespace=namespace,
         digest=digest(request),
         idempotency_key=key,
+        shared_key=None if key is not None or not shares else shared_key(request, caller, namespace),
     )
+
+
+def shared_key(request: InvestigationRequest, caller: Principal, namespace: str | None) -> bytes:
+    """The question, and who may see the answer: a tenant and the namespaces that may be read.
+
+    An investigation that names no namespace may end having seen none; such a one is for its asker and for who may read
+    everything, so that others do not share it.
+    """
+    everything = EVERY_NAMESPACE in caller.namespaces
+    reads = [EVERY_NAMESPACE] if everything else sorted(set(caller.namespaces))
+    asker = None if everything or namespace is not None else caller.name
+    told = json.dumps([caller.tenant, reads, asker, digest(request).hex()])
+    return hashlib.sha256(told.encode("utf-8", "surrogatepass")).digest()
 
 
 def claimed_namespace(request: InvestigationRequest) -> str | None:

@@ -5,6 +5,13 @@ HolmesError
 ├── NotReadable             the alert speaks of a namespace this caller may not read
 ├── KeyReused               the Idempotency-Key was used before, for another request
 ├── BadCursor               a page's cursor that we did not write
+├── NotYours                somebody else's investigation, which this caller may see and not stop
+├── AlreadyEnded            it has ended, so there is nothing to stop
+├── StillRunning            it has no verdict yet that could be replayed
+├── NothingToReplay         it ended without one
+├── UnknownHere             an engine, model or prompt version that is not configured
+├── TooManyStreams          this caller has as many event streams open as it may
+├── StreamsFull             this process has
 ├── Failed                  the investigation a caller waited for came to nothing
 └── EngineError
     ├── NotNow              the engine cannot answer now; the same run may succeed later
@@ -13,6 +20,7 @@ HolmesError
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 
@@ -42,6 +50,57 @@ class KeyReused(HolmesError):
 
 class BadCursor(HolmesError):
     """The cursor was not written by this service."""
+
+
+class NotYours(HolmesError):
+    """Only who asked for an investigation may stop it, and who administers the system."""
+
+    def __init__(self) -> None:
+        super().__init__("somebody else asked for this investigation")
+
+
+class AlreadyEnded(HolmesError):
+    """It has ended, with the status named."""
+
+    def __init__(self, investigation_id: str, status: str) -> None:
+        super().__init__(f"{investigation_id} has ended already: {status}")
+        self.investigation_id = investigation_id
+
+
+class StillRunning(HolmesError):
+    """What is asked of it can be asked when it has ended."""
+
+    def __init__(self, investigation_id: str) -> None:
+        super().__init__(f"{investigation_id} has not ended yet")
+
+
+class NothingToReplay(HolmesError):
+    """It ended without a verdict, so there is no evidence to conclude from."""
+
+    def __init__(self, investigation_id: str, status: str) -> None:
+        super().__init__(f"{investigation_id} is {status} and has no evidence to conclude from")
+
+
+class UnknownHere(HolmesError):
+    """`name` of the request is none of what is configured."""
+
+    def __init__(self, name: str, given: str, known: Sequence[str]) -> None:
+        there = f"want one of: {', '.join(known)}" if known else "leave it out with this engine"
+        super().__init__(f"body.{name}: {given!r} is unknown here; {there}")
+
+
+class TooManyStreams(HolmesError):
+    """This caller has as many event streams open as it may."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"you have {most} event streams open already; close one")
+
+
+class StreamsFull(HolmesError):
+    """This process has as many event streams open as it may."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"{most} event streams are open here already; come again, or ask another replica")
 
 
 class Failed(HolmesError):

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from libs.contracts.causes import CausesAnswer
 from libs.contracts.context import Resolution
+from libs.contracts.feedback import FeedbackRequest
 from libs.contracts.target import Target
 from services.holmesgpt_api.domain.commission import Commission
+from services.holmesgpt_api.domain.course import Happening
+from services.holmesgpt_api.domain.filter import EVERYTHING, Filter
 from services.holmesgpt_api.domain.model import Told
 from services.holmesgpt_api.domain.record import Claimed, Position, Record
 from services.holmesgpt_api.domain.verdict import Verdict
 
-ReportProgress = Callable[[int, str], Awaitable[None]]
-"""Percent done (0 to 99) and the stage, in words a person can read."""
+
+class ReportProgress(Protocol):
+    async def __call__(self, progress: int, stage: str, happened: Happening | None = None, /) -> None:
+        """Percent done (0 to 99), the stage in words a person can read, and what has happened besides."""
+        ...
 
 
 class Engine(Protocol):
@@ -67,11 +73,29 @@ class Evidence(Protocol):
         ...
 
 
+class Tally(Protocol):
+    """Where it is counted what callers do."""
+
+    def cancelled(self) -> None: ...
+
+    def feedback(self, given: FeedbackRequest) -> None: ...
+
+
+class FeedbackBook(Protocol):
+    """Where feedback is kept. Raises `StorageUnavailable` when the database does not serve."""
+
+    async def give(
+        self, investigation_id: str, *, tenant: str, caller: str, feedback: FeedbackRequest
+    ) -> bool | None:
+        """Keep it; whether it replaces what this caller gave before. None: there is no such ended investigation."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Opened:
     record: Record
     new: bool
-    """False: the same key and request gave this investigation before."""
+    """False: the same key and request gave this investigation before, or its run is shared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +115,8 @@ class Ledger(Protocol):
     async def open(self, commission: Commission) -> Opened:
         """Record it together with the job that will conduct it; committed when this returns.
 
+        While one with the same `shared_key` goes on, that one is given in its place.
+
         Raises:
             KeyReused: the caller used the key before, for another request.
         """
@@ -98,7 +124,9 @@ class Ledger(Protocol):
 
     async def get(self, investigation_id: str, *, tenant: str) -> Record | None: ...
 
-    async def page(self, tenant: str, *, before: Position | None, limit: int) -> Sequence[Record]:
+    async def page(
+        self, tenant: str, *, before: Position | None, limit: int, only: Filter = EVERYTHING
+    ) -> Sequence[Record]:
         """Newest first, without their verdicts' evidence being needed: `limit` at most."""
         ...
 
@@ -110,18 +138,22 @@ class Ledger(Protocol):
         """Begin a run; runs begun before lose their say. None: it has ended, or is unknown."""
         ...
 
-    async def note(self, run: Claimed, *, progress: int, stage: str) -> bool:
-        """Record how far a run has come. False: it has no say any more."""
+    async def note(
+        self, run: Claimed, *, progress: int, stage: str, happened: Happening | None = None
+    ) -> bool:
+        """Record how far a run has come, and what has happened, both or none. False: it has no say any more."""
         ...
 
     async def trouble(self, run: Claimed, *, code: str, detail: str) -> bool:
         """Record what keeps the run from a verdict for now. False as above."""
         ...
 
-    async def hold(self, run: Claimed, interim: Verdict, seen: Collection[str]) -> bool:
+    async def hold(
+        self, run: Claimed, interim: Verdict, seen: Collection[str], *, evidence_key: bytes | None = None
+    ) -> bool:
         """Keep triage's verdict and put the investigation in the queue for a model, both or none.
 
-        Until it ends, readers see this verdict; if no other comes by the deadline, it is the one it ends with.
+        `evidence_key`: under which a model's verdict on it is remembered. Until it ends, readers see this verdict; if no other comes by the deadline, it is the one it ends with.
         False: it has ended, is held already, or a later run has taken over.
         """
         ...
@@ -133,8 +165,17 @@ class Ledger(Protocol):
         """
         ...
 
-    async def conclude(self, run: Claimed, verdict: Verdict, seen: Collection[str]) -> bool:
-        """End with a verdict. False: it ended before, or a later run has taken over."""
+    async def remembered(
+        self, evidence_key: bytes, *, tenant: str, not_older_than: timedelta
+    ) -> Verdict | None:
+        """The last verdict of a model under this key, saying which investigation it is from; one that was remembered
+        itself does not count. None: there is none, or it is older."""
+        ...
+
+    async def conclude(
+        self, run: Claimed, verdict: Verdict, seen: Collection[str], *, interim: Verdict | None = None
+    ) -> bool:
+        """End with a verdict; `interim`: triage's beside it, where it was not held. False: it ended before, or a later run has taken over."""
         ...
 
     async def give_up(self, run: Claimed, *, code: str, error: str) -> bool:
@@ -146,6 +187,14 @@ class Ledger(Protocol):
 
         None: nothing to end.
         """
+        ...
+
+    async def cancel(self, investigation_id: str, *, tenant: str, by: str) -> Record | None:
+        """End it without a result; runs lose their say. None: there is none that has not ended."""
+        ...
+
+    async def lost(self, runs: Mapping[str, int]) -> Collection[str]:
+        """Of these runs (investigation to fence), those that have no say any more. One query."""
         ...
 
     async def forget(self, *, older_than: timedelta, at_most: int) -> int:

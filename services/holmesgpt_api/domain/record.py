@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from libs.contracts.alerts import Priority
+from libs.contracts.feedback import FeedbackCounts
 from libs.contracts.investigations import InvestigationRequest, InvestigationStatus
 from services.holmesgpt_api.domain.errors import BadCursor
 from services.holmesgpt_api.domain.verdict import ModelUse, Verdict
@@ -22,6 +23,16 @@ _ID = re.compile(r"[A-Za-z0-9-]*")
 class Failure:
     code: str
     error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """Of which investigation another one is the replay, and with what."""
+
+    of: str
+    engine: str
+    model: str | None = None
+    prompt: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +60,12 @@ class Record:
     queue_position: int | None = None
     """Place in the queue for a model, from 1; None: not in it."""
     failure: Failure | None = None
+    cancelled_by: str | None = None
+    feedback: FeedbackCounts | None = None
+    """None where it was not asked for."""
+    replay: Replay | None = None
+    original: Verdict | None = None
+    """Of a replay: the verdict it is compared with, without its evidence."""
 
     @property
     def ended(self) -> bool:
@@ -81,6 +98,9 @@ class Claimed:
     """Until the investigation's deadline; zero or less when it has passed."""
     age: timedelta
     """Since it was asked for."""
+    replay: Replay | None = None
+    frozen: Verdict | None = None
+    """Of a replay: triage's verdict on the frozen evidence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,17 +127,23 @@ class Position:
     created_at: datetime
     id: str
 
-    def cursor(self) -> str:
+    def cursor(self, mark: str = "") -> str:
+        """`mark`: of the filter of the list, in hex; the cursor is for that list alone."""
         micros = (self.created_at - _EPOCH) // timedelta(microseconds=1)
-        return base64.urlsafe_b64encode(f"{micros}.{self.id}".encode()).decode().rstrip("=")
+        return (
+            base64.urlsafe_b64encode((f"{micros}.{self.id}" + (f".{mark}" if mark else "")).encode())
+            .decode()
+            .rstrip("=")
+        )
 
     @classmethod
-    def read(cls, cursor: str) -> Position:
-        """Raises BadCursor."""
+    def read(cls, cursor: str, mark: str = "") -> Position:
+        """Raises BadCursor: we did not write it, or for another list."""
         try:
             text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-            micros, _, id_ = text.partition(".")
-            if not _ID.fullmatch(id_):
+            micros, _, rest = text.partition(".")
+            id_, _, marked = rest.partition(".")
+            if not _ID.fullmatch(id_) or marked != mark:
                 raise BadCursor
             return cls(_EPOCH + timedelta(microseconds=int(micros)), id_)
         except (binascii.Error, ValueError, OverflowError) as error:

@@ -62,5 +62,7 @@ class Verdict(Contract):
     triage_agrees: bool | None = None
     """Of a model's verdict: whether triage names the same object."""
     disagreement: str | None = None
+    cached_from: str | None = None
+    """The investigation whose model's verdict this is: the same question met the same evidence again."""
     model: ModelUse | None = None
     """The model that was asked, whether its answer stands or not."""

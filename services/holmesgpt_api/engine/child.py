@@ -95,6 +95,7 @@ def _investigate(
                 room=llm.room,
                 known=request.head_start.evidence,
                 redactor=Redactor(bytes.fromhex(request.redaction_key)),
+                frozen=request.frozen,
                 tell=tell,
             )
             answer = _converse(request, llm, desk, executor, config)

@@ -32,6 +32,8 @@ from services.holmesgpt_api.engine.messages import EVIDENCE_AT_MOST, SAID, ToolC
 MOST_CALLS = 60
 """Questions in one run. A model that has asked so often is going round in circles."""
 
+FROZEN = "this is a replay: the facts you were given are all there is; conclude from them"
+
 MOST_AT_ONCE = 6
 """Questions answered side by side, so that one run does not take all of the Context API."""
 
@@ -56,15 +58,17 @@ class Desk:
         redactor: Redactor,
         namespaces: Sequence[str] = ("*",),
         tell: Callable[[ToolCalled], None],
+        frozen: bool = False,
     ) -> None:
         """Args:
         room: characters of one answer.
         known: facts the model has been told before its first question.
         namespaces: what the asker may read (globs); about others the Context API is not even asked.
         redactor: takes secrets out of everything the model is shown, and out of what is told of its questions.
+        frozen: nothing may be asked of the cluster of today; those facts are all there is.
         """
         self._context, self._cluster, self._room, self._tell = context, cluster, room, tell
-        self._redactor, self._namespaces = redactor, tuple(namespaces)
+        self._redactor, self._namespaces, self._frozen = redactor, tuple(namespaces), frozen
         self._lock, self._few = threading.Lock(), threading.Semaphore(MOST_AT_ONCE)
         self._calls = 0
         self._asked: set[tuple[str, str]] = set()
@@ -135,6 +139,8 @@ class Desk:
             self._asked.discard((tool, arguments.model_dump_json()))
 
     def _count(self) -> None:
+        if self._frozen:
+            raise NoAnswer(FROZEN)
         with self._lock:
             self._calls += 1
             if self._calls > MOST_CALLS:

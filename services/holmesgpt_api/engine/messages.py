@@ -158,6 +158,7 @@ class RunRequest(Message):
     )
     seconds: float = Field(gt=0, description="until the run's end; past it the child is killed")
     max_steps: int = Field(ge=2)
+    frozen: bool = Field(default=False, description="a replay: tools show nothing but the head start")
     alert: Alert
     head_start: HeadStart
     model: ModelAccess

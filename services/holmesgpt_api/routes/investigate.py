@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from pydantic import BaseModel
@@ -10,15 +10,19 @@ from pydantic import BaseModel
 from libs.auth.guards import require_permission
 from libs.auth.permissions import Permission
 from libs.auth.principal import Principal
+from libs.contracts.base import PlausibleTime
 from libs.contracts.investigations import (
     Investigation,
     InvestigationAccepted,
     InvestigationPage,
     InvestigationRequest,
+    InvestigationStatus,
 )
 from libs.contracts.problem import Problem
 from libs.web import TimeLeft
 from services.holmesgpt_api.domain.answer import PATH, investigation
+from services.holmesgpt_api.domain.commission import priority_of
+from services.holmesgpt_api.domain.filter import Filter
 from services.holmesgpt_api.domain.record import Record
 from services.holmesgpt_api.steps.browse import browse
 from services.holmesgpt_api.steps.take import Desk
@@ -40,8 +44,8 @@ Prefer = Annotated[str, Header(max_length=1000, description="`respond-async`: an
 Id = Annotated[str, Path(min_length=1, max_length=64)]
 
 _YAML: dict[str, Any] = {"requestBody": {"content": {"application/yaml": {"schema": {"type": "object"}}}}}
-_Responses = dict[int | str, dict[str, Any]]
-_PROBLEMS: _Responses = {
+Responses = dict[int | str, dict[str, Any]]
+_PROBLEMS: Responses = {
     code: {"model": Problem, "description": said}
     for code, said in {
         403: "No permission, or no right to read the namespace",
@@ -49,7 +53,10 @@ _PROBLEMS: _Responses = {
         503: "Not recorded, or ended without a result",
     }.items()
 }
-_UNKNOWN: _Responses = {404: {"model": Problem, "description": "No such investigation, or not yours to see"}}
+PROBLEMS_OF_ONE: Responses = {
+    **_PROBLEMS,
+    404: {"model": Problem, "description": "No such investigation, or not yours to see"},
+}
 
 
 async def _desk(request: Request) -> Desk:
@@ -81,8 +88,8 @@ async def investigate(
     triage's result (`engine: triage`, `degraded_reason: model-still-running`).
     """
     if request.async_processing or "respond-async" in prefer.lower():
-        return _accepted(await desk.take(request, caller, key))
-    return _json(investigation(await desk.take_and_wait(request, caller, key, left)))
+        return accepted(await desk.take(request, caller, key))
+    return answered(investigation(await desk.take_and_wait(request, caller, key, left)))
 
 
 @router.post(
@@ -96,32 +103,60 @@ async def investigate_async(
     request: InvestigationRequest, caller: Caller, desk: AtDesk, key: Key = None
 ) -> Response:
     """Have an alert investigated; answered once that is committed."""
-    return _accepted(await desk.take(request, caller, key))
+    return accepted(await desk.take(request, caller, key))
 
 
-@router.get("/{investigation_id}", response_model=Investigation, responses={**_PROBLEMS, **_UNKNOWN})
+@router.get("/{investigation_id}", response_model=Investigation, responses=PROBLEMS_OF_ONE)
 async def look(investigation_id: Id, caller: Caller, desk: AtDesk) -> Response:
     """How far an investigation is, and its result once it has ended."""
-    return _json(investigation(await desk.look(investigation_id, caller)))
+    return answered(investigation(await desk.look(investigation_id, caller)))
+
+
+_Text = Annotated[str | None, Query(min_length=1, max_length=1024, pattern="^[^\\x00]+$")]
+_Since = Annotated[PlausibleTime | None, Query(description="taken at this time or later")]
+_Until = Annotated[PlausibleTime | None, Query(description="taken before this time")]
+_Level = Annotated[
+    str | None,
+    Query(pattern="^(low|medium|high|critical|P[0-3])$", description="`critical` to `low`, or P0 to P3"),
+]
+
+
+async def _filter(
+    status: InvestigationStatus | None = None,
+    alert_name: _Text = None,
+    namespace: Annotated[_Text, Query(description="as the request named it")] = None,
+    priority: _Level = None,
+    engine: Annotated[
+        Literal["triage", "holmesgpt"] | None, Query(description="whose verdict stands")
+    ] = None,
+    since: _Since = None,
+    until: _Until = None,
+) -> Filter:
+    level = priority_of(priority) if priority else None
+    return Filter(status, alert_name, namespace, level, engine, since, until)
 
 
 @router.get("", responses=_PROBLEMS)
 async def list_investigations(
     caller: Caller,
     desk: AtDesk,
+    only: Annotated[Filter, Depends(_filter)],
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     cursor: Annotated[str | None, Query(max_length=200)] = None,
 ) -> InvestigationPage:
-    """Investigations the caller may see, newest first. A page may hold fewer than `limit`."""
-    return await browse(desk.ledger, caller, limit=limit, cursor=cursor)
+    """Investigations the caller may see, newest first. A page may hold fewer than `limit`.
+
+    `next_cursor` is for the same filter; with another one it is refused.
+    """
+    return await browse(desk.ledger, caller, limit=limit, cursor=cursor, only=only)
 
 
-def _accepted(record: Record) -> Response:
+def accepted(record: Record) -> Response:
     place = f"{PATH}/{record.id}"
     body = InvestigationAccepted(investigation_id=record.id, message=f"Taken; how far it is: GET {place}")
-    return _json(body, 202, {"Location": place})
+    return answered(body, 202, {"Location": place})
 
 
-def _json(body: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def answered(body: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     # Written by pydantic itself: a result may be a megabyte of evidence, and it has been validated.
     return Response(body.model_dump_json(), status, headers, "application/json")

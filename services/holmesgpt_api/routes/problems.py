@@ -9,10 +9,17 @@ from libs.storage import StorageUnavailable
 from libs.web import Problems, ProblemSpec
 from services.holmesgpt_api.domain.answer import PATH
 from services.holmesgpt_api.domain.errors import (
+    AlreadyEnded,
     BadCursor,
     Failed,
     KeyReused,
+    NothingToReplay,
     NotReadable,
+    NotYours,
+    StillRunning,
+    StreamsFull,
+    TooManyStreams,
+    UnknownHere,
     UnknownInvestigation,
 )
 
@@ -25,6 +32,9 @@ def _where(error: Exception) -> Mapping[str, str]:
     return {"Location": f"{PATH}/{error.investigation_id}"} if isinstance(error, Failed) else {}
 
 
+STREAMS_PAUSE = timedelta(seconds=5)
+"""Investigations, and with them their streams, end within minutes; many do every few seconds."""
+
 PROBLEMS: Problems = {
     UnknownInvestigation: ProblemSpec(
         404, "unknown-investigation", detail=lambda _: "no such investigation, or not one you may see"
@@ -33,6 +43,17 @@ PROBLEMS: Problems = {
         403, "namespace-not-readable", detail=lambda error: f"this caller may not read {error}"
     ),
     KeyReused: ProblemSpec(422, "idempotency-key-reused", "Idempotency-Key used before"),
+    NotYours: ProblemSpec(403, "not-yours"),
+    AlreadyEnded: ProblemSpec(409, "investigation-ended"),
+    StillRunning: ProblemSpec(409, "investigation-not-ended"),
+    NothingToReplay: ProblemSpec(409, "nothing-to-replay"),
+    UnknownHere: ProblemSpec(422, "unknown-here"),
+    TooManyStreams: ProblemSpec(
+        429, "too-many-streams", "Too many event streams", retry_after=lambda _: STREAMS_PAUSE
+    ),
+    StreamsFull: ProblemSpec(
+        503, "streams-full", "Too many event streams", retry_after=lambda _: STREAMS_PAUSE
+    ),
     BadCursor: ProblemSpec(
         422, "bad-cursor", detail=lambda _: "query.cursor: take it from next_cursor of the page before"
     ),

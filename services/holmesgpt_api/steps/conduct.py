@@ -12,21 +12,36 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 
 from libs.storage.errors import StorageUnavailable
+from services.holmesgpt_api.domain.course import Happening
 from services.holmesgpt_api.domain.errors import Impossible, NotNow
+from services.holmesgpt_api.domain.keeping import evidence_key
 from services.holmesgpt_api.domain.model import NOT_ASKED
 from services.holmesgpt_api.domain.opinion import fall_back
 from services.holmesgpt_api.domain.ports import Engine, Ledger, ReportProgress
 from services.holmesgpt_api.domain.record import Claimed, End
 from services.holmesgpt_api.domain.triage import namespaces_in
 from services.holmesgpt_api.domain.verdict import Verdict
+from services.holmesgpt_api.steps.leash import LostSay, OnLeash, unwatched
 
 _log = logging.getLogger(__name__)
 
 CLEANED_AT_ONCE = 100
 """Old rows deleted per ended deadline: each investigation removes more than itself, so none pile up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """How long a model's verdict answers the same question on the same evidence."""
+
+    ttl: timedelta
+    asked_of: str
+    """The model and the version of the prompt: another one is asked anew."""
+    observe: Callable[[bool], None] = lambda _: None
+    """Told of every look, whether something was kept."""
 
 
 class Conductor:
@@ -39,10 +54,13 @@ class Conductor:
         *,
         retention: timedelta,
         then_ask_a_model: bool = False,
+        keeping: Keeping | None = None,
+        on_leash: OnLeash = unwatched,
         observe: Callable[[End], None] = lambda _: None,
     ) -> None:
         self._ledger, self._engine, self._then_ask_a_model = ledger, engine, then_ask_a_model
-        self._retention, self._observe = retention, observe
+        self._keeping = keeping
+        self._retention, self._on_leash, self._observe = retention, on_leash, observe
 
     async def conduct(self, investigation_id: str) -> None:
         """Run it to its end.
@@ -58,10 +76,13 @@ class Conductor:
             await self.expire(investigation_id)
             return
         try:
-            async with asyncio.timeout(run.time_left.total_seconds()):
-                verdict = await self._engine.run(run, self._reporting(run))
+            async with self._on_leash(run), asyncio.timeout(run.time_left.total_seconds()):
+                # Of a replay the evidence is frozen, and triage has concluded from it before.
+                verdict = run.frozen or await self._engine.run(run, self._reporting(run))
         except TimeoutError:
             await self.expire(investigation_id)
+        except LostSay as lost:
+            _log.info("investigation %s: %s", run.id, lost)
         except NotNow as error:
             # At once, so that a caller who asks meanwhile is told what it is that the run waits for.
             await self._ledger.trouble(run, code=error.code, detail=error.detail)
@@ -94,22 +115,43 @@ class Conductor:
         await self._ledger.forget(older_than=self._retention, at_most=CLEANED_AT_ONCE)
 
     def _reporting(self, run: Claimed) -> ReportProgress:
-        async def report(progress: int, stage: str) -> None:
-            await self._ledger.note(run, progress=progress, stage=stage)
+        async def report(progress: int, stage: str, happened: Happening | None = None, /) -> None:
+            await self._ledger.note(run, progress=progress, stage=stage, happened=happened)
 
         return report
 
     async def _conclude(self, run: Claimed, verdict: Verdict) -> None:
         seen = namespaces_in(verdict) | set(run.seen)
-        if self._then_ask_a_model and verdict.results.target is not None:
-            await self._ledger.hold(run, verdict, seen)
-            return
-        if self._then_ask_a_model:
+        by_triage = run.replay is not None and run.replay.engine == self._engine.name
+        if self._then_ask_a_model and verdict.results.target is not None and not by_triage:
+            key = self._key(run, verdict)
+            known = await self._known(run, key)
+            if known is None:
+                await self._ledger.hold(run, verdict, seen, evidence_key=key)
+                return
+            interim, verdict = verdict, known
+            seen |= namespaces_in(verdict)
+        else:
+            interim = None
+        if self._then_ask_a_model and not by_triage and interim is None:
             verdict = fall_back(verdict, NOT_ASKED, "the alert names no object to begin with")
-        if not await self._ledger.conclude(run, verdict, seen):
+        if not await self._ledger.conclude(run, verdict, seen, interim=interim):
             _log.info("investigation %s: a later run has the say", run.id)
             return
         self._observe(End(verdict.engine, outcome(verdict), run.age))
+
+    def _key(self, run: Claimed, verdict: Verdict) -> bytes | None:
+        """Under which the model's verdict is kept. A replay wants the model's word of now."""
+        if self._keeping is None or run.replay is not None:
+            return None
+        return evidence_key(run, verdict, asked_of=self._keeping.asked_of)
+
+    async def _known(self, run: Claimed, key: bytes | None) -> Verdict | None:
+        if self._keeping is None or key is None:
+            return None
+        known = await self._ledger.remembered(key, tenant=run.tenant, not_older_than=self._keeping.ttl)
+        self._keeping.observe(known is not None)
+        return known
 
     async def _give_up(self, run: Claimed, code: str, error: str) -> None:
         if await self._ledger.give_up(run, code=code, error=error):

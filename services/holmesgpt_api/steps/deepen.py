@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from libs.storage.errors import StorageUnavailable
+from services.holmesgpt_api.domain.course import Happening
 from services.holmesgpt_api.domain.model import CONCLUDED, ENGINE_FAILED, TIMEOUT, ModelFailed
 from services.holmesgpt_api.domain.opinion import conclude, fall_back
 from services.holmesgpt_api.domain.ports import Held, Ledger, Model
@@ -19,6 +20,7 @@ from services.holmesgpt_api.domain.record import Asked, End
 from services.holmesgpt_api.domain.triage import namespaces_in
 from services.holmesgpt_api.domain.verdict import Verdict
 from services.holmesgpt_api.steps.conduct import outcome
+from services.holmesgpt_api.steps.leash import LostSay, OnLeash, unwatched
 
 _log = logging.getLogger(__name__)
 
@@ -38,10 +40,11 @@ class Deepening:
         ledger: Ledger,
         model: Model,
         *,
+        on_leash: OnLeash = unwatched,
         observe: Callable[[End], None] = lambda _: None,
         observe_model: Callable[[Asked], None] = lambda _: None,
     ) -> None:
-        self._ledger, self._model = ledger, model
+        self._ledger, self._model, self._on_leash = ledger, model, on_leash
         self._observe, self._observe_model = observe, observe_model
 
     async def deepen(self, investigation_id: str) -> None:
@@ -50,7 +53,13 @@ class Deepening:
         if held is None:
             return
         async with asyncio.timeout(max(held.run.time_left.total_seconds(), 0.0) + 1.0):
-            await self._end(held, await self._verdict(held))
+            try:
+                async with self._on_leash(held.run):
+                    verdict = await self._verdict(held)
+            except LostSay as lost:
+                _log.info("investigation %s: %s", held.run.id, lost)
+                return
+            await self._end(held, verdict)
 
     async def _verdict(self, held: Held) -> Verdict:
         run, interim = held.run, held.interim
@@ -58,9 +67,9 @@ class Deepening:
         if within < LEAST:
             return fall_back(interim, TIMEOUT, "its turn at the model came too late")
 
-        async def report(progress: int, stage: str) -> None:
+        async def report(progress: int, stage: str, happened: Happening | None = None, /) -> None:
             try:
-                await self._ledger.note(run, progress=progress, stage=stage)
+                await self._ledger.note(run, progress=progress, stage=stage, happened=happened)
             except StorageUnavailable as error:
                 # How far a run is, is worth less than the run: broken off, it would be paid for twice.
                 _log.info("no progress noted for %s: %s", run.id, error)

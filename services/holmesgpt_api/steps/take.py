@@ -30,7 +30,7 @@ class Desk:
         Raises:
             NotReadable, KeyReused, StorageUnavailable
         """
-        return (await self.ledger.open(commission(request, caller, key))).record
+        return (await self.ledger.open(commission(request, caller, key, shares=True))).record
 
     async def take_and_wait(
         self, request: InvestigationRequest, caller: Principal, key: str | None, caller_has: timedelta | None
@@ -40,7 +40,7 @@ class Desk:
         Raises:
             Failed: it ended without a verdict. Beside what `take` raises.
         """
-        opened = await self.ledger.open(commission(request, caller, key))
+        opened = await self.ledger.open(commission(request, caller, key, shares=True))
         record = opened.record
         if not record.ended:
             longest = sync_wait(self.sync_answer_timeout, caller_has)

@@ -23,6 +23,8 @@ from services.holmesgpt_api.settings import ENGINE_SEES
 from services.holmesgpt_api.wiring import SCHEMA
 from tests.fakes.context_api import context_api
 from tests.fakes.model import Mood, agreeing, canaries, model, telemetry
+from tests.integration.holmesgpt_api.test_cancel import cancelled_at_the_model
+from tests.integration.holmesgpt_api.test_replay import replayed_by_a_model
 from tests.support.engine import KEY, Engine, engine, is_alive
 from tests.support.holmesgpt import ended, place, serving
 from tests.support.investigations import CONFIG, cause, evidence, found
@@ -375,3 +377,13 @@ async def test_without_an_installed_engine_triage_stands_in_and_the_remedy_is_to
     assert "make engine" in body["metadata"]["degraded_detail"]
     assert "make engine" in health["checks"]["llm"]["detail"]
     assert unused.requests == []
+
+
+@pytest.mark.requirement("HAPI-005")
+async def test_a_run_at_the_model_that_is_cancelled_ends_its_process(there: Engine):
+    await cancelled_at_the_model(there)
+
+
+@pytest.mark.requirement("HAPI-161")
+async def test_a_replay_gives_a_model_the_same_evidence_and_no_look_at_the_cluster(there: Engine):
+    await replayed_by_a_model(there)

@@ -203,7 +203,9 @@ async def test_without_any_worker_an_investigation_ends_once_one_comes_after_its
 async def test_fifty_at_once_are_all_answered(here: Place, context: FakeContextApi):
     settings = here.settings()
     async with working(settings), serving(settings, here.api_key) as api:
-        answers = await asyncio.gather(*(api.post(INVESTIGATE, json=ALERT) for _ in range(50)))
+        answers = await asyncio.gather(
+            *(api.post(INVESTIGATE, json={**ALERT, "alert_name": f"A{n}"}) for n in range(50))
+        )
 
     assert [answer.json()["status"] for answer in answers] == ["completed"] * 50
     assert len({answer.json()["investigation_id"] for answer in answers}) == 50

@@ -15,9 +15,11 @@ from typing import Any
 import pytest
 
 from libs.auth.minter import NoSigningKey
+from libs.contracts.course import EventName
 from services.holmesgpt_api.adapters import zygote as adapter
 from services.holmesgpt_api.adapters.holmes import Holmes
 from services.holmesgpt_api.adapters.zygote import Away, State, Zygote, environment
+from services.holmesgpt_api.domain.course import Happening
 from services.holmesgpt_api.domain.model import ModelFailed, Told
 from services.holmesgpt_api.domain.record import Claimed
 from services.holmesgpt_api.domain.triage import conclude
@@ -74,15 +76,19 @@ def run(what: str, number: int = 1) -> Claimed:
 
 async def asked(where: Holmes, what: str, *, within: float = 20, number: int = 1) -> Told:
     stages: list[tuple[int, str]] = []
+    events: list[Happening] = []
 
-    async def report(progress: int, stage: str) -> None:
+    async def report(progress: int, stage: str, happened: Happening | None = None, /) -> None:
         stages.append((progress, stage))
+        events.extend([] if happened is None else [happened])
 
     interim = conclude(found(), CHECKOUT, claimed(), "model-still-running")
     told = await where.ask(
         run(what, number), interim, within=timedelta(seconds=within), report_progress=report
     )
-    assert stages == [(50, "asking the model (answer 1)")]
+    step = (50, "asking the model (answer 1)")
+    assert stages == [step, *(step for one in events if one.name is EventName.tool)]
+    assert events[0] == Happening(EventName.step, {"number": 1})
     return told
 
 
@@ -287,7 +293,7 @@ async def test_a_request_too_large_for_a_frame_is_a_reason_and_no_crash(tmp_path
         )
         interim = conclude(found(), CHECKOUT, claimed(), "model-still-running")
 
-        async def report(progress: int, stage: str) -> None:
+        async def report(progress: int, stage: str, happened: Happening | None = None, /) -> None:
             raise AssertionError(stage)
 
         with pytest.raises(ModelFailed, match="model-context-exceeded"):

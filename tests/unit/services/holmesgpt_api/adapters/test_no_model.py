@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from services.holmesgpt_api.adapters.no_model import NoModelConfigured
+from services.holmesgpt_api.domain.course import Happening
 from services.holmesgpt_api.domain.model import ModelFailed
 from services.holmesgpt_api.domain.triage import conclude
 from tests.support.investigations import CHECKOUT, claimed, found
@@ -12,7 +13,7 @@ from tests.support.investigations import CHECKOUT, claimed, found
 
 @pytest.mark.requirement("HAPI-029")
 async def test_what_another_worker_held_falls_back_at_once_where_there_is_no_model():
-    async def report(progress: int, stage: str) -> None:
+    async def report(progress: int, stage: str, happened: Happening | None = None, /) -> None:
         raise AssertionError(stage)
 
     interim = conclude(found(), CHECKOUT, claimed(), "model-still-running")

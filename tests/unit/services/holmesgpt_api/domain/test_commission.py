@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from libs.contracts.alerts import Priority
+from libs.contracts.investigations import InvestigationRequest
 from services.holmesgpt_api.domain.commission import (
     claimed_namespace,
     commission,
@@ -76,3 +79,44 @@ def test_a_commission_keeps_who_asked_and_what_they_may_read():
     taken = commission(request(namespace="shop"), caller("bo", tenant="acme", namespaces=["sh*"]), "k")
 
     assert (taken.tenant, taken.asker, taken.reads, taken.idempotency_key) == ("acme", "bo", ("sh*",), "k")
+
+
+def shared(request_: InvestigationRequest | None = None, **who: Any) -> bytes | None:
+    name = who.pop("name", "ana")
+    return commission(
+        request_ or request(namespace="shop"), caller(name, **who), None, shares=True
+    ).shared_key
+
+
+@pytest.mark.requirement("HAPI-141")
+def test_who_may_read_the_same_shares_a_run_of_the_same_question():
+    assert shared(name="ben") == shared()
+    assert shared(request(namespace="shop", request_id="7", async_processing=True)) == shared()
+    assert shared(namespaces=["shop", "data"]) == shared(name="ben", namespaces=["data", "shop", "data"])
+
+
+@pytest.mark.requirement("HAPI-141", "HAPI-178")
+def test_who_reads_other_namespaces_or_asks_something_else_has_a_run_of_its_own():
+    keys = [
+        shared(),
+        shared(namespaces=["shop"]),
+        shared(namespaces=["shop", "data"]),
+        shared(tenant="acme", namespaces=["*"]),
+        shared(request(namespace="data")),
+        shared(request(namespace="shop", labels={"a": "b"})),
+    ]
+
+    assert len(set(keys)) == len(keys)
+
+
+@pytest.mark.requirement("HAPI-141", "HAPI-178")
+def test_a_run_that_names_no_namespace_is_shared_by_its_asker_alone_unless_all_is_readable():
+    assert shared(request(), namespaces=["shop"]) != shared(request(), name="ben", namespaces=["shop"])
+    assert shared(request(), namespaces=["shop"]) == shared(request(), namespaces=["shop"])
+    assert shared(request()) == shared(request(), name="ben")
+
+
+@pytest.mark.requirement("HAPI-141")
+def test_a_key_of_its_own_means_a_run_of_its_own():
+    assert commission(request(), caller(), "k", shares=True).shared_key is None
+    assert commission(request(), caller(), None).shared_key is None

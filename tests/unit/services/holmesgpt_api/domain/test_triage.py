@@ -9,6 +9,7 @@ import pytest
 from libs.contracts.causes import CausesAnswer, NoCause
 from libs.contracts.context import Resolution
 from libs.contracts.target import Target
+from services.holmesgpt_api.domain.course import Happening
 from services.holmesgpt_api.domain.errors import Impossible, NotNow
 from services.holmesgpt_api.domain.record import Claimed
 from services.holmesgpt_api.domain.triage import EVIDENCE_AT_MOST, Triage, namespaces_in
@@ -37,7 +38,7 @@ def resolution(*, target: Target | None = POD, owner: Target | None = CHECKOUT, 
 
 
 async def triage(evidence_: ScriptedEvidence, run: Claimed | None = None) -> Verdict:
-    async def report(progress: int, stage: str) -> None:
+    async def report(progress: int, stage: str, happened: Happening | None = None, /) -> None:
         assert 0 < progress < 100
         assert stage
 

@@ -1,0 +1,141 @@
+"""Replay: conclude again from the evidence an investigation ended with, by another engine or in other words.
+
+The evidence is frozen: what triage and the model had been shown. Triage is a function of its evidence, so its replay
+is its own conclusion from then; a model is given that as its head start, as ever, and its tools show it nothing new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from libs.auth.principal import Principal
+from libs.contracts.evidence import EvidenceItem
+from libs.contracts.replay import ReplayRequest
+from services.holmesgpt_api.domain.commission import Commission, digest
+from services.holmesgpt_api.domain.errors import NothingToReplay, StillRunning, UnknownHere
+from services.holmesgpt_api.domain.model import NAME as HOLMES
+from services.holmesgpt_api.domain.model import NOT_ASKED, STILL_RUNNING
+from services.holmesgpt_api.domain.opinion import fall_back
+from services.holmesgpt_api.domain.record import Record, Replay
+from services.holmesgpt_api.domain.triage import NAME as TRIAGE
+from services.holmesgpt_api.domain.triage import NO_MODEL
+from services.holmesgpt_api.domain.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """What replays can be made with here."""
+
+    models: Sequence[str]
+    """The first is asked where none is named; empty: no model is configured."""
+    prompts: Sequence[str]
+    """Likewise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rerun:
+    """A replay ready to be recorded."""
+
+    commission: Commission
+    replay: Replay
+    frozen: Verdict
+    """Triage's verdict on the frozen evidence."""
+    original: Verdict
+    """What the replay's verdict is compared with."""
+    seen: tuple[str, ...]
+
+
+class Replays(Protocol):
+    """Where replays are recorded. Raises `StorageUnavailable` when the database does not serve."""
+
+    async def triage_of(self, investigation_id: str, *, tenant: str) -> Verdict | None:
+        """Triage's verdict, kept beside a model's."""
+        ...
+
+    async def open(self, rerun: Rerun) -> Record:
+        """Record it together with the job that will conduct it; committed when this returns."""
+        ...
+
+
+def chosen(request: ReplayRequest, of: str, here: Configured) -> Replay:
+    """What to replay it with.
+
+    Raises:
+        UnknownHere: the engine, model or prompt version is none of those configured.
+    """
+    engine = request.engine or (HOLMES if here.models else TRIAGE)
+    if engine == TRIAGE:
+        for name, given in (("model", request.model), ("prompt_version", request.prompt_version)):
+            if given is not None:
+                raise UnknownHere(name, given, ())
+        return Replay(of=of, engine=engine)
+    if not here.models:
+        raise UnknownHere("engine", engine, (TRIAGE,))
+    return Replay(
+        of=of,
+        engine=engine,
+        model=_one_of("model", request.model, here.models),
+        prompt=_one_of("prompt_version", request.prompt_version, here.prompts),
+    )
+
+
+def _one_of(name: str, given: str | None, known: Sequence[str]) -> str:
+    if given is not None and given not in known:
+        raise UnknownHere(name, given, known)
+    return given or known[0]
+
+
+def rerun(
+    record: Record, interim: Verdict | None, caller: Principal, request: ReplayRequest, here: Configured
+) -> Rerun:
+    """The replay of an ended investigation for a caller who may see it.
+
+    Args:
+        interim: triage's verdict, where the record's own is a model's.
+
+    Raises:
+        StillRunning: its verdict is not there yet.
+        NothingToReplay: it ended without one, or nothing is kept of what triage concluded.
+        UnknownHere: as for `chosen`.
+    """
+    replay = chosen(request, record.id, here)
+    if not record.ended:
+        raise StillRunning(record.id)
+    verdict = record.verdict
+    triage = verdict if verdict is not None and verdict.engine == TRIAGE else interim
+    if verdict is None or triage is None:
+        raise NothingToReplay(record.id, record.status.value)
+    return Rerun(
+        commission=Commission(
+            tenant=caller.tenant,
+            asker=caller.name,
+            reads=caller.namespaces,
+            request=record.request,
+            priority=record.priority,
+            namespace=record.namespace,
+            digest=digest(record.request),
+            idempotency_key=None,
+        ),
+        replay=replay,
+        frozen=_frozen(triage, verdict, replay, here),
+        original=without_evidence(verdict),
+        seen=tuple(record.seen),
+    )
+
+
+def _frozen(triage: Verdict, verdict: Verdict, replay: Replay, here: Configured) -> Verdict:
+    evidence: dict[str, EvidenceItem] = {}
+    for item in (*triage.results.evidence, *verdict.results.evidence):
+        evidence.setdefault(item.id, item)
+    results = triage.results.model_copy(update={"evidence": list(evidence.values())})
+    frozen = triage.model_copy(update={"results": results})
+    if replay.engine == HOLMES:
+        return fall_back(frozen, STILL_RUNNING, "")
+    return fall_back(frozen, NOT_ASKED if here.models else NO_MODEL, "the replay is by triage")
+
+
+def without_evidence(verdict: Verdict) -> Verdict:
+    """Enough to be compared with; evidence is nearly all of a verdict's size."""
+    return verdict.model_copy(update={"results": verdict.results.model_copy(update={"evidence": []})})

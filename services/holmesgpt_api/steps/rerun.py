@@ -1,0 +1,29 @@
+"""Replay an investigation that has ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from libs.auth.principal import Principal
+from libs.contracts.replay import ReplayRequest
+from services.holmesgpt_api.domain.record import Record
+from services.holmesgpt_api.domain.replay import Configured, Replays, rerun
+from services.holmesgpt_api.steps.take import Desk
+
+
+@dataclass(frozen=True, slots=True)
+class Rerunning:
+    desk: Desk
+    replays: Replays
+    here: Configured
+
+    async def replay(self, investigation_id: str, request: ReplayRequest, caller: Principal) -> Record:
+        """The new investigation; committed when this returns.
+
+        Raises:
+            UnknownInvestigation: or not one this caller may see.
+            StillRunning, NothingToReplay, UnknownHere, StorageUnavailable
+        """
+        record = await self.desk.look(investigation_id, caller)
+        interim = await self.replays.triage_of(investigation_id, tenant=caller.tenant)
+        return await self.replays.open(rerun(record, interim, caller, request, self.here))

@@ -1,0 +1,103 @@
+"""What a replay concludes from, and what cannot be replayed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from libs.contracts.investigations import InvestigationStatus
+from libs.contracts.replay import ReplayRequest
+from services.holmesgpt_api.domain.errors import NothingToReplay, StillRunning, UnknownHere
+from services.holmesgpt_api.domain.record import Record
+from services.holmesgpt_api.domain.replay import Configured, Rerun, rerun
+from services.holmesgpt_api.domain.triage import conclude
+from services.holmesgpt_api.domain.verdict import Verdict
+from tests.support.investigations import (
+    CHECKOUT,
+    CONFIG,
+    DATABASE,
+    NOW,
+    caller,
+    claimed,
+    evidence,
+    found,
+    record,
+)
+
+pytestmark = pytest.mark.requirement("HAPI-161", "HAPI-103")
+
+HERE = Configured(["gpt-9", "gpt-8"], ["2", "1"])
+NONE = Configured([], ["2"])
+
+
+def triages(**fields: Any) -> Verdict:
+    return conclude(found(**fields), CHECKOUT, claimed(), "no-model-configured")
+
+
+def models() -> Verdict:
+    """A model's, which has seen one fact of its own."""
+    triage = triages()
+    seen = triage.results.model_copy(update={"evidence": [evidence("e1", CONFIG), evidence("e9", DATABASE)]})
+    return triage.model_copy(update={"engine": "holmesgpt", "results": seen})
+
+
+def ended(verdict: Verdict | None) -> Record:
+    status = InvestigationStatus.completed if verdict else InvestigationStatus.failed
+    return record(verdict=verdict, status=status, ended_at=NOW, seen=("data", "shop"))
+
+
+def again(one: Record, interim: Verdict | None = None, *, here: Configured = HERE, **asked: Any) -> Rerun:
+    return rerun(one, interim, caller("ben"), ReplayRequest(**asked), here)
+
+
+def test_a_model_is_given_all_that_triage_and_the_first_model_had_been_shown():
+    made = again(ended(models()), triages())
+
+    assert (made.replay.engine, made.replay.model, made.replay.prompt) == ("holmesgpt", "gpt-9", "2")
+    assert [item.id for item in made.frozen.results.evidence] == ["e1", "e2", "e9"]
+    assert made.frozen.engine == "triage"
+    assert made.original.results.evidence == []
+    assert made.original.results.cause == models().results.cause
+    assert (made.commission.asker, made.seen) == ("ben", ("data", "shop"))
+
+
+def test_triage_concludes_what_it_concluded_and_says_that_it_was_asked_for():
+    made = again(ended(models()), triages(), engine="triage")
+
+    assert made.frozen.results.cause == triages().results.cause
+    assert made.frozen.degraded_reason == "model-not-asked"
+    assert (made.replay.model, made.replay.prompt) == (None, None)
+
+
+def test_what_was_triages_can_be_given_to_a_model_and_without_one_triage_is_the_engine():
+    assert again(ended(triages())).replay.engine == "holmesgpt"
+    assert again(ended(triages()), here=NONE).replay.engine == "triage"
+    assert again(ended(triages()), here=NONE).frozen.degraded_reason == "no-model-configured"
+    assert again(ended(triages()), model="gpt-8", prompt_version="1").replay.model == "gpt-8"
+
+
+@pytest.mark.parametrize(
+    ("asked", "here", "said"),
+    [
+        ({"model": "gpt-7"}, HERE, "body.model: 'gpt-7' is unknown here; want one of: gpt-9, gpt-8"),
+        ({"prompt_version": "0"}, HERE, "body.prompt_version"),
+        ({"engine": "holmesgpt"}, NONE, "body.engine: 'holmesgpt' is unknown here; want one of: triage"),
+        ({"model": "gpt-9"}, NONE, "leave it out with this engine"),
+        ({"engine": "triage", "prompt_version": "1"}, HERE, "leave it out with this engine"),
+    ],
+)
+def test_what_is_not_configured_is_refused_with_what_is(asked: dict[str, Any], here: Configured, said: str):
+    with pytest.raises(UnknownHere) as refused:
+        again(ended(triages()), here=here, **asked)
+
+    assert said in str(refused.value)
+
+
+def test_what_has_not_ended_or_has_no_evidence_cannot_be_replayed():
+    with pytest.raises(StillRunning):
+        again(record(interim=triages()), triages())
+    with pytest.raises(NothingToReplay):
+        again(ended(None))
+    with pytest.raises(NothingToReplay):
+        again(ended(models()))  # nothing is kept of triage's
