@@ -14,7 +14,7 @@ from libs.web import ServiceInfo, serve
 from libs.web import create_app as build
 from libs.web.server import Program, load
 from services.holmesgpt_api import wiring
-from services.holmesgpt_api.routes import investigate
+from services.holmesgpt_api.routes import chat, chat_problems, investigate
 from services.holmesgpt_api.routes.problems import PROBLEMS
 from services.holmesgpt_api.settings import Settings
 
@@ -42,8 +42,8 @@ def create_app(
         info=INFO,
         settings=settings,
         wiring=ports,
-        routers=[investigate.router],
-        problems_of=PROBLEMS,
+        routers=[investigate.router, chat.router],
+        problems_of={**PROBLEMS, **chat_problems.PROBLEMS},
         metrics=metrics or Metrics(INFO.name),
         checks=wiring.checks,
         authenticator=authenticator,

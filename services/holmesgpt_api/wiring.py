@@ -19,6 +19,7 @@ from libs.metrics import Metrics
 from libs.storage import Database, migrate
 from libs.web import Check, Checks
 from services.holmesgpt_api import worker
+from services.holmesgpt_api.adapters.chat_sessions import Limits, PostgresSessions
 from services.holmesgpt_api.adapters.context import ContextApi
 from services.holmesgpt_api.adapters.engine_reports import EngineReports, Reporter
 from services.holmesgpt_api.adapters.holmes import Holmes
@@ -35,9 +36,13 @@ from services.holmesgpt_api.domain.record import Asked, Claimed
 from services.holmesgpt_api.domain.triage import NO_MODEL, Triage
 from services.holmesgpt_api.engine.messages import ModelAccess
 from services.holmesgpt_api.settings import Settings
+from services.holmesgpt_api.steps.chat import Chat
+from services.holmesgpt_api.steps.chat_wait import TurnWaiting
 from services.holmesgpt_api.steps.conduct import Conductor
 from services.holmesgpt_api.steps.deepen import Deepening
+from services.holmesgpt_api.steps.look_up import LookUp
 from services.holmesgpt_api.steps.take import Desk
+from services.holmesgpt_api.steps.talk import Tidying
 from services.holmesgpt_api.steps.wait import Waiting
 
 SCHEMA = "holmesgpt_api"
@@ -57,6 +62,7 @@ class Ports:
     """What the routes and the health checks use."""
 
     desk: Desk
+    chat: Chat
     database: Database
     context: ContextClient
     engines: EngineReports
@@ -70,9 +76,36 @@ async def serving(settings: Settings, ring: Ring) -> AsyncIterator[Ports]:
         jobs = Jobs(database, service=SCHEMA, settings=settings)
         worker.declare(jobs)
         ledger = PostgresLedger(database, jobs, life=settings.investigation_timeout)
-        async with Waiting(ledger) as waiting:
+        sessions = _sessions(settings, database, jobs)
+        async with Waiting(ledger) as waiting, TurnWaiting(sessions) as turns:
             desk = Desk(ledger, waiting, settings.sync_answer_timeout)
-            yield Ports(desk, database, context, EngineReports(database), settings.llm_model)
+            chat = _chat(settings, sessions, ledger, context, turns)
+            yield Ports(desk, chat, database, context, EngineReports(database), settings.llm_model)
+
+
+def _sessions(settings: Settings, database: Database, jobs: Jobs) -> PostgresSessions:
+    limits = Limits(sessions=settings.chat_sessions, questions=settings.chat_questions)
+    return PostgresSessions(database, jobs, idle=settings.chat_idle, limits=limits)
+
+
+def _chat(
+    settings: Settings,
+    sessions: PostgresSessions,
+    ledger: PostgresLedger,
+    context: ContextClient,
+    turns: TurnWaiting,
+) -> Chat:
+    patience = settings.context_api_timeout
+    triage = Triage(ContextApi(context), patience=patience)
+    return Chat(
+        sessions,
+        ledger,
+        LookUp(triage, patience=patience),
+        turns,
+        with_model=settings.llm_model is not None,
+        longest=settings.sync_answer_timeout,
+        longest_stream=settings.chat_timeout,
+    )
 
 
 async def working(settings: Settings, metrics: Metrics, stop: asyncio.Event) -> None:
@@ -99,6 +132,7 @@ async def working(settings: Settings, metrics: Metrics, stop: asyncio.Event) -> 
             observe=meters.ended,
         )
         worker.register(jobs, conductor, life=life)
+        worker.register_chats(jobs, Tidying(_sessions(settings, database, jobs)))
         if access is None:
             without = Deepening(ledger, NoModelConfigured(), observe=meters.ended)
             worker.register_model(jobs, without, life=life)
