@@ -238,6 +238,11 @@ class Settings(
     host: str = Field(default="127.0.0.1", validation_alias=AliasChoices("HOLMESGPT_HOST", "HOST"))
     """Address to listen on. Loopback unless told otherwise; images set `0.0.0.0`."""
 
+    @property
+    def chat_life(self) -> timedelta:
+        """The longest that a question may take, however it is asked."""
+        return max(self.chat_timeout, self.sync_answer_timeout)
+
     port: Port = Field(default=8090, validation_alias=AliasChoices("HOLMESGPT_PORT", "PORT"))
     """TCP port of the API; 0 takes any free one."""
 

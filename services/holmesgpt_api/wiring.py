@@ -23,6 +23,7 @@ from services.holmesgpt_api.adapters.chat_sessions import Limits, PostgresSessio
 from services.holmesgpt_api.adapters.context import ContextApi
 from services.holmesgpt_api.adapters.engine_reports import EngineReports, Reporter
 from services.holmesgpt_api.adapters.holmes import Holmes
+from services.holmesgpt_api.adapters.holmes_chat import HolmesTalker
 from services.holmesgpt_api.adapters.ledger import PostgresLedger
 from services.holmesgpt_api.adapters.memory import limit
 from services.holmesgpt_api.adapters.meters import Meters
@@ -30,6 +31,7 @@ from services.holmesgpt_api.adapters.model_access import model_access
 from services.holmesgpt_api.adapters.no_model import NoModelConfigured
 from services.holmesgpt_api.adapters.zygote import Zygote, environment
 from services.holmesgpt_api.domain.capacity import max_running
+from services.holmesgpt_api.domain.chat.session import TakenTurn
 from services.holmesgpt_api.domain.engine_health import Report, health
 from services.holmesgpt_api.domain.model import STILL_RUNNING
 from services.holmesgpt_api.domain.record import Asked, Claimed
@@ -42,7 +44,7 @@ from services.holmesgpt_api.steps.conduct import Conductor
 from services.holmesgpt_api.steps.deepen import Deepening
 from services.holmesgpt_api.steps.look_up import LookUp
 from services.holmesgpt_api.steps.take import Desk
-from services.holmesgpt_api.steps.talk import Tidying
+from services.holmesgpt_api.steps.talk import Talking, Tidying
 from services.holmesgpt_api.steps.wait import Waiting
 
 SCHEMA = "holmesgpt_api"
@@ -136,6 +138,8 @@ async def working(settings: Settings, metrics: Metrics, stop: asyncio.Event) -> 
         if access is None:
             without = Deepening(ledger, NoModelConfigured(), observe=meters.ended)
             worker.register_model(jobs, without, life=life)
+            talking = Talking(_sessions(settings, database, jobs), NoModelConfigured())
+            worker.register_talks(jobs, talking, life=settings.chat_life)
             await jobs.run_worker(stop)
             return
         asking = _asking(settings, access, database, ledger, authenticator, meters, stop)
@@ -188,10 +192,28 @@ async def _asking(
             tool_timeout=settings.context_api_timeout,
             start_within=settings.engine_start_timeout,
         )
+
+        def mint_for_turn(taken: TakenTurn, left: timedelta) -> str:
+            asker = taken.owner
+            return minter.mint_for_run(
+                taken.id, caller=asker.name, tenant=asker.tenant, namespaces=taken.reads, left=left
+            )
+
+        talker = HolmesTalker(
+            zygote,
+            access,
+            context_url=str(settings.context_api_url),
+            mint=mint_for_turn,
+            max_steps=settings.max_steps,
+            tool_timeout=settings.context_api_timeout,
+            start_within=settings.engine_start_timeout,
+        )
         own = settings.model_copy(update={"worker_concurrency": places})
         jobs = Jobs(database, service=SCHEMA, settings=own, observe=meters.job)
         deepening = Deepening(ledger, holmes, observe=meters.ended, observe_model=asked)
         worker.register_model(jobs, deepening, life=settings.investigation_timeout)
+        talking = Talking(_sessions(settings, database, jobs), talker, observe_model=asked)
+        worker.register_talks(jobs, talking, life=settings.chat_life)
         # The engine ends after the jobs that use it, which may finish their runs when a stop is asked for.
         over = asyncio.Event()
         engine = asyncio.create_task(_together(over, zygote.run(over), reporter.run(over)))

@@ -293,6 +293,6 @@ async def test_yaml_is_understood_too(here: Place):
 async def rows(api: httpx.AsyncClient, table: str) -> int:
     transport = api._transport
     assert isinstance(transport, httpx.ASGITransport)
-    ports = transport.app.state.ports  # type: ignore[union-attr]
-    async with ports.database.begin() as conn:
+    app: Any = transport.app
+    async with app.state.ports.database.begin() as conn:
         return int((await conn.execute(text(f"SELECT count(*) FROM {table}"))).scalar_one())

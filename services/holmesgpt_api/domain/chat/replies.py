@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from libs.contracts.causes import Cause, NoCause
 from libs.contracts.evidence import EvidenceItem, EvidenceKind
+from services.holmesgpt_api.domain.chat.prose import Checked
 from services.holmesgpt_api.domain.chat.questions import EXAMPLES, Topic, what_can_be_asked
-from services.holmesgpt_api.domain.chat.session import Reply
+from services.holmesgpt_api.domain.chat.session import Reply, TakenTurn
+from services.holmesgpt_api.domain.model import NAME as HOLMES
 from services.holmesgpt_api.domain.triage import NAME
-from services.holmesgpt_api.domain.verdict import Verdict
+from services.holmesgpt_api.domain.verdict import ModelUse, Verdict
 from services.holmesgpt_api.domain.wording import about
 
 ITEMS = 8
@@ -62,6 +64,26 @@ def reply(
         metric_ids=[one for one in ids if carried[one].kind is EvidenceKind.metric],
         suggestions=suggestions(findings, besides=topic),
         context_used=context_used(findings),
+    )
+
+
+def of_a_model(checked: Checked, known: Mapping[str, EvidenceItem], taken: TakenTurn, use: ModelUse) -> Reply:
+    """A model's answer, as far as it stands."""
+    interim = taken.interim
+    findings = Findings(taken.verdict, "")
+    used = interim.context_used if interim else context_used(findings)
+    doubt = f"{checked.invented} pieces of evidence it cites do not exist" if checked.invented else None
+    return Reply(
+        text=checked.text,
+        engine=HOLMES,
+        topic=interim.topic if interim else None,
+        degraded_detail=doubt,
+        evidence_ids=list(checked.cited),
+        metric_ids=[one for one in checked.cited if known[one].kind is EvidenceKind.metric],
+        unsupported=not checked.cited,
+        suggestions=interim.suggestions if interim else (suggestions(findings) if taken.verdict else []),
+        context_used={**used, "tools": sorted({one.tool for one in use.tools})},
+        model=use,
     )
 
 
