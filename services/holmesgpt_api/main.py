@@ -14,7 +14,7 @@ from libs.web import ServiceInfo, serve
 from libs.web import create_app as build
 from libs.web.server import Program, load
 from services.holmesgpt_api import wiring
-from services.holmesgpt_api.routes import chat, chat_problems, investigate
+from services.holmesgpt_api.routes import chat, chat_problems, chat_socket, investigate
 from services.holmesgpt_api.routes.problems import PROBLEMS
 from services.holmesgpt_api.settings import Settings
 
@@ -36,13 +36,13 @@ def create_app(
             known: Authenticator | None = app.state.edge.authenticator
             return known.ring if known else None
 
-        return wiring.serving(settings, ring)
+        return wiring.serving(settings, ring, app.state.metrics)
 
     return build(
         info=INFO,
         settings=settings,
         wiring=ports,
-        routers=[investigate.router, chat.router],
+        routers=[investigate.router, chat.router, chat_socket.router],
         problems_of={**PROBLEMS, **chat_problems.PROBLEMS},
         metrics=metrics or Metrics(INFO.name),
         checks=wiring.checks,

@@ -19,6 +19,7 @@ from libs.metrics import Metrics
 from libs.storage import Database, migrate
 from libs.web import Check, Checks
 from services.holmesgpt_api import worker
+from services.holmesgpt_api.adapters.chat_meters import ChatMeters
 from services.holmesgpt_api.adapters.chat_sessions import Limits, PostgresSessions
 from services.holmesgpt_api.adapters.context import ContextApi
 from services.holmesgpt_api.adapters.engine_reports import EngineReports, Reporter
@@ -43,6 +44,7 @@ from services.holmesgpt_api.steps.chat_wait import TurnWaiting
 from services.holmesgpt_api.steps.conduct import Conductor
 from services.holmesgpt_api.steps.deepen import Deepening
 from services.holmesgpt_api.steps.look_up import LookUp
+from services.holmesgpt_api.steps.sockets import Sockets
 from services.holmesgpt_api.steps.take import Desk
 from services.holmesgpt_api.steps.talk import Talking, Tidying
 from services.holmesgpt_api.steps.wait import Waiting
@@ -65,6 +67,9 @@ class Ports:
 
     desk: Desk
     chat: Chat
+    sockets: Sockets
+    chat_idle: timedelta
+    chat_meters: ChatMeters
     database: Database
     context: ContextClient
     engines: EngineReports
@@ -72,7 +77,7 @@ class Ports:
 
 
 @asynccontextmanager
-async def serving(settings: Settings, ring: Ring) -> AsyncIterator[Ports]:
+async def serving(settings: Settings, ring: Ring, metrics: Metrics) -> AsyncIterator[Ports]:
     """For the API: takes investigations, and runs none."""
     async with _database(settings) as database, _context(settings, ring) as context:
         jobs = Jobs(database, service=SCHEMA, settings=settings)
@@ -82,7 +87,19 @@ async def serving(settings: Settings, ring: Ring) -> AsyncIterator[Ports]:
         async with Waiting(ledger) as waiting, TurnWaiting(sessions) as turns:
             desk = Desk(ledger, waiting, settings.sync_answer_timeout)
             chat = _chat(settings, sessions, ledger, context, turns)
-            yield Ports(desk, chat, database, context, EngineReports(database), settings.llm_model)
+            chat_meters = ChatMeters(metrics)
+            sockets = Sockets(settings.chat_sockets, observe=chat_meters.sockets)
+            yield Ports(
+                desk,
+                chat,
+                sockets,
+                settings.chat_idle,
+                chat_meters,
+                database,
+                context,
+                EngineReports(database),
+                settings.llm_model,
+            )
 
 
 def _sessions(settings: Settings, database: Database, jobs: Jobs) -> PostgresSessions:

@@ -27,11 +27,11 @@ LOCK = text(f"""
      WHERE id = :id AND tenant = :tenant AND owner = :owner AND expires_at > now()
        FOR UPDATE
 """)
-COUNT = text("""
-    SELECT (SELECT count(*) FROM chat_session
-             WHERE tenant = :tenant AND owner = :owner AND expires_at > now()) AS sessions,
-           (SELECT count(*) FROM chat_turn
-             WHERE tenant = :tenant AND owner = :owner AND ended_at IS NULL) AS questions
+SESSIONS = text("""
+    SELECT count(*) FROM chat_session WHERE tenant = :tenant AND owner = :owner AND expires_at > now()
+""")
+QUESTIONS = text("""
+    SELECT count(*) FROM chat_turn WHERE tenant = :tenant AND owner = :owner AND ended_at IS NULL
 """)
 BEGIN = text(f"""
     INSERT INTO chat_session (id, tenant, owner, investigation_id, about, idle, expires_at)
@@ -74,9 +74,10 @@ EARLIER = text("""
 ABOUT = text("SELECT about::text AS about, folded FROM chat_session WHERE id = :id")
 NOTE = text("""
     UPDATE chat_turn
-       SET events = events || jsonb_build_array(
-               CAST(:event AS jsonb) || jsonb_build_object('number', jsonb_array_length(events) + 1))
-     WHERE id = :id AND fence = :fence AND ended_at IS NULL AND jsonb_array_length(events) < :most
+       SET events = CASE WHEN jsonb_array_length(events) >= :most THEN events ELSE
+               events || jsonb_build_array(
+                   CAST(:event AS jsonb) || jsonb_build_object('number', jsonb_array_length(events) + 1)) END
+     WHERE id = :id AND fence = :fence AND ended_at IS NULL
 """)
 END = text(f"""
     UPDATE chat_turn

@@ -16,6 +16,7 @@ from libs.contracts.chat import ChatAnswer, ChatEvent, ChatHistory, ChatRequest
 from libs.contracts.problem import Problem
 from libs.storage.errors import StorageUnavailable
 from libs.web import TimeLeft
+from services.holmesgpt_api.adapters.chat_meters import ChatMeters
 from services.holmesgpt_api.domain.chat.answer import PATH
 from services.holmesgpt_api.domain.chat.errors import ChatError
 from services.holmesgpt_api.domain.chat.session import Turn
@@ -50,16 +51,22 @@ _STREAM: _Responses = {
 }
 
 
-async def chat_of(request: Request) -> Chat:
+async def _chat_of(request: Request) -> Chat:
     chat: Chat = request.app.state.ports.chat
     return chat
 
 
-AtChat = Annotated[Chat, Depends(chat_of)]
+async def _meters_of(request: Request) -> ChatMeters:
+    meters: ChatMeters = request.app.state.ports.chat_meters
+    return meters
+
+
+AtChat = Annotated[Chat, Depends(_chat_of)]
+AtMeters = Annotated[ChatMeters, Depends(_meters_of)]
 
 
 @router.post("", response_model=ChatAnswer, responses={**_PROBLEMS, **_STREAM}, openapi_extra=_YAML)
-async def ask(body: ChatRequest, caller: Caller, chat: AtChat, left: TimeLeft) -> Response:
+async def ask(body: ChatRequest, caller: Caller, chat: AtChat, meters: AtMeters, left: TimeLeft) -> Response:
     """Ask a question; answered by a model where one is configured, else by triage from its findings.
 
     By REST the answer comes within 25 s (`SYNC_ANSWER_TIMEOUT`, or the caller's deadline): when no model has
@@ -67,10 +74,12 @@ async def ask(body: ChatRequest, caller: Caller, chat: AtChat, left: TimeLeft) -
     longer (`HOLMESGPT_CHAT_TIMEOUT`).
     """
     if not body.stream:
-        return _json(await chat.ask(body, caller, left))
+        answer = await chat.ask(body, caller, left)
+        meters.answered("rest", answer)
+        return _json(answer)
     turn = await chat.open(body, caller, sync_wait(chat.longest_stream, left))
     return StreamingResponse(
-        _events(chat, turn), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
+        _events(chat, turn, meters), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
     )
 
 
@@ -92,7 +101,7 @@ async def end(session_id: SessionId, caller: Caller, chat: AtChat) -> None:
     await chat.delete(session_id, caller)
 
 
-async def _events(chat: Chat, turn: Turn) -> AsyncIterator[str]:
+async def _events(chat: Chat, turn: Turn, meters: ChatMeters) -> AsyncIterator[str]:
     """As server-sent events; what goes wrong once they have begun is one too."""
     try:
         async with aclosing(chat.follow(turn)) as events:
@@ -101,7 +110,9 @@ async def _events(chat: Chat, turn: Turn) -> AsyncIterator[str]:
                     case None:
                         yield ": still at it\n\n"
                     case Turn():
-                        yield _event("answer", told(seen).model_dump_json())
+                        answer = told(seen)
+                        meters.answered("stream", answer)
+                        yield _event("answer", answer.model_dump_json())
                     case ChatEvent(kind=kind):
                         yield _event(kind.value, seen.model_dump_json(exclude_none=True))
     except (ChatError, StorageUnavailable) as error:

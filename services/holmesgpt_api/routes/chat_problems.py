@@ -13,6 +13,7 @@ from services.holmesgpt_api.domain.chat.errors import (
     StillAnswering,
     TooManyQuestions,
     TooManySessions,
+    TooManySockets,
     UnknownSession,
 )
 from services.holmesgpt_api.routes import problems
@@ -44,6 +45,7 @@ PROBLEMS: Problems = {
         detail=lambda _: "the session is about another investigation; leave session_id out for a new one",
     ),
     TooManyQuestions: ProblemSpec(429, "too-many-questions", retry_after=_pause),
+    TooManySockets: ProblemSpec(429, "too-many-sockets", retry_after=lambda _: timedelta(minutes=1)),
     TooManySessions: ProblemSpec(429, "too-many-sessions", retry_after=lambda _: timedelta(minutes=1)),
     NothingKnown: ProblemSpec(503, "no-model", "Nobody can answer this"),
     EvidenceAway: ProblemSpec(503, "context-unavailable", "Nothing to answer from", retry_after=_pause),

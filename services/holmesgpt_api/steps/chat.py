@@ -7,7 +7,7 @@ a worker that has died or has no place free costs the caller no more than the wa
 
 from __future__ import annotations
 
-import logging
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -32,8 +32,6 @@ from services.holmesgpt_api.domain.verdict import Verdict
 from services.holmesgpt_api.steps.chat_wait import TurnWaiting
 from services.holmesgpt_api.steps.look_up import LookUp
 from services.holmesgpt_api.steps.take import visible
-
-_log = logging.getLogger(__name__)
 
 LEAST = timedelta(seconds=3)
 """With less time than this a model is not asked: it could not even begin."""
@@ -70,6 +68,8 @@ class Chat:
         """
         self._sessions, self._ledger, self._look_up, self._waiting = sessions, ledger, look_up, waiting
         self._with_model = with_model
+        # A burst of questions queues here and not at the connections, which investigations need too.
+        self._one_reads = asyncio.Lock()
         self._longest, self.longest_stream = longest, longest_stream
 
     async def ask(self, request: ChatRequest, caller: Principal, caller_has: timedelta | None) -> ChatAnswer:
@@ -196,7 +196,8 @@ class Chat:
         return Findings(None, ""), found
 
     async def _of_investigation(self, investigation_id: str, caller: Principal) -> Findings:
-        record = await self._ledger.get(investigation_id, tenant=caller.tenant)
+        async with self._one_reads:
+            record = await self._ledger.get(investigation_id, tenant=caller.tenant)
         if record is None or not visible(record, caller):
             raise UnknownInvestigation
         names = names_of(

@@ -31,6 +31,10 @@ AGAIN = 0.3
 """Seconds between two tries to write an end down. What a model has answered is not asked for twice."""
 
 
+class _NoSay(Exception):
+    """The question has ended, or a later run has it: what this one would say is heard by nobody."""
+
+
 class Talking:
     def __init__(
         self, sessions: Sessions, talker: Talker, *, observe_model: Callable[[Asked], None] = lambda _: None
@@ -42,10 +46,13 @@ class Talking:
         taken = await self._sessions.take(turn_id)
         if taken is None:
             return
-        if taken.fence > 1:
-            await self._note(taken, begun_anew())
-        async with asyncio.timeout(max(taken.time_left.total_seconds(), 0.0) + 1.0):
-            await self._end(taken)
+        try:
+            if taken.fence > 1:
+                await self._note(taken, begun_anew())
+            async with asyncio.timeout(max(taken.time_left.total_seconds(), 0.0) + 1.0):
+                await self._end(taken)
+        except _NoSay:
+            _log.info("question %s: it has ended, or a later run has the say", taken.id)
 
     async def _end(self, taken: TakenTurn) -> None:
         try:
@@ -65,10 +72,10 @@ class Talking:
             else:
                 break
         if not ended:
-            _log.info("question %s: it has ended, or a later run has the say", taken.id)
+            raise _NoSay
 
     async def _asked(self, taken: TakenTurn) -> Reply:
-        """Raises ModelFailed."""
+        """Raises ModelFailed, _NoSay."""
         within = taken.time_left - MARGIN
         if within < LEAST:
             raise ModelFailed(TIMEOUT, "its turn at the model came too late")
@@ -78,7 +85,7 @@ class Talking:
 
         try:
             reply = await self._talker.talk(taken, within=within, report=report)
-        except ModelFailed:
+        except (ModelFailed, _NoSay):
             raise
         except Exception as error:
             # A mistake of ours must not cost the asker the answer that is there.
@@ -89,10 +96,13 @@ class Talking:
 
     async def _note(self, taken: TakenTurn, event: ChatEvent) -> None:
         try:
-            await self._sessions.note(taken, event)
+            heard = await self._sessions.note(taken, event)
         except StorageUnavailable as error:
             # A step that nobody sees is worth less than the answer.
             _log.info("no event noted for %s: %s", taken.id, error)
+        else:
+            if not heard:
+                raise _NoSay
 
 
 class Tidying:

@@ -6,6 +6,7 @@ HolmesError
     ├── StillAnswering      the session's question before is not answered yet
     ├── OtherInvestigation  the session is about another investigation
     ├── TooManyQuestions    the caller has as many questions open as one may have
+    ├── TooManySockets      the caller has as many WebSockets open as one may have
     ├── TooManySessions     the caller has as many sessions as one may have
     ├── NothingKnown        no model, and triage cannot answer this question
     └── EvidenceAway        what an answer would rest on cannot be had now
@@ -37,6 +38,12 @@ class OtherInvestigation(ChatError):
 class TooManyQuestions(ChatError):
     def __init__(self, most: int) -> None:
         super().__init__(f"{most} questions of this caller are being answered; wait for one of them")
+        self.most = most
+
+
+class TooManySockets(ChatError):
+    def __init__(self, most: int) -> None:
+        super().__init__(f"this caller has {most} WebSockets open here; close one")
         self.most = most
 
 
