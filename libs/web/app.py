@@ -102,6 +102,7 @@ def create_app(
         metrics=metrics,
         fast={(route.method, route.path): route for route in fast_routes},
         kept=tuple(kept),
+        origins=frozenset(settings.cors_origins),
         limit=Limit(settings.rate_limit_requests, settings.rate_limit_window),
     )
     app.state.edge, app.state.board, app.state.metrics = config, board, metrics

@@ -37,6 +37,16 @@ from libs.web.page import COMPRESS_FROM
 from libs.web.pages import KeptRoute, Pages
 from libs.web.problems import MEDIA_TYPE, render
 from libs.web.routes import Place, Places
+from libs.web.sockets import (
+    DOOR,
+    BadHandshake,
+    Door,
+    SocketAnswer,
+    TooFast,
+    credentials,
+    origin_allowed,
+    refuse,
+)
 from libs.web.trace import context_of
 from libs.web.yaml import YamlTranslation, is_yaml
 
@@ -79,6 +89,8 @@ class EdgeConfig:
     pages: Pages | None = None
     """Where answers of the kept routes are; None until the service has started."""
     limit: Limit | None = None
+    origins: frozenset[str] = frozenset()
+    """Pages of these may open WebSockets, beside our own."""
     authenticator: Authenticator | None = None
     """None until the service has started: nobody is let in before."""
     limiter: RateLimiter | None = None
@@ -108,6 +120,9 @@ class Edge:
         self._measure = Measure(config.metrics, self._places.templates)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self._socket(scope, receive, send)
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -134,6 +149,59 @@ class Edge:
         finally:
             self._measure.ended(scope, place, answer, time.perf_counter() - began, context)
             current_request.reset(token)
+
+    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A WebSocket's handshake, with the same questions as to any request; no address is public here."""
+        began = time.perf_counter()
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        context = context_of(headers.get(b"x-request-id"), headers.get(b"traceparent"))
+        scope[REQUEST_ID] = context.request_id
+        token = current_request.set(context)
+        answer = SocketAnswer(send, self._config.security_headers, context.request_id)
+        try:
+            scope[DOOR], scope[SCOPE_KEY] = await self._admitted(scope)
+            await self._app(scope, receive, answer.send)
+        except _Refused as refused:
+            body = self._document(scope, refused)
+            more = [
+                (b"x-request-id", context.request_id.encode()),
+                *self._config.security_headers,
+                *refused.headers,
+            ]
+            await refuse(scope, answer.send, refused.status, MEDIA_TYPE.encode(), body, more)
+        except Exception:
+            _errors.exception("unhandled", path=scope["path"])
+            await answer.send({"type": "websocket.close", "code": 1011})
+        finally:
+            place = self._places.find(scope["path"])
+            self._measure.ended(
+                {**scope, "method": "GET"}, place, answer, time.perf_counter() - began, context
+            )
+            current_request.reset(token)
+
+    async def _admitted(self, scope: Scope) -> tuple[Door, Principal]:
+        config = self._config
+        try:
+            headers = credentials(scope["headers"])
+        except BadHandshake as error:
+            raise _Refused(400, "bad-handshake", str(error)) from None
+        _means_one_path(scope)
+        host = headers.get(b"host")
+        if not config.hosts.allows(host):
+            raise _Refused(400, "host-not-allowed", "this Host is not answered to; add it to ALLOWED_HOSTS")
+        if not origin_allowed(headers.get(b"origin"), host, config.origins):
+            raise _Refused(
+                403, "origin-not-allowed", "pages of this origin may not connect; add it to CORS_ORIGINS"
+            )
+        authenticator, client = self._authenticator(), scope.get("client")
+        door = Door(authenticator, headers, client[0] if client else None, config.limiter, config.limit)
+        try:
+            return door, await door.knock()
+        except NotAuthenticated as error:
+            raise self._unknown(error) from None
+        except TooFast as error:
+            pause = max(1, int(error.retry_after.total_seconds() + 0.999))
+            raise _Refused(429, "rate-limited", str(error), ((b"retry-after", b"%d" % pause),)) from None
 
     async def _handle(
         self, scope: Scope, place: Place, headers: dict[bytes, bytes], receive: Receive, answer: Answer
@@ -191,18 +259,23 @@ class Edge:
         return self._app
 
     def _caller(self, scope: Scope, headers: dict[bytes, bytes]) -> Principal:
-        authenticator = self._config.authenticator
-        if authenticator is None:
-            raise _Refused(
-                503, "starting", "this service has not started yet; ask again", ((b"retry-after", b"1"),)
-            )
-        client = scope.get("client")
+        authenticator, client = self._authenticator(), scope.get("client")
         try:
             return authenticator.authenticate(headers, client[0] if client else None)
         except NotAuthenticated as error:
-            self._measure.refused(error.reason.value)
-            challenge = (b"www-authenticate", error.challenge.encode())
-            raise _Refused(401, "not-authenticated", error.hint, (challenge,)) from None
+            raise self._unknown(error) from None
+
+    def _authenticator(self) -> Authenticator:
+        if self._config.authenticator is None:
+            raise _Refused(
+                503, "starting", "this service has not started yet; ask again", ((b"retry-after", b"1"),)
+            )
+        return self._config.authenticator
+
+    def _unknown(self, error: NotAuthenticated) -> _Refused:
+        self._measure.refused(error.reason.value)
+        challenge = (b"www-authenticate", error.challenge.encode())
+        return _Refused(401, "not-authenticated", error.hint, (challenge,))
 
     async def _fast(
         self,
@@ -237,7 +310,11 @@ class Edge:
     async def _refuse(self, scope: Scope, answer: Answer, refused: _Refused) -> None:
         if answer.status:  # already begun: cutting it is all that is left, and the server does that
             return
-        body = render(
+        body = self._document(scope, refused)
+        await answer.whole(refused.status, MEDIA_TYPE.encode(), body, refused.headers)
+
+    def _document(self, scope: Scope, refused: _Refused) -> bytes:
+        return render(
             refused.status,
             refused.code,
             detail=refused.detail,
@@ -245,7 +322,6 @@ class Edge:
             request_id=scope[REQUEST_ID],
             errors=refused.errors,
         )
-        await answer.whole(refused.status, MEDIA_TYPE.encode(), body, refused.headers)
 
 
 OUR_FAULT = _Refused(500, "internal-error", "our fault; it is logged under the request id")

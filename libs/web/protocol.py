@@ -107,6 +107,8 @@ async def sweep(connections: Collection[HttpToolsProtocol], deadline_s: float) -
         now = time.monotonic()
         before, seen = seen, {}
         for connection in list(connections):
+            if not isinstance(connection, HttpToolsProtocol):
+                continue  # a WebSocket: its pings bound it
             what = receiving(connection)
             if what is None:
                 continue

@@ -23,7 +23,9 @@ from typing import NoReturn, TypeVar, cast
 
 import uvicorn
 from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
 from pydantic import ValidationError
+from starlette.routing import WebSocketRoute
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from libs.logs import configure_logging, get_logger
@@ -43,6 +45,12 @@ ACCEPTORS = 32
 """Doors to the one socket, each of which lets in one connection per turn of the event loop. libuv accepts no more
 than one a turn and door, and a loop under load turns 30 to 100 times a second: of 1,000 connections that came at
 once to one door, 600 still stood before it after four seconds (measured 2026-11)."""
+
+MAX_FRAME = 64 * 1024
+"""Bytes of one message on a WebSocket; a longer one closes it with 1009. A question has 4,000 characters."""
+
+PING_EVERY_S = 20.0
+"""A WebSocket's peer is asked so often whether it is there, and has as long to say so; else it is closed."""
 
 MORE_FOR_WORKERS = timedelta(seconds=5)
 """A worker that has not ended this long after the last request is cut; its jobs are rescued."""
@@ -245,7 +253,12 @@ def _config(app: FastAPI, settings: WebSettings) -> uvicorn.Config:
         app,
         loop="none",
         http=BoundedProtocol,
-        ws="none",  # no route speaks it; an upgrade is answered as plain HTTP
+        # Where no route speaks it, an upgrade is answered as plain HTTP.
+        ws="websockets-sansio" if speaks_sockets(app) else "none",
+        ws_max_size=MAX_FRAME,
+        ws_ping_interval=PING_EVERY_S,
+        ws_ping_timeout=PING_EVERY_S,
+        ws_per_message_deflate=False,  # a packed message could be any size
         lifespan="off",  # `_started` runs it: uvicorn prints a traceback for a start that fails
         access_log=False,
         log_config=None,
@@ -258,6 +271,12 @@ def _config(app: FastAPI, settings: WebSettings) -> uvicorn.Config:
         timeout_keep_alive=int(settings.keep_alive.total_seconds()),
         timeout_graceful_shutdown=int(settings.finish_within.total_seconds()),
     )
+
+
+def speaks_sockets(app: FastAPI) -> bool:
+    """Whether any of its routes is a WebSocket's."""
+    routes = iter_route_contexts(app.routes)
+    return any(isinstance(route.original_route, WebSocketRoute) for route in routes)
 
 
 @contextlib.contextmanager

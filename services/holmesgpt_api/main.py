@@ -14,7 +14,7 @@ from libs.web import ServiceInfo, serve
 from libs.web import create_app as build
 from libs.web.server import Program, load
 from services.holmesgpt_api import wiring
-from services.holmesgpt_api.routes import course, investigate
+from services.holmesgpt_api.routes import chat, chat_problems, chat_socket, course, investigate
 from services.holmesgpt_api.routes.problems import PROBLEMS
 from services.holmesgpt_api.settings import Settings
 
@@ -43,8 +43,8 @@ def create_app(
         info=INFO,
         settings=settings,
         wiring=ports,
-        routers=[investigate.router, course.router],
-        problems_of=PROBLEMS,
+        routers=[investigate.router, course.router, chat.router, chat_socket.router],
+        problems_of={**PROBLEMS, **chat_problems.PROBLEMS},
         metrics=counted,
         checks=wiring.checks,
         authenticator=authenticator,

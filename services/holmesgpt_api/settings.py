@@ -72,6 +72,37 @@ class CourseSettings(BaseSettings):
     """Of these, for one caller; 429 beyond. A console that follows every open investigation has enough."""
 
 
+class ChatSettings(BaseSettings):
+    """Questions and answers."""
+
+    model_config = SettingsConfigDict(use_attribute_docstrings=True, extra="ignore", populate_by_name=True)
+
+    chat_timeout: Duration = Field(
+        default=timedelta(seconds=60),
+        validation_alias="HOLMESGPT_CHAT_TIMEOUT",
+        gt=timedelta(0),
+        le=timedelta(minutes=10),
+    )
+    """Longest time for one answer of a model, in seconds, where the asker sees its steps (a stream, a WebSocket).
+    By REST it is `SYNC_ANSWER_TIMEOUT`. A model with tools needs 5 to 40 s; nobody waits longer than a minute."""
+
+    chat_idle: Duration = Field(
+        default=timedelta(minutes=30), validation_alias="HOLMESGPT_CHAT_IDLE_TIMEOUT", ge=timedelta(seconds=1)
+    )
+    """How long a session lives after its last question. Then it and all it has said are deleted."""
+
+    chat_sessions: int = Field(default=200, ge=1, validation_alias="HOLMESGPT_CHAT_SESSIONS")
+    """Sessions one caller may have; more are refused with 429. A platform that chats for its people under one
+    credential has one for each of them."""
+
+    chat_questions: int = Field(default=20, ge=1, validation_alias="HOLMESGPT_CHAT_QUESTIONS")
+    """Questions of one caller at a model or waiting for it; more are refused with 429, so that one caller does not
+    take all places. Answers of triage are not counted, they take milliseconds."""
+
+    chat_sockets: int = Field(default=100, ge=1, validation_alias="HOLMESGPT_CHAT_SOCKETS")
+    """WebSockets one caller may have open at one process; more are refused with 429."""
+
+
 Provider = Literal["openai", "anthropic", "local_llm", "azure_openai", "ollama"]
 
 
@@ -212,6 +243,7 @@ ENGINE_SEES = (
 class Settings(
     HolmesSettings,
     CourseSettings,
+    ChatSettings,
     ModelSettings,
     WebSettings,
     StorageSettings,
@@ -226,6 +258,11 @@ class Settings(
 
     host: str = Field(default="127.0.0.1", validation_alias=AliasChoices("HOLMESGPT_HOST", "HOST"))
     """Address to listen on. Loopback unless told otherwise; images set `0.0.0.0`."""
+
+    @property
+    def chat_life(self) -> timedelta:
+        """The longest that a question may take, however it is asked."""
+        return max(self.chat_timeout, self.sync_answer_timeout)
 
     port: Port = Field(default=8090, validation_alias=AliasChoices("HOLMESGPT_PORT", "PORT"))
     """TCP port of the API; 0 takes any free one."""

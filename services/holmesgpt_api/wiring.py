@@ -19,12 +19,15 @@ from libs.metrics import Metrics
 from libs.storage import Database, migrate
 from libs.web import Check, Checks
 from services.holmesgpt_api import worker
+from services.holmesgpt_api.adapters.chat_meters import ChatMeters
+from services.holmesgpt_api.adapters.chat_sessions import Limits, PostgresSessions
 from services.holmesgpt_api.adapters.context import ContextApi
 from services.holmesgpt_api.adapters.course import PostgresCourse
 from services.holmesgpt_api.adapters.course_meters import CourseMeters
 from services.holmesgpt_api.adapters.engine_reports import EngineReports, Reporter
 from services.holmesgpt_api.adapters.feedback import PostgresFeedback
 from services.holmesgpt_api.adapters.holmes import Holmes
+from services.holmesgpt_api.adapters.holmes_chat import HolmesTalker
 from services.holmesgpt_api.adapters.ledger import PostgresLedger
 from services.holmesgpt_api.adapters.memory import limit
 from services.holmesgpt_api.adapters.meters import Meters
@@ -33,6 +36,7 @@ from services.holmesgpt_api.adapters.no_model import NoModelConfigured
 from services.holmesgpt_api.adapters.replays import PostgresReplays
 from services.holmesgpt_api.adapters.zygote import Zygote, environment
 from services.holmesgpt_api.domain.capacity import max_running
+from services.holmesgpt_api.domain.chat.session import TakenTurn
 from services.holmesgpt_api.domain.engine_health import Report, health
 from services.holmesgpt_api.domain.model import STILL_RUNNING
 from services.holmesgpt_api.domain.ports import Tally
@@ -41,13 +45,18 @@ from services.holmesgpt_api.domain.replay import Configured
 from services.holmesgpt_api.domain.triage import NO_MODEL, Triage
 from services.holmesgpt_api.engine.messages import PROMPT_VERSION, ModelAccess
 from services.holmesgpt_api.settings import Settings
+from services.holmesgpt_api.steps.chat import Chat
+from services.holmesgpt_api.steps.chat_wait import TurnWaiting
 from services.holmesgpt_api.steps.conduct import Conductor, Keeping
 from services.holmesgpt_api.steps.deepen import Deepening
 from services.holmesgpt_api.steps.feedback import Opinions
 from services.holmesgpt_api.steps.follow import Following
 from services.holmesgpt_api.steps.leash import Leash
+from services.holmesgpt_api.steps.look_up import LookUp
 from services.holmesgpt_api.steps.rerun import Rerunning
+from services.holmesgpt_api.steps.sockets import Sockets
 from services.holmesgpt_api.steps.take import Desk
+from services.holmesgpt_api.steps.talk import Talking, Tidying
 from services.holmesgpt_api.steps.wait import Waiting
 
 SCHEMA = "holmesgpt_api"
@@ -71,6 +80,10 @@ class Ports:
     tally: Tally
     rerunning: Rerunning
     opinions: Opinions
+    chat: Chat
+    sockets: Sockets
+    chat_idle: timedelta
+    chat_meters: ChatMeters
     database: Database
     context: ContextClient
     engines: EngineReports
@@ -92,18 +105,30 @@ async def serving(
             per_caller=settings.event_streams_per_caller,
             stopping=stopping,
         )
-        async with Waiting(ledger) as waiting, follow as following:
+        sessions = _sessions(settings, database, jobs)
+        async with (
+            Waiting(ledger) as waiting,
+            follow as following,
+            TurnWaiting(sessions) as turns,
+        ):
             desk = Desk(ledger, waiting, settings.sync_answer_timeout)
             replays = PostgresReplays(database, jobs, life=settings.investigation_timeout)
             rerunning = Rerunning(desk, replays, _configured(settings))
             tally = CourseMeters(metrics)
             opinions = Opinions(desk, PostgresFeedback(database), tally)
+            chat = _chat(settings, sessions, ledger, context, turns)
+            chat_meters = ChatMeters(metrics)
+            sockets = Sockets(settings.chat_sockets, observe=chat_meters.sockets)
             yield Ports(
                 desk,
                 following,
                 tally,
                 rerunning,
                 opinions,
+                chat,
+                sockets,
+                settings.chat_idle,
+                chat_meters,
                 database,
                 context,
                 EngineReports(database),
@@ -120,6 +145,31 @@ def _keeping(settings: Settings, access: ModelAccess | None, meters: Meters) -> 
     if access is None or not settings.result_cache_ttl:
         return None
     return Keeping(settings.result_cache_ttl, f"{access.model} {PROMPT_VERSION}", meters.kept)
+
+
+def _sessions(settings: Settings, database: Database, jobs: Jobs) -> PostgresSessions:
+    limits = Limits(sessions=settings.chat_sessions, questions=settings.chat_questions)
+    return PostgresSessions(database, jobs, idle=settings.chat_idle, limits=limits)
+
+
+def _chat(
+    settings: Settings,
+    sessions: PostgresSessions,
+    ledger: PostgresLedger,
+    context: ContextClient,
+    turns: TurnWaiting,
+) -> Chat:
+    patience = settings.context_api_timeout
+    triage = Triage(ContextApi(context), patience=patience)
+    return Chat(
+        sessions,
+        ledger,
+        LookUp(triage, patience=patience),
+        turns,
+        with_model=settings.llm_model is not None,
+        longest=settings.sync_answer_timeout,
+        longest_stream=settings.chat_timeout,
+    )
 
 
 async def working(settings: Settings, metrics: Metrics, stop: asyncio.Event) -> None:
@@ -150,9 +200,12 @@ async def working(settings: Settings, metrics: Metrics, stop: asyncio.Event) -> 
             observe=meters.ended,
         )
         worker.register(jobs, conductor, life=life)
+        worker.register_chats(jobs, Tidying(_sessions(settings, database, jobs)))
         if access is None:
             without = Deepening(ledger, NoModelConfigured(), observe=meters.ended)
             worker.register_model(jobs, without, life=life)
+            talking = Talking(_sessions(settings, database, jobs), NoModelConfigured())
+            worker.register_talks(jobs, talking, life=settings.chat_life)
             await jobs.run_worker(stop)
             return
         asking = _asking(settings, access, database, ledger, authenticator, meters, leash, stop)
@@ -206,10 +259,28 @@ async def _asking(
             tool_timeout=settings.context_api_timeout,
             start_within=settings.engine_start_timeout,
         )
+
+        def mint_for_turn(taken: TakenTurn, left: timedelta) -> str:
+            asker = taken.owner
+            return minter.mint_for_run(
+                taken.id, caller=asker.name, tenant=asker.tenant, namespaces=taken.reads, left=left
+            )
+
+        talker = HolmesTalker(
+            zygote,
+            access,
+            context_url=str(settings.context_api_url),
+            mint=mint_for_turn,
+            max_steps=settings.max_steps,
+            tool_timeout=settings.context_api_timeout,
+            start_within=settings.engine_start_timeout,
+        )
         own = settings.model_copy(update={"worker_concurrency": places})
         jobs = Jobs(database, service=SCHEMA, settings=own, observe=meters.job)
         deepening = Deepening(ledger, holmes, on_leash=leash.on, observe=meters.ended, observe_model=asked)
         worker.register_model(jobs, deepening, life=settings.investigation_timeout)
+        talking = Talking(_sessions(settings, database, jobs), talker, observe_model=asked)
+        worker.register_talks(jobs, talking, life=settings.chat_life)
         # The engine ends after the jobs that use it, which may finish their runs when a stop is asked for.
         over = asyncio.Event()
         engine = asyncio.create_task(_together(over, zygote.run(over), reporter.run(over)))

@@ -70,6 +70,10 @@ class FakeModel:
     document: Document = agreeing
     target: str = "Deployment.apps/shop/checkout"
     """What it asks the tools about, where the question does not say."""
+    says: str = ""
+    """What a chat's answer ends with."""
+    delay: float = 0.0
+    """Seconds that each answer takes."""
     asks: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     """What it asks the tools at once, instead of the causes of what the question is about."""
     turn: Callable[[dict[str, Any]], dict[str, Any] | None] | None = None
@@ -85,6 +89,7 @@ class FakeModel:
         self.let_go()
         self._free = threading.Event()
         self.mood, self.document, self.asks, self.turn = "concludes", agreeing, [], None
+        self.says, self.delay = "", 0.0
         self.requests.clear()
         self.keys.clear()
 
@@ -105,6 +110,8 @@ class FakeModel:
             return len(self.requests)
 
     def _answer(self, body: dict[str, Any], number: int) -> tuple[int, dict[str, str], str]:
+        if self.delay:
+            self._free.wait(self.delay)
         match self.mood:
             case "unauthorized":
                 return 401, {}, _error("Incorrect API key provided: sk-secret123.", "invalid_request_error")
@@ -126,6 +133,8 @@ class FakeModel:
             return said
         if "JSON Schema" in str(messages[1]["content"]):
             return self._writes(messages)
+        if str(messages[0]["content"]).startswith("You answer questions"):
+            return self._chats(messages)
         answered = [one for one in messages if one["role"] == "tool"]
         if self.mood == "loops":
             return _calls("get_evidence", {"of": f"Pod/shop/loop-{len(answered)}"})
@@ -142,6 +151,24 @@ class FakeModel:
         if self.mood == "bad-arguments" and len(answered) == 1:
             return _calls("get_causes", {"target": self.target})
         return {"role": "assistant", "content": f"It was edited. {canaries(json.dumps(messages))}"}
+
+    def _chats(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
+        """Asks for causes once, then answers with what it was asked, how often before, and what it was shown."""
+        answered = [one for one in messages if one["role"] == "tool"]
+        if self.mood == "loops" or (not answered and self.mood != "prose"):
+            return _calls(
+                "get_causes",
+                {"target": self.target}
+                if self.mood != "loops"
+                else {"target": f"Pod/shop/a-{len(answered)}"},
+            )
+        asked = [str(one["content"]).partition("\n")[0] for one in messages if one["role"] == "user"]
+        ids = re.findall(r"ev-[0-9a-f]{16}", json.dumps(answered))
+        cited = "ev-0000000000000000" if self.mood == "invents" else (ids[0] if ids else "")
+        return {
+            "role": "assistant",
+            "content": f"Asked: {' | '.join(asked)} It was edited [{cited}]. {self.says}",
+        }
 
     def _writes(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
         known = telemetry(messages[1]["content"])

@@ -23,6 +23,7 @@ from services.holmesgpt_api.engine.messages import (
     Hello,
     Opinion,
     Ready,
+    RunRequest,
     Step,
     ToolCalled,
     Usage,
@@ -42,6 +43,7 @@ def interpreter(folder: Path, mood: str) -> Path:
 
 def live(sock: socket.socket) -> int:
     request = receive(sock, TO_CHILD, within=10)
+    assert isinstance(request, RunRequest)
     send(sock, Step(number=1))
     match request.alert.name:
         case "concludes":

@@ -37,6 +37,7 @@ from services.holmesgpt_api.engine.messages import (
     PROMPT_VERSION,
     SDK,
     Alert,
+    Answered,
     Concluded,
     ContextAccess,
     Failed,
@@ -64,7 +65,7 @@ FACTS_KEPT = 2_000
 
 
 @dataclass
-class _Course:
+class Course:
     """What is known of a run while it goes on."""
 
     model: str
@@ -136,7 +137,7 @@ class Holmes:
         self, run: Claimed, interim: Verdict, *, within: timedelta, report_progress: ReportProgress
     ) -> Told:
         key = os.urandom(16)
-        course = _Course(self._access.model, time.monotonic(), Redactor(key))
+        course = Course(self._access.model, time.monotonic(), Redactor(key))
         ends = course.began + within.total_seconds()
         try:
             token = self._mint(run, within)
@@ -189,7 +190,7 @@ class Holmes:
                     target=results.target,
                     summary=interim.summary,
                     causes=[one for one in (results.cause, *results.contributing) if one is not None],
-                    evidence=_fitting(results.evidence),
+                    evidence=fitting(results.evidence),
                     not_looked_at=results.not_looked_at,
                 ),
                 redactor,
@@ -206,7 +207,7 @@ class Holmes:
         )
 
 
-def _fitting(items: list[EvidenceItem]) -> list[EvidenceItem]:
+def fitting(items: list[EvidenceItem]) -> list[EvidenceItem]:
     room, kept = HEAD_START, []
     for item in items:
         room -= len(item.model_dump_json())
@@ -216,16 +217,16 @@ def _fitting(items: list[EvidenceItem]) -> list[EvidenceItem]:
     return kept
 
 
-async def _begin(child: Child, request: RunRequest, course: _Course) -> None:
+async def _begin(child: Child, request: RunRequest, course: Course) -> None:
     try:
         await child.send(request)
     except BadFrame as error:
         raise ModelFailed(TOO_LARGE, f"the alert is too large: {error}", course.use()) from error
     except Closed as error:
-        raise ModelFailed(ENGINE_FAILED, await _how_it_died(child), course.use()) from error
+        raise ModelFailed(ENGINE_FAILED, await how_it_died(child), course.use()) from error
 
 
-async def _follow(child: Child, course: _Course, report: ReportProgress, most: int) -> Told:
+async def _follow(child: Child, course: Course, report: ReportProgress, most: int) -> Told:
     """Listen until the child has concluded.
 
     Raises:
@@ -238,7 +239,7 @@ async def _follow(child: Child, course: _Course, report: ReportProgress, most: i
         except BadFrame as error:
             raise ModelFailed(ENGINE_FAILED, f"a run talked nonsense: {error}", course.use()) from error
         except Closed as error:
-            raise ModelFailed(ENGINE_FAILED, await _how_it_died(child), course.use()) from error
+            raise ModelFailed(ENGINE_FAILED, await how_it_died(child), course.use()) from error
         match message:
             case Step(number=number):
                 course.steps = number
@@ -254,6 +255,8 @@ async def _follow(child: Child, course: _Course, report: ReportProgress, most: i
                 raise ModelFailed(word, course.redactor.text(detail), course.use())
             case Concluded():
                 return course.told(message)
+            case Answered():
+                raise ModelFailed(ENGINE_FAILED, "a run answered what it was not asked", course.use())
 
 
 def _told(message: ToolCalled) -> dict[str, Any]:
@@ -266,7 +269,7 @@ def _told(message: ToolCalled) -> dict[str, Any]:
     }
 
 
-async def _how_it_died(child: Child) -> str:
+async def how_it_died(child: Child) -> str:
     try:
         ended = await asyncio.wait_for(asyncio.shield(child.end), 2.0)
     except TimeoutError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from libs.jobs import JobEnd
 from libs.metrics import Metrics
+from services.holmesgpt_api.adapters.chat_sessions import CHAT_JOBS
 from services.holmesgpt_api.adapters.context import REFUSED, UNAVAILABLE
 from services.holmesgpt_api.adapters.ledger import CONDUCT, DEEPEN, EXPIRE
 from services.holmesgpt_api.domain.model import CONCLUDED, WHY_NOT
@@ -37,7 +38,7 @@ class Meters:
         self._jobs = metrics.counter(
             "holmesgpt_api_jobs_total",
             "Runs of jobs.",
-            {"task": (CONDUCT, DEEPEN, EXPIRE), "outcome": _JOB_OUTCOMES},
+            {"task": (CONDUCT, DEEPEN, EXPIRE, *CHAT_JOBS), "outcome": _JOB_OUTCOMES},
         )
         self._asked = metrics.counter(
             "holmesgpt_api_llm_runs_total",

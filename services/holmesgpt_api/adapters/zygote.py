@@ -25,6 +25,7 @@ from services.holmesgpt_api.engine.messages import (
     FROM_ZYGOTE,
     PROTOCOL,
     SDK,
+    Answered,
     Broken,
     Concluded,
     Ended,
@@ -36,6 +37,7 @@ from services.holmesgpt_api.engine.messages import (
     Start,
     Started,
     Step,
+    TalkRequest,
     ToolCalled,
     Usage,
 )
@@ -91,14 +93,14 @@ class Child:
     def __init__(self, sock: socket.socket, end: asyncio.Future[Ended]) -> None:
         self._sock, self.end = sock, end
 
-    async def send(self, request: RunRequest) -> None:
+    async def send(self, request: RunRequest | TalkRequest) -> None:
         frame = encode(request)
         try:
             await asyncio.get_running_loop().sock_sendall(self._sock, frame)
         except OSError as error:
             raise Closed(str(error)) from error
 
-    async def receive(self) -> Step | ToolCalled | Usage | Concluded | Failed:
+    async def receive(self) -> Step | ToolCalled | Usage | Concluded | Answered | Failed:
         arriving = asyncio.create_task(_receive(self._sock, FROM_CHILD))
         try:
             first: set[asyncio.Future[Any]] = {arriving, self.end}

@@ -16,7 +16,6 @@ from typing import Any
 
 from holmes.config import Config
 from holmes.core.conversations import build_chat_messages
-from holmes.core.prompt import PromptComponent
 from holmes.core.tool_calling_llm import ToolCallingLLM
 from holmes.core.tools_utils.tool_executor import ToolExecutor
 from holmes.utils.stream import StreamEvents
@@ -29,15 +28,21 @@ from services.holmesgpt_api.engine.desk import Desk
 from services.holmesgpt_api.engine.failures import NoModel
 from services.holmesgpt_api.engine.framing import BadFrame, Closed, receive, send
 from services.holmesgpt_api.engine.llm import BoundedLLM
-from services.holmesgpt_api.engine.messages import SAID, TO_CHILD, Concluded, Failed, Opinion, RunRequest
+from services.holmesgpt_api.engine.messages import (
+    SAID,
+    TO_CHILD,
+    Concluded,
+    Failed,
+    Opinion,
+    RunRequest,
+    TalkRequest,
+)
+from services.holmesgpt_api.engine.talking import OURS_ALONE, talk
 from services.holmesgpt_api.engine.tools import DESK
 from services.holmesgpt_api.engine.writing import NoDocument, opinion
 
 FIRST_FRAME = 10.0
 """Seconds until the request must be there."""
-
-OURS_ALONE = {one: one is PromptComponent.SYSTEM_PROMPT_ADDITIONS for one in PromptComponent}
-"""HolmesGPT's own prompt is for its own tools; of its parts only the place for ours is kept."""
 
 
 def live(sock: socket.socket, executor: ToolExecutor, config: Config) -> int:
@@ -51,7 +56,10 @@ def live(sock: socket.socket, executor: ToolExecutor, config: Config) -> int:
     threading.Thread(target=_leave_with, args=(sock,), daemon=True).start()
     tell = _Telling(sock)
     try:
-        tell(_investigate(request, tell, executor, config))
+        if isinstance(request, TalkRequest):
+            tell(talk(request, tell, executor, config))
+        else:
+            tell(_investigate(request, tell, executor, config))
     except Closed:
         return os.EX_IOERR
     return os.EX_OK

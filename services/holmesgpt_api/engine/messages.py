@@ -165,6 +165,36 @@ class RunRequest(Message):
     context: ContextAccess
 
 
+class Exchange(Message):
+    """An earlier question of the same chat, and what was answered."""
+
+    question: str
+    answer: str
+
+
+class TalkRequest(Message):
+    """One question of a chat, instead of an investigation."""
+
+    type: Literal["talk"] = "talk"
+    run: str
+    redaction_key: str = Field(
+        default_factory=lambda: secrets.token_hex(16),
+        repr=False,
+        pattern="^[0-9a-f]{32}$",
+        description="with it the same secret has the same placeholder on both sides; it ends with the run",
+    )
+    seconds: float = Field(gt=0, description="until the run's end; past it the child is killed")
+    max_steps: int = Field(ge=2)
+    question: str
+    namespace: str | None = None
+    earlier: list[Exchange] = Field(default_factory=list, description="oldest first")
+    folded: list[str] = Field(default_factory=list, description="still earlier ones, as a line each")
+    left_out: int = 0
+    head_start: HeadStart | None = None
+    model: ModelAccess
+    context: ContextAccess
+
+
 # ── service and child: what comes back ──────────────────────────────────────────────────────────────────────
 
 
@@ -240,6 +270,13 @@ class Concluded(Message):
     repaired: bool = Field(default=False, description="its first answer was no valid document")
 
 
+class Answered(Message):
+    """The answer to a question, in prose. Whether it stands on what it cites is checked by the service."""
+
+    type: Literal["answered"] = "answered"
+    text: str
+
+
 Word = Literal[
     "model-unauthorized",
     "model-rate-limited",
@@ -266,9 +303,10 @@ class Failed(Message):
 
 ToZygote = Annotated[Start | Kill, Field(discriminator="type")]
 FromZygote = Annotated[Hello | Ready | Broken | Started | Ended, Field(discriminator="type")]
-FromChild = Annotated[Step | ToolCalled | Usage | Concluded | Failed, Field(discriminator="type")]
+ToChild = Annotated[RunRequest | TalkRequest, Field(discriminator="type")]
+FromChild = Annotated[Step | ToolCalled | Usage | Concluded | Answered | Failed, Field(discriminator="type")]
 
 TO_ZYGOTE: TypeAdapter[Start | Kill] = TypeAdapter(ToZygote)
 FROM_ZYGOTE: TypeAdapter[Hello | Ready | Broken | Started | Ended] = TypeAdapter(FromZygote)
-TO_CHILD: TypeAdapter[RunRequest] = TypeAdapter(RunRequest)
-FROM_CHILD: TypeAdapter[Step | ToolCalled | Usage | Concluded | Failed] = TypeAdapter(FromChild)
+TO_CHILD: TypeAdapter[RunRequest | TalkRequest] = TypeAdapter(ToChild)
+FROM_CHILD: TypeAdapter[Step | ToolCalled | Usage | Concluded | Answered | Failed] = TypeAdapter(FromChild)

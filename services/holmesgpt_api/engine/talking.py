@@ -1,0 +1,89 @@
+"""One question of a chat: HolmesGPT asks a model, the model asks the desk, and its last answer is the answer.
+
+As private to the run as an investigation is (`child.py`), and within the same bounds.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from holmes.config import Config
+from holmes.core.conversations import build_chat_messages
+from holmes.core.prompt import PromptComponent
+from holmes.core.tool_calling_llm import ToolCallingLLM
+from holmes.core.tools_utils.tool_executor import ToolExecutor
+from holmes.utils.stream import StreamEvents
+
+from libs.redaction import Redactor
+from services.holmesgpt_api.engine import chat_prompt
+from services.holmesgpt_api.engine.context import Context
+from services.holmesgpt_api.engine.desk import Desk
+from services.holmesgpt_api.engine.failures import NoModel
+from services.holmesgpt_api.engine.framing import Closed
+from services.holmesgpt_api.engine.llm import BoundedLLM
+from services.holmesgpt_api.engine.messages import (
+    SAID,
+    Answered,
+    Failed,
+    Step,
+    TalkRequest,
+    ToolCalled,
+    Usage,
+)
+from services.holmesgpt_api.engine.tools import DESK
+
+OURS_ALONE = {one: one is PromptComponent.SYSTEM_PROMPT_ADDITIONS for one in PromptComponent}
+"""HolmesGPT's own prompt is for its own tools; of its parts only the place for ours is kept."""
+
+Tell = Callable[[Step | ToolCalled | Usage], None]
+
+
+def talk(request: TalkRequest, tell: Tell, executor: ToolExecutor, config: Config) -> Answered | Failed:
+    until = time.monotonic() + request.seconds
+    try:
+        llm = BoundedLLM(request.model, until=until, tell=tell)
+        known = request.head_start.evidence if request.head_start else []
+        with Context(request.context, until=until) as context:
+            desk = Desk(
+                context,
+                cluster=request.context.cluster,
+                namespaces=request.context.namespaces,
+                room=llm.room,
+                known=known,
+                redactor=Redactor(bytes.fromhex(request.redaction_key)),
+                tell=tell,
+            )
+            return Answered(text=_answer(request, llm, desk, executor, config))
+    except NoModel as error:
+        return Failed(word=error.word, detail=error.detail)
+    except Closed:
+        raise
+    except Exception as error:
+        # HolmesGPT raises bare exceptions for many reasons; the run ends here either way, and its cause is told.
+        return Failed(word="engine-failed", detail=f"{type(error).__name__}: {error}"[:SAID])
+
+
+def _answer(request: TalkRequest, llm: BoundedLLM, desk: Desk, executor: ToolExecutor, config: Config) -> str:
+    ai = ToolCallingLLM(executor, request.max_steps, llm, None)
+    begun = build_chat_messages(
+        chat_prompt.question(request, window=llm.window),
+        None,
+        ai=ai,
+        config=config,
+        additional_system_prompt=chat_prompt.system(),
+        prompt_component_overrides=OURS_ALONE,
+    )
+    begun[0]["content"] = begun[0]["content"].strip()  # the parts switched off leave their empty lines
+    messages = [begun[0], *chat_prompt.earlier(request), *begun[1:]]
+    for event in ai.call_stream(msgs=messages, request_context={DESK: desk}):
+        if event.event == StreamEvents.ANSWER_END:
+            return _text(event.data.get("content"))
+    raise NoModel("engine-failed", "HolmesGPT ended without an answer")
+
+
+def _text(content: Any) -> str:
+    if isinstance(content, str) and content.strip():
+        return content
+    raise NoModel("model-garbage", "the model's answer was empty")

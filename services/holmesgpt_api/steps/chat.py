@@ -1,0 +1,259 @@
+"""Answer a question: by triage from the findings at hand, or by a model with triage's answer in reserve.
+
+Without a model the answer is known at once and recorded with its question. With one, the question is recorded
+first, with the jobs that end it; this process waits for that end and ends it itself when the time is up, so that
+a worker that has died or has no place free costs the caller no more than the wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import timedelta
+
+from libs.auth.principal import Principal
+from libs.contracts.chat import ChatAnswer, ChatEvent, ChatHistory, ChatRequest
+from services.holmesgpt_api.domain.answer import summary_of
+from services.holmesgpt_api.domain.chat.answer import answer, history
+from services.holmesgpt_api.domain.chat.errors import EvidenceAway, NothingKnown, UnknownSession
+from services.holmesgpt_api.domain.chat.ports import Sessions
+from services.holmesgpt_api.domain.chat.questions import Topic, classify, what_can_be_asked
+from services.holmesgpt_api.domain.chat.replies import Findings, names_of, reply
+from services.holmesgpt_api.domain.chat.session import About, Owner, Question, Reply, Session, Turn
+from services.holmesgpt_api.domain.chat.subject import Subject, subject
+from services.holmesgpt_api.domain.errors import BadCursor, NotReadable, UnknownInvestigation
+from services.holmesgpt_api.domain.model import STILL_RUNNING
+from services.holmesgpt_api.domain.patience import sync_wait
+from services.holmesgpt_api.domain.ports import Ledger
+from services.holmesgpt_api.domain.triage import NO_MODEL
+from services.holmesgpt_api.domain.verdict import Verdict
+from services.holmesgpt_api.steps.chat_wait import TurnWaiting
+from services.holmesgpt_api.steps.look_up import LookUp
+from services.holmesgpt_api.steps.take import visible
+
+LEAST = timedelta(seconds=3)
+"""With less time than this a model is not asked: it could not even begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A question and what triage can say to it."""
+
+    question: Question
+    findings: Findings
+    topic: Topic | None
+    trouble: str | None = None
+    """Why nothing could be looked up, where something was to be."""
+
+
+class Chat:
+    """Where questions are asked."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        ledger: Ledger,
+        look_up: LookUp,
+        waiting: TurnWaiting,
+        *,
+        with_model: bool,
+        longest: timedelta,
+        longest_stream: timedelta,
+    ) -> None:
+        """Args:
+        longest: wait for an answer by REST.
+        longest_stream: wait where the caller sees how far it is.
+        """
+        self._sessions, self._ledger, self._look_up, self._waiting = sessions, ledger, look_up, waiting
+        self._with_model = with_model
+        # A burst of questions queues here and not at the connections, which investigations need too.
+        self._one_reads = asyncio.Lock()
+        self._longest, self.longest_stream = longest, longest_stream
+
+    async def ask(self, request: ChatRequest, caller: Principal, caller_has: timedelta | None) -> ChatAnswer:
+        """The answer, within the time there is.
+
+        Raises:
+            UnknownSession, UnknownInvestigation, NotReadable, StillAnswering, OtherInvestigation, TooManyQuestions,
+            TooManySessions, NothingKnown, EvidenceAway, StorageUnavailable
+        """
+        turn = await self.open(request, caller, sync_wait(self._longest, caller_has))
+        return told(turn if turn.ended else await self.end_of(turn))
+
+    async def open(self, request: ChatRequest, caller: Principal, life: timedelta) -> Turn:
+        """Record the question; the turn has ended already where nobody has to be waited for.
+
+        Raises: as `ask`.
+        """
+        prepared = await self._prepare(request, caller)
+        asks_a_model = self._with_model and life >= LEAST
+        word = STILL_RUNNING if self._with_model else NO_MODEL
+        known = self._reply(prepared, word)
+        if not asks_a_model:
+            if known is None:
+                raise nobody_can(prepared, word)
+            return await self._sessions.answered(prepared.question, known)
+        return await self._sessions.open(
+            prepared.question, interim=known, verdict=prepared.findings.verdict, life=life
+        )
+
+    async def end_of(self, turn: Turn) -> Turn:
+        """Wait for it, and end it when its time is up. Raises StorageUnavailable."""
+        ended = await self._waiting.for_end(turn)
+        if ended is not None:
+            return ended
+        return await self._close(turn)
+
+    async def follow(self, turn: Turn) -> AsyncGenerator[ChatEvent | Turn | None]:
+        """Its events as they come (None: nothing for a while); the ended turn last. Raises StorageUnavailable."""
+        if turn.ended:
+            yield turn
+            return
+        async with aclosing(self._waiting.events(turn)) as events:
+            async for seen in events:
+                yield seen
+                if isinstance(seen, Turn):
+                    return
+        yield await self._close(turn)
+
+    async def _close(self, turn: Turn) -> Turn:
+        closed = await self._sessions.end_overdue(turn.id, now=True)
+        if closed is not None:
+            return closed
+        found = await self._sessions.look([turn.id])
+        if not found:
+            raise UnknownSession  # deleted by its owner meanwhile
+        return found[0]
+
+    async def history(
+        self, session_id: str, caller: Principal, *, limit: int, cursor: str | None
+    ) -> ChatHistory:
+        """Raises UnknownSession, BadCursor, StorageUnavailable."""
+        session = await self._session(session_id, caller)
+        if cursor is not None and not (cursor.isascii() and cursor.isdigit() and 0 < len(cursor) < 10):
+            raise BadCursor
+        before = int(cursor) if cursor is not None else None
+        turns = await self._sessions.page(session, before=before, limit=limit)
+        more = len(turns) == limit and turns[-1].number > session.folded + 1
+        return history(session, turns, str(turns[-1].number) if more else None)
+
+    async def delete(self, session_id: str, caller: Principal) -> None:
+        """Raises UnknownSession, StorageUnavailable."""
+        if not await self._sessions.delete(session_id, owner(caller)):
+            raise UnknownSession
+
+    async def _session(self, session_id: str, caller: Principal) -> Session:
+        session = await self._sessions.find(session_id, owner(caller))
+        if session is None:
+            raise UnknownSession
+        return session
+
+    async def _prepare(self, request: ChatRequest, caller: Principal) -> Prepared:
+        if request.namespace is not None and not caller.may_read(request.namespace):
+            raise NotReadable(request.namespace)
+        session = await self._session(request.session_id, caller) if request.session_id else None
+        investigation_id = request.investigation_id or (session.investigation_id if session else None)
+        earlier = session.about if session else About()
+        named = subject(request.message, request.namespace or earlier.namespace)
+        about = named if named.names_an_object else earlier.subject
+        findings, trouble = await self._findings(investigation_id, named, about, request.message, caller)
+        topic = classify(request.message, findings.names)
+        if topic is None and named.names_an_object and not request.message.strip().count(" "):
+            topic = Topic.why  # an object's name alone
+        question = Question(
+            owner=owner(caller),
+            reads=caller.namespaces,
+            session_id=request.session_id,
+            investigation_id=request.investigation_id,
+            about=About.of(
+                Subject(about.target, about.labels, request.namespace or named.namespace or about.namespace)
+            ),
+            message=request.message,
+            include_context=request.include_context,
+            include_metrics=request.include_metrics,
+        )
+        return Prepared(question, findings, topic, trouble)
+
+    async def _findings(
+        self, investigation_id: str | None, named: Subject, about: Subject, message: str, caller: Principal
+    ) -> tuple[Findings, str | None]:
+        """Of the object the question names; else of the investigation; else of what was named before."""
+        bound = await self._of_investigation(investigation_id, caller) if investigation_id else None
+        if bound is not None and (not named.names_an_object or _is_about(bound, named)):
+            return bound, None
+        wanted = named if named.names_an_object else about
+        if not wanted.names_an_object:
+            return Findings(None, ""), None
+        found = await self._looked_up(wanted, message, caller)
+        if isinstance(found, Verdict):
+            names = names_of(found, *wanted.labels.values(), wanted.namespace)
+            taken = found.context_used.get("snapshot_at")
+            return Findings(found, f"As of {taken}:" if taken else "As of now:", names), None
+        if bound is not None:
+            return bound, found
+        return Findings(None, ""), found
+
+    async def _of_investigation(self, investigation_id: str, caller: Principal) -> Findings:
+        async with self._one_reads:
+            record = await self._ledger.get(investigation_id, tenant=caller.tenant)
+        if record is None or not visible(record, caller):
+            raise UnknownInvestigation
+        names = names_of(
+            record.known, record.request.alert_name, record.namespace, *record.request.labels.values()
+        )
+        state = f"The investigation {record.id} is {record.status.value}."
+        if record.known is None:
+            state = f"{state} {summary_of(record)}"
+        return Findings(record.known, state, names, record.id)
+
+    async def _looked_up(self, wanted: Subject, message: str, caller: Principal) -> Verdict | str:
+        """Findings about an object; or why there are none, where a model may still answer."""
+        try:
+            return await self._look_up.about(wanted, caller)
+        except (EvidenceAway, NothingKnown) as error:
+            if not self._with_model:
+                raise
+            return str(error)
+
+    def _reply(self, prepared: Prepared, word: str) -> Reply | None:
+        topic, findings = prepared.topic, prepared.findings
+        if topic is None:
+            return None
+        if findings.verdict is None and findings.investigation_id is None and topic is not Topic.help:
+            return None
+        detail = None if word == NO_MODEL else "the time was too short for a model"
+        return reply(topic, findings, degraded_reason=word, detail=detail)
+
+
+def told(turn: Turn) -> ChatAnswer:
+    """An ended turn's answer. Raises NothingKnown: it has none."""
+    if turn.reply is None:
+        raise NothingKnown(turn.error_code or "no-model", turn.error or "there is no answer")
+    return answer(turn, turn.reply)
+
+
+def nobody_can(prepared: Prepared, word: str) -> NothingKnown:
+    known = prepared.findings.verdict is not None or prepared.findings.investigation_id is not None
+    how = (
+        ""
+        if known
+        else " Name the investigation (`investigation_id`), or the object as Kind/namespace/name, e.g. "
+        '"why does Deployment/shop/checkout fail?"'
+    )
+    return NothingKnown(word, f"{what_can_be_asked()}{how}")
+
+
+def owner(caller: Principal) -> Owner:
+    return Owner(caller.tenant, caller.name)
+
+
+def _is_about(findings: Findings, named: Subject) -> bool:
+    """Whether the question's object is one of the findings' own."""
+    names = (
+        [named.target.name]
+        if named.target
+        else [name for label, name in named.labels.items() if label != "namespace"]
+    )
+    return all(name in findings.names for name in names)
