@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import AliasChoices, Field, HttpUrl, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -21,6 +21,7 @@ from libs.contracts.base import Duration
 from libs.jobs.settings import JobsSettings
 from libs.storage.settings import StorageSettings
 from libs.web.settings import Port, WebSettings, WordList
+from services.holmesgpt_api.domain.configuration import NEEDS_URL, Provider
 
 
 class HolmesSettings(BaseSettings):
@@ -50,9 +51,6 @@ class HolmesSettings(BaseSettings):
         default=timedelta(days=30), validation_alias="HOLMESGPT_INVESTIGATION_RETENTION", gt=timedelta(0)
     )
     """How long ended investigations are kept (ISO 8601, or seconds). A month covers a review of an incident."""
-
-
-Provider = Literal["openai", "anthropic", "local_llm", "azure_openai", "ollama"]
 
 
 class ModelSettings(BaseSettings):
@@ -88,6 +86,50 @@ class ModelSettings(BaseSettings):
         default=None, max_length=40, validation_alias="HOLMESGPT_LLM_API_VERSION"
     )
     """Version of Azure OpenAI's API; only there."""
+
+    fallback_llm_provider: Provider = Field(
+        default="openai", validation_alias="HOLMESGPT_FALLBACK_LLM_PROVIDER"
+    )
+    """Who serves the model that is asked where the first one does not answer."""
+
+    fallback_llm_model: str | None = Field(
+        default=None, max_length=200, validation_alias="HOLMESGPT_FALLBACK_LLM_MODEL"
+    )
+    """Its name. Unset: there is none. More than one, and limits and prices of their own, are written into the
+    configuration file."""
+
+    fallback_llm_api_key: SecretStr | None = Field(
+        default=None, validation_alias="HOLMESGPT_FALLBACK_LLM_API_KEY"
+    )
+    """Its provider's key."""
+
+    fallback_llm_api_key_file: Path | None = Field(
+        default=None, validation_alias="HOLMESGPT_FALLBACK_LLM_API_KEY_FILE"
+    )
+    """File that holds the key instead."""
+
+    fallback_llm_base_url: HttpUrl | None = Field(
+        default=None, validation_alias="HOLMESGPT_FALLBACK_LLM_BASE_URL"
+    )
+    """Base URL of its provider's API; needed where it is for the first one."""
+
+    llm_tools: bool | None = Field(default=None, validation_alias="HOLMESGPT_LLM_TOOLS")
+    """Whether the models named here call tools. Unset: each is asked once to call one. A model that calls none
+    only writes conclusions down."""
+
+    llm_probe_interval: Duration = Field(
+        default=timedelta(seconds=30), validation_alias="HOLMESGPT_LLM_PROBE_INTERVAL", gt=timedelta(0)
+    )
+    """Pause between two looks for models to be probed, in seconds: those whose tool calls are unknown, and those
+    that were left alone for failing. One that answers is never probed: runs tell how it does."""
+
+    config_file: Path | None = Field(default=None, validation_alias="HOLMESGPT_CONFIG_FILE")
+    """Configuration file (YAML): models with limits and prices, budgets, toolsets, and other settings below the
+    environment's word. Unset: the environment alone."""
+
+    config_key_file: Path | None = Field(default=None, validation_alias="HOLMESGPT_CONFIG_KEY_FILE")
+    """File with the Fernet keys that open the configuration file's encrypted values, one a line; the first one
+    that fits is used, so that keys can be changed."""
 
     llm_timeout: Duration = Field(
         default=timedelta(seconds=60), validation_alias="HOLMESGPT_LLM_TIMEOUT", gt=timedelta(0)
@@ -146,12 +188,16 @@ class ModelSettings(BaseSettings):
 
     @model_validator(mode="after")
     def _a_model_can_be_reached(self) -> Self:
+        if self.fallback_llm_model and self.fallback_llm_provider in NEEDS_URL:
+            _need("HOLMESGPT_FALLBACK_LLM", self.fallback_llm_provider, self.fallback_llm_base_url)
         if self.llm_model is None:
+            if self.fallback_llm_model:
+                raise ValueError(
+                    "HOLMESGPT_FALLBACK_LLM_MODEL needs HOLMESGPT_LLM_MODEL, which is asked first"
+                )
             return self
-        if self.llm_provider in ("local_llm", "azure_openai", "ollama") and self.llm_base_url is None:
-            raise ValueError(
-                f"HOLMESGPT_LLM_BASE_URL is needed with HOLMESGPT_LLM_PROVIDER={self.llm_provider}"
-            )
+        if self.llm_provider in NEEDS_URL:
+            _need("HOLMESGPT_LLM", self.llm_provider, self.llm_base_url)
         if self.llm_context_tokens < 2 * self.llm_max_tokens:
             raise ValueError(
                 "HOLMESGPT_LLM_CONTEXT_TOKENS must be at least twice HOLMESGPT_LLM_MAX_TOKENS, or there is no room "
@@ -161,16 +207,19 @@ class ModelSettings(BaseSettings):
         return self
 
     def _check_key(self) -> None:
-        try:
-            self.llm_key()
-        except OSError as error:
-            raise ValueError(f"HOLMESGPT_LLM_API_KEY_FILE cannot be read: {error.strerror}") from None
+        for name, key in (("LLM", self.llm_key), ("FALLBACK_LLM", self.fallback_llm_key)):
+            try:
+                key()
+            except OSError as error:
+                raise ValueError(f"HOLMESGPT_{name}_API_KEY_FILE cannot be read: {error.strerror}") from None
 
     def llm_key(self) -> str | None:
         """The provider's key. Raises OSError: its file cannot be read."""
-        if self.llm_api_key_file is not None:
-            return self.llm_api_key_file.read_text("utf-8").strip()
-        return self.llm_api_key.get_secret_value() if self.llm_api_key else None
+        return _key(self.llm_api_key_file, self.llm_api_key)
+
+    def fallback_llm_key(self) -> str | None:
+        """The key of the fallback's provider. Raises OSError: its file cannot be read."""
+        return _key(self.fallback_llm_api_key_file, self.fallback_llm_api_key)
 
     def engine_sees(self) -> dict[str, str]:
         """The part of this process's environment that the engine gets to see."""
@@ -180,6 +229,17 @@ class ModelSettings(BaseSettings):
             *self.engine_environment,
         }
         return {name: os.environ[name] for name in sorted(names) if name in os.environ}
+
+
+def _need(prefix: str, provider: str, base_url: HttpUrl | None) -> None:
+    if base_url is None:
+        raise ValueError(f"{prefix}_BASE_URL is needed with {prefix}_PROVIDER={provider}")
+
+
+def _key(file: Path | None, given: SecretStr | None) -> str | None:
+    if file is not None:
+        return file.read_text("utf-8").strip()
+    return given.get_secret_value() if given else None
 
 
 ENGINE_SEES = (

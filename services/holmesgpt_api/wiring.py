@@ -19,24 +19,27 @@ from libs.metrics import Metrics
 from libs.storage import Database, migrate
 from libs.web import Check, Checks
 from services.holmesgpt_api import worker
+from services.holmesgpt_api.adapters.config_file import load
 from services.holmesgpt_api.adapters.context import ContextApi
 from services.holmesgpt_api.adapters.engine_reports import EngineReports, Reporter
 from services.holmesgpt_api.adapters.holmes import Holmes
 from services.holmesgpt_api.adapters.ledger import PostgresLedger
 from services.holmesgpt_api.adapters.memory import limit
 from services.holmesgpt_api.adapters.meters import Meters
-from services.holmesgpt_api.adapters.model_access import model_access
+from services.holmesgpt_api.adapters.model_access import entries
 from services.holmesgpt_api.adapters.no_model import NoModelConfigured
 from services.holmesgpt_api.adapters.zygote import Zygote, environment
 from services.holmesgpt_api.domain.capacity import max_running
 from services.holmesgpt_api.domain.engine_health import Report, health
 from services.holmesgpt_api.domain.model import STILL_RUNNING
 from services.holmesgpt_api.domain.record import Asked, Claimed
+from services.holmesgpt_api.domain.roster import Entry, Roster
 from services.holmesgpt_api.domain.triage import NO_MODEL, Triage
 from services.holmesgpt_api.engine.messages import ModelAccess
 from services.holmesgpt_api.settings import Settings
 from services.holmesgpt_api.steps.conduct import Conductor
 from services.holmesgpt_api.steps.deepen import Deepening
+from services.holmesgpt_api.steps.probe import Probing
 from services.holmesgpt_api.steps.take import Desk
 from services.holmesgpt_api.steps.wait import Waiting
 
@@ -66,20 +69,22 @@ class Ports:
 @asynccontextmanager
 async def serving(settings: Settings, ring: Ring) -> AsyncIterator[Ports]:
     """For the API: takes investigations, and runs none."""
+    models = await asyncio.to_thread(configured, settings)
+    model = models[0].access.model if models else None
     async with _database(settings) as database, _context(settings, ring) as context:
         jobs = Jobs(database, service=SCHEMA, settings=settings)
         worker.declare(jobs)
         ledger = PostgresLedger(database, jobs, life=settings.investigation_timeout)
         async with Waiting(ledger) as waiting:
             desk = Desk(ledger, waiting, settings.sync_answer_timeout)
-            yield Ports(desk, database, context, EngineReports(database), settings.llm_model)
+            yield Ports(desk, database, context, EngineReports(database), model)
 
 
 async def working(settings: Settings, metrics: Metrics, stop: asyncio.Event) -> None:
     """For the worker: runs investigations until `stop`, and asks a model where one is configured."""
     authenticator = Authenticator.from_settings(settings)
-    meters = Meters(metrics)
-    access = model_access(settings)
+    models = await asyncio.to_thread(configured, settings)
+    roster, meters = Roster(models), Meters(metrics, {one.name: one.provider for one in models})
     life = settings.investigation_timeout
     async with (
         _database(settings) as database,
@@ -92,25 +97,25 @@ async def working(settings: Settings, metrics: Metrics, stop: asyncio.Event) -> 
             Triage(
                 ContextApi(context),
                 patience=settings.context_api_timeout,
-                degraded_reason=lambda: STILL_RUNNING if access else NO_MODEL,
+                degraded_reason=lambda: STILL_RUNNING if roster else NO_MODEL,
             ),
             retention=settings.investigation_retention,
-            then_ask_a_model=access is not None,
+            then_ask_a_model=bool(roster),
             observe=meters.ended,
         )
         worker.register(jobs, conductor, life=life)
-        if access is None:
+        if not roster:
             without = Deepening(ledger, NoModelConfigured(), observe=meters.ended)
             worker.register_model(jobs, without, life=life)
             await jobs.run_worker(stop)
             return
-        asking = _asking(settings, access, database, ledger, authenticator, meters, stop)
+        asking = _asking(settings, roster, database, ledger, authenticator, meters, stop)
         await _together(stop, jobs.run_worker(stop), asking)
 
 
 async def _asking(
     settings: Settings,
-    access: ModelAccess,
+    roster: Roster,
     database: Database,
     ledger: PostgresLedger,
     authenticator: Authenticator,
@@ -123,7 +128,7 @@ async def _asking(
     with TemporaryDirectory(prefix="holmesgpt-") as home:
         zygote = Zygote(
             ROOT / settings.engine_python,
-            environment=environment(settings.engine_sees(), home=Path(home), base_url=access.api_base),
+            environment=environment(settings.engine_sees(), home=Path(home), base_url=roster.first.api_base),
             directory=ROOT,
             start_within=settings.engine_start_timeout,
             on_change=lambda state: reporter.changed(),
@@ -131,7 +136,7 @@ async def _asking(
 
         def report() -> Report:
             meters.load(zygote.running, places)
-            return Report(access.model, zygote.state.word, zygote.state.detail, zygote.running, places)
+            return Report(roster.first.model, zygote.state.word, zygote.state.detail, zygote.running, places)
 
         reporter = Reporter(database, report)
         minter = TokenMinter(lambda: authenticator.ring, service=SERVICE)
@@ -147,20 +152,26 @@ async def _asking(
 
         holmes = Holmes(
             zygote,
-            access,
+            roster,
             context_url=str(settings.context_api_url),
             mint=mint,
             max_steps=settings.max_steps,
             tool_timeout=settings.context_api_timeout,
             start_within=settings.engine_start_timeout,
+            observe=meters.model_asked,
         )
+
+        async def probe(model: ModelAccess) -> None:
+            await holmes.probe(model, within=settings.llm_timeout)
+
+        probing = Probing(roster, probe, every=settings.llm_probe_interval)
         own = settings.model_copy(update={"worker_concurrency": places})
         jobs = Jobs(database, service=SCHEMA, settings=own, observe=meters.job)
         deepening = Deepening(ledger, holmes, observe=meters.ended, observe_model=asked)
         worker.register_model(jobs, deepening, life=settings.investigation_timeout)
         # The engine ends after the jobs that use it, which may finish their runs when a stop is asked for.
         over = asyncio.Event()
-        engine = asyncio.create_task(_together(over, zygote.run(over), reporter.run(over)))
+        engine = asyncio.create_task(_together(over, zygote.run(over), reporter.run(over), probing.run(over)))
         engine.add_done_callback(
             lambda _: stop.set()
         )  # a mistake of ours ended it: this process is begun anew
@@ -183,6 +194,12 @@ async def _together(stop: asyncio.Event, *parts: Coroutine[None, None, None]) ->
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
+
+
+def configured(settings: Settings) -> list[Entry]:
+    """The models of the environment or of the configuration file. Raises BadConfiguration."""
+    loaded = load(settings.config_file, settings.config_key_file) if settings.config_file else None
+    return entries(settings, loaded.configuration if loaded else None)
 
 
 def checks(ports: Ports) -> Checks:

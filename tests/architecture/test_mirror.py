@@ -76,6 +76,10 @@ SEEN_ELSEWHERE: dict[str, tuple[str, str]] = {
         "it bounds HolmesGPT's client, which is installed in the engine's environment alone",
         "tests/integration/holmesgpt_api/test_model.py",
     ),
+    "services/holmesgpt_api/engine/leave.py": (
+        "it listens to a socket beside a model's client, and ends the process it is in",
+        "tests/integration/holmesgpt_api/test_budgets.py",
+    ),
     "services/holmesgpt_api/engine/tools.py": (
         "it is HolmesGPT's form of the desk, which has its own tests",
         "tests/integration/holmesgpt_api/test_model.py",

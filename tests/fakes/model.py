@@ -28,6 +28,7 @@ Mood = Literal[
     "recovers",  # 503 once, then as "concludes"
     "hangs",
     "garbage",  # an HTML page with status 200
+    "wordy",  # never calls a tool
 ]
 
 Document = Callable[[dict[str, Any]], dict[str, Any]]
@@ -120,11 +121,15 @@ class FakeModel:
 
     def _message(self, body: dict[str, Any]) -> dict[str, Any]:
         messages = body["messages"]
+        if len(messages) == 1:
+            return self._probed()
         if "JSON Schema" in str(messages[1]["content"]):
             return self._writes(messages)
         answered = [one for one in messages if one["role"] == "tool"]
         if self.mood == "loops":
             return _calls("get_evidence", {"of": f"Pod/shop/loop-{len(answered)}"})
+        if self.mood == "wordy":
+            return {"role": "assistant", "content": "I would look at its logs."}
         if not answered:
             match self.mood:
                 case "unknown-tool":
@@ -138,6 +143,11 @@ class FakeModel:
         if self.mood == "bad-arguments" and len(answered) == 1:
             return _calls("get_causes", {"target": self.target})
         return {"role": "assistant", "content": f"It was edited. {canaries(json.dumps(messages))}"}
+
+    def _probed(self) -> dict[str, Any]:
+        if self.mood == "wordy":
+            return {"role": "assistant", "content": "ready"}
+        return _calls("report", {"word": "ready"})
 
     def _writes(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
         known = telemetry(messages[1]["content"])

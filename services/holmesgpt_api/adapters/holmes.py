@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import logging
 import os
 import signal
 import time
@@ -23,7 +25,9 @@ from services.holmesgpt_api.domain.model import (
 )
 from services.holmesgpt_api.domain.ports import ReportProgress
 from services.holmesgpt_api.domain.record import Claimed
-from services.holmesgpt_api.domain.verdict import ModelUse, ToolUse, Verdict
+from services.holmesgpt_api.domain.roster import Roster
+from services.holmesgpt_api.domain.triage import NO_MODEL
+from services.holmesgpt_api.domain.verdict import ModelRefusal, ModelUse, ToolUse, Verdict
 from services.holmesgpt_api.engine.framing import BadFrame, Closed
 from services.holmesgpt_api.engine.messages import (
     PROMPT_VERSION,
@@ -34,6 +38,9 @@ from services.holmesgpt_api.engine.messages import (
     Failed,
     HeadStart,
     ModelAccess,
+    ModelAsked,
+    Probed,
+    ProbeRequest,
     RunRequest,
     Step,
     ToolCalled,
@@ -50,18 +57,36 @@ HEAD_START = 1024 * 1024
 """Bytes of evidence in a request; what triage found comes in the order of its weight."""
 
 TOOLS_KEPT = 60
+REFUSALS_KEPT = 20
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass
 class _Course:
     """What is known of a run while it goes on."""
 
-    model: str
+    models: dict[str, str]
+    """Name to what the library calls it, in the order in which they are asked."""
     began: float
     usage: Usage = field(default_factory=Usage)
     steps: int = 0
     tools: list[ToolUse] = field(default_factory=list)
     evidence: dict[str, EvidenceItem] = field(default_factory=dict)
+    answered_by: list[str] = field(default_factory=list)
+    refusals: list[ModelRefusal] = field(default_factory=list)
+
+    @property
+    def model(self) -> str:
+        """The one that answered last; before any has, the first one in line."""
+        name = self.answered_by[-1] if self.answered_by else next(iter(self.models))
+        return self.models.get(name, name)
+
+    def asked(self, one: ModelAsked) -> None:
+        if one.word is None:
+            self.answered_by.append(one.model)
+        elif len(self.refusals) < REFUSALS_KEPT:
+            self.refusals.append(ModelRefusal(model=one.model, word=one.word, detail=one.detail))
 
     def use(self, *, repaired: bool = False) -> ModelUse:
         return ModelUse(
@@ -76,6 +101,8 @@ class _Course:
             seconds=round(time.monotonic() - self.began, 3),
             repaired=repaired,
             tools=self.tools,
+            answered_by=self.answered_by,
+            refusals=self.refusals,
         )
 
     def called(self, tool: ToolCalled) -> None:
@@ -94,23 +121,29 @@ class Holmes:
     def __init__(
         self,
         zygote: Zygote,
-        access: ModelAccess,
+        roster: Roster,
         *,
         context_url: str,
         mint: Mint,
         max_steps: int,
         tool_timeout: timedelta,
         start_within: timedelta,
+        observe: Callable[[ModelAsked], None] = lambda _: None,
     ) -> None:
-        self._zygote, self._access, self._mint = zygote, access, mint
+        """`observe`: hears of every request to a model."""
+        self._zygote, self._roster, self._mint, self._observe = zygote, roster, mint, observe
         self._context_url, self._max_steps = context_url, max_steps
         self._tool_timeout = tool_timeout.total_seconds()
         self._start_within = start_within.total_seconds()
+        self._probes = itertools.count(1)
 
     async def ask(
         self, run: Claimed, interim: Verdict, *, within: timedelta, report_progress: ReportProgress
     ) -> Told:
-        course = _Course(self._access.model, time.monotonic())
+        chain = self._roster.chain()
+        if not chain:
+            raise ModelFailed(NO_MODEL, "the configuration names no model any more")
+        course = _Course({one.name: one.model for one in chain}, time.monotonic())
         ends = course.began + within.total_seconds()
         try:
             token = self._mint(run, within)
@@ -123,15 +156,42 @@ class Holmes:
             async with self._zygote.child(f"{run.id}.{run.fence}", patience=patience) as child:
                 left = max(ends - time.monotonic(), 0.1)
                 async with asyncio.timeout(left + GRACE):
-                    await _begin(child, self._request(run, interim, token, left), course)
-                    return await _follow(child, course, report_progress, self._max_steps)
+                    await _begin(child, self._request(run, interim, token, left, chain), course)
+                    return await _follow(child, course, report_progress, self._max_steps, self._heard)
         except Away as error:
             raise ModelFailed(ENGINE_UNAVAILABLE, str(error), course.use()) from error
         except TimeoutError as error:
             said = f"no conclusion within {within.total_seconds():.0f} s"
             raise ModelFailed(TIMEOUT, said, course.use()) from error
 
-    def _request(self, run: Claimed, interim: Verdict, token: str, seconds: float) -> RunRequest:
+    def _heard(self, asked: ModelAsked) -> None:
+        self._roster.heard(asked)
+        self._observe(asked)
+
+    async def probe(self, model: ModelAccess, *, within: timedelta) -> None:
+        """Find out whether a model answers and calls tools, and tell the roster; however it ends."""
+        number, seconds = next(self._probes), within.total_seconds()
+        try:
+            async with (
+                asyncio.timeout(seconds + GRACE),
+                self._zygote.child(f"probe.{number}", patience=seconds) as child,
+            ):
+                await child.send(ProbeRequest(seconds=seconds, model=model))
+                while True:
+                    match await child.receive():
+                        case ModelAsked() as asked:
+                            self._heard(asked)
+                        case Probed(tools=tools):
+                            self._roster.probed(model.name, tools=tools)
+                            return
+                        case Failed():
+                            return
+        except (Away, Closed, BadFrame, TimeoutError) as error:
+            _log.info("model %s was not probed: %s", model.name, error or type(error).__name__)
+
+    def _request(
+        self, run: Claimed, interim: Verdict, token: str, seconds: float, chain: list[ModelAccess]
+    ) -> RunRequest:
         asked, results = run.request, interim.results
         return RunRequest(
             run=run.id,
@@ -152,7 +212,8 @@ class Holmes:
                 evidence=_fitting(results.evidence),
                 not_looked_at=results.not_looked_at,
             ),
-            model=self._access,
+            model=chain[0],
+            fallbacks=chain[1:],
             context=ContextAccess(
                 url=self._context_url,
                 token=token,
@@ -182,7 +243,13 @@ async def _begin(child: Child, request: RunRequest, course: _Course) -> None:
         raise ModelFailed(ENGINE_FAILED, await _how_it_died(child), course.use()) from error
 
 
-async def _follow(child: Child, course: _Course, report: ReportProgress, most: int) -> Told:
+async def _follow(
+    child: Child,
+    course: _Course,
+    report: ReportProgress,
+    most: int,
+    heard: Callable[[ModelAsked], None],
+) -> Told:
     """Listen until the child has concluded.
 
     Raises:
@@ -201,6 +268,9 @@ async def _follow(child: Child, course: _Course, report: ReportProgress, most: i
                 await report(min(40 + 50 * number // (most + 1), 95), f"asking the model (answer {number})")
             case ToolCalled():
                 course.called(message)
+            case ModelAsked():
+                course.asked(message)
+                heard(message)
             case Usage():
                 course.usage = message
             case Failed(word=word, detail=detail):

@@ -37,6 +37,7 @@ WHY_NOT = (
     TOO_LARGE,
     "model-max-steps",
     "model-misconfigured",
+    "model-without-tools",
     UNSUPPORTED,
     NOT_ASKED,
     ENGINE_FAILED,

@@ -20,6 +20,7 @@ from services.holmesgpt_api.adapters.holmes import Holmes
 from services.holmesgpt_api.adapters.zygote import Away, State, Zygote, environment
 from services.holmesgpt_api.domain.model import ModelFailed, Told
 from services.holmesgpt_api.domain.record import Claimed
+from services.holmesgpt_api.domain.roster import Roster
 from services.holmesgpt_api.domain.triage import conclude
 from services.holmesgpt_api.engine.messages import SDK, ModelAccess
 from tests.support.children import REPOSITORY
@@ -65,7 +66,7 @@ def holmes(zygote: Zygote, **options: Any) -> Holmes:
         "tool_timeout": timedelta(seconds=5),
         "start_within": timedelta(seconds=30),
     }
-    return Holmes(zygote, ACCESS, **(values | options))
+    return Holmes(zygote, options.pop("roster", Roster.of(ACCESS)), **(values | options))
 
 
 def run(what: str, number: int = 1) -> Claimed:
