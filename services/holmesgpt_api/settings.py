@@ -170,6 +170,34 @@ class ModelSettings(BaseSettings):
     """Investigations at the model at once, per worker process; more are held, and say their place in the queue.
     Unset: as many as memory allows, (limit - 400 MB) / 80 MB, and 50 at most."""
 
+    budget_run_tokens: int = Field(default=400_000, ge=0, validation_alias="HOLMESGPT_BUDGET_RUN_TOKENS")
+    """Tokens of one investigation, read and written; 0: no limit. As many as twelve full windows of 32,000; a run
+    that needs more goes round in circles. This and the other budgets: once spent, triage's result stands."""
+
+    budget_run_cost_usd: float = Field(
+        default=2.0, ge=0, allow_inf_nan=False, validation_alias="HOLMESGPT_BUDGET_RUN_COST_USD"
+    )
+    """US dollars of one investigation; 0: no limit. Trials have cost cents; more is a mistake in a price or a loop."""
+
+    budget_run_seconds: Duration | None = Field(
+        default=None, gt=timedelta(0), validation_alias="HOLMESGPT_BUDGET_RUN_SECONDS"
+    )
+    """Seconds of one investigation at the models. Unset: until its deadline, which is bound enough."""
+
+    budget_tenant_tokens_per_day: int = Field(
+        default=20_000_000, ge=0, validation_alias="HOLMESGPT_BUDGET_TENANT_TOKENS_PER_DAY"
+    )
+    """Tokens of one tenant's investigations in a day (UTC), all workers together; 0: no limit. Fifty investigations
+    at their limit: an alert storm ends there and not in next month's bill."""
+
+    budget_tenant_cost_usd_per_day: float = Field(
+        default=50.0,
+        ge=0,
+        allow_inf_nan=False,
+        validation_alias="HOLMESGPT_BUDGET_TENANT_COST_USD_PER_DAY",
+    )
+    """US dollars of the same; 0: no limit. A guess at what nobody minds; counts what has a price."""
+
     engine_python: Path = Field(
         default=Path(".venv-holmes/bin/python"), validation_alias="HOLMESGPT_ENGINE_PYTHON"
     )

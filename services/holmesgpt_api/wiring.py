@@ -26,9 +26,11 @@ from services.holmesgpt_api.adapters.holmes import Holmes
 from services.holmesgpt_api.adapters.ledger import PostgresLedger
 from services.holmesgpt_api.adapters.memory import limit
 from services.holmesgpt_api.adapters.meters import Meters
-from services.holmesgpt_api.adapters.model_access import entries
+from services.holmesgpt_api.adapters.model_access import entries, limits
 from services.holmesgpt_api.adapters.no_model import NoModelConfigured
+from services.holmesgpt_api.adapters.purse import PostgresPurse
 from services.holmesgpt_api.adapters.zygote import Zygote, environment
+from services.holmesgpt_api.domain.budget import Limits
 from services.holmesgpt_api.domain.capacity import max_running
 from services.holmesgpt_api.domain.engine_health import Report, health
 from services.holmesgpt_api.domain.model import STILL_RUNNING
@@ -69,7 +71,7 @@ class Ports:
 @asynccontextmanager
 async def serving(settings: Settings, ring: Ring) -> AsyncIterator[Ports]:
     """For the API: takes investigations, and runs none."""
-    models = await asyncio.to_thread(configured, settings)
+    models, _ = await asyncio.to_thread(configured, settings)
     model = models[0].access.model if models else None
     async with _database(settings) as database, _context(settings, ring) as context:
         jobs = Jobs(database, service=SCHEMA, settings=settings)
@@ -83,7 +85,7 @@ async def serving(settings: Settings, ring: Ring) -> AsyncIterator[Ports]:
 async def working(settings: Settings, metrics: Metrics, stop: asyncio.Event) -> None:
     """For the worker: runs investigations until `stop`, and asks a model where one is configured."""
     authenticator = Authenticator.from_settings(settings)
-    models = await asyncio.to_thread(configured, settings)
+    models, budgets = await asyncio.to_thread(configured, settings)
     roster, meters = Roster(models), Meters(metrics, {one.name: one.provider for one in models})
     life = settings.investigation_timeout
     async with (
@@ -109,13 +111,14 @@ async def working(settings: Settings, metrics: Metrics, stop: asyncio.Event) -> 
             worker.register_model(jobs, without, life=life)
             await jobs.run_worker(stop)
             return
-        asking = _asking(settings, roster, database, ledger, authenticator, meters, stop)
+        asking = _asking(settings, roster, budgets, database, ledger, authenticator, meters, stop)
         await _together(stop, jobs.run_worker(stop), asking)
 
 
 async def _asking(
     settings: Settings,
     roster: Roster,
+    budgets: Limits,
     database: Database,
     ledger: PostgresLedger,
     authenticator: Authenticator,
@@ -159,6 +162,8 @@ async def _asking(
             tool_timeout=settings.context_api_timeout,
             start_within=settings.engine_start_timeout,
             observe=meters.model_asked,
+            purse=PostgresPurse(database, retention=settings.investigation_retention),
+            limits=lambda: budgets,
         )
 
         async def probe(model: ModelAccess) -> None:
@@ -196,10 +201,11 @@ async def _together(stop: asyncio.Event, *parts: Coroutine[None, None, None]) ->
         await asyncio.wait(tasks)
 
 
-def configured(settings: Settings) -> list[Entry]:
-    """The models of the environment or of the configuration file. Raises BadConfiguration."""
+def configured(settings: Settings) -> tuple[list[Entry], Limits]:
+    """Models and budgets of the environment and of the configuration file. Raises BadConfiguration."""
     loaded = load(settings.config_file, settings.config_key_file) if settings.config_file else None
-    return entries(settings, loaded.configuration if loaded else None)
+    configuration = loaded.configuration if loaded else None
+    return entries(settings, configuration), limits(settings, configuration)
 
 
 def checks(ports: Ports) -> Checks:

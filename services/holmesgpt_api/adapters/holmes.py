@@ -9,12 +9,15 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from libs.auth.errors import AuthError
 from libs.contracts.evidence import EvidenceItem
+from services.holmesgpt_api.adapters.account import Account
 from services.holmesgpt_api.adapters.zygote import Away, Child, Zygote
+from services.holmesgpt_api.domain.budget import RUN_SECONDS, UNLIMITED, Limits, Purse, Spent
 from services.holmesgpt_api.domain.model import (
     ENGINE_FAILED,
     ENGINE_UNAVAILABLE,
@@ -36,6 +39,7 @@ from services.holmesgpt_api.engine.messages import (
     Concluded,
     ContextAccess,
     Failed,
+    Granted,
     HeadStart,
     ModelAccess,
     ModelAsked,
@@ -129,8 +133,11 @@ class Holmes:
         tool_timeout: timedelta,
         start_within: timedelta,
         observe: Callable[[ModelAsked], None] = lambda _: None,
+        purse: Purse,
+        limits: Callable[[], Limits] = lambda: UNLIMITED,
     ) -> None:
         """`observe`: hears of every request to a model."""
+        self._purse, self._limits = purse, limits
         self._zygote, self._roster, self._mint, self._observe = zygote, roster, mint, observe
         self._context_url, self._max_steps = context_url, max_steps
         self._tool_timeout = tool_timeout.total_seconds()
@@ -143,26 +150,70 @@ class Holmes:
         chain = self._roster.chain()
         if not chain:
             raise ModelFailed(NO_MODEL, "the configuration names no model any more")
+        limits = self._limits()
         course = _Course({one.name: one.model for one in chain}, time.monotonic())
-        ends = course.began + within.total_seconds()
+        allowed = within if limits.run_seconds is None else min(within, limits.run_seconds)
+        ends = course.began + allowed.total_seconds()
         try:
             token = self._mint(run, within)
         except AuthError as error:
             # Without it the tools would ask as whoever this machine is trusted to be, and read what the
             # asker may not.
             raise ModelFailed(ENGINE_UNAVAILABLE, str(error)) from error
-        patience = min(self._start_within, within.total_seconds())
+        name = f"{run.id}.{run.fence}"
+        account = Account(self._purse, limits, run=name, tenant=run.tenant, until=ends)
+        patience = min(self._start_within, allowed.total_seconds())
         try:
-            async with self._zygote.child(f"{run.id}.{run.fence}", patience=patience) as child:
+            async with self._zygote.child(name, patience=patience) as child:
                 left = max(ends - time.monotonic(), 0.1)
                 async with asyncio.timeout(left + GRACE):
                     await _begin(child, self._request(run, interim, token, left, chain), course)
-                    return await _follow(child, course, report_progress, self._max_steps, self._heard)
+                    return await self._follow(child, course, account, report_progress)
         except Away as error:
             raise ModelFailed(ENGINE_UNAVAILABLE, str(error), course.use()) from error
+        except Spent as error:
+            raise ModelFailed(error.word, error.detail, course.use()) from error
         except TimeoutError as error:
-            said = f"no conclusion within {within.total_seconds():.0f} s"
-            raise ModelFailed(TIMEOUT, said, course.use()) from error
+            raise _too_late(within, allowed, course) from error
+        except ModelFailed as error:
+            if error.word == TIMEOUT and time.monotonic() >= ends - GRACE:
+                raise _too_late(within, allowed, course, error.detail) from error
+            raise
+        finally:
+            await account.close()
+
+    async def _follow(self, child: Child, course: _Course, account: Account, report: ReportProgress) -> Told:
+        """Listen until the child has concluded.
+
+        Raises:
+            ModelFailed, Spent
+        """
+        while True:
+            try:
+                message = await child.receive()
+            except BadFrame as error:
+                raise ModelFailed(ENGINE_FAILED, f"a run talked nonsense: {error}", course.use()) from error
+            except Closed as error:
+                raise ModelFailed(ENGINE_FAILED, await _how_it_died(child), course.use()) from error
+            match message:
+                case Step(number=number):
+                    course.steps = number
+                    done = min(40 + 50 * number // (self._max_steps + 1), 95)
+                    await report(done, f"asking the model (answer {number})")
+                    await account.step(message)
+                    await _grant(child, number)
+                case ToolCalled():
+                    course.called(message)
+                case ModelAsked():
+                    course.asked(message)
+                    self._heard(message)
+                    await account.asked(message)
+                case Usage():
+                    course.usage = message
+                case Failed(word=word, detail=detail):
+                    raise ModelFailed(word, detail, course.use())
+                case Concluded(opinion=opinion, repaired=repaired):
+                    return Told(opinion, list(course.evidence.values()), course.use(repaired=repaired))
 
     def _heard(self, asked: ModelAsked) -> None:
         self._roster.heard(asked)
@@ -197,6 +248,7 @@ class Holmes:
             run=run.id,
             seconds=seconds,
             max_steps=self._max_steps,
+            metered=True,
             alert=Alert(
                 name=asked.alert_name,
                 priority=run.priority.value,
@@ -243,40 +295,16 @@ async def _begin(child: Child, request: RunRequest, course: _Course) -> None:
         raise ModelFailed(ENGINE_FAILED, await _how_it_died(child), course.use()) from error
 
 
-async def _follow(
-    child: Child,
-    course: _Course,
-    report: ReportProgress,
-    most: int,
-    heard: Callable[[ModelAsked], None],
-) -> Told:
-    """Listen until the child has concluded.
+def _too_late(within: timedelta, allowed: timedelta, course: _Course, why: str = "") -> ModelFailed:
+    said = f"no conclusion within {allowed.total_seconds():.0f} s"
+    word = TIMEOUT if allowed == within else RUN_SECONDS
+    return ModelFailed(word, f"{said}: {why}" if why else said, course.use())
 
-    Raises:
-        ModelFailed
-    """
-    while True:
-        try:
-            message = await child.receive()
-        except BadFrame as error:
-            raise ModelFailed(ENGINE_FAILED, f"a run talked nonsense: {error}", course.use()) from error
-        except Closed as error:
-            raise ModelFailed(ENGINE_FAILED, await _how_it_died(child), course.use()) from error
-        match message:
-            case Step(number=number):
-                course.steps = number
-                await report(min(40 + 50 * number // (most + 1), 95), f"asking the model (answer {number})")
-            case ToolCalled():
-                course.called(message)
-            case ModelAsked():
-                course.asked(message)
-                heard(message)
-            case Usage():
-                course.usage = message
-            case Failed(word=word, detail=detail):
-                raise ModelFailed(word, detail, course.use())
-            case Concluded(opinion=opinion, repaired=repaired):
-                return Told(opinion, list(course.evidence.values()), course.use(repaired=repaired))
+
+async def _grant(child: Child, step: int) -> None:
+    # One that has died meanwhile says so at the next word that is waited for.
+    with suppress(Closed):
+        await child.send(Granted(step=step))
 
 
 async def _how_it_died(child: Child) -> str:

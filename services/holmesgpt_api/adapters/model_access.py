@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from services.holmesgpt_api.adapters.config_file import BadConfiguration
-from services.holmesgpt_api.domain.configuration import Configuration, ModelEntry, Provider
+from services.holmesgpt_api.domain.budget import Limit, Limits
+from services.holmesgpt_api.domain.configuration import Budgets, Configuration, ModelEntry, Provider
 from services.holmesgpt_api.domain.roster import Entry
 from services.holmesgpt_api.engine.messages import ModelAccess
 from services.holmesgpt_api.settings import ModelSettings
@@ -81,6 +83,25 @@ def entries(settings: ModelSettings, configuration: Configuration | None = None)
 def model_access(settings: ModelSettings) -> ModelAccess | None:
     """The environment's first model. None: it names none."""
     return next((one.access for one in entries(settings)), None)
+
+
+def limits(settings: ModelSettings, configuration: Configuration | None = None) -> Limits:
+    """The budgets: the file's word, and the settings' where it has none."""
+    file = configuration.budgets if configuration else Budgets()
+
+    def either(name: str) -> Any:
+        given = getattr(file, name)
+        return getattr(settings, f"budget_{name}") if given is None else given
+
+    return Limits(
+        run=Limit(either("run_tokens") or None, either("run_cost_usd") or None),
+        day=Limit(either("tenant_tokens_per_day") or None, either("tenant_cost_usd_per_day") or None),
+        run_seconds=either("run_seconds"),
+        tenants={
+            name: Limit(one.tokens_per_day or None, one.cost_usd_per_day or None)
+            for name, one in file.tenants.items()
+        },
+    )
 
 
 def _of_environment(settings: ModelSettings) -> list[Entry]:

@@ -20,6 +20,7 @@ Provider = Literal["openai", "anthropic", "local_llm", "azure_openai", "ollama"]
 Seconds = Annotated[Duration, Field(gt=timedelta(0))]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 Tenant = Annotated[str, StringConstraints(min_length=1, max_length=63)]
+Tokens = Annotated[int, Field(ge=0)]
 Money = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 NEEDS_URL = ("local_llm", "azure_openai", "ollama")
 
@@ -82,17 +83,19 @@ class Llm(Contract):
 
 
 class TenantBudget(Contract):
-    tokens_per_day: PositiveInt | None = None
+    """Of one tenant, in place of every tenant's; what is left out, or 0, is no limit."""
+
+    tokens_per_day: Tokens | None = None
     cost_usd_per_day: Money | None = None
 
 
 class Budgets(Contract):
-    """What is left out is as the `HOLMESGPT_BUDGET_…` settings say."""
+    """What is left out is as the `HOLMESGPT_BUDGET_…` settings say; 0 is no limit."""
 
-    run_tokens: PositiveInt | None = None
+    run_tokens: Tokens | None = None
     run_cost_usd: Money | None = None
     run_seconds: Seconds | None = None
-    tenant_tokens_per_day: PositiveInt | None = None
+    tenant_tokens_per_day: Tokens | None = None
     tenant_cost_usd_per_day: Money | None = None
     tenants: dict[Tenant, TenantBudget] = Field(default_factory=dict, max_length=1000)
 

@@ -22,6 +22,7 @@ from services.holmesgpt_api.engine.messages import ModelAccess, ModelAsked
 from services.holmesgpt_api.wiring import ROOT
 from tests.fakes.context_api import FakeContextApi, context_api
 from tests.fakes.model import FakeModel, Mood, model
+from tests.fakes.purse import FakePurse
 from tests.support.investigations import CHECKOUT, cause, claimed, evidence, found, request
 
 pytestmark = [
@@ -104,6 +105,7 @@ class Scene:
             tool_timeout=timedelta(seconds=5),
             start_within=timedelta(seconds=120),
             observe=self.heard.append,
+            purse=FakePurse(),
         )
 
     async def ask(self, *, within: float = 60) -> Told:

@@ -101,7 +101,7 @@ def model(**fields: Any) -> dict[str, Any]:
         ({"llm": {"primary": model(api_key_env="A", api_key_file="/k")}}, "one of api_key"),
         ({"llm": {"primary": model(temperature=3)}}, "temperature"),
         ({"llm": {"primary": model(weight=0)}}, "weight"),
-        ({"budgets": {"run_tokens": 0}}, "run_tokens"),
+        ({"budgets": {"run_tokens": -1}}, "run_tokens"),
         ({"budgets": {"run_cost_usd": float("nan")}}, "run_cost_usd"),
     ],
 )
