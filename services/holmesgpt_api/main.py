@@ -12,9 +12,10 @@ from libs.auth import Authenticator, KeyRing
 from libs.metrics import Metrics
 from libs.web import ServiceInfo, serve
 from libs.web import create_app as build
+from libs.web.health import FINE, HealthBoard
 from libs.web.server import Program, load
 from services.holmesgpt_api import wiring
-from services.holmesgpt_api.routes import investigate
+from services.holmesgpt_api.routes import investigate, overview
 from services.holmesgpt_api.routes.problems import PROBLEMS
 from services.holmesgpt_api.settings import Settings
 
@@ -31,20 +32,26 @@ def create_app(
 ) -> FastAPI:
     """The application. Opens nothing before it starts; `authenticator` is given by tests."""
 
+    registry = metrics or Metrics(INFO.name)
+
     def ports(app: FastAPI) -> AbstractAsyncContextManager[wiring.Ports]:
         def ring() -> KeyRing | None:
             known: Authenticator | None = app.state.edge.authenticator
             return known.ring if known else None
 
-        return wiring.serving(settings, ring)
+        def fine() -> bool:
+            board: HealthBoard = app.state.board
+            return all(one.status in FINE for one in board.health().checks.values())
+
+        return wiring.serving(settings, ring, INFO, registry, fine)
 
     return build(
         info=INFO,
         settings=settings,
         wiring=ports,
-        routers=[investigate.router],
+        routers=[investigate.router, overview.router],
         problems_of=PROBLEMS,
-        metrics=metrics or Metrics(INFO.name),
+        metrics=registry,
         checks=wiring.checks,
         authenticator=authenticator,
     )

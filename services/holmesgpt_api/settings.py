@@ -123,6 +123,13 @@ class ModelSettings(BaseSettings):
     """Pause between two looks for models to be probed, in seconds: those whose tool calls are unknown, and those
     that were left alone for failing. One that answers is never probed: runs tell how it does."""
 
+    toolsets: WordList = Field(default_factory=list, validation_alias="HOLMESGPT_TOOLSETS")
+    """Toolsets that requests may name. Empty: the configuration file's, or all that there are. `internet`, `docker`
+    and `bash` are not offered, and left out."""
+
+    default_toolsets: WordList = Field(default_factory=list, validation_alias="HOLMESGPT_DEFAULT_TOOLSETS")
+    """Toolsets of requests that name none. Empty: the configuration file's, or `kubernetes` and `prometheus`."""
+
     config_file: Path | None = Field(default=None, validation_alias="HOLMESGPT_CONFIG_FILE")
     """Configuration file (YAML): models with limits and prices, budgets, toolsets, and other settings below the
     environment's word. Unset: the environment alone."""

@@ -17,30 +17,31 @@ from libs.contracts.health import ComponentHealth
 from libs.jobs import Jobs
 from libs.metrics import Metrics
 from libs.storage import Database, migrate
-from libs.web import Check, Checks
+from libs.web import Check, Checks, ServiceInfo
 from services.holmesgpt_api import worker
-from services.holmesgpt_api.adapters.config_file import load
 from services.holmesgpt_api.adapters.context import ContextApi
 from services.holmesgpt_api.adapters.engine_reports import EngineReports, Reporter
+from services.holmesgpt_api.adapters.gatherings import Gatherings
 from services.holmesgpt_api.adapters.holmes import Holmes
 from services.holmesgpt_api.adapters.ledger import PostgresLedger
 from services.holmesgpt_api.adapters.memory import limit
 from services.holmesgpt_api.adapters.meters import Meters
-from services.holmesgpt_api.adapters.model_access import entries, limits
 from services.holmesgpt_api.adapters.no_model import NoModelConfigured
+from services.holmesgpt_api.adapters.panel import Panel
 from services.holmesgpt_api.adapters.purse import PostgresPurse
+from services.holmesgpt_api.adapters.steering import Current, Steering, read
 from services.holmesgpt_api.adapters.zygote import Zygote, environment
-from services.holmesgpt_api.domain.budget import Limits
 from services.holmesgpt_api.domain.capacity import max_running
 from services.holmesgpt_api.domain.engine_health import Report, health
 from services.holmesgpt_api.domain.model import STILL_RUNNING
 from services.holmesgpt_api.domain.record import Asked, Claimed
-from services.holmesgpt_api.domain.roster import Entry, Roster
+from services.holmesgpt_api.domain.roster import Roster
 from services.holmesgpt_api.domain.triage import NO_MODEL, Triage
 from services.holmesgpt_api.engine.messages import ModelAccess
 from services.holmesgpt_api.settings import Settings
 from services.holmesgpt_api.steps.conduct import Conductor
 from services.holmesgpt_api.steps.deepen import Deepening
+from services.holmesgpt_api.steps.oversee import Conclusions, Overseer
 from services.holmesgpt_api.steps.probe import Probing
 from services.holmesgpt_api.steps.take import Desk
 from services.holmesgpt_api.steps.wait import Waiting
@@ -65,28 +66,47 @@ class Ports:
     database: Database
     context: ContextClient
     engines: EngineReports
-    model: str | None
+    overseer: Overseer
+    info: ServiceInfo
+    max_concurrent: int
 
 
 @asynccontextmanager
-async def serving(settings: Settings, ring: Ring) -> AsyncIterator[Ports]:
+async def serving(
+    settings: Settings, ring: Ring, info: ServiceInfo, metrics: Metrics, fine: Callable[[], bool]
+) -> AsyncIterator[Ports]:
     """For the API: takes investigations, and runs none."""
-    models, _ = await asyncio.to_thread(configured, settings)
-    model = models[0].access.model if models else None
+    steering = Steering(settings, await asyncio.to_thread(read, settings))
     async with _database(settings) as database, _context(settings, ring) as context:
         jobs = Jobs(database, service=SCHEMA, settings=settings)
         worker.declare(jobs)
         ledger = PostgresLedger(database, jobs, life=settings.investigation_timeout)
-        async with Waiting(ledger) as waiting:
-            desk = Desk(ledger, waiting, settings.sync_answer_timeout)
-            yield Ports(desk, database, context, EngineReports(database), model)
+        overseer = Overseer(
+            steering,
+            Gatherings(database, role="api"),
+            look=True,
+            fine=fine,
+            observe=Panel(metrics, info.version).seen,
+        )
+        async with Waiting(ledger) as waiting, _overseen(overseer):
+            toolsets = lambda: overseer.current.toolsets  # noqa: E731
+            desk = Desk(ledger, waiting, settings.sync_answer_timeout, toolsets)
+            yield Ports(
+                desk, database, context, EngineReports(database), overseer, info, settings.worker_concurrency
+            )
 
 
 async def working(settings: Settings, metrics: Metrics, stop: asyncio.Event) -> None:
     """For the worker: runs investigations until `stop`, and asks a model where one is configured."""
     authenticator = Authenticator.from_settings(settings)
-    models, budgets = await asyncio.to_thread(configured, settings)
-    roster, meters = Roster(models), Meters(metrics, {one.name: one.provider for one in models})
+    first = await asyncio.to_thread(read, settings)
+    roster, meters = Roster(first.entries), Meters(metrics, _providers(first))
+
+    def adopt(current: Current) -> None:
+        roster.replace(current.entries)
+        meters.models(_providers(current))
+
+    steering = Steering(settings, first, adopt=adopt)
     life = settings.investigation_timeout
     async with (
         _database(settings) as database,
@@ -109,16 +129,17 @@ async def working(settings: Settings, metrics: Metrics, stop: asyncio.Event) -> 
         if not roster:
             without = Deepening(ledger, NoModelConfigured(), observe=meters.ended)
             worker.register_model(jobs, without, life=life)
-            await jobs.run_worker(stop)
+            overseer = Overseer(steering, Gatherings(database, role="worker"))
+            await _together(stop, jobs.run_worker(stop), overseer.run(stop))
             return
-        asking = _asking(settings, roster, budgets, database, ledger, authenticator, meters, stop)
+        asking = _asking(settings, roster, steering, database, ledger, authenticator, meters, stop)
         await _together(stop, jobs.run_worker(stop), asking)
 
 
 async def _asking(
     settings: Settings,
     roster: Roster,
-    budgets: Limits,
+    steering: Steering,
     database: Database,
     ledger: PostgresLedger,
     authenticator: Authenticator,
@@ -139,9 +160,18 @@ async def _asking(
 
         def report() -> Report:
             meters.load(zygote.running, places)
-            return Report(roster.first.model, zygote.state.word, zygote.state.detail, zygote.running, places)
+            return Report(
+                roster.first.model if roster else NO_MODEL,
+                zygote.state.word,
+                zygote.state.detail,
+                zygote.running,
+                places,
+            )
 
-        reporter = Reporter(database, report)
+        reporter, conclusions = Reporter(database, report), Conclusions()
+        overseer = Overseer(
+            steering, Gatherings(database, role="worker"), roster=roster, conclusions=conclusions
+        )
         minter = TokenMinter(lambda: authenticator.ring, service=SERVICE)
 
         def mint(run: Claimed, left: timedelta) -> str:
@@ -151,6 +181,7 @@ async def _asking(
 
         def asked(one: Asked) -> None:
             meters.asked(one)
+            conclusions.asked(one)
             reporter.ended(one.outcome)
 
         holmes = Holmes(
@@ -163,20 +194,25 @@ async def _asking(
             start_within=settings.engine_start_timeout,
             observe=meters.model_asked,
             purse=PostgresPurse(database, retention=settings.investigation_retention),
-            limits=lambda: budgets,
+            limits=lambda: steering.current.limits,
+            toolsets=lambda: steering.current.toolsets,
         )
 
         async def probe(model: ModelAccess) -> None:
             await holmes.probe(model, within=settings.llm_timeout)
 
-        probing = Probing(roster, probe, every=settings.llm_probe_interval)
+        probing = Probing(
+            roster, probe, every=settings.llm_probe_interval, wanted=lambda: overseer.monitoring
+        )
         own = settings.model_copy(update={"worker_concurrency": places})
         jobs = Jobs(database, service=SCHEMA, settings=own, observe=meters.job)
         deepening = Deepening(ledger, holmes, observe=meters.ended, observe_model=asked)
         worker.register_model(jobs, deepening, life=settings.investigation_timeout)
         # The engine ends after the jobs that use it, which may finish their runs when a stop is asked for.
         over = asyncio.Event()
-        engine = asyncio.create_task(_together(over, zygote.run(over), reporter.run(over), probing.run(over)))
+        engine = asyncio.create_task(
+            _together(over, zygote.run(over), reporter.run(over), probing.run(over), overseer.run(over))
+        )
         engine.add_done_callback(
             lambda _: stop.set()
         )  # a mistake of ours ended it: this process is begun anew
@@ -185,6 +221,23 @@ async def _asking(
         finally:
             over.set()
             await engine
+
+
+@asynccontextmanager
+async def _overseen(overseer: Overseer) -> AsyncIterator[None]:
+    """It goes on while the block runs; what it has seen is there before the first request."""
+    stop = asyncio.Event()
+    await overseer.turn()
+    task = asyncio.create_task(overseer.run(stop), name="overseer")
+    try:
+        yield
+    finally:
+        stop.set()
+        await task
+
+
+def _providers(current: Current) -> dict[str, str]:
+    return {one.name: one.provider for one in current.entries}
 
 
 async def _together(stop: asyncio.Event, *parts: Coroutine[None, None, None]) -> None:
@@ -201,13 +254,6 @@ async def _together(stop: asyncio.Event, *parts: Coroutine[None, None, None]) ->
         await asyncio.wait(tasks)
 
 
-def configured(settings: Settings) -> tuple[list[Entry], Limits]:
-    """Models and budgets of the environment and of the configuration file. Raises BadConfiguration."""
-    loaded = load(settings.config_file, settings.config_key_file) if settings.config_file else None
-    configuration = loaded.configuration if loaded else None
-    return entries(settings, configuration), limits(settings, configuration)
-
-
 def checks(ports: Ports) -> Checks:
     """What /health reports; without the database nothing can be taken."""
 
@@ -215,7 +261,7 @@ def checks(ports: Ports) -> Checks:
         await ports.context.health(tenant=DEFAULT_TENANT, deadline=timedelta(seconds=2))
 
     async def llm() -> ComponentHealth:
-        if ports.model is None:
+        if not ports.overseer.current.entries:
             return ComponentHealth(status="not_configured", detail=f"{NO_MODEL}: triage answers")
         return health(*await ports.engines.latest())
 

@@ -88,6 +88,14 @@ SEEN_ELSEWHERE: dict[str, tuple[str, str]] = {
         "it is HolmesGPT's form of the desk, which has its own tests",
         "tests/integration/holmesgpt_api/test_model.py",
     ),
+    "services/holmesgpt_api/adapters/gatherings.py": (
+        "what processes tell each other are rows, and which of them are fresh the database's clock decides",
+        "tests/integration/holmesgpt_api/test_overview.py",
+    ),
+    "services/holmesgpt_api/routes/overview.py": (
+        "each route is one call; shapes, permissions and statuses show over HTTP",
+        "tests/integration/holmesgpt_api/test_overview.py",
+    ),
     "services/holmesgpt_api/routes/investigate.py": (
         "each route is one call; what callers get is seen with a worker and a database behind it",
         "tests/integration/holmesgpt_api/test_service.py",

@@ -29,6 +29,7 @@ from services.holmesgpt_api.domain.model import (
 from services.holmesgpt_api.domain.ports import ReportProgress
 from services.holmesgpt_api.domain.record import Claimed
 from services.holmesgpt_api.domain.roster import Roster
+from services.holmesgpt_api.domain.toolsets import Toolsets
 from services.holmesgpt_api.domain.triage import NO_MODEL
 from services.holmesgpt_api.domain.verdict import ModelRefusal, ModelUse, ToolUse, Verdict
 from services.holmesgpt_api.engine.framing import BadFrame, Closed
@@ -135,9 +136,10 @@ class Holmes:
         observe: Callable[[ModelAsked], None] = lambda _: None,
         purse: Purse,
         limits: Callable[[], Limits] = lambda: UNLIMITED,
+        toolsets: Callable[[], Toolsets] = Toolsets,
     ) -> None:
         """`observe`: hears of every request to a model."""
-        self._purse, self._limits = purse, limits
+        self._purse, self._limits, self._toolsets = purse, limits, toolsets
         self._zygote, self._roster, self._mint, self._observe = zygote, roster, mint, observe
         self._context_url, self._max_steps = context_url, max_steps
         self._tool_timeout = tool_timeout.total_seconds()
@@ -249,6 +251,7 @@ class Holmes:
             seconds=seconds,
             max_steps=self._max_steps,
             metered=True,
+            tools=self._toolsets().tools(asked.toolsets),
             alert=Alert(
                 name=asked.alert_name,
                 priority=run.priority.value,

@@ -75,6 +75,12 @@ class Meters:
             {"state": ("running", "places")},
         )
 
+    def models(self, models: Mapping[str, str]) -> None:
+        """These are configured now: name to provider."""
+        self._models = dict(models)
+        for family in (self._requests, self._tokens, self._cost):
+            family.declare(model=models)
+
     def ended(self, end: End) -> None:
         self._total.inc(engine=end.engine, outcome=end.outcome)
         self._duration.observe(end.took.total_seconds(), engine=end.engine)

@@ -21,7 +21,7 @@ from holmes.core.tools_utils.tool_executor import ToolExecutor
 from holmes.utils.stream import StreamEvents
 from pydantic import BaseModel
 
-from services.holmesgpt_api.engine import prompt
+from services.holmesgpt_api.engine import prompt, tools
 from services.holmesgpt_api.engine.context import Context
 from services.holmesgpt_api.engine.desk import Desk
 from services.holmesgpt_api.engine.failures import NoModel
@@ -96,7 +96,8 @@ def _investigate(
                 known=request.head_start.evidence,
                 tell=tell,
             )
-            answer = _converse(request, llm, desk, executor, config)
+            given = executor if request.tools is None else tools.executor(request.tools)
+            answer = _converse(request, llm, desk, given, config)
         said, repaired = _document(answer, request, llm, desk)
         return Concluded(opinion=said, repaired=repaired)
     except NoModel as error:

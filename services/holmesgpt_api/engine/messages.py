@@ -160,6 +160,7 @@ class RunRequest(Message):
         default_factory=list, description="asked in this order where `model` does not answer"
     )
     metered: bool = Field(default=False, description="each step waits for the service's leave")
+    tools: list[str] | None = Field(default=None, description="names of those it is given; null: all")
     context: ContextAccess
 
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from libs.storage import StorageUnavailable
 from libs.web import Problems, ProblemSpec
+from services.holmesgpt_api.adapters.config_file import BadConfiguration
 from services.holmesgpt_api.domain.answer import PATH
 from services.holmesgpt_api.domain.errors import (
     BadCursor,
@@ -15,6 +16,7 @@ from services.holmesgpt_api.domain.errors import (
     NotReadable,
     UnknownInvestigation,
 )
+from services.holmesgpt_api.domain.toolsets import UnknownToolset
 
 
 def _pause(error: Exception) -> timedelta | None:
@@ -33,6 +35,13 @@ PROBLEMS: Problems = {
         403, "namespace-not-readable", detail=lambda error: f"this caller may not read {error}"
     ),
     KeyReused: ProblemSpec(422, "idempotency-key-reused", "Idempotency-Key used before"),
+    UnknownToolset: ProblemSpec(422, "unknown-toolset", detail=lambda error: f"body.toolsets: {error}"),
+    BadConfiguration: ProblemSpec(
+        422,
+        "configuration-refused",
+        "Nothing was changed",
+        detail=lambda error: f"{error}; the configuration of before stays",
+    ),
     BadCursor: ProblemSpec(
         422, "bad-cursor", detail=lambda _: "query.cursor: take it from next_cursor of the page before"
     ),

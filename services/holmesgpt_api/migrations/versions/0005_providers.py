@@ -10,6 +10,7 @@ branch_labels = None
 depends_on = None
 
 _STATEMENTS = (
+    "CREATE INDEX investigation_active ON investigation (id) WHERE ended_at IS NULL",
     """
     CREATE TABLE budget_day (
         tenant text NOT NULL,
@@ -84,3 +85,4 @@ def downgrade() -> None:
     """What was spent is forgotten; nothing else hangs on it."""
     for table in ("monitoring", "process", "configuration", "model_standing", "budget_hold", "budget_day"):
         op.execute(f"DROP TABLE {table}")
+    op.execute("DROP INDEX investigation_active")
