@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 from datetime import timedelta
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Any, Self
 
-from pydantic import AliasChoices, Field, HttpUrl, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AliasChoices, BeforeValidator, Field, HttpUrl, SecretStr, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from libs.auth.settings import AuthSettings
 from libs.cache.settings import RedisSettings
@@ -21,7 +21,13 @@ from libs.contracts.base import Duration
 from libs.jobs.settings import JobsSettings
 from libs.storage.settings import StorageSettings
 from libs.web.settings import Port, WebSettings, WordList
-from services.holmesgpt_api.domain.configuration import NEEDS_URL, Provider
+from services.holmesgpt_api.adapters.config_file import BadConfiguration, load
+from services.holmesgpt_api.domain.configuration import NEEDS_URL, Provider, settings_in
+
+
+def _or_null(value: object) -> object:
+    """The environment has no null but the word."""
+    return None if value in ("null", "") else value
 
 
 class HolmesSettings(BaseSettings):
@@ -148,7 +154,7 @@ class ModelSettings(BaseSettings):
     """Requests for one answer, the first included, when the model is unreachable, overloaded or too slow. A
     `Retry-After` is honoured where the deadline allows it."""
 
-    llm_temperature: float | None = Field(
+    llm_temperature: Annotated[float | None, BeforeValidator(_or_null)] = Field(
         default=0.0, ge=0, le=2, validation_alias="HOLMESGPT_LLM_TEMPERATURE"
     )
     """Randomness of the answers. 0, because the same evidence should give the same cause. JSON `null` leaves it
@@ -284,6 +290,30 @@ ENGINE_SEES = (
 )
 
 
+class _FileSource(PydanticBaseSettingsSource):
+    """The settings that the configuration file gives. A file that cannot be used gives none: `Settings` refuses it."""
+
+    def __init__(self, settings_cls: type[BaseSettings], *above: PydanticBaseSettingsSource) -> None:
+        super().__init__(settings_cls)
+        self._above = above
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        given: dict[str, Any] = {}
+        for source in reversed(self._above):
+            given |= source()
+        file = given.get("HOLMESGPT_CONFIG_FILE") or given.get("config_file")
+        key = given.get("HOLMESGPT_CONFIG_KEY_FILE") or given.get("config_key_file")
+        if not file:
+            return {}
+        try:
+            return settings_in(load(Path(file), Path(key) if key else None).configuration)
+        except BadConfiguration:
+            return {}
+
+
 class Settings(
     HolmesSettings,
     ModelSettings,
@@ -294,9 +324,30 @@ class Settings(
     JobsSettings,
     ContextPeerSettings,
 ):
-    """Everything this service reads."""
+    """Everything this service reads: from the environment, and below its word from the configuration file."""
 
     model_config = SettingsConfigDict(use_attribute_docstrings=True, extra="ignore", populate_by_name=True)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        file = _FileSource(settings_cls, init_settings, env_settings)
+        return init_settings, env_settings, dotenv_settings, file_secret_settings, file
+
+    @model_validator(mode="after")
+    def _the_file_can_be_used(self) -> Self:
+        if self.config_file is not None:
+            try:
+                load(self.config_file, self.config_key_file)
+            except BadConfiguration as error:
+                raise ValueError(f"HOLMESGPT_CONFIG_FILE: {error}") from None
+        return self
 
     host: str = Field(default="127.0.0.1", validation_alias=AliasChoices("HOLMESGPT_HOST", "HOST"))
     """Address to listen on. Loopback unless told otherwise; images set `0.0.0.0`."""

@@ -213,8 +213,8 @@ def settings_in(configuration: Configuration) -> dict[str, Any]:
     """The settings that the file gives, by their field's name; `*` is left out."""
     found = {name: _at(configuration, path) for path, name in SETTINGS.items()}
     for name in ("cors_origins", "allowed_hosts"):
-        if found[name] is not None:
-            found[name] = [one for one in found[name] if one != STAR]
+        if STAR in (found[name] or ()):
+            found[name] = [one for one in found[name] if one != STAR] or None
     return {name: value for name, value in found.items() if value is not None}
 
 

@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -108,11 +108,11 @@ class Scene:
             purse=FakePurse(),
         )
 
-    async def ask(self, *, within: float = 60) -> Told:
+    async def ask(self, *, within: float = 60, toolsets: Sequence[str] = ()) -> Told:
         async def report(progress: int, stage: str) -> None:
             assert stage
 
-        run = claimed(request=request(target=CHECKOUT.model_dump()))
+        run = claimed(request=request(target=CHECKOUT.model_dump(), toolsets=list(toolsets)))
         interim = conclude(ANSWER, CHECKOUT, run, "model-still-running")
         return await self.holmes.ask(run, interim, within=timedelta(seconds=within), report_progress=report)
 
@@ -260,3 +260,19 @@ async def test_a_name_no_provider_knows_is_told_as_such_and_the_next_model_answe
     assert [(one.model, one.word) for one in told.use.refusals] == [("a", "model-misconfigured")]
     assert told.use.answered_by == ["b", "b", "b"]
     assert both[0].requests == []
+
+
+@pytest.mark.requirement("HAPI-012", "HAPI-031")
+async def test_a_requests_toolsets_choose_the_models_tools(
+    zygote: Zygote, context: FakeContextApi, both: tuple[FakeModel, FakeModel]
+):
+    scene = Scene(zygote, context, roster(access("a", both[0].url)))
+
+    told = await scene.ask(toolsets=["kubernetes/logs"])
+
+    assert (told.use.tools, told.evidence) == ([], []), "it asked for causes, and nobody answered"
+    given = [
+        [one["function"]["name"] for one in each["tools"]] for each in both[0].requests if "tools" in each
+    ]
+    assert given
+    assert all(names == ["get_logs"] for names in given)

@@ -61,7 +61,6 @@ def test_the_documents_own_example_is_read():
         "port": 8090,
         "metrics_port": 9091,
         "cors_origins": ["https://console.example"],
-        "allowed_hosts": [],
         "worker_concurrency": 10,
         "investigation_timeout": timedelta(seconds=300),
         "context_api_url": read.integrations
