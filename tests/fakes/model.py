@@ -29,6 +29,7 @@ Mood = Literal[
     "hangs",
     "garbage",  # an HTML page with status 200
     "wordy",  # never calls a tool
+    "unknown-here",  # the server has no model of that name
 ]
 
 Document = Callable[[dict[str, Any]], dict[str, Any]]
@@ -75,6 +76,7 @@ class FakeModel:
     """What it asks the tools at once, instead of the causes of what the question is about."""
     requests: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
     url: str = ""
     _free: threading.Event = field(default_factory=threading.Event)
     _arrived: threading.Condition = field(default_factory=threading.Condition)
@@ -86,6 +88,7 @@ class FakeModel:
         self.mood, self.document, self.asks = "concludes", agreeing, []
         self.requests.clear()
         self.keys.clear()
+        self.paths.clear()
 
     def let_go(self) -> None:
         self._free.set()
@@ -96,8 +99,9 @@ class FakeModel:
             if not self._arrived.wait_for(lambda: len(self.requests) >= number, within):
                 raise AssertionError(f"only {len(self.requests)} requests arrived within {within} s")
 
-    def _log(self, body: dict[str, Any], key: str | None) -> int:
+    def _log(self, body: dict[str, Any], key: str | None, path: str) -> int:
         with self._arrived:
+            self.paths.append(path)
             self.requests.append(body)
             self.keys.append(key)
             self._arrived.notify_all()
@@ -107,6 +111,8 @@ class FakeModel:
         match self.mood:
             case "unauthorized":
                 return 401, {}, _error("Incorrect API key provided: sk-secret123.", "invalid_request_error")
+            case "unknown-here":
+                return 404, {}, _error("The model `scripted` does not exist", "invalid_request_error")
             case "rate-limited":
                 return 429, {"Retry-After": "2"}, _error("Rate limit reached", "requests")
             case "broken":
@@ -214,7 +220,7 @@ def model() -> Iterator[FakeModel]:
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
-            number = fake._log(body, self.headers.get("Authorization"))
+            number = fake._log(body, self.headers.get("Authorization"), self.path)
             status, headers, text = fake._answer(body, number)
             try:
                 self.send_response(status)

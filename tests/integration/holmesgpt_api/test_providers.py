@@ -14,7 +14,9 @@ import pytest
 import pytest_asyncio
 
 from services.holmesgpt_api.adapters.holmes import Holmes
+from services.holmesgpt_api.adapters.model_access import litellm_name
 from services.holmesgpt_api.adapters.zygote import Zygote, environment
+from services.holmesgpt_api.domain.configuration import Provider
 from services.holmesgpt_api.domain.model import ModelFailed, Told
 from services.holmesgpt_api.domain.roster import Entry, Roster
 from services.holmesgpt_api.domain.triage import conclude
@@ -122,6 +124,7 @@ class Scene:
     ("mood", "word", "alone"),
     [
         ("unauthorized", "model-unauthorized", True),
+        ("unknown-here", "model-misconfigured", True),
         ("rate-limited", "model-rate-limited", True),
         ("broken", "model-error", False),
         ("hangs", "model-timeout", False),
@@ -276,3 +279,39 @@ async def test_a_requests_toolsets_choose_the_models_tools(
     ]
     assert given
     assert all(names == ["get_logs"] for names in given)
+
+
+@pytest.mark.requirement("HAPI-159")
+async def test_an_azure_deployment_is_asked_at_its_own_address(
+    zygote: Zygote, context: FakeContextApi, both: tuple[FakeModel, FakeModel]
+):
+    base = both[0].url.removesuffix("/v1")
+    azure = access("a", base, model=litellm_name("azure_openai", "house"), api_version="2024-10-21")
+    scene = Scene(zygote, context, roster(azure))
+
+    told = await scene.ask()
+
+    assert told.use.answered_by == ["a", "a", "a"]
+    assert set(both[0].paths) == {"/openai/deployments/house/chat/completions?api-version=2024-10-21"}
+
+
+@pytest.mark.requirement("HAPI-157", "HAPI-158")
+@pytest.mark.parametrize(("provider", "path"), [("anthropic", "/v1/messages"), ("ollama", "/api/chat")])
+async def test_other_protocols_are_spoken_to_the_given_address_and_a_server_that_does_not_is_stood_in_for(
+    zygote: Zygote,
+    context: FakeContextApi,
+    both: tuple[FakeModel, FakeModel],
+    provider: Provider,
+    path: str,
+):
+    base = both[0].url.removesuffix("/v1")
+    both[0].mood = "broken"  # it speaks OpenAI's protocol alone
+    other = access("a", base, model=litellm_name(provider, "m"))
+    scene = Scene(zygote, context, roster(other, access("b", both[1].url)))
+
+    told = await scene.ask()
+
+    assert both[0].paths.count(path) == 1
+    assert set(both[0].paths) <= {path, "/api/show"}, "of Ollama the library asks first what its model can"
+    assert [(one.model, one.word) for one in told.use.refusals] == [("a", "model-error")]
+    assert told.use.answered_by == ["b", "b", "b"]
