@@ -262,6 +262,10 @@ class ModelSettings(BaseSettings):
         """The key of the fallback's provider. Raises OSError: its file cannot be read."""
         return _key(self.fallback_llm_api_key_file, self.fallback_llm_api_key)
 
+    def variable(self, name: str) -> str | None:
+        """What the environment has under a name that the configuration file gives (`api_key_env`)."""
+        return os.environ.get(name)
+
     def engine_sees(self) -> dict[str, str]:
         """The part of this process's environment that the engine gets to see."""
         names = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from services.holmesgpt_api.adapters.config_file import BadConfiguration
@@ -142,7 +141,7 @@ def _entry(
         model=litellm_name(one.provider, one.model),
         api_base=str(one.base_url).rstrip("/") if one.base_url else None,
         api_version=one.api_version,
-        api_key=key or _key(name, one) or NO_KEY,
+        api_key=key or _key(settings, name, one) or NO_KEY,
         context_tokens=window,
         output_tokens=written,
         request_timeout_s=(one.timeout or settings.llm_timeout).total_seconds(),
@@ -155,14 +154,15 @@ def _entry(
     return Entry(access, one.provider, rank, one.weight, one.tools)
 
 
-def _key(name: str, one: ModelEntry) -> str | None:
+def _key(settings: ModelSettings, name: str, one: ModelEntry) -> str | None:
     if one.api_key_file is not None:
         try:
             return one.api_key_file.read_text("utf-8").strip()
         except OSError as error:
             raise BadConfiguration(f"model {name}: api_key_file cannot be read: {error.strerror}") from None
     if one.api_key_env is not None:
-        if one.api_key_env not in os.environ:
+        key = settings.variable(one.api_key_env)
+        if key is None:
             raise BadConfiguration(f"model {name}: the environment has no {one.api_key_env}")
-        return os.environ[one.api_key_env]
+        return key
     return one.api_key
