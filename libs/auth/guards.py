@@ -50,6 +50,17 @@ class RequirePermission(_Guard):
         return principal
 
 
+class RequireAnyPermission(_Guard):
+    def __init__(self, permissions: tuple[Permission, ...]) -> None:
+        self.permissions = permissions
+
+    async def __call__(self, connection: HTTPConnection) -> Principal:
+        principal = principal_in(connection)
+        if principal.permissions.isdisjoint(self.permissions):
+            raise NotAllowed("permission " + " or ".join(one.value for one in self.permissions))
+        return principal
+
+
 class RequireRole(_Guard):
     def __init__(self, role: Role) -> None:
         self.role = role
@@ -64,6 +75,11 @@ class RequireRole(_Guard):
 def require_permission(permission: Permission | str) -> RequirePermission:
     """Let in callers who hold this permission; others get 403. Raises ValueError for an unknown word."""
     return RequirePermission(Permission(permission))
+
+
+def require_any_permission(*permissions: Permission | str) -> RequireAnyPermission:
+    """Let in callers who hold one of these; others get 403. Raises ValueError for an unknown word."""
+    return RequireAnyPermission(tuple(Permission(one) for one in permissions))
 
 
 def require_role(role: Role | str) -> RequireRole:

@@ -49,6 +49,15 @@ class _Family:
         self._children: dict[tuple[str, ...], Any] = {}
         self._room, self._lines_each = room, lines_each
 
+    def collect(self) -> list[Metric]:
+        """As it stands."""
+        return list(self._metric.collect())
+
+    def declare(self, **more: Collection[str]) -> None:
+        """Values that a label can take from now on as well; those of before stay. Still capped together."""
+        for name, values in more.items():
+            self._known[name] = self._known[name] | frozenset(values)
+
     def _child(self, given: Mapping[str, str]) -> Any:
         if not self._known:
             return self._metric
@@ -160,6 +169,11 @@ class Metrics:
             return prometheus.Histogram(name, help_text, names, registry=self.registry, buckets=buckets)
 
         return self._family(Histogram, name, labels, len(buckets) + 3, make)
+
+    def collect(self, name: str) -> list[Metric]:
+        """One family as it stands; empty when there is none of this name yet."""
+        family = self._families.get(name)
+        return [] if family is None else list(family.collect())
 
     def exposition(self) -> bytes:
         """The scrape, in Prometheus' text format. Costs milliseconds of CPU: not for an event loop."""

@@ -12,9 +12,17 @@ from libs.auth import Authenticator, KeyRing
 from libs.metrics import Metrics
 from libs.web import ServiceInfo, serve
 from libs.web import create_app as build
+from libs.web.health import FINE, HealthBoard
 from libs.web.server import Program, load
 from services.holmesgpt_api import wiring
-from services.holmesgpt_api.routes import chat, chat_problems, chat_socket, course, investigate
+from services.holmesgpt_api.routes import (
+    chat,
+    chat_problems,
+    chat_socket,
+    course,
+    investigate,
+    overview,
+)
 from services.holmesgpt_api.routes.problems import PROBLEMS
 from services.holmesgpt_api.settings import Settings
 
@@ -37,13 +45,19 @@ def create_app(
             known: Authenticator | None = app.state.edge.authenticator
             return known.ring if known else None
 
-        return wiring.serving(settings, ring, counted, stopping=lambda: not app.state.board.serving)
+        def fine() -> bool:
+            board: HealthBoard = app.state.board
+            return all(one.status in FINE for one in board.health().checks.values())
+
+        return wiring.serving(
+            settings, ring, INFO, counted, fine, stopping=lambda: not app.state.board.serving
+        )
 
     return build(
         info=INFO,
         settings=settings,
         wiring=ports,
-        routers=[investigate.router, course.router, chat.router, chat_socket.router],
+        routers=[investigate.router, course.router, chat.router, chat_socket.router, overview.router],
         problems_of={**PROBLEMS, **chat_problems.PROBLEMS},
         metrics=counted,
         checks=wiring.checks,

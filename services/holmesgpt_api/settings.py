@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Any, Self
 
-from pydantic import AliasChoices, Field, HttpUrl, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AliasChoices, BeforeValidator, Field, HttpUrl, SecretStr, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from libs.auth.settings import AuthSettings
 from libs.cache.settings import RedisSettings
@@ -21,6 +21,13 @@ from libs.contracts.base import Duration
 from libs.jobs.settings import JobsSettings
 from libs.storage.settings import StorageSettings
 from libs.web.settings import Port, WebSettings, WordList
+from services.holmesgpt_api.adapters.config_file import BadConfiguration, load
+from services.holmesgpt_api.domain.configuration import NEEDS_URL, Provider, settings_in
+
+
+def _or_null(value: object) -> object:
+    """The environment has no null but the word."""
+    return None if value in ("null", "") else value
 
 
 class HolmesSettings(BaseSettings):
@@ -103,9 +110,6 @@ class ChatSettings(BaseSettings):
     """WebSockets one caller may have open at one process; more are refused with 429."""
 
 
-Provider = Literal["openai", "anthropic", "local_llm", "azure_openai", "ollama"]
-
-
 class ModelSettings(BaseSettings):
     """The model and the engine that asks it. Without a model's name there is no engine."""
 
@@ -140,6 +144,57 @@ class ModelSettings(BaseSettings):
     )
     """Version of Azure OpenAI's API; only there."""
 
+    fallback_llm_provider: Provider = Field(
+        default="openai", validation_alias="HOLMESGPT_FALLBACK_LLM_PROVIDER"
+    )
+    """Who serves the model that is asked where the first one does not answer."""
+
+    fallback_llm_model: str | None = Field(
+        default=None, max_length=200, validation_alias="HOLMESGPT_FALLBACK_LLM_MODEL"
+    )
+    """Its name. Unset: there is none. More than one, and limits and prices of their own, are written into the
+    configuration file."""
+
+    fallback_llm_api_key: SecretStr | None = Field(
+        default=None, validation_alias="HOLMESGPT_FALLBACK_LLM_API_KEY"
+    )
+    """Its provider's key."""
+
+    fallback_llm_api_key_file: Path | None = Field(
+        default=None, validation_alias="HOLMESGPT_FALLBACK_LLM_API_KEY_FILE"
+    )
+    """File that holds the key instead."""
+
+    fallback_llm_base_url: HttpUrl | None = Field(
+        default=None, validation_alias="HOLMESGPT_FALLBACK_LLM_BASE_URL"
+    )
+    """Base URL of its provider's API; needed where it is for the first one."""
+
+    llm_tools: bool | None = Field(default=None, validation_alias="HOLMESGPT_LLM_TOOLS")
+    """Whether the models named here call tools. Unset: each is asked once to call one. A model that calls none
+    only writes conclusions down."""
+
+    llm_probe_interval: Duration = Field(
+        default=timedelta(seconds=30), validation_alias="HOLMESGPT_LLM_PROBE_INTERVAL", gt=timedelta(0)
+    )
+    """Pause between two looks for models to be probed, in seconds: those whose tool calls are unknown, and those
+    that were left alone for failing. One that answers is never probed: runs tell how it does."""
+
+    toolsets: WordList = Field(default_factory=list, validation_alias="HOLMESGPT_TOOLSETS")
+    """Toolsets that requests may name. Empty: the configuration file's, or all that there are. `internet`, `docker`
+    and `bash` are not offered, and left out."""
+
+    default_toolsets: WordList = Field(default_factory=list, validation_alias="HOLMESGPT_DEFAULT_TOOLSETS")
+    """Toolsets of requests that name none. Empty: the configuration file's, or `kubernetes` and `prometheus`."""
+
+    config_file: Path | None = Field(default=None, validation_alias="HOLMESGPT_CONFIG_FILE")
+    """Configuration file (YAML): models with limits and prices, budgets, toolsets, and other settings below the
+    environment's word. Unset: the environment alone."""
+
+    config_key_file: Path | None = Field(default=None, validation_alias="HOLMESGPT_CONFIG_KEY_FILE")
+    """File with the Fernet keys that open the configuration file's encrypted values, one a line; the first one
+    that fits is used, so that keys can be changed."""
+
     llm_timeout: Duration = Field(
         default=timedelta(seconds=60), validation_alias="HOLMESGPT_LLM_TIMEOUT", gt=timedelta(0)
     )
@@ -150,7 +205,7 @@ class ModelSettings(BaseSettings):
     """Requests for one answer, the first included, when the model is unreachable, overloaded or too slow. A
     `Retry-After` is honoured where the deadline allows it."""
 
-    llm_temperature: float | None = Field(
+    llm_temperature: Annotated[float | None, BeforeValidator(_or_null)] = Field(
         default=0.0, ge=0, le=2, validation_alias="HOLMESGPT_LLM_TEMPERATURE"
     )
     """Randomness of the answers. 0, because the same evidence should give the same cause. JSON `null` leaves it
@@ -179,6 +234,34 @@ class ModelSettings(BaseSettings):
     """Investigations at the model at once, per worker process; more are held, and say their place in the queue.
     Unset: as many as memory allows, (limit - 400 MB) / 80 MB, and 50 at most."""
 
+    budget_run_tokens: int = Field(default=400_000, ge=0, validation_alias="HOLMESGPT_BUDGET_RUN_TOKENS")
+    """Tokens of one investigation, read and written; 0: no limit. As many as twelve full windows of 32,000; a run
+    that needs more goes round in circles. This and the other budgets: once spent, triage's result stands."""
+
+    budget_run_cost_usd: float = Field(
+        default=2.0, ge=0, allow_inf_nan=False, validation_alias="HOLMESGPT_BUDGET_RUN_COST_USD"
+    )
+    """US dollars of one investigation; 0: no limit. Trials have cost cents; more is a mistake in a price or a loop."""
+
+    budget_run_seconds: Duration | None = Field(
+        default=None, gt=timedelta(0), validation_alias="HOLMESGPT_BUDGET_RUN_SECONDS"
+    )
+    """Seconds of one investigation at the models. Unset: until its deadline, which is bound enough."""
+
+    budget_tenant_tokens_per_day: int = Field(
+        default=20_000_000, ge=0, validation_alias="HOLMESGPT_BUDGET_TENANT_TOKENS_PER_DAY"
+    )
+    """Tokens of one tenant's investigations in a day (UTC), all workers together; 0: no limit. Fifty investigations
+    at their limit: an alert storm ends there and not in next month's bill."""
+
+    budget_tenant_cost_usd_per_day: float = Field(
+        default=50.0,
+        ge=0,
+        allow_inf_nan=False,
+        validation_alias="HOLMESGPT_BUDGET_TENANT_COST_USD_PER_DAY",
+    )
+    """US dollars of the same; 0: no limit. A guess at what nobody minds; counts what has a price."""
+
     engine_python: Path = Field(
         default=Path(".venv-holmes/bin/python"), validation_alias="HOLMESGPT_ENGINE_PYTHON"
     )
@@ -197,12 +280,16 @@ class ModelSettings(BaseSettings):
 
     @model_validator(mode="after")
     def _a_model_can_be_reached(self) -> Self:
+        if self.fallback_llm_model and self.fallback_llm_provider in NEEDS_URL:
+            _need("HOLMESGPT_FALLBACK_LLM", self.fallback_llm_provider, self.fallback_llm_base_url)
         if self.llm_model is None:
+            if self.fallback_llm_model:
+                raise ValueError(
+                    "HOLMESGPT_FALLBACK_LLM_MODEL needs HOLMESGPT_LLM_MODEL, which is asked first"
+                )
             return self
-        if self.llm_provider in ("local_llm", "azure_openai", "ollama") and self.llm_base_url is None:
-            raise ValueError(
-                f"HOLMESGPT_LLM_BASE_URL is needed with HOLMESGPT_LLM_PROVIDER={self.llm_provider}"
-            )
+        if self.llm_provider in NEEDS_URL:
+            _need("HOLMESGPT_LLM", self.llm_provider, self.llm_base_url)
         if self.llm_context_tokens < 2 * self.llm_max_tokens:
             raise ValueError(
                 "HOLMESGPT_LLM_CONTEXT_TOKENS must be at least twice HOLMESGPT_LLM_MAX_TOKENS, or there is no room "
@@ -212,16 +299,23 @@ class ModelSettings(BaseSettings):
         return self
 
     def _check_key(self) -> None:
-        try:
-            self.llm_key()
-        except OSError as error:
-            raise ValueError(f"HOLMESGPT_LLM_API_KEY_FILE cannot be read: {error.strerror}") from None
+        for name, key in (("LLM", self.llm_key), ("FALLBACK_LLM", self.fallback_llm_key)):
+            try:
+                key()
+            except OSError as error:
+                raise ValueError(f"HOLMESGPT_{name}_API_KEY_FILE cannot be read: {error.strerror}") from None
 
     def llm_key(self) -> str | None:
         """The provider's key. Raises OSError: its file cannot be read."""
-        if self.llm_api_key_file is not None:
-            return self.llm_api_key_file.read_text("utf-8").strip()
-        return self.llm_api_key.get_secret_value() if self.llm_api_key else None
+        return _key(self.llm_api_key_file, self.llm_api_key)
+
+    def fallback_llm_key(self) -> str | None:
+        """The key of the fallback's provider. Raises OSError: its file cannot be read."""
+        return _key(self.fallback_llm_api_key_file, self.fallback_llm_api_key)
+
+    def variable(self, name: str) -> str | None:
+        """What the environment has under a name that the configuration file gives (`api_key_env`)."""
+        return os.environ.get(name)
 
     def engine_sees(self) -> dict[str, str]:
         """The part of this process's environment that the engine gets to see."""
@@ -233,11 +327,46 @@ class ModelSettings(BaseSettings):
         return {name: os.environ[name] for name in sorted(names) if name in os.environ}
 
 
+def _need(prefix: str, provider: str, base_url: HttpUrl | None) -> None:
+    if base_url is None:
+        raise ValueError(f"{prefix}_BASE_URL is needed with {prefix}_PROVIDER={provider}")
+
+
+def _key(file: Path | None, given: SecretStr | None) -> str | None:
+    if file is not None:
+        return file.read_text("utf-8").strip()
+    return given.get_secret_value() if given else None
+
+
 ENGINE_SEES = (
     *("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR"),
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
     *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
 )
+
+
+class _FileSource(PydanticBaseSettingsSource):
+    """The settings that the configuration file gives. A file that cannot be used gives none: `Settings` refuses it."""
+
+    def __init__(self, settings_cls: type[BaseSettings], *above: PydanticBaseSettingsSource) -> None:
+        super().__init__(settings_cls)
+        self._above = above
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        given: dict[str, Any] = {}
+        for source in reversed(self._above):
+            given |= source()
+        file = given.get("HOLMESGPT_CONFIG_FILE") or given.get("config_file")
+        key = given.get("HOLMESGPT_CONFIG_KEY_FILE") or given.get("config_key_file")
+        if not file:
+            return {}
+        try:
+            return settings_in(load(Path(file), Path(key) if key else None).configuration)
+        except BadConfiguration:
+            return {}
 
 
 class Settings(
@@ -252,9 +381,30 @@ class Settings(
     JobsSettings,
     ContextPeerSettings,
 ):
-    """Everything this service reads."""
+    """Everything this service reads: from the environment, and below its word from the configuration file."""
 
     model_config = SettingsConfigDict(use_attribute_docstrings=True, extra="ignore", populate_by_name=True)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        file = _FileSource(settings_cls, init_settings, env_settings)
+        return init_settings, env_settings, dotenv_settings, file_secret_settings, file
+
+    @model_validator(mode="after")
+    def _the_file_can_be_used(self) -> Self:
+        if self.config_file is not None:
+            try:
+                load(self.config_file, self.config_key_file)
+            except BadConfiguration as error:
+                raise ValueError(f"HOLMESGPT_CONFIG_FILE: {error}") from None
+        return self
 
     host: str = Field(default="127.0.0.1", validation_alias=AliasChoices("HOLMESGPT_HOST", "HOST"))
     """Address to listen on. Loopback unless told otherwise; images set `0.0.0.0`."""

@@ -17,7 +17,7 @@ from libs.contracts.health import ComponentHealth
 from libs.jobs import Jobs
 from libs.metrics import Metrics
 from libs.storage import Database, migrate
-from libs.web import Check, Checks
+from libs.web import Check, Checks, ServiceInfo
 from services.holmesgpt_api import worker
 from services.holmesgpt_api.adapters.chat_meters import ChatMeters
 from services.holmesgpt_api.adapters.chat_sessions import Limits, PostgresSessions
@@ -26,14 +26,17 @@ from services.holmesgpt_api.adapters.course import PostgresCourse
 from services.holmesgpt_api.adapters.course_meters import CourseMeters
 from services.holmesgpt_api.adapters.engine_reports import EngineReports, Reporter
 from services.holmesgpt_api.adapters.feedback import PostgresFeedback
+from services.holmesgpt_api.adapters.gatherings import Gatherings
 from services.holmesgpt_api.adapters.holmes import Holmes
 from services.holmesgpt_api.adapters.holmes_chat import HolmesTalker
 from services.holmesgpt_api.adapters.ledger import PostgresLedger
 from services.holmesgpt_api.adapters.memory import limit
 from services.holmesgpt_api.adapters.meters import Meters
-from services.holmesgpt_api.adapters.model_access import model_access
 from services.holmesgpt_api.adapters.no_model import NoModelConfigured
+from services.holmesgpt_api.adapters.panel import Panel
+from services.holmesgpt_api.adapters.purse import PostgresPurse
 from services.holmesgpt_api.adapters.replays import PostgresReplays
+from services.holmesgpt_api.adapters.steering import Current, Steering, read
 from services.holmesgpt_api.adapters.zygote import Zygote, environment
 from services.holmesgpt_api.domain.capacity import max_running
 from services.holmesgpt_api.domain.chat.session import TakenTurn
@@ -42,6 +45,7 @@ from services.holmesgpt_api.domain.model import STILL_RUNNING
 from services.holmesgpt_api.domain.ports import Tally
 from services.holmesgpt_api.domain.record import Asked, Claimed
 from services.holmesgpt_api.domain.replay import Configured
+from services.holmesgpt_api.domain.roster import Roster
 from services.holmesgpt_api.domain.triage import NO_MODEL, Triage
 from services.holmesgpt_api.engine.messages import PROMPT_VERSION, ModelAccess
 from services.holmesgpt_api.settings import Settings
@@ -53,6 +57,8 @@ from services.holmesgpt_api.steps.feedback import Opinions
 from services.holmesgpt_api.steps.follow import Following
 from services.holmesgpt_api.steps.leash import Leash
 from services.holmesgpt_api.steps.look_up import LookUp
+from services.holmesgpt_api.steps.oversee import Conclusions, Overseer
+from services.holmesgpt_api.steps.probe import Probing
 from services.holmesgpt_api.steps.rerun import Rerunning
 from services.holmesgpt_api.steps.sockets import Sockets
 from services.holmesgpt_api.steps.take import Desk
@@ -87,14 +93,23 @@ class Ports:
     database: Database
     context: ContextClient
     engines: EngineReports
-    model: str | None
+    overseer: Overseer
+    info: ServiceInfo
+    max_concurrent: int
 
 
 @asynccontextmanager
 async def serving(
-    settings: Settings, ring: Ring, metrics: Metrics, *, stopping: Callable[[], bool] = lambda: False
+    settings: Settings,
+    ring: Ring,
+    info: ServiceInfo,
+    metrics: Metrics,
+    fine: Callable[[], bool],
+    *,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> AsyncIterator[Ports]:
     """For the API: takes investigations, and runs none. `stopping`: whether this process is about to end."""
+    steering = Steering(settings, await asyncio.to_thread(read, settings))
     async with _database(settings) as database, _context(settings, ring) as context:
         jobs = Jobs(database, service=SCHEMA, settings=settings)
         worker.declare(jobs)
@@ -105,18 +120,26 @@ async def serving(
             per_caller=settings.event_streams_per_caller,
             stopping=stopping,
         )
+        overseer = Overseer(
+            steering,
+            Gatherings(database, role="api"),
+            look=True,
+            fine=fine,
+            observe=Panel(metrics, info.version).seen,
+        )
         sessions = _sessions(settings, database, jobs)
         async with (
             Waiting(ledger) as waiting,
             follow as following,
             TurnWaiting(sessions) as turns,
+            _overseen(overseer),
         ):
-            desk = Desk(ledger, waiting, settings.sync_answer_timeout)
+            desk = Desk(ledger, waiting, settings.sync_answer_timeout, lambda: overseer.current.toolsets)
             replays = PostgresReplays(database, jobs, life=settings.investigation_timeout)
-            rerunning = Rerunning(desk, replays, _configured(settings))
+            rerunning = Rerunning(desk, replays, lambda: _configured(overseer.current))
             tally = CourseMeters(metrics)
             opinions = Opinions(desk, PostgresFeedback(database), tally)
-            chat = _chat(settings, sessions, ledger, context, turns)
+            chat = _chat(settings, sessions, ledger, context, turns, lambda: bool(overseer.current.entries))
             chat_meters = ChatMeters(metrics)
             sockets = Sockets(settings.chat_sockets, observe=chat_meters.sockets)
             yield Ports(
@@ -132,19 +155,25 @@ async def serving(
                 database,
                 context,
                 EngineReports(database),
-                settings.llm_model,
+                overseer,
+                info,
+                settings.worker_concurrency,
             )
 
 
-def _configured(settings: Settings) -> Configured:
+def _configured(current: Current) -> Configured:
     """What replays can be made with."""
-    return Configured([settings.llm_model] if settings.llm_model else [], [PROMPT_VERSION])
+    return Configured([one.access.model for one in current.entries], [PROMPT_VERSION])
 
 
-def _keeping(settings: Settings, access: ModelAccess | None, meters: Meters) -> Keeping | None:
-    if access is None or not settings.result_cache_ttl:
+def _keeping(settings: Settings, roster: Roster, meters: Meters) -> Keeping | None:
+    if not roster or not settings.result_cache_ttl:
         return None
-    return Keeping(settings.result_cache_ttl, f"{access.model} {PROMPT_VERSION}", meters.kept)
+    return Keeping(
+        settings.result_cache_ttl,
+        lambda: f"{roster.first.model if roster else NO_MODEL} {PROMPT_VERSION}",
+        meters.kept,
+    )
 
 
 def _sessions(settings: Settings, database: Database, jobs: Jobs) -> PostgresSessions:
@@ -158,6 +187,7 @@ def _chat(
     ledger: PostgresLedger,
     context: ContextClient,
     turns: TurnWaiting,
+    with_model: Callable[[], bool],
 ) -> Chat:
     patience = settings.context_api_timeout
     triage = Triage(ContextApi(context), patience=patience)
@@ -166,7 +196,7 @@ def _chat(
         ledger,
         LookUp(triage, patience=patience),
         turns,
-        with_model=settings.llm_model is not None,
+        with_model=with_model,
         longest=settings.sync_answer_timeout,
         longest_stream=settings.chat_timeout,
     )
@@ -175,8 +205,14 @@ def _chat(
 async def working(settings: Settings, metrics: Metrics, stop: asyncio.Event) -> None:
     """For the worker: runs investigations until `stop`, and asks a model where one is configured."""
     authenticator = Authenticator.from_settings(settings)
-    meters = Meters(metrics)
-    access = model_access(settings)
+    first = await asyncio.to_thread(read, settings)
+    roster, meters = Roster(first.entries), Meters(metrics, _providers(first))
+
+    def adopt(current: Current) -> None:
+        roster.replace(current.entries)
+        meters.models(_providers(current))
+
+    steering = Steering(settings, first, adopt=adopt)
     life = settings.investigation_timeout
     async with (
         _database(settings) as database,
@@ -191,30 +227,32 @@ async def working(settings: Settings, metrics: Metrics, stop: asyncio.Event) -> 
             Triage(
                 ContextApi(context),
                 patience=settings.context_api_timeout,
-                degraded_reason=lambda: STILL_RUNNING if access else NO_MODEL,
+                degraded_reason=lambda: STILL_RUNNING if roster else NO_MODEL,
             ),
             retention=settings.investigation_retention,
-            then_ask_a_model=access is not None,
-            keeping=_keeping(settings, access, meters),
+            then_ask_a_model=bool(roster),
+            keeping=_keeping(settings, roster, meters),
             on_leash=leash.on,
             observe=meters.ended,
         )
         worker.register(jobs, conductor, life=life)
         worker.register_chats(jobs, Tidying(_sessions(settings, database, jobs)))
-        if access is None:
+        if not roster:
             without = Deepening(ledger, NoModelConfigured(), observe=meters.ended)
             worker.register_model(jobs, without, life=life)
             talking = Talking(_sessions(settings, database, jobs), NoModelConfigured())
             worker.register_talks(jobs, talking, life=settings.chat_life)
-            await jobs.run_worker(stop)
+            overseer = Overseer(steering, Gatherings(database, role="worker"))
+            await _together(stop, jobs.run_worker(stop), overseer.run(stop))
             return
-        asking = _asking(settings, access, database, ledger, authenticator, meters, leash, stop)
+        asking = _asking(settings, roster, steering, database, ledger, authenticator, meters, leash, stop)
         await _together(stop, jobs.run_worker(stop), asking)
 
 
 async def _asking(
     settings: Settings,
-    access: ModelAccess,
+    roster: Roster,
+    steering: Steering,
     database: Database,
     ledger: PostgresLedger,
     authenticator: Authenticator,
@@ -228,7 +266,7 @@ async def _asking(
     with TemporaryDirectory(prefix="holmesgpt-") as home:
         zygote = Zygote(
             ROOT / settings.engine_python,
-            environment=environment(settings.engine_sees(), home=Path(home), base_url=access.api_base),
+            environment=environment(settings.engine_sees(), home=Path(home), base_url=roster.first.api_base),
             directory=ROOT,
             start_within=settings.engine_start_timeout,
             on_change=lambda state: reporter.changed(),
@@ -236,9 +274,18 @@ async def _asking(
 
         def report() -> Report:
             meters.load(zygote.running, places)
-            return Report(access.model, zygote.state.word, zygote.state.detail, zygote.running, places)
+            return Report(
+                roster.first.model if roster else NO_MODEL,
+                zygote.state.word,
+                zygote.state.detail,
+                zygote.running,
+                places,
+            )
 
-        reporter = Reporter(database, report)
+        reporter, conclusions = Reporter(database, report), Conclusions()
+        overseer = Overseer(
+            steering, Gatherings(database, role="worker"), roster=roster, conclusions=conclusions
+        )
         minter = TokenMinter(lambda: authenticator.ring, service=SERVICE)
 
         def mint(run: Claimed, left: timedelta) -> str:
@@ -248,16 +295,29 @@ async def _asking(
 
         def asked(one: Asked) -> None:
             meters.asked(one)
+            conclusions.asked(one)
             reporter.ended(one.outcome)
 
+        purse = PostgresPurse(database, retention=settings.investigation_retention)
         holmes = Holmes(
             zygote,
-            access,
+            roster,
             context_url=str(settings.context_api_url),
             mint=mint,
             max_steps=settings.max_steps,
             tool_timeout=settings.context_api_timeout,
             start_within=settings.engine_start_timeout,
+            observe=meters.model_asked,
+            purse=purse,
+            limits=lambda: steering.current.limits,
+            toolsets=lambda: steering.current.toolsets,
+        )
+
+        async def probe(model: ModelAccess) -> None:
+            await holmes.probe(model, within=settings.llm_timeout)
+
+        probing = Probing(
+            roster, probe, every=settings.llm_probe_interval, wanted=lambda: overseer.monitoring
         )
 
         def mint_for_turn(taken: TakenTurn, left: timedelta) -> str:
@@ -268,12 +328,15 @@ async def _asking(
 
         talker = HolmesTalker(
             zygote,
-            access,
+            roster,
             context_url=str(settings.context_api_url),
             mint=mint_for_turn,
             max_steps=settings.max_steps,
             tool_timeout=settings.context_api_timeout,
             start_within=settings.engine_start_timeout,
+            observe=meters.model_asked,
+            purse=purse,
+            limits=lambda: steering.current.limits,
         )
         own = settings.model_copy(update={"worker_concurrency": places})
         jobs = Jobs(database, service=SCHEMA, settings=own, observe=meters.job)
@@ -283,7 +346,9 @@ async def _asking(
         worker.register_talks(jobs, talking, life=settings.chat_life)
         # The engine ends after the jobs that use it, which may finish their runs when a stop is asked for.
         over = asyncio.Event()
-        engine = asyncio.create_task(_together(over, zygote.run(over), reporter.run(over)))
+        engine = asyncio.create_task(
+            _together(over, zygote.run(over), reporter.run(over), probing.run(over), overseer.run(over))
+        )
         engine.add_done_callback(
             lambda _: stop.set()
         )  # a mistake of ours ended it: this process is begun anew
@@ -292,6 +357,23 @@ async def _asking(
         finally:
             over.set()
             await engine
+
+
+@asynccontextmanager
+async def _overseen(overseer: Overseer) -> AsyncIterator[None]:
+    """It goes on while the block runs; what it has seen is there before the first request."""
+    stop = asyncio.Event()
+    await overseer.turn()
+    task = asyncio.create_task(overseer.run(stop), name="overseer")
+    try:
+        yield
+    finally:
+        stop.set()
+        await task
+
+
+def _providers(current: Current) -> dict[str, str]:
+    return {one.name: one.provider for one in current.entries}
 
 
 async def _together(stop: asyncio.Event, *parts: Coroutine[None, None, None]) -> None:
@@ -315,7 +397,7 @@ def checks(ports: Ports) -> Checks:
         await ports.context.health(tenant=DEFAULT_TENANT, deadline=timedelta(seconds=2))
 
     async def llm() -> ComponentHealth:
-        if ports.model is None:
+        if not ports.overseer.current.entries:
             return ComponentHealth(status="not_configured", detail=f"{NO_MODEL}: triage answers")
         return health(*await ports.engines.latest())
 

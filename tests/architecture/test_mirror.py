@@ -52,6 +52,10 @@ SEEN_ELSEWHERE: dict[str, tuple[str, str]] = {
         "its promises are kept by SQL; one suite holds it beside the tests' in-memory one",
         "tests/integration/holmesgpt_api/test_ledger.py",
     ),
+    "services/holmesgpt_api/adapters/purse.py": (
+        "that many runs at once spend no more than there is is kept by locks",
+        "tests/integration/holmesgpt_api/test_budgets.py",
+    ),
     "services/holmesgpt_api/adapters/engine_reports.py": (
         "a report is a row, and whether it is fresh the database's clock decides",
         "tests/integration/holmesgpt_api/test_engine_reports.py",
@@ -76,9 +80,21 @@ SEEN_ELSEWHERE: dict[str, tuple[str, str]] = {
         "it bounds HolmesGPT's client, which is installed in the engine's environment alone",
         "tests/integration/holmesgpt_api/test_model.py",
     ),
+    "services/holmesgpt_api/engine/leave.py": (
+        "it listens to a socket beside a model's client, and ends the process it is in",
+        "tests/integration/holmesgpt_api/test_budgets.py",
+    ),
     "services/holmesgpt_api/engine/tools.py": (
         "it is HolmesGPT's form of the desk, which has its own tests",
         "tests/integration/holmesgpt_api/test_model.py",
+    ),
+    "services/holmesgpt_api/adapters/gatherings.py": (
+        "what processes tell each other are rows, and which of them are fresh the database's clock decides",
+        "tests/integration/holmesgpt_api/test_overview.py",
+    ),
+    "services/holmesgpt_api/routes/overview.py": (
+        "each route is one call; shapes, permissions and statuses show over HTTP",
+        "tests/integration/holmesgpt_api/test_overview.py",
     ),
     "services/holmesgpt_api/routes/investigate.py": (
         "each route is one call; what callers get is seen with a worker and a database behind it",

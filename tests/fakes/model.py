@@ -28,6 +28,8 @@ Mood = Literal[
     "recovers",  # 503 once, then as "concludes"
     "hangs",
     "garbage",  # an HTML page with status 200
+    "wordy",  # never calls a tool
+    "unknown-here",  # the server has no model of that name
 ]
 
 Document = Callable[[dict[str, Any]], dict[str, Any]]
@@ -80,6 +82,7 @@ class FakeModel:
     """The whole message it answers a request with, where it gives one."""
     requests: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
     url: str = ""
     _free: threading.Event = field(default_factory=threading.Event)
     _arrived: threading.Condition = field(default_factory=threading.Condition)
@@ -92,6 +95,7 @@ class FakeModel:
         self.says, self.delay = "", 0.0
         self.requests.clear()
         self.keys.clear()
+        self.paths.clear()
 
     def let_go(self) -> None:
         self._free.set()
@@ -102,8 +106,9 @@ class FakeModel:
             if not self._arrived.wait_for(lambda: len(self.requests) >= number, within):
                 raise AssertionError(f"only {len(self.requests)} requests arrived within {within} s")
 
-    def _log(self, body: dict[str, Any], key: str | None) -> int:
+    def _log(self, body: dict[str, Any], key: str | None, path: str) -> int:
         with self._arrived:
+            self.paths.append(path)
             self.requests.append(body)
             self.keys.append(key)
             self._arrived.notify_all()
@@ -115,6 +120,8 @@ class FakeModel:
         match self.mood:
             case "unauthorized":
                 return 401, {}, _error("Incorrect API key provided: sk-secret123.", "invalid_request_error")
+            case "unknown-here":
+                return 404, {}, _error("The model `scripted` does not exist", "invalid_request_error")
             case "rate-limited":
                 return 429, {"Retry-After": "2"}, _error("Rate limit reached", "requests")
             case "broken":
@@ -131,6 +138,8 @@ class FakeModel:
         messages = body["messages"]
         if self.turn is not None and (said := self.turn(body)) is not None:
             return said
+        if len(messages) == 1:
+            return self._probed()
         if "JSON Schema" in str(messages[1]["content"]):
             return self._writes(messages)
         if str(messages[0]["content"]).startswith("You answer questions"):
@@ -138,6 +147,8 @@ class FakeModel:
         answered = [one for one in messages if one["role"] == "tool"]
         if self.mood == "loops":
             return _calls("get_evidence", {"of": f"Pod/shop/loop-{len(answered)}"})
+        if self.mood == "wordy":
+            return {"role": "assistant", "content": "I would look at its logs."}
         if not answered:
             match self.mood:
                 case "unknown-tool":
@@ -169,6 +180,11 @@ class FakeModel:
             "role": "assistant",
             "content": f"Asked: {' | '.join(asked)} It was edited [{cited}]. {self.says}",
         }
+
+    def _probed(self) -> dict[str, Any]:
+        if self.mood == "wordy":
+            return {"role": "assistant", "content": "ready"}
+        return _calls("report", {"word": "ready"})
 
     def _writes(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
         known = telemetry(messages[1]["content"])
@@ -240,7 +256,7 @@ def model() -> Iterator[FakeModel]:
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
-            number = fake._log(body, self.headers.get("Authorization"))
+            number = fake._log(body, self.headers.get("Authorization"), self.path)
             status, headers, text = fake._answer(body, number)
             try:
                 self.send_response(status)

@@ -56,6 +56,8 @@ def with_model(model: FakeModel) -> dict[str, Any]:
         "llm_api_key": KEY,
         "llm_input_price": 2.0,
         "llm_output_price": 8.0,
+        "llm_tools": True,  # not probed, so that every request is a run's
+        "llm_probe_interval": 3600,
         "max_steps": 4,
         "max_running": 20,
         # Tests ask the same question again and again, and want the model asked each time.

@@ -21,7 +21,10 @@ from services.holmesgpt_api.engine.messages import (
     Concluded,
     Failed,
     Hello,
+    ModelAsked,
     Opinion,
+    Probed,
+    ProbeRequest,
     Ready,
     RunRequest,
     Step,
@@ -43,6 +46,10 @@ def interpreter(folder: Path, mood: str) -> Path:
 
 def live(sock: socket.socket) -> int:
     request = receive(sock, TO_CHILD, within=10)
+    if isinstance(request, ProbeRequest):
+        send(sock, ModelAsked(step=1, model=request.model.name))
+        send(sock, Probed(tools=False))
+        return 0
     assert isinstance(request, RunRequest)
     send(sock, Step(number=1))
     match request.alert.name:

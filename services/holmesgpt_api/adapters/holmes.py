@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import logging
 import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -17,7 +20,9 @@ from libs.auth.errors import AuthError
 from libs.contracts.course import EventName
 from libs.contracts.evidence import EvidenceItem
 from libs.redaction import Redactor, Unredactable
+from services.holmesgpt_api.adapters.account import Account
 from services.holmesgpt_api.adapters.zygote import Away, Child, Zygote
+from services.holmesgpt_api.domain.budget import RUN_SECONDS, UNLIMITED, Limits, Purse, Spent
 from services.holmesgpt_api.domain.clearing import cleared, genuine
 from services.holmesgpt_api.domain.course import Happening
 from services.holmesgpt_api.domain.model import (
@@ -31,21 +36,29 @@ from services.holmesgpt_api.domain.model import (
 )
 from services.holmesgpt_api.domain.ports import ReportProgress
 from services.holmesgpt_api.domain.record import Claimed
-from services.holmesgpt_api.domain.verdict import ModelUse, ToolUse, Verdict
+from services.holmesgpt_api.domain.roster import Roster
+from services.holmesgpt_api.domain.toolsets import Toolsets
+from services.holmesgpt_api.domain.triage import NO_MODEL
+from services.holmesgpt_api.domain.verdict import ModelRefusal, ModelUse, ToolUse, Verdict
 from services.holmesgpt_api.engine.framing import BadFrame, Closed
 from services.holmesgpt_api.engine.messages import (
     PROMPT_VERSION,
     SDK,
     Alert,
-    Answered,
     Concluded,
     ContextAccess,
     Failed,
+    Granted,
     HeadStart,
+    Heard,
     ModelAccess,
+    ModelAsked,
     Opinion,
+    Probed,
+    ProbeRequest,
     RunRequest,
     Step,
+    TalkRequest,
     ToolCalled,
     Usage,
 )
@@ -63,12 +76,17 @@ TOOLS_KEPT = 60
 FACTS_KEPT = 2_000
 """Of one run; a child that sends more is not believed to have shown them."""
 
+REFUSALS_KEPT = 20
+
+_log = logging.getLogger(__name__)
+
 
 @dataclass
 class Course:
     """What is known of a run while it goes on."""
 
-    model: str
+    models: dict[str, str]
+    """Name to what the library calls it, in the order in which they are asked."""
     began: float
     redactor: Redactor
     usage: Usage = field(default_factory=Usage)
@@ -76,6 +94,20 @@ class Course:
     dropped: int = 0
     tools: list[ToolUse] = field(default_factory=list)
     evidence: dict[str, EvidenceItem] = field(default_factory=dict)
+    answered_by: list[str] = field(default_factory=list)
+    refusals: list[ModelRefusal] = field(default_factory=list)
+
+    @property
+    def model(self) -> str:
+        """The one that answered last; before any has, the first one in line."""
+        name = self.answered_by[-1] if self.answered_by else next(iter(self.models))
+        return self.models.get(name, name)
+
+    def asked(self, one: ModelAsked) -> None:
+        if one.word is None:
+            self.answered_by.append(one.model)
+        elif len(self.refusals) < REFUSALS_KEPT:
+            self.refusals.append(ModelRefusal(model=one.model, word=one.word, detail=one.detail))
 
     def use(self, *, repaired: bool = False) -> ModelUse:
         return ModelUse(
@@ -91,6 +123,8 @@ class Course:
             repaired=repaired,
             dropped=self.dropped,
             tools=self.tools,
+            answered_by=self.answered_by,
+            refusals=self.refusals,
         )
 
     def called(self, tool: ToolCalled) -> None:
@@ -120,51 +154,135 @@ class Holmes:
     def __init__(
         self,
         zygote: Zygote,
-        access: ModelAccess,
+        roster: Roster,
         *,
         context_url: str,
         mint: Mint,
         max_steps: int,
         tool_timeout: timedelta,
         start_within: timedelta,
+        observe: Callable[[ModelAsked], None] = lambda _: None,
+        purse: Purse,
+        limits: Callable[[], Limits] = lambda: UNLIMITED,
+        toolsets: Callable[[], Toolsets] = Toolsets,
     ) -> None:
-        self._zygote, self._access, self._mint = zygote, access, mint
+        """`observe`: hears of every request to a model."""
+        self._purse, self._limits, self._toolsets = purse, limits, toolsets
+        self._zygote, self._roster, self._mint, self._observe = zygote, roster, mint, observe
         self._context_url, self._max_steps = context_url, max_steps
         self._tool_timeout = tool_timeout.total_seconds()
         self._start_within = start_within.total_seconds()
+        self._probes = itertools.count(1)
 
     async def ask(
         self, run: Claimed, interim: Verdict, *, within: timedelta, report_progress: ReportProgress
     ) -> Told:
-        key = os.urandom(16)
-        course = Course(self._access.model, time.monotonic(), Redactor(key))
-        ends = course.began + within.total_seconds()
+        chain = self._roster.chain()
+        if not chain:
+            raise ModelFailed(NO_MODEL, "the configuration names no model any more")
+        limits, key = self._limits(), os.urandom(16)
+        course = Course({one.name: one.model for one in chain}, time.monotonic(), Redactor(key))
+        allowed = within if limits.run_seconds is None else min(within, limits.run_seconds)
+        ends = course.began + allowed.total_seconds()
         try:
             token = self._mint(run, within)
         except AuthError as error:
             # Without it the tools would ask as whoever this machine is trusted to be, and read what the
             # asker may not.
             raise ModelFailed(ENGINE_UNAVAILABLE, str(error)) from error
-        patience = min(self._start_within, within.total_seconds())
+        name = f"{run.id}.{run.fence}"
+        account = Account(self._purse, limits, run=name, tenant=run.tenant, until=ends)
+        patience = min(self._start_within, allowed.total_seconds())
         try:
-            async with self._zygote.child(f"{run.id}.{run.fence}", patience=patience) as child:
+            async with self._zygote.child(name, patience=patience) as child:
                 left = max(ends - time.monotonic(), 0.1)
                 async with asyncio.timeout(left + GRACE):
-                    request = self._request(run, interim, token, left, key, course.redactor)
+                    request = self._request(run, interim, token, left, chain, key, course.redactor)
                     course.evidence = {item.id: item for item in request.head_start.evidence}
-                    await _begin(child, request, course)
-                    return await _follow(child, course, report_progress, self._max_steps)
+                    await begin(child, request, course)
+                    return await self._follow(child, course, account, report_progress)
         except Away as error:
             raise ModelFailed(ENGINE_UNAVAILABLE, str(error), course.use()) from error
+        except Spent as error:
+            raise ModelFailed(error.word, error.detail, course.use()) from error
         except (Unredactable, ValidationError, UnicodeError) as error:
             # What could not be looked at has not been told to anybody, and is not repeated here.
             raise ModelFailed(REDACTION_FAILED, type(error).__name__, course.use()) from None
         except TimeoutError as error:
-            said = f"no conclusion within {within.total_seconds():.0f} s"
-            raise ModelFailed(TIMEOUT, said, course.use()) from error
+            raise too_late(within, allowed, course) from error
+        except ModelFailed as error:
+            if error.word == TIMEOUT and time.monotonic() >= ends - GRACE:
+                raise too_late(within, allowed, course, error.detail) from error
+            raise
+        finally:
+            await account.close()
+
+    async def _follow(self, child: Child, course: Course, account: Account, report: ReportProgress) -> Told:
+        """Listen until the child has concluded.
+
+        Raises:
+            ModelFailed, Spent
+        """
+        progress, stage = 40, "asking the model"
+        while True:
+            match await heard(child, course):
+                case Step(number=number) as step:
+                    course.steps = number
+                    progress = min(40 + 50 * number // (self._max_steps + 1), 95)
+                    stage = f"asking the model (answer {number})"
+                    await report(progress, stage, Happening(EventName.step, {"number": number}))
+                    await account.step(step)
+                    await grant(child, number)
+                case ToolCalled() as called:
+                    course.called(called)
+                    await report(progress, stage, Happening(EventName.tool, _told(called)))
+                case ModelAsked() as asked:
+                    course.asked(asked)
+                    self._heard(asked)
+                    await account.asked(asked)
+                case Usage() as usage:
+                    course.usage = usage
+                case Concluded() as concluded:
+                    return course.told(concluded)
+                case other:
+                    raise ModelFailed(
+                        ENGINE_FAILED, f"a run said what it was not asked: {other.type}", course.use()
+                    )
+
+    def _heard(self, asked: ModelAsked) -> None:
+        self._roster.heard(asked)
+        self._observe(asked)
+
+    async def probe(self, model: ModelAccess, *, within: timedelta) -> None:
+        """Find out whether a model answers and calls tools, and tell the roster; however it ends."""
+        number, seconds = next(self._probes), within.total_seconds()
+        try:
+            async with (
+                asyncio.timeout(seconds + GRACE),
+                self._zygote.child(f"probe.{number}", patience=seconds) as child,
+            ):
+                await child.send(ProbeRequest(seconds=seconds, model=model))
+                while True:
+                    match await child.receive():
+                        case ModelAsked() as asked:
+                            self._heard(asked)
+                        case Probed(tools=tools):
+                            self._roster.probed(model.name, tools=tools)
+                            return
+                        case Failed():
+                            return
+        except (Away, Closed, BadFrame, TimeoutError) as error:
+            _log.info("model %s was not probed: %s", model.name, error or type(error).__name__)
 
     def _request(
-        self, run: Claimed, interim: Verdict, token: str, seconds: float, key: bytes, redactor: Redactor
+        self,
+        run: Claimed,
+        interim: Verdict,
+        token: str,
+        seconds: float,
+        chain: list[ModelAccess],
+        key: bytes,
+        redactor: Redactor,
     ) -> RunRequest:
         """Raises Unredactable."""
         asked, results = run.request, interim.results
@@ -174,6 +292,8 @@ class Holmes:
             seconds=seconds,
             max_steps=self._max_steps,
             frozen=run.frozen is not None,
+            metered=True,
+            tools=self._toolsets().tools(asked.toolsets),
             alert=cleared(
                 Alert(
                     name=asked.alert_name,
@@ -195,7 +315,8 @@ class Holmes:
                 ),
                 redactor,
             ),
-            model=self._access,
+            model=chain[0],
+            fallbacks=chain[1:],
             context=ContextAccess(
                 url=self._context_url,
                 token=token,
@@ -217,46 +338,38 @@ def fitting(items: list[EvidenceItem]) -> list[EvidenceItem]:
     return kept
 
 
-async def _begin(child: Child, request: RunRequest, course: Course) -> None:
+async def begin(child: Child, request: RunRequest | TalkRequest, course: Course) -> None:
     try:
         await child.send(request)
     except BadFrame as error:
-        raise ModelFailed(TOO_LARGE, f"the alert is too large: {error}", course.use()) from error
+        raise ModelFailed(TOO_LARGE, f"the question is too large: {error}", course.use()) from error
     except Closed as error:
         raise ModelFailed(ENGINE_FAILED, await how_it_died(child), course.use()) from error
 
 
-async def _follow(child: Child, course: Course, report: ReportProgress, most: int) -> Told:
-    """Listen until the child has concluded.
+async def heard(child: Child, course: Course) -> Heard:
+    """The child's next word. Raises ModelFailed: it has failed, or talks no more."""
+    try:
+        message = await child.receive()
+    except BadFrame as error:
+        raise ModelFailed(ENGINE_FAILED, f"a run talked nonsense: {error}", course.use()) from error
+    except Closed as error:
+        raise ModelFailed(ENGINE_FAILED, await how_it_died(child), course.use()) from error
+    if isinstance(message, Failed):
+        raise ModelFailed(message.word, course.redactor.text(message.detail), course.use())
+    return message
 
-    Raises:
-        ModelFailed
-    """
-    progress, stage = 40, "asking the model"
-    while True:
-        try:
-            message = await child.receive()
-        except BadFrame as error:
-            raise ModelFailed(ENGINE_FAILED, f"a run talked nonsense: {error}", course.use()) from error
-        except Closed as error:
-            raise ModelFailed(ENGINE_FAILED, await how_it_died(child), course.use()) from error
-        match message:
-            case Step(number=number):
-                course.steps = number
-                progress = min(40 + 50 * number // (most + 1), 95)
-                stage = f"asking the model (answer {number})"
-                await report(progress, stage, Happening(EventName.step, {"number": number}))
-            case ToolCalled():
-                course.called(message)
-                await report(progress, stage, Happening(EventName.tool, _told(message)))
-            case Usage():
-                course.usage = message
-            case Failed(word=word, detail=detail):
-                raise ModelFailed(word, course.redactor.text(detail), course.use())
-            case Concluded():
-                return course.told(message)
-            case Answered():
-                raise ModelFailed(ENGINE_FAILED, "a run answered what it was not asked", course.use())
+
+def too_late(within: timedelta, allowed: timedelta, course: Course, why: str = "") -> ModelFailed:
+    said = f"no conclusion within {allowed.total_seconds():.0f} s"
+    word = TIMEOUT if allowed == within else RUN_SECONDS
+    return ModelFailed(word, f"{said}: {why}" if why else said, course.use())
+
+
+async def grant(child: Child, step: int) -> None:
+    # One that has died meanwhile says so at the next word that is waited for.
+    with suppress(Closed):
+        await child.send(Granted(step=step))
 
 
 def _told(message: ToolCalled) -> dict[str, Any]:

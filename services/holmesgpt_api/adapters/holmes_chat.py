@@ -13,8 +13,10 @@ from pydantic import ValidationError
 from libs.auth.errors import AuthError
 from libs.contracts.chat import ChatEvent, ChatEventKind
 from libs.redaction import Redactor, Unredactable
-from services.holmesgpt_api.adapters.holmes import GRACE, Course, fitting, how_it_died
+from services.holmesgpt_api.adapters.account import Account
+from services.holmesgpt_api.adapters.holmes import GRACE, Course, begin, fitting, grant, heard, too_late
 from services.holmesgpt_api.adapters.zygote import Away, Child, Zygote
+from services.holmesgpt_api.domain.budget import UNLIMITED, Limits, Purse, Spent
 from services.holmesgpt_api.domain.chat.history import fold
 from services.holmesgpt_api.domain.chat.ports import Report
 from services.holmesgpt_api.domain.chat.prose import check
@@ -25,21 +27,19 @@ from services.holmesgpt_api.domain.model import (
     ENGINE_FAILED,
     ENGINE_UNAVAILABLE,
     REDACTION_FAILED,
-    TIMEOUT,
-    TOO_LARGE,
     ModelFailed,
 )
+from services.holmesgpt_api.domain.roster import Roster
+from services.holmesgpt_api.domain.triage import NO_MODEL
 from services.holmesgpt_api.domain.verdict import Verdict
 from services.holmesgpt_api.engine.chat_prompt import history_room
-from services.holmesgpt_api.engine.framing import BadFrame, Closed
 from services.holmesgpt_api.engine.messages import (
     Answered,
-    Concluded,
     ContextAccess,
     Exchange,
-    Failed,
     HeadStart,
     ModelAccess,
+    ModelAsked,
     Step,
     TalkRequest,
     ToolCalled,
@@ -54,50 +54,97 @@ class HolmesTalker:
     def __init__(
         self,
         zygote: Zygote,
-        access: ModelAccess,
+        roster: Roster,
         *,
         context_url: str,
         mint: MintForTurn,
         max_steps: int,
         tool_timeout: timedelta,
         start_within: timedelta,
+        observe: Callable[[ModelAsked], None] = lambda _: None,
+        purse: Purse,
+        limits: Callable[[], Limits] = lambda: UNLIMITED,
     ) -> None:
-        self._zygote, self._access, self._mint = zygote, access, mint
+        """`observe`: hears of every request to a model."""
+        self._zygote, self._roster, self._mint, self._observe = zygote, roster, mint, observe
+        self._purse, self._limits = purse, limits
         self._context_url, self._max_steps = context_url, max_steps
         self._tool_timeout = tool_timeout.total_seconds()
         self._start_within = start_within.total_seconds()
 
     async def talk(self, taken: TakenTurn, *, within: timedelta, report: Report) -> Reply:
-        key = os.urandom(16)
-        course = Course(self._access.model, time.monotonic(), Redactor(key))
-        ends = course.began + within.total_seconds()
+        chain = self._roster.chain()
+        if not chain:
+            raise ModelFailed(NO_MODEL, "the configuration names no model any more")
+        limits, key = self._limits(), os.urandom(16)
+        course = Course({one.name: one.model for one in chain}, time.monotonic(), Redactor(key))
+        allowed = within if limits.run_seconds is None else min(within, limits.run_seconds)
+        ends = course.began + allowed.total_seconds()
         try:
             token = self._mint(taken, within)
         except AuthError as error:
             # Without it the tools would ask as whoever this machine is trusted to be.
             raise ModelFailed(ENGINE_UNAVAILABLE, str(error)) from error
-        patience = min(self._start_within, within.total_seconds())
+        name = f"{taken.id}.{taken.fence}"
+        account = Account(self._purse, limits, run=name, tenant=taken.owner.tenant, until=ends)
+        patience = min(self._start_within, allowed.total_seconds())
         try:
-            async with self._zygote.child(f"{taken.id}.{taken.fence}", patience=patience) as child:
+            async with self._zygote.child(name, patience=patience) as child:
                 left = max(ends - time.monotonic(), 0.1)
                 async with asyncio.timeout(left + GRACE):
-                    await _begin(child, self._request(taken, token, left, key, course.redactor), course)
-                    text = await _follow(child, course, report)
+                    request = self._request(taken, token, left, chain, key, course.redactor)
+                    await begin(child, request, course)
+                    text = await self._follow(child, course, account, report)
         except Away as error:
             raise ModelFailed(ENGINE_UNAVAILABLE, str(error), course.use()) from error
+        except Spent as error:
+            raise ModelFailed(error.word, error.detail, course.use()) from error
         except (Unredactable, ValidationError, UnicodeError) as error:
             # What could not be looked at has not been told to anybody, and is not repeated here.
             raise ModelFailed(REDACTION_FAILED, type(error).__name__, course.use()) from None
         except TimeoutError as error:
-            said = f"no answer within {within.total_seconds():.0f} s"
-            raise ModelFailed(TIMEOUT, said, course.use()) from error
+            raise too_late(within, allowed, course) from error
+        finally:
+            await account.close()
         return _checked(text, taken, course)
 
+    async def _follow(self, child: Child, course: Course, account: Account, report: Report) -> str:
+        """Listen until the child has answered. Raises ModelFailed, Spent."""
+        while True:
+            match await heard(child, course):
+                case Step(number=number) as step:
+                    course.steps = number
+                    await report(_event(ChatEventKind.step, f"asking the model (answer {number})"))
+                    await account.step(step)
+                    await grant(child, number)
+                case ToolCalled() as called:
+                    course.called(called)
+                    await report(_of_tool(called, course.redactor))
+                case ModelAsked() as asked:
+                    course.asked(asked)
+                    self._roster.heard(asked)
+                    self._observe(asked)
+                    await account.asked(asked)
+                case Usage() as usage:
+                    course.usage = usage
+                case Answered(text=text):
+                    return course.redactor.text(text)
+                case other:
+                    raise ModelFailed(
+                        ENGINE_FAILED, f"a run said what it was not asked: {other.type}", course.use()
+                    )
+
     def _request(
-        self, taken: TakenTurn, token: str, seconds: float, key: bytes, redactor: Redactor
+        self,
+        taken: TakenTurn,
+        token: str,
+        seconds: float,
+        chain: list[ModelAccess],
+        key: bytes,
+        redactor: Redactor,
     ) -> TalkRequest:
         """Raises Unredactable: something cannot be cleared of secrets, so that nothing is sent."""
-        access = self._access
+        access = chain[0]
         room = history_room(context_tokens=access.context_tokens, output_tokens=access.output_tokens)
         told = fold(taken.earlier, room=room, gone=taken.folded)
         target = taken.verdict.results.target if taken.verdict else None
@@ -115,6 +162,8 @@ class HolmesTalker:
             left_out=told.left_out,
             head_start=cleared(_head_start(taken.verdict), redactor) if taken.verdict else None,
             model=access,
+            fallbacks=chain[1:],
+            metered=True,
             context=ContextAccess(
                 url=self._context_url,
                 token=token,
@@ -136,53 +185,18 @@ def _head_start(verdict: Verdict) -> HeadStart:
     )
 
 
-async def _begin(child: Child, request: TalkRequest, course: Course) -> None:
-    try:
-        await child.send(request)
-    except BadFrame as error:
-        raise ModelFailed(TOO_LARGE, f"the question is too large: {error}", course.use()) from error
-    except Closed as error:
-        raise ModelFailed(ENGINE_FAILED, await how_it_died(child), course.use()) from error
-
-
-async def _follow(child: Child, course: Course, report: Report) -> str:
-    """Listen until the child has answered. Raises ModelFailed."""
-    while True:
-        try:
-            message = await child.receive()
-        except BadFrame as error:
-            raise ModelFailed(ENGINE_FAILED, f"a run talked nonsense: {error}", course.use()) from error
-        except Closed as error:
-            raise ModelFailed(ENGINE_FAILED, await how_it_died(child), course.use()) from error
-        match message:
-            case Step(number=number):
-                course.steps = number
-                await report(_event(ChatEventKind.step, f"asking the model (answer {number})"))
-            case ToolCalled() as called:
-                course.called(called)
-                await report(_of_tool(called))
-            case Usage():
-                course.usage = message
-            case Failed(word=word, detail=detail):
-                raise ModelFailed(word, course.redactor.text(detail), course.use())
-            case Answered(text=text):
-                return course.redactor.text(text)
-            case Concluded():
-                raise ModelFailed(ENGINE_FAILED, "a run concluded what it was not asked", course.use())
-
-
 def _event(kind: ChatEventKind, text: str) -> ChatEvent:
     return ChatEvent(number=0, kind=kind, text=text)
 
 
-def _of_tool(called: ToolCalled) -> ChatEvent:
+def _of_tool(called: ToolCalled, redactor: Redactor) -> ChatEvent:
     said = f"{called.tool}: {len(called.evidence)} facts" if called.ok else f"{called.tool}: {called.detail}"
     return ChatEvent(
         number=0,
         kind=ChatEventKind.tool,
-        text=said,
+        text=redactor.text(said),
         tool=called.tool[:40],
-        arguments={name: str(value) for name, value in called.arguments.items()},
+        arguments=redactor.of({name: str(value) for name, value in called.arguments.items()}),
         ok=called.ok,
         seconds=called.seconds,
     )

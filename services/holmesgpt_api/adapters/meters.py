@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import get_args
+
 from libs.jobs import JobEnd
 from libs.metrics import Metrics
+from libs.metrics.metrics import OTHER
 from services.holmesgpt_api.adapters.chat_sessions import CHAT_JOBS
 from services.holmesgpt_api.adapters.context import REFUSED, UNAVAILABLE
 from services.holmesgpt_api.adapters.ledger import CONDUCT, DEEPEN, EXPIRE
+from services.holmesgpt_api.domain.configuration import Provider
 from services.holmesgpt_api.domain.model import CONCLUDED, WHY_NOT
 from services.holmesgpt_api.domain.model import NAME as HOLMES
 from services.holmesgpt_api.domain.record import Asked, End
 from services.holmesgpt_api.domain.triage import NAME
+from services.holmesgpt_api.engine.messages import ModelAsked
 
 OUTCOMES = (
     *("cause", "no-cause", "deadline-passed", "not-readable", "internal-error"),
     *(UNAVAILABLE, REFUSED),
 )
+ANSWERED = "answered"
+PROVIDERS = get_args(Provider)
 ENGINES = (NAME, HOLMES)
 _DURATIONS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 """Seconds; "simple < 2 s, complex < 30 s" and the default deadline are among them."""
@@ -23,7 +31,9 @@ _JOB_OUTCOMES = ("succeeded", "retried", "failed", "returned", "rescued", "aband
 
 
 class Meters:
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, models: Mapping[str, str] | None = None) -> None:
+        """`models`: name to provider."""
+        self._models = dict(models or {})
         self._total = metrics.counter(
             "holmesgpt_api_investigations_total",
             "Investigations that ended, by engine and outcome.",
@@ -47,11 +57,18 @@ class Meters:
         )
         self._tokens = metrics.counter(
             "holmesgpt_api_llm_tokens_used_total",
-            "Tokens read and written by the model.",
-            {"type": ("prompt", "completion")},
+            "Tokens read and written by models.",
+            {"provider": PROVIDERS, "model": self._models, "type": ("prompt", "completion")},
         )
         self._cost = metrics.counter(
-            "holmesgpt_api_llm_cost_usd_total", "What the model has cost, in US dollars.", {}
+            "holmesgpt_api_llm_cost_usd_total",
+            "What models have cost, in US dollars.",
+            {"model": self._models},
+        )
+        self._requests = metrics.counter(
+            "holmesgpt_api_llm_requests_total",
+            "Requests to models, probes included, by provider, model and what came of them.",
+            {"provider": PROVIDERS, "model": self._models, "status": (ANSWERED, *WHY_NOT)},
         )
         self._places = metrics.gauge(
             "holmesgpt_api_llm_places",
@@ -68,16 +85,26 @@ class Meters:
     def kept(self, found: bool) -> None:
         self._kept.inc(outcome="hit" if found else "miss")
 
+    def models(self, models: Mapping[str, str]) -> None:
+        """These are configured now: name to provider."""
+        self._models = dict(models)
+        for family in (self._requests, self._tokens, self._cost):
+            family.declare(model=models)
+
     def ended(self, end: End) -> None:
         self._total.inc(engine=end.engine, outcome=end.outcome)
         self._duration.observe(end.took.total_seconds(), engine=end.engine)
 
     def asked(self, one: Asked) -> None:
         self._asked.inc(outcome=one.outcome)
-        if one.use is not None:
-            self._tokens.inc(one.use.prompt_tokens, type="prompt")
-            self._tokens.inc(one.use.completion_tokens, type="completion")
-            self._cost.inc(one.use.cost_usd)
+
+    def model_asked(self, one: ModelAsked) -> None:
+        """One request, counted when its end arrives: what a killed run has used is counted too."""
+        provider = self._models.get(one.model, OTHER)
+        self._requests.inc(provider=provider, model=one.model, status=one.word or ANSWERED)
+        self._tokens.inc(one.prompt_tokens, provider=provider, model=one.model, type="prompt")
+        self._tokens.inc(one.completion_tokens, provider=provider, model=one.model, type="completion")
+        self._cost.inc(one.cost_usd, model=one.model)
 
     def load(self, running: int, places: int) -> None:
         self._places.set(running, state="running")

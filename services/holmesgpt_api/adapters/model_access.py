@@ -1,9 +1,15 @@
-"""From an operator's settings to what the engine is told about the model."""
+"""From an operator's settings to what the engine is told about the models."""
 
 from __future__ import annotations
 
+from typing import Any
+
+from services.holmesgpt_api.adapters.config_file import BadConfiguration
+from services.holmesgpt_api.domain.budget import Limit, Limits
+from services.holmesgpt_api.domain.configuration import Budgets, Configuration, ModelEntry, Provider
+from services.holmesgpt_api.domain.roster import Entry
 from services.holmesgpt_api.engine.messages import ModelAccess
-from services.holmesgpt_api.settings import ModelSettings, Provider
+from services.holmesgpt_api.settings import ModelSettings
 
 _PREFIX: dict[Provider, str] = {
     "openai": "openai",
@@ -56,21 +62,107 @@ def litellm_name(provider: Provider, model: str) -> str:
     return f"{_PREFIX[provider]}/{model}"
 
 
+def entries(settings: ModelSettings, configuration: Configuration | None = None) -> list[Entry]:
+    """The configured models. Those of the environment, where it names any, and else those of the file.
+
+    Raises:
+        BadConfiguration: a key cannot be had, or a model's numbers contradict each other.
+    """
+    if settings.llm_model:
+        return _of_environment(settings)
+    if configuration is None or configuration.llm is None:
+        return []
+    made = [
+        _entry(settings, name, one, place)
+        for place, (name, one) in enumerate(configuration.llm.entries.items())
+    ]
+    return sorted(made, key=lambda one: one.rank)
+
+
 def model_access(settings: ModelSettings) -> ModelAccess | None:
-    """None: no model is configured."""
-    if not settings.llm_model:
-        return None
-    base = settings.llm_base_url
-    return ModelAccess(
-        model=litellm_name(settings.llm_provider, settings.llm_model),
-        api_base=str(base).rstrip("/") if base else None,
-        api_version=settings.llm_api_version,
-        api_key=settings.llm_key() or NO_KEY,
-        context_tokens=settings.llm_context_tokens,
-        output_tokens=settings.llm_max_tokens,
-        request_timeout_s=settings.llm_timeout.total_seconds(),
-        attempts=settings.llm_attempts,
-        temperature=settings.llm_temperature,
-        input_price=settings.llm_input_price,
-        output_price=settings.llm_output_price,
+    """The environment's first model. None: it names none."""
+    return next((one.access for one in entries(settings)), None)
+
+
+def limits(settings: ModelSettings, configuration: Configuration | None = None) -> Limits:
+    """The budgets: the file's word, and the settings' where it has none."""
+    file = configuration.budgets if configuration else Budgets()
+
+    def either(name: str) -> Any:
+        given = getattr(file, name)
+        return getattr(settings, f"budget_{name}") if given is None else given
+
+    return Limits(
+        run=Limit(either("run_tokens") or None, either("run_cost_usd") or None),
+        day=Limit(either("tenant_tokens_per_day") or None, either("tenant_cost_usd_per_day") or None),
+        run_seconds=either("run_seconds"),
+        tenants={
+            name: Limit(one.tokens_per_day or None, one.cost_usd_per_day or None)
+            for name, one in file.tenants.items()
+        },
     )
+
+
+def _of_environment(settings: ModelSettings) -> list[Entry]:
+    first = ModelEntry(
+        name="primary",
+        provider=settings.llm_provider,
+        model=settings.llm_model or "",
+        base_url=settings.llm_base_url,
+        api_version=settings.llm_api_version,
+        input_price=settings.llm_input_price if settings.llm_output_price is not None else None,
+        output_price=settings.llm_output_price if settings.llm_input_price is not None else None,
+        tools=settings.llm_tools,
+    )
+    made = [_entry(settings, "primary", first, 0, key=settings.llm_key())]
+    if settings.fallback_llm_model:
+        second = ModelEntry(
+            name="fallback",
+            provider=settings.fallback_llm_provider,
+            model=settings.fallback_llm_model,
+            base_url=settings.fallback_llm_base_url,
+            api_version=settings.llm_api_version,
+            tools=settings.llm_tools,
+        )
+        made.append(_entry(settings, "fallback", second, 1, key=settings.fallback_llm_key()))
+    return made
+
+
+def _entry(
+    settings: ModelSettings, name: str, one: ModelEntry, place: int, *, key: str | None = None
+) -> Entry:
+    window = one.context_tokens or settings.llm_context_tokens
+    written = one.max_tokens or settings.llm_max_tokens
+    if window < 2 * written:
+        raise BadConfiguration(f"model {name}: context_tokens must be at least twice max_tokens")
+    temperature = one.temperature if one.temperature is not None else settings.llm_temperature
+    access = ModelAccess(
+        name=name,
+        model=litellm_name(one.provider, one.model),
+        api_base=str(one.base_url).rstrip("/") if one.base_url else None,
+        api_version=one.api_version,
+        api_key=key or _key(settings, name, one) or NO_KEY,
+        context_tokens=window,
+        output_tokens=written,
+        request_timeout_s=(one.timeout or settings.llm_timeout).total_seconds(),
+        attempts=one.attempts or settings.llm_attempts,
+        temperature=None if one.omit_temperature else temperature,
+        input_price=one.input_price,
+        output_price=one.output_price,
+    )
+    rank = place if one.rank is None else one.rank
+    return Entry(access, one.provider, rank, one.weight, one.tools)
+
+
+def _key(settings: ModelSettings, name: str, one: ModelEntry) -> str | None:
+    if one.api_key_file is not None:
+        try:
+            return one.api_key_file.read_text("utf-8").strip()
+        except OSError as error:
+            raise BadConfiguration(f"model {name}: api_key_file cannot be read: {error.strerror}") from None
+    if one.api_key_env is not None:
+        key = settings.variable(one.api_key_env)
+        if key is None:
+            raise BadConfiguration(f"model {name}: the environment has no {one.api_key_env}")
+        return key
+    return one.api_key

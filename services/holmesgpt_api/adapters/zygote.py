@@ -25,21 +25,18 @@ from services.holmesgpt_api.engine.messages import (
     FROM_ZYGOTE,
     PROTOCOL,
     SDK,
-    Answered,
     Broken,
-    Concluded,
     Ended,
-    Failed,
+    Granted,
+    Heard,
     Hello,
     Kill,
+    ProbeRequest,
     Ready,
     RunRequest,
     Start,
     Started,
-    Step,
     TalkRequest,
-    ToolCalled,
-    Usage,
 )
 
 _log = logging.getLogger(__name__)
@@ -93,14 +90,14 @@ class Child:
     def __init__(self, sock: socket.socket, end: asyncio.Future[Ended]) -> None:
         self._sock, self.end = sock, end
 
-    async def send(self, request: RunRequest | TalkRequest) -> None:
-        frame = encode(request)
+    async def send(self, message: RunRequest | TalkRequest | ProbeRequest | Granted) -> None:
+        frame = encode(message)
         try:
             await asyncio.get_running_loop().sock_sendall(self._sock, frame)
         except OSError as error:
             raise Closed(str(error)) from error
 
-    async def receive(self) -> Step | ToolCalled | Usage | Concluded | Answered | Failed:
+    async def receive(self) -> Heard:
         arriving = asyncio.create_task(_receive(self._sock, FROM_CHILD))
         try:
             first: set[asyncio.Future[Any]] = {arriving, self.end}

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from libs.contracts.evidence import EvidenceItem
+from services.holmesgpt_api.domain.budget import BUDGETS
 from services.holmesgpt_api.domain.errors import HolmesError
 from services.holmesgpt_api.domain.verdict import ModelUse
 from services.holmesgpt_api.engine.messages import Opinion
@@ -38,11 +39,13 @@ WHY_NOT = (
     TOO_LARGE,
     "model-max-steps",
     "model-misconfigured",
+    "model-without-tools",
     UNSUPPORTED,
     NOT_ASKED,
     REDACTION_FAILED,
     ENGINE_FAILED,
     ENGINE_UNAVAILABLE,
+    *BUDGETS,
 )
 """Every reason for which triage's verdict stands although a model is configured."""
 

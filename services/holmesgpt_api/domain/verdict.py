@@ -24,6 +24,14 @@ class ToolUse(Contract):
     seconds: float = 0.0
 
 
+class ModelRefusal(Contract):
+    """One request that a model did not answer."""
+
+    model: str
+    word: str
+    detail: str = ""
+
+
 class ModelUse(Contract):
     """Which model was asked under which words, how it went about it, and what that took."""
 
@@ -40,6 +48,9 @@ class ModelUse(Contract):
     dropped: int = 0
     """Facts that came with another hash than theirs, and count for nothing."""
     tools: list[ToolUse] = Field(default_factory=list)
+    answered_by: list[str] = Field(default_factory=list)
+    """Of each answer, in their order, the name of the model that gave it."""
+    refusals: list[ModelRefusal] = Field(default_factory=list)
 
     @property
     def tokens(self) -> int:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import gc
 import logging
 import os
-import select
 import socket
 import threading
 import time
@@ -22,18 +21,20 @@ from holmes.utils.stream import StreamEvents
 from pydantic import BaseModel
 
 from libs.redaction import Redactor
-from services.holmesgpt_api.engine import prompt
+from services.holmesgpt_api.engine import prompt, tools
 from services.holmesgpt_api.engine.context import Context
 from services.holmesgpt_api.engine.desk import Desk
 from services.holmesgpt_api.engine.failures import NoModel
 from services.holmesgpt_api.engine.framing import BadFrame, Closed, receive, send
-from services.holmesgpt_api.engine.llm import BoundedLLM
+from services.holmesgpt_api.engine.leave import Leave
+from services.holmesgpt_api.engine.llm import BoundedLLM, probe
 from services.holmesgpt_api.engine.messages import (
     SAID,
     TO_CHILD,
     Concluded,
     Failed,
     Opinion,
+    ProbeRequest,
     RunRequest,
     TalkRequest,
 )
@@ -53,13 +54,15 @@ def live(sock: socket.socket, executor: ToolExecutor, config: Config) -> int:
         request = receive(sock, TO_CHILD, within=FIRST_FRAME)
     except (Closed, BadFrame, TimeoutError):
         return os.EX_DATAERR
-    threading.Thread(target=_leave_with, args=(sock,), daemon=True).start()
-    tell = _Telling(sock)
+    leave, tell = Leave(sock), _Telling(sock)
     try:
-        if isinstance(request, TalkRequest):
-            tell(talk(request, tell, executor, config))
-        else:
-            tell(_investigate(request, tell, executor, config))
+        match request:
+            case ProbeRequest():
+                tell(probe(request, tell))
+            case TalkRequest():
+                tell(talk(request, tell, leave, executor, config))
+            case RunRequest():
+                tell(_investigate(request, tell, leave, executor, config))
     except Closed:
         return os.EX_IOERR
     return os.EX_OK
@@ -76,25 +79,17 @@ class _Telling:
             send(self._sock, message)
 
 
-def _leave_with(sock: socket.socket) -> None:
-    """End this process when the service has closed its end, whatever the model's client is waiting for."""
-    parent = os.getppid()
-    while os.getppid() == parent:
-        readable, _, _ = select.select([sock], [], [], 1.0)
-        try:
-            if readable and not sock.recv(1):
-                break
-        except OSError:
-            break
-    os._exit(os.EX_NOINPUT)
-
-
 def _investigate(
-    request: RunRequest, tell: _Telling, executor: ToolExecutor, config: Config
+    request: RunRequest, tell: _Telling, leave: Leave, executor: ToolExecutor, config: Config
 ) -> Concluded | Failed:
     until = time.monotonic() + request.seconds
+
+    def may(step: int) -> None:
+        if request.metered:
+            leave(step, until=until)
+
     try:
-        llm = BoundedLLM(request.model, until=until, tell=tell)
+        llm = BoundedLLM(request.model, fallbacks=request.fallbacks, until=until, tell=tell, leave=may)
         with Context(request.context, until=until) as context:
             desk = Desk(
                 context,
@@ -106,7 +101,8 @@ def _investigate(
                 frozen=request.frozen,
                 tell=tell,
             )
-            answer = _converse(request, llm, desk, executor, config)
+            given = executor if request.tools is None else tools.executor(request.tools)
+            answer = _converse(request, llm, desk, given, config)
         said, repaired = _document(answer, request, llm, desk)
         return Concluded(opinion=said, repaired=repaired)
     except NoModel as error:
@@ -171,12 +167,6 @@ def _document(answer: str, request: RunRequest, llm: BoundedLLM, desk: Desk) -> 
 
 
 def _written(llm: BoundedLLM, messages: list[dict[str, Any]]) -> str | None:
-    try:
-        answer = llm.completion(messages, response_format={"type": "json_object"}, drop_params=True)
-    except NoModel as error:
-        if error.word != "model-refused":
-            raise
-        # Some servers refuse a response format they do not know; the words alone ask for the same.
-        answer = llm.completion(messages)
+    answer = llm.completion(messages, response_format={"type": "json_object"}, drop_params=True)
     content = answer.choices[0].message.content
     return content if isinstance(content, str) else None

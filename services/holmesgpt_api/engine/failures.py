@@ -65,6 +65,8 @@ def fault(error: BaseException, *, now: datetime) -> Fault:
         return Fault("model-context-exceeded", said, again=False)
     if status in (401, 403):
         return Fault("model-unauthorized", f"HTTP {status}: {said}", again=False)
+    if status == 404:  # no such model there, or no such address: the next question would hear the same
+        return Fault("model-misconfigured", f"HTTP 404: {said}", again=False)
     if status == 429:
         return Fault("model-rate-limited", f"HTTP 429: {said}", again=True, pause=_retry_after(chain, now))
     if names & _NO_CONNECTION or "connection error" in said.lower():

@@ -1,4 +1,4 @@
-"""HolmesGPT's model client, bounded: our own few attempts, every one within the run's time, each one counted.
+"""HolmesGPT's model client, bounded: a chain of models, few attempts, every one within the run's time and counted.
 
 The client's own would take three attempts of up to ten minutes, and could not be stopped.
 """
@@ -6,10 +6,11 @@ The client's own would take three attempts of up to ten minutes, and could not b
 from __future__ import annotations
 
 import json
+import os
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,8 +19,16 @@ import litellm
 from holmes.core.llm import ContextWindowUsage, DefaultLLM
 from holmes.core.llm_usage import RequestStats
 
-from services.holmesgpt_api.engine.failures import NoModel, fault, pause
-from services.holmesgpt_api.engine.messages import ModelAccess, Step, Usage
+from services.holmesgpt_api.engine.failures import Fault, NoModel, fault, pause
+from services.holmesgpt_api.engine.messages import (
+    Failed,
+    ModelAccess,
+    ModelAsked,
+    Probed,
+    ProbeRequest,
+    Step,
+    Usage,
+)
 from services.holmesgpt_api.engine.prompt import PER_TOKEN
 
 MARGIN = 1.0
@@ -29,29 +38,94 @@ ROOM = 24_000
 """Characters of one tool's answer at most, however large the model's window is."""
 
 
-class BoundedLLM(DefaultLLM):
-    def __init__(self, access: ModelAccess, *, until: float, tell: Callable[[Step | Usage], None]) -> None:
+Tell = Callable[[Step | Usage | ModelAsked], None]
+
+
+PROBE_TOKENS = 512
+"""Room for a probe's answer: models that think first need some before they call anything."""
+
+ITS_OWN = frozenset(
+    {
+        *("model-unauthorized", "model-rate-limited", "model-error", "model-unreachable", "model-timeout"),
+        *("model-garbage", "model-misconfigured"),
+    }
+)
+"""Failures that say something about the model, and not about this one question."""
+
+
+class Link(DefaultLLM):
+    """One model of the chain, asked once at a time."""
+
+    def __init__(self, access: ModelAccess) -> None:
         """Raises NoModel: the model's name or its settings are of no use."""
-        self.access, self._until, self._tell = access, until, tell
+        self.access = access
+        if access.model.startswith(("ollama/", "ollama_chat/")) and access.api_base:
+            os.environ["OLLAMA_API_BASE"] = access.api_base  # the library looks nowhere else for it
+        _construct(self, access)
+
+    @property
+    def window(self) -> int:
+        """Tokens that a question may have."""
+        return max(self.access.context_tokens - self.access.output_tokens, 1)
+
+    def get_maximum_output_token(self) -> int:
+        return self.access.output_tokens
+
+    def ask(self, question: Mapping[str, Any], *, patience: float) -> Any:
+        """Raises whatever the library does; `failures.fault` says what it means."""
+        sdk.LLM_REQUEST_TIMEOUT = min(self.access.request_timeout_s, patience)
+        return self.completion(**question, stream=False)
+
+
+def _construct(model: DefaultLLM, access: ModelAccess) -> None:
+    args: dict[str, Any] = {
+        "max_retries": 0,
+        "max_tokens": access.output_tokens,
+        "custom_args": {"max_context_size": access.context_tokens},
+    }
+    if access.temperature is not None:
+        args["temperature"] = access.temperature
+    try:
+        DefaultLLM.__init__(
+            model,
+            model=access.model,
+            api_key=access.api_key,
+            api_base=access.api_base,
+            api_version=access.api_version,
+            args=args,
+        )
+    except Exception as error:
+        # Whatever the library raises here is about the name and the settings: nothing has been sent.
+        raise NoModel("model-misconfigured", " ".join(str(error).split())) from None
+
+
+class BoundedLLM(DefaultLLM):
+    """What HolmesGPT takes for its model: the chain. Its bounds are the first one's."""
+
+    def __init__(
+        self,
+        access: ModelAccess,
+        *,
+        until: float,
+        tell: Tell,
+        fallbacks: Sequence[ModelAccess] = (),
+        leave: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        """Raises NoModel: the names or the settings of all of them are of no use."""
+        self._until, self._tell, self._leave = until, tell, leave
         self.usage, self._steps = Usage(), 0
-        args: dict[str, Any] = {
-            "max_retries": 0,
-            "max_tokens": access.output_tokens,
-            "custom_args": {"max_context_size": access.context_tokens},
-        }
-        if access.temperature is not None:
-            args["temperature"] = access.temperature
-        try:
-            super().__init__(
-                model=access.model,
-                api_key=access.api_key,
-                api_base=access.api_base,
-                api_version=access.api_version,
-                args=args,
-            )
-        except Exception as error:
-            # Whatever the library raises here is about the name and the settings: nothing has been sent.
-            raise NoModel("model-misconfigured", " ".join(str(error).split())) from None
+        self._links: list[Link] = []
+        refused: NoModel | None = None
+        for one in (access, *fallbacks):
+            try:
+                self._links.append(Link(one))
+            except NoModel as error:
+                refused = error
+                tell(ModelAsked(step=0, model=one.name, word=error.word, detail=error.detail))
+        if not self._links:
+            raise refused or NoModel("model-misconfigured", "no model")
+        self.access = self._links[0].access
+        _construct(self, self.access)
 
     @property
     def window(self) -> int:
@@ -103,11 +177,19 @@ class BoundedLLM(DefaultLLM):
     ) -> Any:
         """Raises NoModel."""
         tokens = self.count_tokens(messages, tools).total_tokens
-        if tokens > self.window:
-            raise NoModel("model-context-exceeded", f"about {tokens} tokens, and {self.window} fit")
+        able = self._able(tokens, tools=bool(tools))
         self._steps += 1
-        self._tell(Step(number=self._steps))
-        answer = self._asked(messages, tools, tool_choice, response_format, drop_params)
+        at_most = tokens + able[0].access.output_tokens
+        self._tell(Step(number=self._steps, tokens=at_most, cost_usd=_estimate(able[0].access, tokens)))
+        self._leave(self._steps)
+        question = {
+            "messages": messages,
+            "tools": tools,
+            "tool_choice": tool_choice,
+            "response_format": response_format,
+            "drop_params": drop_params,
+        }
+        answer = self._walk(able, question)
         message = answer.choices[0].message if answer.choices else None
         if message is None:
             raise NoModel("model-garbage", "the answer holds no choice")
@@ -115,44 +197,78 @@ class BoundedLLM(DefaultLLM):
             raise NoModel("model-max-steps", f"still asks for tools after {self._steps} answers")
         return answer
 
-    def _asked(
-        self, messages: Any, tools: Any, tool_choice: Any, response_format: Any, drop_params: bool | None
-    ) -> Any:
-        attempt, last = 0, "no time was left for a question"
+    def _able(self, tokens: int, *, tools: bool) -> list[Link]:
+        """Those of the chain that can take the question, in their order."""
+        calling = [link for link in self._links if link.access.tools or not tools]
+        if not calling:
+            names = ", ".join(link.access.name or link.access.model for link in self._links)
+            raise NoModel("model-without-tools", f"no configured model calls tools: {names}")
+        able = [link for link in calling if tokens <= link.window]
+        if not able:
+            largest = max(link.window for link in calling)
+            raise NoModel("model-context-exceeded", f"about {tokens} tokens, and {largest} fit")
+        return able
+
+    def _walk(self, links: Sequence[Link], question: Mapping[str, Any]) -> Any:
+        """The first answer. One that fails is asked last from now on: it would cost every later step its wait."""
+        for link in links[:-1]:
+            try:
+                return self._asked(link, question, last=False)
+            except NoModel as error:
+                if error.word in ITS_OWN:
+                    self._links.remove(link)
+                    self._links.append(link)
+        return self._asked(links[-1], question, last=True)
+
+    def _asked(self, link: Link, question: Mapping[str, Any], *, last: bool) -> Any:
+        """Several attempts only where nobody else could answer, and half of the time where somebody could."""
+        attempt, reason = 0, "no time was left for a question"
         while True:
             attempt += 1
-            left = self._until - time.monotonic() - MARGIN
+            left = self._left()
             if left <= 0:
-                raise NoModel("model-timeout", last)
-            sdk.LLM_REQUEST_TIMEOUT = min(self.access.request_timeout_s, left)
+                raise NoModel("model-timeout", reason)
+            began = time.monotonic()
             try:
-                answer = super().completion(
-                    messages,
-                    tools=tools,
-                    tool_choice=tool_choice,
-                    response_format=response_format,
-                    drop_params=drop_params,
-                    stream=False,
-                )
+                answer = link.ask(question, patience=left if last else left / 2)
             except Exception as error:
                 found = fault(error, now=datetime.now(UTC))
-                self._count(None)
-                left = self._until - time.monotonic() - MARGIN
-                wait = pause(found, attempt, left=left, jitter=random.random())
-                if attempt >= self.access.attempts or wait is None:
+                self._count(link, None, began, found)
+                if found.word == "model-refused" and question["response_format"] is not None:
+                    # Some servers refuse a format they do not know; the words alone ask for the same.
+                    question = {**question, "response_format": None}
+                    continue
+                wait = pause(found, attempt, left=self._left(), jitter=random.random())
+                if not last or attempt >= link.access.attempts or wait is None:
                     raise NoModel(found.word, found.detail) from None
-                last = found.detail
+                reason = found.detail
                 threading.Event().wait(wait)
             else:
-                self._count(answer)
+                self._count(link, answer, began, None)
                 return answer
 
-    def _count(self, answer: Any) -> None:
+    def _left(self) -> float:
+        return self._until - time.monotonic() - MARGIN
+
+    def _count(self, link: Link, answer: Any, began: float, found: Fault | None) -> None:
         stats = RequestStats.from_response(answer) if answer is not None else RequestStats()
-        prices = self.access.input_price, self.access.output_price
+        access = link.access
         cost = stats.total_cost
-        if prices[0] is not None and prices[1] is not None:
-            cost = (stats.prompt_tokens * prices[0] + stats.completion_tokens * prices[1]) / 1e6
+        if access.input_price is not None and access.output_price is not None:
+            cost = _price(access, stats.prompt_tokens, stats.completion_tokens)
+        self._tell(
+            ModelAsked(
+                step=self._steps,
+                model=access.name,
+                word=found.word if found else None,
+                detail=found.detail if found else "",
+                pause_s=found.pause if found else None,
+                seconds=round(time.monotonic() - began, 3),
+                prompt_tokens=stats.prompt_tokens,
+                completion_tokens=stats.completion_tokens,
+                cost_usd=round(cost, 6),
+            )
+        )
         self.usage = Usage(
             requests=self.usage.requests + 1,
             prompt_tokens=self.usage.prompt_tokens + stats.prompt_tokens,
@@ -160,6 +276,43 @@ class BoundedLLM(DefaultLLM):
             cost_usd=round(self.usage.cost_usd + cost, 6),
         )
         self._tell(self.usage)
+
+
+def _price(access: ModelAccess, read: int, written: int) -> float:
+    return (read * (access.input_price or 0.0) + written * (access.output_price or 0.0)) / 1e6
+
+
+def _estimate(access: ModelAccess, tokens: int) -> float:
+    return round(_price(access, tokens, access.output_tokens), 6)
+
+
+PROBE_TOOL = {
+    "type": "function",
+    "function": {
+        "name": "report",
+        "description": "Reports a word.",
+        "parameters": {
+            "type": "object",
+            "properties": {"word": {"type": "string", "description": "the word to report"}},
+            "required": ["word"],
+        },
+    },
+}
+
+
+def probe(request: ProbeRequest, tell: Tell) -> Probed | Failed:
+    """Ask a model to call a tool. An answer in words is an answer too: then it calls none."""
+    access = request.model.model_copy(update={"attempts": 1, "output_tokens": PROBE_TOKENS, "tools": True})
+    try:
+        llm = BoundedLLM(access, until=time.monotonic() + request.seconds, tell=tell)
+        question = [{"role": "user", "content": "Call the tool `report` with the word `ready`."}]
+        answer = llm.completion(question, tools=[PROBE_TOOL], tool_choice="auto")
+    except NoModel as error:
+        if error.word == "model-refused" and "tool" in error.detail.lower():
+            # So say servers of a model that knows none. Of one they do not have they speak otherwise.
+            return Probed(tools=False)
+        return Failed(word=error.word, detail=error.detail)
+    return Probed(tools=bool(answer.choices[0].message.tool_calls))
 
 
 def _tokens(value: Any) -> int:

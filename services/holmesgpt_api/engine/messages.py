@@ -100,6 +100,10 @@ class Ended(Message):
 class ModelAccess(Message):
     """Which model, and how it may be asked."""
 
+    name: str = Field(default="", description="as the operator calls it")
+    tools: bool = Field(
+        default=True, description="calls tools; one that does not is asked only what needs none"
+    )
     model: str = Field(description="as litellm names it: `provider/model`")
     api_base: str | None = None
     api_version: str | None = None
@@ -162,6 +166,11 @@ class RunRequest(Message):
     alert: Alert
     head_start: HeadStart
     model: ModelAccess
+    fallbacks: list[ModelAccess] = Field(
+        default_factory=list, description="asked in this order where `model` does not answer"
+    )
+    metered: bool = Field(default=False, description="each step waits for the service's leave")
+    tools: list[str] | None = Field(default=None, description="names of those it is given; null: all")
     context: ContextAccess
 
 
@@ -192,7 +201,26 @@ class TalkRequest(Message):
     left_out: int = 0
     head_start: HeadStart | None = None
     model: ModelAccess
+    fallbacks: list[ModelAccess] = Field(
+        default_factory=list, description="asked in this order where `model` does not answer"
+    )
+    metered: bool = Field(default=False, description="each step waits for the service's leave")
     context: ContextAccess
+
+
+class ProbeRequest(Message):
+    """Find out whether a model answers, and whether it calls tools."""
+
+    type: Literal["probe"] = "probe"
+    seconds: float = Field(gt=0)
+    model: ModelAccess
+
+
+class Granted(Message):
+    """Leave for a step of a metered run. There is no refusal: a run that may not go on is ended."""
+
+    type: Literal["granted"] = "granted"
+    step: int
 
 
 # ── service and child: what comes back ──────────────────────────────────────────────────────────────────────
@@ -235,6 +263,23 @@ class Opinion(Written):
     disagreement: str = Field(default="", max_length=TEXT, description="where triage is wrong, and why")
 
 
+Word = Literal[
+    "model-unauthorized",
+    "model-rate-limited",
+    "model-error",
+    "model-refused",
+    "model-unreachable",
+    "model-timeout",
+    "model-garbage",
+    "model-context-exceeded",
+    "model-max-steps",
+    "model-misconfigured",
+    "model-without-tools",
+    "redaction-failed",
+    "engine-failed",
+]
+
+
 class Usage(Message):
     """What the run has cost so far; sent after every answer of the model, so that none of it is lost."""
 
@@ -246,10 +291,34 @@ class Usage(Message):
 
 
 class Step(Message):
-    """The model is asked for its next move."""
+    """The model is asked for its next move; of a metered run, once the service has given leave."""
 
     type: Literal["step"] = "step"
     number: int
+    tokens: int = Field(default=0, description="what it may take at most, about")
+    cost_usd: float = Field(default=0.0, description="the same in money, at the configured price")
+
+
+class ModelAsked(Message):
+    """One request to one model, and what came of it."""
+
+    type: Literal["asked"] = "asked"
+    step: int
+    model: str = Field(description="its name")
+    word: Word | None = Field(default=None, description="null: it has answered")
+    detail: str = Field(default="", max_length=SAID)
+    pause_s: float | None = Field(default=None, description="how long it asks to be left alone")
+    seconds: float = 0.0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float = 0.0
+
+
+class Probed(Message):
+    """A probe was answered. `tools`: whether by calling the tool it was told to call."""
+
+    type: Literal["probed"] = "probed"
+    tools: bool
 
 
 class ToolCalled(Message):
@@ -277,22 +346,6 @@ class Answered(Message):
     text: str
 
 
-Word = Literal[
-    "model-unauthorized",
-    "model-rate-limited",
-    "model-error",
-    "model-refused",
-    "model-unreachable",
-    "model-timeout",
-    "model-garbage",
-    "model-context-exceeded",
-    "model-max-steps",
-    "model-misconfigured",
-    "redaction-failed",
-    "engine-failed",
-]
-
-
 class Failed(Message):
     """The child came to no conclusion, and says why."""
 
@@ -303,10 +356,12 @@ class Failed(Message):
 
 ToZygote = Annotated[Start | Kill, Field(discriminator="type")]
 FromZygote = Annotated[Hello | Ready | Broken | Started | Ended, Field(discriminator="type")]
-ToChild = Annotated[RunRequest | TalkRequest, Field(discriminator="type")]
-FromChild = Annotated[Step | ToolCalled | Usage | Concluded | Answered | Failed, Field(discriminator="type")]
+ToChild = Annotated[RunRequest | TalkRequest | ProbeRequest, Field(discriminator="type")]
+Heard = Step | ToolCalled | ModelAsked | Usage | Probed | Concluded | Answered | Failed
+FromChild = Annotated[Heard, Field(discriminator="type")]
 
 TO_ZYGOTE: TypeAdapter[Start | Kill] = TypeAdapter(ToZygote)
 FROM_ZYGOTE: TypeAdapter[Hello | Ready | Broken | Started | Ended] = TypeAdapter(FromZygote)
-TO_CHILD: TypeAdapter[RunRequest | TalkRequest] = TypeAdapter(ToChild)
-FROM_CHILD: TypeAdapter[Step | ToolCalled | Usage | Concluded | Answered | Failed] = TypeAdapter(FromChild)
+TO_CHILD: TypeAdapter[RunRequest | TalkRequest | ProbeRequest] = TypeAdapter(ToChild)
+TO_RUN: TypeAdapter[Granted] = TypeAdapter(Granted)
+FROM_CHILD: TypeAdapter[Heard] = TypeAdapter(FromChild)

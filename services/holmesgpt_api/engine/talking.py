@@ -22,11 +22,13 @@ from services.holmesgpt_api.engine.context import Context
 from services.holmesgpt_api.engine.desk import Desk
 from services.holmesgpt_api.engine.failures import NoModel
 from services.holmesgpt_api.engine.framing import Closed
+from services.holmesgpt_api.engine.leave import Leave
 from services.holmesgpt_api.engine.llm import BoundedLLM
 from services.holmesgpt_api.engine.messages import (
     SAID,
     Answered,
     Failed,
+    ModelAsked,
     Step,
     TalkRequest,
     ToolCalled,
@@ -37,13 +39,20 @@ from services.holmesgpt_api.engine.tools import DESK
 OURS_ALONE = {one: one is PromptComponent.SYSTEM_PROMPT_ADDITIONS for one in PromptComponent}
 """HolmesGPT's own prompt is for its own tools; of its parts only the place for ours is kept."""
 
-Tell = Callable[[Step | ToolCalled | Usage], None]
+Tell = Callable[[Step | ToolCalled | Usage | ModelAsked], None]
 
 
-def talk(request: TalkRequest, tell: Tell, executor: ToolExecutor, config: Config) -> Answered | Failed:
+def talk(
+    request: TalkRequest, tell: Tell, leave: Leave, executor: ToolExecutor, config: Config
+) -> Answered | Failed:
     until = time.monotonic() + request.seconds
+
+    def may(step: int) -> None:
+        if request.metered:
+            leave(step, until=until)
+
     try:
-        llm = BoundedLLM(request.model, until=until, tell=tell)
+        llm = BoundedLLM(request.model, fallbacks=request.fallbacks, until=until, tell=tell, leave=may)
         known = request.head_start.evidence if request.head_start else []
         with Context(request.context, until=until) as context:
             desk = Desk(

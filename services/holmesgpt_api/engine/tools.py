@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from holmes.core.tools import (
@@ -39,8 +40,11 @@ class ContextTool(Tool):
         return name
 
 
-def executor() -> ToolExecutor:
-    """What runs tools, with none of HolmesGPT's own: they are not loaded, so none can be switched on."""
+def executor(names: Collection[str] | None = None) -> ToolExecutor:
+    """What runs tools, with none of HolmesGPT's own: they are not loaded, so none can be switched on.
+
+    `names`: those of ours that a run is given; None: all.
+    """
     tools = [
         ContextTool(
             name=name,
@@ -53,6 +57,7 @@ def executor() -> ToolExecutor:
             },
         )
         for name, kind in QUESTIONS.items()
+        if names is None or name in names
     ]
     toolset = Toolset(
         name="kubernaut-context",

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from libs.storage import StorageUnavailable
 from libs.web import Problems, ProblemSpec
+from services.holmesgpt_api.adapters.config_file import BadConfiguration
 from services.holmesgpt_api.domain.answer import PATH
 from services.holmesgpt_api.domain.errors import (
     AlreadyEnded,
@@ -22,6 +23,7 @@ from services.holmesgpt_api.domain.errors import (
     UnknownHere,
     UnknownInvestigation,
 )
+from services.holmesgpt_api.domain.toolsets import UnknownToolset
 
 
 def _pause(error: Exception) -> timedelta | None:
@@ -53,6 +55,13 @@ PROBLEMS: Problems = {
     ),
     StreamsFull: ProblemSpec(
         503, "streams-full", "Too many event streams", retry_after=lambda _: STREAMS_PAUSE
+    ),
+    UnknownToolset: ProblemSpec(422, "unknown-toolset", detail=lambda error: f"body.toolsets: {error}"),
+    BadConfiguration: ProblemSpec(
+        422,
+        "configuration-refused",
+        "Nothing was changed",
+        detail=lambda error: f"{error}; the configuration of before stays",
     ),
     BadCursor: ProblemSpec(
         422, "bad-cursor", detail=lambda _: "query.cursor: take it from next_cursor of the page before"

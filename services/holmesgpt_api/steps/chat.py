@@ -8,7 +8,7 @@ a worker that has died or has no place free costs the caller no more than the wa
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
@@ -58,7 +58,7 @@ class Chat:
         look_up: LookUp,
         waiting: TurnWaiting,
         *,
-        with_model: bool,
+        with_model: Callable[[], bool],
         longest: timedelta,
         longest_stream: timedelta,
     ) -> None:
@@ -88,8 +88,8 @@ class Chat:
         Raises: as `ask`.
         """
         prepared = await self._prepare(request, caller)
-        asks_a_model = self._with_model and life >= LEAST
-        word = STILL_RUNNING if self._with_model else NO_MODEL
+        asks_a_model = self._with_model() and life >= LEAST
+        word = STILL_RUNNING if self._with_model() else NO_MODEL
         known = self._reply(prepared, word)
         if not asks_a_model:
             if known is None:
@@ -213,7 +213,7 @@ class Chat:
         try:
             return await self._look_up.about(wanted, caller)
         except (EvidenceAway, NothingKnown) as error:
-            if not self._with_model:
+            if not self._with_model():
                 raise
             return str(error)
 

@@ -38,7 +38,7 @@ class Keeping:
     """How long a model's verdict answers the same question on the same evidence."""
 
     ttl: timedelta
-    asked_of: str
+    asked_of: Callable[[], str]
     """The model and the version of the prompt: another one is asked anew."""
     observe: Callable[[bool], None] = lambda _: None
     """Told of every look, whether something was kept."""
@@ -144,7 +144,7 @@ class Conductor:
         """Under which the model's verdict is kept. A replay wants the model's word of now."""
         if self._keeping is None or run.replay is not None:
             return None
-        return evidence_key(run, verdict, asked_of=self._keeping.asked_of)
+        return evidence_key(run, verdict, asked_of=self._keeping.asked_of())
 
     async def _known(self, run: Claimed, key: bytes | None) -> Verdict | None:
         if self._keeping is None or key is None:

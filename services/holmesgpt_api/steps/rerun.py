@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from libs.auth.principal import Principal
@@ -15,7 +16,7 @@ from services.holmesgpt_api.steps.take import Desk
 class Rerunning:
     desk: Desk
     replays: Replays
-    here: Configured
+    here: Callable[[], Configured]
 
     async def replay(self, investigation_id: str, request: ReplayRequest, caller: Principal) -> Record:
         """The new investigation; committed when this returns.
@@ -26,4 +27,4 @@ class Rerunning:
         """
         record = await self.desk.look(investigation_id, caller)
         interim = await self.replays.triage_of(investigation_id, tenant=caller.tenant)
-        return await self.replays.open(rerun(record, interim, caller, request, self.here))
+        return await self.replays.open(rerun(record, interim, caller, request, self.here()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -12,6 +13,7 @@ from services.holmesgpt_api.domain.errors import Failed, UnknownInvestigation
 from services.holmesgpt_api.domain.patience import sync_wait
 from services.holmesgpt_api.domain.ports import Ledger
 from services.holmesgpt_api.domain.record import Record
+from services.holmesgpt_api.domain.toolsets import Toolsets
 from services.holmesgpt_api.domain.visibility import may_see
 from services.holmesgpt_api.steps.wait import Waiting
 
@@ -23,13 +25,15 @@ class Desk:
     ledger: Ledger
     waiting: Waiting
     sync_answer_timeout: timedelta
+    toolsets: Callable[[], Toolsets] = Toolsets
 
     async def take(self, request: InvestigationRequest, caller: Principal, key: str | None) -> Record:
         """Record it; committed when this returns. The same key and request give the same investigation.
 
         Raises:
-            NotReadable, KeyReused, StorageUnavailable
+            NotReadable, UnknownToolset, KeyReused, StorageUnavailable
         """
+        self.toolsets().check(request.toolsets)
         return (await self.ledger.open(commission(request, caller, key, shares=True))).record
 
     async def take_and_wait(
@@ -40,6 +44,7 @@ class Desk:
         Raises:
             Failed: it ended without a verdict. Beside what `take` raises.
         """
+        self.toolsets().check(request.toolsets)
         opened = await self.ledger.open(commission(request, caller, key, shares=True))
         record = opened.record
         if not record.ended:

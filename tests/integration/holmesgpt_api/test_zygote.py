@@ -22,8 +22,10 @@ from services.holmesgpt_api.adapters.zygote import Away, State, Zygote, environm
 from services.holmesgpt_api.domain.course import Happening
 from services.holmesgpt_api.domain.model import ModelFailed, Told
 from services.holmesgpt_api.domain.record import Claimed
+from services.holmesgpt_api.domain.roster import Roster
 from services.holmesgpt_api.domain.triage import conclude
 from services.holmesgpt_api.engine.messages import SDK, ModelAccess
+from tests.fakes.purse import FakePurse
 from tests.support.children import REPOSITORY
 from tests.support.engine import children_of, is_alive
 from tests.support.investigations import CHECKOUT, claimed, found, request
@@ -66,8 +68,9 @@ def holmes(zygote: Zygote, **options: Any) -> Holmes:
         "max_steps": 4,
         "tool_timeout": timedelta(seconds=5),
         "start_within": timedelta(seconds=30),
+        "purse": FakePurse(),
     }
-    return Holmes(zygote, ACCESS, **(values | options))
+    return Holmes(zygote, options.pop("roster", Roster.of(ACCESS)), **(values | options))
 
 
 def run(what: str, number: int = 1) -> Claimed:

@@ -7,7 +7,7 @@ from fastapi import Depends, FastAPI
 from starlette.requests import HTTPConnection
 
 from libs.auth.errors import NotAllowed, NotAuthenticated
-from libs.auth.guards import SCOPE_KEY, require_permission, require_role
+from libs.auth.guards import SCOPE_KEY, require_any_permission, require_permission, require_role
 from libs.auth.permissions import Role
 from libs.auth.principal import principal_for
 
@@ -32,6 +32,15 @@ async def test_a_caller_without_the_permission_is_told_which_one():
         await require_permission("ingest:alerts")(request(Role.viewer))
 
     assert refused.value.needs == "permission ingest:alerts"
+
+
+async def test_one_of_several_permissions_suffices_and_none_of_them_is_told():
+    guard = require_any_permission("view:config", "investigate:alerts")
+
+    assert (await guard(request(Role.viewer))).name == (await guard(request(Role.api_user))).name == "ann"
+    with pytest.raises(NotAllowed) as refused:
+        await guard(request(Role.ingest))
+    assert refused.value.needs == "permission view:config or investigate:alerts"
 
 
 async def test_a_role_is_demanded_by_name_and_not_by_rank():

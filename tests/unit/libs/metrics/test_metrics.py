@@ -46,6 +46,18 @@ def test_a_value_nobody_declared_is_counted_as_other():
     assert "drop table" not in metrics.exposition().decode()
 
 
+def test_values_that_come_to_be_known_later_can_be_declared_then():
+    metrics = Metrics("alerts")
+    taken = metrics.counter("taken_total", "Taken.", {"model": ("a",)})
+
+    taken.inc(model="b")
+    taken.declare(model=["b"])
+    taken.inc(model="b")
+
+    assert value(metrics, "taken_total", model="other") == 1
+    assert value(metrics, "taken_total", model="b") == 1
+
+
 def test_a_million_values_make_no_more_series_than_declared():
     metrics = Metrics("alerts")
     taken = metrics.counter("taken_total", "Taken.", {"alertname": ("a", "b")})

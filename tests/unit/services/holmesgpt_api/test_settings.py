@@ -136,3 +136,61 @@ def test_the_engine_sees_what_it_needs_to_reach_a_model_and_what_it_is_told_to_s
 
     assert {"PATH", "HTTPS_PROXY", "no_proxy", "AWS_PROFILE"} <= set(seen)
     assert not {name for name in seen if name.startswith(("DATABASE", "HOLMESGPT", "AUTH"))}
+
+
+@pytest.mark.requirement("HAPI-164")
+def test_a_temperature_can_be_left_out(monkeypatch: pytest.MonkeyPatch):
+    assert settings(monkeypatch, HOLMESGPT_LLM_TEMPERATURE="null").llm_temperature is None
+    assert settings(monkeypatch, HOLMESGPT_LLM_TEMPERATURE="0.3").llm_temperature == 0.3
+
+
+@pytest.mark.requirement("HAPI-160")
+def test_a_fallback_needs_a_first_model_and_an_address_where_its_provider_does(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    with pytest.raises(ValidationError, match="needs HOLMESGPT_LLM_MODEL"):
+        settings(monkeypatch, HOLMESGPT_FALLBACK_LLM_MODEL="gpt-4")
+    with pytest.raises(ValidationError, match="HOLMESGPT_FALLBACK_LLM_BASE_URL is needed"):
+        settings(
+            monkeypatch,
+            MODEL="m",
+            HOLMESGPT_FALLBACK_LLM_MODEL="qwen3",
+            HOLMESGPT_FALLBACK_LLM_PROVIDER="ollama",
+        )
+
+
+FILE = """
+server: {host: 0.0.0.0, port: 18090, workers: 3}
+security: {cors_origins: ["*", "https://console.example"]}
+holmesgpt: {max_concurrent_investigations: 4, investigation_timeout: 120}
+integrations: {context_api: {url: "http://context:8091", timeout: 7}}
+performance: {rate_limiting: {requests_per_minute: 100}}
+logging: {level: DEBUG}
+"""
+
+
+@pytest.mark.requirement("HAPI-151", "HAPI-153")
+def test_the_file_gives_settings_and_the_environment_has_the_last_word(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    file = tmp_path / "settings.yaml"
+    file.write_text(FILE)
+
+    read = settings(monkeypatch, HOLMESGPT_CONFIG_FILE=str(file), HOLMESGPT_PORT="8091")
+
+    assert (read.host, read.port, read.worker_concurrency) == ("0.0.0.0", 8091, 4)
+    assert (read.investigation_timeout, read.context_api_timeout) == (
+        timedelta(seconds=120),
+        timedelta(seconds=7),
+    )
+    assert (read.rate_limit_requests, read.log_level) == (100, "DEBUG")
+    assert read.cors_origins == ["https://console.example"], "`*` is not honoured"
+
+
+@pytest.mark.requirement("HAPI-147", "HAPI-152")
+def test_a_file_that_cannot_be_used_is_refused_at_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    file = tmp_path / "settings.yaml"
+    file.write_text("server: {prot: 1}")
+
+    with pytest.raises(ValidationError, match=r"HOLMESGPT_CONFIG_FILE: settings\.yaml: server\.prot"):
+        settings(monkeypatch, HOLMESGPT_CONFIG_FILE=str(file))

@@ -10,7 +10,7 @@ from libs.jobs import JobEnd
 from libs.metrics import Metrics
 from services.holmesgpt_api.adapters.meters import Meters
 from services.holmesgpt_api.domain.record import Asked, End
-from services.holmesgpt_api.domain.verdict import ModelUse
+from services.holmesgpt_api.engine.messages import ModelAsked
 
 pytestmark = pytest.mark.requirement("HAPI-018", "HAPI-172")
 
@@ -46,17 +46,27 @@ def test_runs_of_jobs_are_counted():
 @pytest.mark.requirement("HAPI-163")
 def test_what_a_model_took_is_counted_whether_its_answer_stood_or_not():
     metrics = Metrics("holmesgpt-api")
-    meters = Meters(metrics)
-    use = ModelUse(model="m", sdk="1", prompt="1", prompt_tokens=7, completion_tokens=3, cost_usd=0.25)
+    meters = Meters(metrics, {"primary": "openai"})
 
-    meters.asked(Asked("concluded", use))
-    meters.asked(Asked("model-garbage", use))
+    meters.asked(Asked("concluded", None))
+    meters.asked(Asked("model-garbage", None))
     meters.asked(Asked("engine-unavailable", None))
+    for word in (None, "model-garbage"):
+        meters.model_asked(
+            ModelAsked(
+                step=1, model="primary", word=word, prompt_tokens=7, completion_tokens=3, cost_usd=0.25
+            )
+        )
+    meters.model_asked(ModelAsked(step=1, model="left-the-configuration", word="model-error"))
     meters.load(2, 5)
 
     text = metrics.exposition().decode()
     assert 'holmesgpt_api_llm_runs_total{outcome="model-garbage"} 1.0' in text
     assert 'holmesgpt_api_llm_runs_total{outcome="engine-unavailable"} 1.0' in text
-    assert 'holmesgpt_api_llm_tokens_used_total{type="prompt"} 14.0' in text
-    assert "holmesgpt_api_llm_cost_usd_total 0.5" in text
+    assert 'holmesgpt_api_llm_tokens_used_total{model="primary",provider="openai",type="prompt"} 14.0' in text
+    assert 'holmesgpt_api_llm_cost_usd_total{model="primary"} 0.5' in text
+    asked = 'holmesgpt_api_llm_requests_total{model="primary",provider="openai",status='
+    assert f'{asked}"answered"}} 1.0' in text
+    assert f'{asked}"model-garbage"}} 1.0' in text
+    assert "left-the-configuration" not in text
     assert 'holmesgpt_api_llm_places{state="running"} 2.0' in text

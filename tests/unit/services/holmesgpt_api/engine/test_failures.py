@@ -57,7 +57,7 @@ def raised(
             False,
         ),
         (raised("BadRequestError", "unknown parameter", status=400), "model-refused", False),
-        (raised("NotFoundError", "no such model", status=404), "model-refused", False),
+        (raised("NotFoundError", "no such model", status=404), "model-misconfigured", False),
         (raised("InternalServerError", status=500, cause=raised("JSONDecodeError")), "model-garbage", False),
         (
             raised(

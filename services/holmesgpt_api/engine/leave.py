@@ -1,0 +1,49 @@
+"""What the service says to a run while it goes on: leave for a step, or, by closing its end, that it is over."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import threading
+import time
+
+from services.holmesgpt_api.engine.failures import NoModel
+from services.holmesgpt_api.engine.framing import BadFrame, Closed, receive
+from services.holmesgpt_api.engine.messages import TO_RUN
+
+
+class Leave:
+    """Listens in a thread of its own, whatever the model's client is waiting for."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock, self._granted = sock, 0
+        self._news = threading.Condition()
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def __call__(self, step: int, *, until: float) -> None:
+        """Wait for leave to take this step.
+
+        Raises:
+            NoModel: none has come by `until`, on the monotonic clock.
+        """
+        with self._news:
+            if not self._news.wait_for(lambda: self._granted >= step, until - time.monotonic()):
+                raise NoModel("model-timeout", f"no leave for step {step} came in time")
+
+    def _listen(self) -> None:
+        parent = os.getppid()
+        while os.getppid() == parent:
+            try:
+                readable, _, _ = select.select([self._sock], [], [], 1.0)
+                if readable:
+                    # Without a time of its own: it would be the socket's, and hold for what is sent as well.
+                    self._grant(receive(self._sock, TO_RUN).step)
+            except (Closed, BadFrame, OSError):
+                break
+        os._exit(os.EX_NOINPUT)
+
+    def _grant(self, step: int) -> None:
+        with self._news:
+            self._granted = max(self._granted, step)
+            self._news.notify_all()

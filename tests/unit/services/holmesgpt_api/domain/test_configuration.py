@@ -1,0 +1,109 @@
+"""The configuration file's schema is the architecture document's; what is unsafe in it has no effect, and that is said."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from services.holmesgpt_api.domain.configuration import Configuration, not_honoured, settings_in
+
+pytestmark = pytest.mark.requirement("HAPI-151", "HAPI-152", "HAPI-154")
+
+DOCUMENTS: dict[str, Any] = {
+    "app": {"name": "HolmesGPT REST API", "version": "1.0.0", "environment": "production"},
+    "server": {"host": "0.0.0.0", "port": 8090, "metrics_port": 9091, "workers": 3},
+    "security": {
+        "cors_origins": ["https://console.example", "*"],
+        "allowed_hosts": ["*"],
+        "jwt_expire_minutes": 60,
+    },
+    "llm": {
+        "primary": {
+            "provider": "local_llm",
+            "model": "gpt-oss:20b",
+            "base_url": "http://local-llm:8080",
+            "timeout": 60,
+            "max_tokens": 4000,
+            "temperature": 0.3,
+        },
+        "fallback": {"provider": "openai", "model": "gpt-4", "timeout": 30},
+    },
+    "holmesgpt": {
+        "enabled_toolsets": ["kubernetes", "prometheus", "internet", "docker"],
+        "default_toolsets": ["kubernetes", "prometheus"],
+        "max_concurrent_investigations": 10,
+        "investigation_timeout": 300,
+    },
+    "integrations": {
+        "context_api": {"url": "http://context-api-service:8091", "timeout": 30, "retry_count": 3},
+        "kubernetes": {"in_cluster": True, "namespace": "kubernaut-system"},
+        "prometheus": {"url": "http://prometheus:9090"},
+    },
+    "cache": {"redis_url": "redis://redis:6379/0", "ttl": {"default": 300, "models": 86400}},
+    "logging": {"level": "INFO", "format": "json", "structured": True, "fields": {"service": "x"}},
+    "performance": {
+        "request_timeout": 30,
+        "rate_limiting": {"enabled": True, "requests_per_minute": 100, "burst_size": 20},
+    },
+}
+
+
+def test_the_documents_own_example_is_read():
+    read = Configuration.model_validate(DOCUMENTS)
+
+    assert read.llm is not None
+    assert list(read.llm.entries) == ["primary", "fallback"]
+    assert settings_in(read) == {
+        "host": "0.0.0.0",
+        "port": 8090,
+        "metrics_port": 9091,
+        "cors_origins": ["https://console.example"],
+        "worker_concurrency": 10,
+        "investigation_timeout": timedelta(seconds=300),
+        "context_api_url": read.integrations
+        and read.integrations.context_api
+        and read.integrations.context_api.url,
+        "context_api_timeout": timedelta(seconds=30),
+        "redis_url": "redis://redis:6379/0",
+        "log_level": "INFO",
+        "log_format": "json",
+        "rate_limit_requests": 100,
+    }
+
+
+@pytest.mark.requirement("HAPI-079", "HAPI-102")
+def test_what_has_no_effect_is_named_with_its_reason():
+    told = not_honoured(Configuration.model_validate(DOCUMENTS))
+
+    assert "docker, internet" in told["holmesgpt.enabled_toolsets"]
+    assert "`*`" in told["security.cors_origins"]
+    assert "`*`" in told["security.allowed_hosts"]
+    assert {"app", "server.workers", "cache.ttl", "integrations.prometheus"} <= set(told)
+    assert not_honoured(Configuration()) == {}
+
+
+def model(**fields: Any) -> dict[str, Any]:
+    return {"provider": "openai", "model": "gpt-4.1", **fields}
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ({"llms": {}}, "llms"),
+        ({"llm": {"primary": model(modle="x")}}, "modle"),
+        ({"llm": {"primary": {"provider": "ollama", "model": "qwen3"}}}, "base_url is needed"),
+        ({"llm": {"primary": model(), "fallback": model(name="primary")}}, "same name"),
+        ({"llm": {"primary": model(input_price=1.0)}}, "only together"),
+        ({"llm": {"primary": model(api_key_env="A", api_key_file="/k")}}, "one of api_key"),
+        ({"llm": {"primary": model(temperature=3)}}, "temperature"),
+        ({"llm": {"primary": model(weight=0)}}, "weight"),
+        ({"budgets": {"run_tokens": -1}}, "run_tokens"),
+        ({"budgets": {"run_cost_usd": float("nan")}}, "run_cost_usd"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_by_its_place(document: dict[str, Any], said: str):
+    with pytest.raises(ValidationError, match=said):
+        Configuration.model_validate(document)
