@@ -14,7 +14,7 @@ from libs.web import ServiceInfo, serve
 from libs.web import create_app as build
 from libs.web.server import Program, load
 from services.holmesgpt_api import wiring
-from services.holmesgpt_api.routes import investigate
+from services.holmesgpt_api.routes import analysis, investigate
 from services.holmesgpt_api.routes.problems import PROBLEMS
 from services.holmesgpt_api.settings import Settings
 
@@ -42,7 +42,7 @@ def create_app(
         info=INFO,
         settings=settings,
         wiring=ports,
-        routers=[investigate.router],
+        routers=[investigate.router, analysis.router],
         problems_of=PROBLEMS,
         metrics=metrics or Metrics(INFO.name),
         checks=wiring.checks,

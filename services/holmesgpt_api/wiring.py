@@ -21,6 +21,7 @@ from libs.web import Check, Checks
 from services.holmesgpt_api import worker
 from services.holmesgpt_api.adapters.context import ContextApi
 from services.holmesgpt_api.adapters.engine_reports import EngineReports, Reporter
+from services.holmesgpt_api.adapters.history import PostgresHistory
 from services.holmesgpt_api.adapters.holmes import Holmes
 from services.holmesgpt_api.adapters.ledger import PostgresLedger
 from services.holmesgpt_api.adapters.memory import limit
@@ -35,8 +36,10 @@ from services.holmesgpt_api.domain.record import Asked, Claimed
 from services.holmesgpt_api.domain.triage import NO_MODEL, Triage
 from services.holmesgpt_api.engine.messages import ModelAccess
 from services.holmesgpt_api.settings import Settings
+from services.holmesgpt_api.steps.advise import Advising
 from services.holmesgpt_api.steps.conduct import Conductor
 from services.holmesgpt_api.steps.deepen import Deepening
+from services.holmesgpt_api.steps.recall import Recall
 from services.holmesgpt_api.steps.take import Desk
 from services.holmesgpt_api.steps.wait import Waiting
 
@@ -61,6 +64,8 @@ class Ports:
     context: ContextClient
     engines: EngineReports
     model: str | None
+    advising: Advising
+    recall: Recall
 
 
 @asynccontextmanager
@@ -72,7 +77,12 @@ async def serving(settings: Settings, ring: Ring) -> AsyncIterator[Ports]:
         ledger = PostgresLedger(database, jobs, life=settings.investigation_timeout)
         async with Waiting(ledger) as waiting:
             desk = Desk(ledger, waiting, settings.sync_answer_timeout)
-            yield Ports(desk, database, context, EngineReports(database), settings.llm_model)
+            advising = Advising(
+                ContextApi(context), settings.context_api_timeout, settings.sync_answer_timeout
+            )
+            recall = Recall(PostgresHistory(database), settings.investigation_retention)
+            engines = EngineReports(database)
+            yield Ports(desk, database, context, engines, settings.llm_model, advising, recall)
 
 
 async def working(settings: Settings, metrics: Metrics, stop: asyncio.Event) -> None:

@@ -21,6 +21,7 @@ from libs.web import TimeLeft
 from services.holmesgpt_api.domain.answer import PATH, investigation
 from services.holmesgpt_api.domain.record import Record
 from services.holmesgpt_api.steps.browse import browse
+from services.holmesgpt_api.steps.recall import Recall
 from services.holmesgpt_api.steps.take import Desk
 
 router = APIRouter(prefix=PATH, tags=["investigations"])
@@ -60,6 +61,14 @@ async def _desk(request: Request) -> Desk:
 AtDesk = Annotated[Desk, Depends(_desk)]
 
 
+async def _recall(request: Request) -> Recall:
+    recall: Recall = request.app.state.ports.recall
+    return recall
+
+
+Past = Annotated[Recall, Depends(_recall)]
+
+
 @router.post(
     "",
     response_model=Investigation,
@@ -71,6 +80,7 @@ async def investigate(
     caller: Caller,
     desk: AtDesk,
     left: TimeLeft,
+    recall: Past,
     key: Key = None,
     prefer: Prefer = "",
 ) -> Response:
@@ -82,7 +92,8 @@ async def investigate(
     """
     if request.async_processing or "respond-async" in prefer.lower():
         return _accepted(await desk.take(request, caller, key))
-    return _json(investigation(await desk.take_and_wait(request, caller, key, left)))
+    record = await desk.take_and_wait(request, caller, key, left)
+    return _json(investigation(record, patterns=await recall.beside(record, caller)))
 
 
 @router.post(
@@ -100,9 +111,12 @@ async def investigate_async(
 
 
 @router.get("/{investigation_id}", response_model=Investigation, responses={**_PROBLEMS, **_UNKNOWN})
-async def look(investigation_id: Id, caller: Caller, desk: AtDesk) -> Response:
+async def look(investigation_id: Id, caller: Caller, desk: AtDesk, recall: Past) -> Response:
     """How far an investigation is, and its result once it has ended."""
-    return _json(investigation(await desk.look(investigation_id, caller)))
+    record = await desk.look(investigation_id, caller)
+    # Told with a result only: whoever asks how far it is asks often.
+    past = await recall.beside(record, caller) if record.ended else ()
+    return _json(investigation(record, patterns=past))
 
 
 @router.get("", responses=_PROBLEMS)
