@@ -28,6 +28,7 @@ from services.holmesgpt_api.adapters.memory import limit
 from services.holmesgpt_api.adapters.meters import Meters
 from services.holmesgpt_api.adapters.model_access import model_access
 from services.holmesgpt_api.adapters.no_model import NoModelConfigured
+from services.holmesgpt_api.adapters.steps import PostgresSteps
 from services.holmesgpt_api.adapters.zygote import Zygote, environment
 from services.holmesgpt_api.domain.capacity import max_running
 from services.holmesgpt_api.domain.engine_health import Report, health
@@ -160,6 +161,7 @@ async def _asking(
             access,
             context_url=str(settings.context_api_url),
             mint=mint,
+            steps=PostgresSteps(database),
             max_steps=settings.max_steps,
             tool_timeout=settings.context_api_timeout,
             start_within=settings.engine_start_timeout,

@@ -20,6 +20,7 @@ Mood = Literal[
     "prose",  # concludes, and never writes the document
     "mends",  # writes the document at the second try
     "loops",  # asks for tools for ever
+    "digs",  # asks about one object of `digs_into` after the other, then as "concludes"
     "unknown-tool",  # asks for a tool there is none of, then concludes with nothing
     "bad-arguments",  # its arguments are no JSON, then as "concludes"
     "unauthorized",
@@ -72,6 +73,7 @@ class FakeModel:
     """What it asks the tools about, where the question does not say."""
     asks: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     """What it asks the tools at once, instead of the causes of what the question is about."""
+    digs_into: tuple[str, ...] = ("Deployment.apps/shop/a", "StatefulSet.apps/data/b", "ConfigMap/data/c")
     requests: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
     url: str = ""
@@ -125,6 +127,8 @@ class FakeModel:
         answered = [one for one in messages if one["role"] == "tool"]
         if self.mood == "loops":
             return _calls("get_evidence", {"of": f"Pod/shop/loop-{len(answered)}"})
+        if self.mood == "digs" and len(answered) < len(self.digs_into):
+            return _calls("get_causes", {"target": self.digs_into[len(answered)]})
         if not answered:
             match self.mood:
                 case "unknown-tool":

@@ -26,12 +26,14 @@ from services.holmesgpt_api.engine.messages import (
     PROTOCOL,
     SDK,
     Broken,
+    Checkpoint,
     Concluded,
     Ended,
     Failed,
     Hello,
     Kill,
     Ready,
+    Recorded,
     RunRequest,
     Start,
     Started,
@@ -91,14 +93,14 @@ class Child:
     def __init__(self, sock: socket.socket, end: asyncio.Future[Ended]) -> None:
         self._sock, self.end = sock, end
 
-    async def send(self, request: RunRequest) -> None:
-        frame = encode(request)
+    async def send(self, message: RunRequest | Recorded) -> None:
+        frame = encode(message)
         try:
             await asyncio.get_running_loop().sock_sendall(self._sock, frame)
         except OSError as error:
             raise Closed(str(error)) from error
 
-    async def receive(self) -> Step | ToolCalled | Usage | Concluded | Failed:
+    async def receive(self) -> Step | Checkpoint | ToolCalled | Usage | Concluded | Failed:
         arriving = asyncio.create_task(_receive(self._sock, FROM_CHILD))
         try:
             first: set[asyncio.Future[Any]] = {arriving, self.end}

@@ -39,6 +39,8 @@ class ModelUse(Contract):
     cost_usd: float = 0.0
     seconds: float = 0.0
     repaired: bool = False
+    resumed: int = 0
+    """How often the run went on after its process had been killed."""
     tools: list[ToolUse] = Field(default_factory=list)
 
     @property

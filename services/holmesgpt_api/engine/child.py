@@ -8,7 +8,6 @@ from __future__ import annotations
 import gc
 import logging
 import os
-import select
 import socket
 import threading
 import time
@@ -29,11 +28,15 @@ from services.holmesgpt_api.engine.failures import NoModel
 from services.holmesgpt_api.engine.framing import BadFrame, Closed, receive, send
 from services.holmesgpt_api.engine.llm import BoundedLLM
 from services.holmesgpt_api.engine.messages import SAID, TO_CHILD, Concluded, Failed, Opinion, RunRequest
+from services.holmesgpt_api.engine.steps import Ear, Steps, messages_of
 from services.holmesgpt_api.engine.tools import DESK
 from services.holmesgpt_api.engine.writing import NoDocument, opinion
 
 FIRST_FRAME = 10.0
 """Seconds until the request must be there."""
+
+FIRST_TRY = 2
+"""Messages of the last question, before anything had to be mended."""
 
 OURS_ALONE = {one: one is PromptComponent.SYSTEM_PROMPT_ADDITIONS for one in PromptComponent}
 """HolmesGPT's own prompt is for its own tools; of its parts only the place for ours is kept."""
@@ -47,10 +50,11 @@ def live(sock: socket.socket, executor: ToolExecutor, config: Config) -> int:
         request = receive(sock, TO_CHILD, within=FIRST_FRAME)
     except (Closed, BadFrame, TimeoutError):
         return os.EX_DATAERR
-    threading.Thread(target=_leave_with, args=(sock,), daemon=True).start()
+    ear = Ear(sock)
+    ear.start()
     tell = _Telling(sock)
     try:
-        tell(_investigate(request, tell, executor, config))
+        tell(_investigate(request, tell, ear, executor, config))
     except Closed:
         return os.EX_IOERR
     return os.EX_OK
@@ -67,35 +71,31 @@ class _Telling:
             send(self._sock, message)
 
 
-def _leave_with(sock: socket.socket) -> None:
-    """End this process when the service has closed its end, whatever the model's client is waiting for."""
-    parent = os.getppid()
-    while os.getppid() == parent:
-        readable, _, _ = select.select([sock], [], [], 1.0)
-        try:
-            if readable and not sock.recv(1):
-                break
-        except OSError:
-            break
-    os._exit(os.EX_NOINPUT)
-
-
 def _investigate(
-    request: RunRequest, tell: _Telling, executor: ToolExecutor, config: Config
+    request: RunRequest, tell: _Telling, ear: Ear, executor: ToolExecutor, config: Config
 ) -> Concluded | Failed:
     until = time.monotonic() + request.seconds
+    resume = request.resume
+    steps = Steps(tell, ear.recorded, until=until, resume=resume)
     try:
-        llm = BoundedLLM(request.model, until=until, tell=tell)
+        llm = BoundedLLM(
+            request.model, until=until, tell=tell, steps=steps, usage=resume.usage if resume else None
+        )
         with Context(request.context, until=until) as context:
             desk = Desk(
                 context,
                 cluster=request.context.cluster,
                 room=llm.room,
-                known=request.head_start.evidence,
+                known=[*request.head_start.evidence, *(resume.evidence if resume else [])],
                 tell=tell,
+                calls=resume.calls if resume else 0,
             )
-            answer = _converse(request, llm, desk, executor, config)
-        said, repaired = _document(answer, request, llm, desk)
+            if resume is not None and resume.phase == "document":
+                asked = messages_of(resume)
+            else:
+                answer = _converse(request, llm, desk, executor, config)
+                asked = _last_question(answer, request, llm, desk)
+        said, repaired = _document(asked, llm)
         return Concluded(opinion=said, repaired=repaired)
     except NoModel as error:
         return Failed(word=error.word, detail=error.detail)
@@ -109,10 +109,21 @@ def _investigate(
 def _converse(
     request: RunRequest, llm: BoundedLLM, desk: Desk, executor: ToolExecutor, config: Config
 ) -> str:
-    """HolmesGPT's loop: questions and tools until the model has concluded."""
+    """HolmesGPT's loop: questions and tools until the model has concluded. It goes on where it was broken off."""
     ai = ToolCallingLLM(executor, request.max_steps, llm, None)
+    done = llm.steps.number
+    messages = messages_of(request.resume) if request.resume else _first_question(request, llm, ai, config)
+    for event in ai.call_stream(msgs=messages, request_context={DESK: desk}, iteration_offset=done):
+        if event.event == StreamEvents.ANSWER_END:
+            return _text(event.data.get("content"))
+    raise NoModel("engine-failed", "HolmesGPT ended without an answer")
+
+
+def _first_question(
+    request: RunRequest, llm: BoundedLLM, ai: ToolCallingLLM, config: Config
+) -> list[dict[str, Any]]:
     asked = prompt.question(request.alert, request.head_start, window=llm.window, steps=request.max_steps)
-    messages = build_chat_messages(
+    messages: list[dict[str, Any]] = build_chat_messages(
         asked,
         None,
         ai=ai,
@@ -121,10 +132,7 @@ def _converse(
         prompt_component_overrides=OURS_ALONE,
     )
     messages[0]["content"] = messages[0]["content"].strip()  # the parts switched off leave their empty lines
-    for event in ai.call_stream(msgs=messages, request_context={DESK: desk}):
-        if event.event == StreamEvents.ANSWER_END:
-            return _text(event.data.get("content"))
-    raise NoModel("engine-failed", "HolmesGPT ended without an answer")
+    return messages
 
 
 def _text(content: Any) -> str:
@@ -133,29 +141,34 @@ def _text(content: Any) -> str:
     raise NoModel("model-garbage", "the model's last answer was empty")
 
 
-def _document(answer: str, request: RunRequest, llm: BoundedLLM, desk: Desk) -> tuple[Opinion, bool]:
-    """The conclusion as a document, asked for on its own: beside tools some models stop using those.
+def _last_question(answer: str, request: RunRequest, llm: BoundedLLM, desk: Desk) -> list[dict[str, Any]]:
+    """The conclusion as a document is asked for on its own: beside tools some models stop using those."""
+    asked = prompt.last(answer, desk.seen, request.head_start, window=llm.window)
+    return [{"role": "system", "content": prompt.formatting()}, {"role": "user", "content": asked}]
+
+
+def _document(messages: list[dict[str, Any]], llm: BoundedLLM) -> tuple[Opinion, bool]:
+    """The conclusion, and whether it took a second try.
 
     Raises:
         NoModel: it was none twice.
     """
-    asked = prompt.last(answer, desk.seen, request.head_start, window=llm.window)
-    messages: list[dict[str, Any]] = [
-        {"role": "system", "content": prompt.formatting()},
-        {"role": "user", "content": asked},
-    ]
-    written = _written(llm, messages)
-    try:
-        return opinion(written), False
-    except NoDocument as fault:
-        messages += [
-            {"role": "assistant", "content": (written or "(empty)")[: llm.room]},
-            {"role": "user", "content": prompt.repair(str(fault))},
-        ]
-    try:
-        return opinion(_written(llm, messages)), True
-    except NoDocument as fault:
-        raise NoModel("model-garbage", f"its conclusion was no valid document, twice: {fault}") from None
+    llm.steps.phase = "document"
+    while True:
+        again = len(messages) > FIRST_TRY  # a run may have been broken off between the two
+        written = _written(llm, messages)
+        try:
+            return opinion(written), again
+        except NoDocument as fault:
+            if again:
+                raise NoModel(
+                    "model-garbage", f"its conclusion was no valid document, twice: {fault}"
+                ) from None
+            messages = [
+                *messages,
+                {"role": "assistant", "content": (written or "(empty)")[: llm.room]},
+                {"role": "user", "content": prompt.repair(str(fault))},
+            ]
 
 
 def _written(llm: BoundedLLM, messages: list[dict[str, Any]]) -> str | None:

@@ -37,14 +37,16 @@ class Desk:
         room: int,
         known: Iterable[EvidenceItem],
         tell: Callable[[ToolCalled], None],
+        calls: int = 0,
     ) -> None:
         """Args:
         room: characters of one answer.
         known: facts the model has been told before its first question.
+        calls: questions answered before the run was taken up again.
         """
         self._context, self._cluster, self._room, self._tell = context, cluster, room, tell
         self._lock, self._few = threading.Lock(), threading.Semaphore(MOST_AT_ONCE)
-        self._calls = 0
+        self._calls = calls
         self._seen: dict[str, EvidenceItem] = {item.id: item for item in known}
 
     @property

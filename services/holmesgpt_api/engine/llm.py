@@ -21,6 +21,7 @@ from holmes.core.llm_usage import RequestStats
 from services.holmesgpt_api.engine.failures import NoModel, fault, pause
 from services.holmesgpt_api.engine.messages import ModelAccess, Step, Usage
 from services.holmesgpt_api.engine.prompt import PER_TOKEN
+from services.holmesgpt_api.engine.steps import Steps
 
 MARGIN = 1.0
 """Seconds kept back for telling the service; less is no time for a question."""
@@ -30,10 +31,23 @@ ROOM = 24_000
 
 
 class BoundedLLM(DefaultLLM):
-    def __init__(self, access: ModelAccess, *, until: float, tell: Callable[[Step | Usage], None]) -> None:
-        """Raises NoModel: the model's name or its settings are of no use."""
+    def __init__(
+        self,
+        access: ModelAccess,
+        *,
+        until: float,
+        tell: Callable[[Step | Usage], None],
+        steps: Steps,
+        usage: Usage | None = None,
+    ) -> None:
+        """Args:
+            usage: what the run has cost before it was taken up again.
+
+        Raises:
+            NoModel: the model's name or its settings are of no use.
+        """
         self.access, self._until, self._tell = access, until, tell
-        self.usage, self._steps = Usage(), 0
+        self.usage, self.steps = usage or Usage(), steps
         args: dict[str, Any] = {
             "max_retries": 0,
             "max_tokens": access.output_tokens,
@@ -105,14 +119,16 @@ class BoundedLLM(DefaultLLM):
         tokens = self.count_tokens(messages, tools).total_tokens
         if tokens > self.window:
             raise NoModel("model-context-exceeded", f"about {tokens} tokens, and {self.window} fit")
-        self._steps += 1
-        self._tell(Step(number=self._steps))
-        answer = self._asked(messages, tools, tool_choice, response_format, drop_params)
+        answer: Any = self.steps.asks(messages)
+        self._tell(Step(number=self.steps.number))
+        if answer is None:
+            answer = self._asked(messages, tools, tool_choice, response_format, drop_params)
+            self.steps.answered(answer)
         message = answer.choices[0].message if answer.choices else None
         if message is None:
             raise NoModel("model-garbage", "the answer holds no choice")
         if message.tool_calls and not tools:
-            raise NoModel("model-max-steps", f"still asks for tools after {self._steps} answers")
+            raise NoModel("model-max-steps", f"still asks for tools after {self.steps.number} answers")
         return answer
 
     def _asked(

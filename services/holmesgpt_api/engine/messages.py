@@ -13,7 +13,7 @@ from libs.contracts.causes import Cause
 from libs.contracts.evidence import EvidenceItem
 from libs.contracts.target import Target
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Raised with every change here: the two sides may come from different checkouts for a moment."""
 
 SDK = "0.45.0"
@@ -144,7 +144,42 @@ class HeadStart(Message):
     not_looked_at: list[str]
 
 
-class RunRequest(Message):
+class Usage(Message):
+    """What the run has cost so far; sent after every answer of the model, so that none of it is lost."""
+
+    type: Literal["usage"] = "usage"
+    requests: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float = 0.0
+
+
+Phase = Literal["talk", "document"]
+"""HolmesGPT's loop, then the conclusion as a document."""
+
+MESSAGES_AT_MOST, ANSWER_AT_MOST = 1024 * 1024, 128 * 1024
+"""Bytes of a step, packed: a few megabytes of text. A larger one is not recorded; the one before stays the last."""
+
+
+class Packed(Message):
+    """Carries packed bytes, which only the engine unpacks."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_bytes="base64", val_json_bytes="base64")
+
+
+class Resume(Packed):
+    """The last recorded step of a run that is taken up again, and what it had seen and cost by then."""
+
+    number: int = Field(ge=1)
+    phase: Phase
+    messages: bytes = Field(repr=False)
+    answer: bytes | None = Field(default=None, repr=False)
+    evidence: list[EvidenceItem] = Field(default_factory=list)
+    calls: int = Field(default=0, ge=0, description="questions the tools have answered")
+    usage: Usage
+
+
+class RunRequest(Packed):
     type: Literal["request"] = "request"
     run: str
     seconds: float = Field(gt=0, description="until the run's end; past it the child is killed")
@@ -153,6 +188,14 @@ class RunRequest(Message):
     head_start: HeadStart
     model: ModelAccess
     context: ContextAccess
+    resume: Resume | None = None
+
+
+class Recorded(Message):
+    """The service has dealt with the last checkpoint: it is stored, or cannot be and the run goes on without."""
+
+    type: Literal["recorded"] = "recorded"
+    number: int
 
 
 # ── service and child: what comes back ──────────────────────────────────────────────────────────────────────
@@ -195,21 +238,24 @@ class Opinion(Written):
     disagreement: str = Field(default="", max_length=TEXT, description="where triage is wrong, and why")
 
 
-class Usage(Message):
-    """What the run has cost so far; sent after every answer of the model, so that none of it is lost."""
-
-    type: Literal["usage"] = "usage"
-    requests: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cost_usd: float = 0.0
-
-
 class Step(Message):
     """The model is asked for its next move."""
 
     type: Literal["step"] = "step"
     number: int
+
+
+class Checkpoint(Packed):
+    """What the run can go on from: `messages` before the model is asked, `answer` once it has answered them.
+
+    The child waits for `Recorded`.
+    """
+
+    type: Literal["checkpoint"] = "checkpoint"
+    number: int = Field(ge=1)
+    phase: Phase
+    messages: bytes | None = Field(default=None, repr=False, max_length=MESSAGES_AT_MOST)
+    answer: bytes | None = Field(default=None, repr=False, max_length=ANSWER_AT_MOST)
 
 
 class ToolCalled(Message):
@@ -255,9 +301,12 @@ class Failed(Message):
 
 ToZygote = Annotated[Start | Kill, Field(discriminator="type")]
 FromZygote = Annotated[Hello | Ready | Broken | Started | Ended, Field(discriminator="type")]
-FromChild = Annotated[Step | ToolCalled | Usage | Concluded | Failed, Field(discriminator="type")]
+FromChild = Annotated[
+    Step | Checkpoint | ToolCalled | Usage | Concluded | Failed, Field(discriminator="type")
+]
 
 TO_ZYGOTE: TypeAdapter[Start | Kill] = TypeAdapter(ToZygote)
 FROM_ZYGOTE: TypeAdapter[Hello | Ready | Broken | Started | Ended] = TypeAdapter(FromZygote)
 TO_CHILD: TypeAdapter[RunRequest] = TypeAdapter(RunRequest)
-FROM_CHILD: TypeAdapter[Step | ToolCalled | Usage | Concluded | Failed] = TypeAdapter(FromChild)
+FROM_CHILD: TypeAdapter[Step | Checkpoint | ToolCalled | Usage | Concluded | Failed] = TypeAdapter(FromChild)
+RECORDED: TypeAdapter[Recorded] = TypeAdapter(Recorded)

@@ -209,7 +209,7 @@ async def test_another_tenant_sees_none_of_it(here: Place):
 async def test_each_question_walks_one_index_and_reads_no_verdict(here: Place, match: str, index: str):
     async with serving(here.settings(), here.api_key):
         database = Database(here.settings(), application=SCHEMA)
-        statement = str(STATEMENTS[match])  # type: ignore[index]
+        statement = str(STATEMENTS[match])
         values = {"tenant": "default", "word": "x", "within": "1 day", "at_most": 500}
         async with database.begin() as conn:
             await conn.execute(text("SET LOCAL enable_seqscan = off"))
