@@ -74,6 +74,8 @@ class FakeModel:
     asks: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     """What it asks the tools at once, instead of the causes of what the question is about."""
     digs_into: tuple[str, ...] = ("Deployment.apps/shop/a", "StatefulSet.apps/data/b", "ConfigMap/data/c")
+    holds_at: int | None = None
+    """The request, counted from 1, that gets no answer."""
     requests: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
     url: str = ""
@@ -84,7 +86,7 @@ class FakeModel:
         """As new, for the next test: whoever hangs is let go."""
         self.let_go()
         self._free = threading.Event()
-        self.mood, self.document, self.asks = "concludes", agreeing, []
+        self.mood, self.document, self.asks, self.holds_at = "concludes", agreeing, [], None
         self.requests.clear()
         self.keys.clear()
 
@@ -105,6 +107,8 @@ class FakeModel:
             return len(self.requests)
 
     def _answer(self, body: dict[str, Any], number: int) -> tuple[int, dict[str, str], str]:
+        if number == self.holds_at:
+            self._free.wait()
         match self.mood:
             case "unauthorized":
                 return 401, {}, _error("Incorrect API key provided: sk-secret123.", "invalid_request_error")
