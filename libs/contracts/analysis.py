@@ -7,7 +7,7 @@ p-value of 1, a confidence interval from 0 to 1. Lengths of time are nanoseconds
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
@@ -25,8 +25,6 @@ NOT_SIGNIFICANT = 1.0
 """The p-value where nothing was compared."""
 
 STRATEGIES_AT_MOST = 100
-
-M = TypeVar("M", bound=Foreign)
 
 
 class AlertContext(Foreign):
@@ -69,7 +67,8 @@ class StrategyRequest(Foreign):
 
     @model_validator(mode="after")
     def _every_text_can_be_stored(self) -> StrategyRequest:
-        return _storable(self)
+        _refuse_unstorable(self)
+        return self
 
 
 class OptimalStrategy(Contract):
@@ -158,7 +157,8 @@ class PatternRequest(Foreign):
 
     @model_validator(mode="after")
     def _every_text_can_be_stored(self) -> PatternRequest:
-        return _storable(self)
+        _refuse_unstorable(self)
+        return self
 
 
 class HistoricalPattern(Contract):
@@ -204,10 +204,9 @@ class PatternsAnswer(Contract):
     not_told: list[str] = Field(default_factory=list, description="keys without a value, and why")
 
 
-def _storable(request: M) -> M:
+def _refuse_unstorable(request: Foreign) -> None:
     if unstorable(request.model_dump()):
         raise ValueError("a text contains a NUL character or an unpaired surrogate; leave it out")
-    return request
 
 
 def _without_zero_values(body: Any) -> Any:

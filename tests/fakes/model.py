@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ Mood = Literal[
     "prose",  # concludes, and never writes the document
     "mends",  # writes the document at the second try
     "loops",  # asks for tools for ever
+    "at-once",  # concludes without having asked anything
     "digs",  # asks about one object of `digs_into` after the other, then as "concludes"
     "unknown-tool",  # asks for a tool there is none of, then concludes with nothing
     "bad-arguments",  # its arguments are no JSON, then as "concludes"
@@ -74,6 +76,8 @@ class FakeModel:
     asks: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     """What it asks the tools at once, instead of the causes of what the question is about."""
     digs_into: tuple[str, ...] = ("Deployment.apps/shop/a", "StatefulSet.apps/data/b", "ConfigMap/data/c")
+    takes: float = 0.0
+    """Seconds for each answer."""
     holds_at: int | None = None
     """The request, counted from 1, that gets no answer."""
     requests: list[dict[str, Any]] = field(default_factory=list)
@@ -109,6 +113,7 @@ class FakeModel:
     def _answer(self, body: dict[str, Any], number: int) -> tuple[int, dict[str, str], str]:
         if number == self.holds_at:
             self._free.wait()
+        time.sleep(self.takes)
         match self.mood:
             case "unauthorized":
                 return 401, {}, _error("Incorrect API key provided: sk-secret123.", "invalid_request_error")
@@ -131,6 +136,8 @@ class FakeModel:
         answered = [one for one in messages if one["role"] == "tool"]
         if self.mood == "loops":
             return _calls("get_evidence", {"of": f"Pod/shop/loop-{len(answered)}"})
+        if self.mood == "at-once":
+            return {"role": "assistant", "content": "Nothing needs to be asked."}
         if self.mood == "digs" and len(answered) < len(self.digs_into):
             return _calls("get_causes", {"target": self.digs_into[len(answered)]})
         if not answered:
