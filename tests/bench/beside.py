@@ -113,6 +113,7 @@ class Turns:
         self._fake, self._sides, self._runs = fake, sides, runs
 
     async def measure(self) -> dict[str, Measured]:
+        self._fake.mood = "at-once"
         for side in self._sides:
             await many(side.ask, 4, 2)  # the first ones import and compile
         empty = await self._rounds("at-once", 0.0, self._empty)

@@ -33,6 +33,7 @@ from services.holmesgpt_api.domain.verdict import Verdict
 from services.holmesgpt_api.engine.framing import BadFrame, Closed
 from services.holmesgpt_api.engine.messages import (
     PROMPT_VERSION,
+    PROTOCOL,
     SDK,
     Alert,
     Checkpoint,
@@ -250,8 +251,8 @@ class Holmes:
 
 
 def _under(model: str) -> str:
-    """What a step is kept under: with another model, SDK or prompt a run begins anew."""
-    return f"{model} {SDK} {PROMPT_VERSION}"
+    """What a step is kept under: with another model, SDK, prompt or release's protocol a run begins anew."""
+    return f"{model} {SDK} {PROMPT_VERSION} {PROTOCOL}"
 
 
 async def _begin(child: Child, request: RunRequest, course: Course) -> None:
