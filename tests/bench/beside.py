@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import contextlib
 import os
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -109,15 +110,15 @@ def p(times: list[float], percent: int) -> float:
 class Turns:
     """What is measured, in turns: what one side does, the other does at once afterwards."""
 
-    def __init__(self, fake: FakeModel, sides: list[Side], runs: int) -> None:
-        self._fake, self._sides, self._runs = fake, sides, runs
+    def __init__(self, fake: FakeModel, sides: list[Side], *, runs: int, rounds: int) -> None:
+        self._fake, self._sides, self._runs, self._rounds = fake, sides, runs, rounds
 
     async def measure(self) -> dict[str, Measured]:
         self._fake.mood = "at-once"
         for side in self._sides:
             await many(side.ask, 4, 2)  # the first ones import and compile
-        empty = await self._rounds("at-once", 0.0, self._empty)
-        tools = await self._rounds("digs", LATENCY_S, self._tools)
+        empty = await self._in_turn("at-once", 0.0, self._empty)
+        tools = await self._in_turn("digs", LATENCY_S, self._tools)
         memory = {side.name: await self._memory(side) for side in self._sides}
         health = {side.name: await self._health(side) for side in self._sides}
         return {
@@ -134,13 +135,16 @@ class Turns:
             for side in self._sides
         }
 
-    async def _rounds(
+    async def _in_turn(
         self, mood: Any, takes: float, measure: Callable[[Side], Awaitable[list[float]]]
     ) -> dict[str, list[float]]:
         self._fake.mood, self._fake.takes = mood, takes
         found: dict[str, list[float]] = {side.name: [] for side in self._sides}
-        for number in range(ROUNDS):
+        for number in range(self._rounds):
             for side in self._sides if number % 2 == 0 else self._sides[::-1]:
+                print(
+                    f"round {number + 1} of {self._rounds}: {mood}, {side.name}", file=sys.stderr, flush=True
+                )
                 found[side.name] += await measure(side)
         return found
 
@@ -263,7 +267,7 @@ async def _listens(http: httpx.AsyncClient) -> bool:
         return False
 
 
-async def measure(base: Path, runs: int) -> dict[str, Measured]:
+async def measure(base: Path, *, runs: int, rounds: int) -> dict[str, Measured]:
     with model() as fake:
         fake.digs_into = OBJECTS
         told = {
@@ -281,7 +285,7 @@ async def measure(base: Path, runs: int) -> dict[str, Measured]:
             plain(stack, fake, base / "home") as theirs,
             ours(stack) as our_side,
         ):
-            return await Turns(fake, [our_side, theirs], runs).measure()
+            return await Turns(fake, [our_side, theirs], runs=runs, rounds=rounds).measure()
 
 
 TABLE = """## Our engine beside a plain app around the SDK
@@ -302,12 +306,12 @@ investigation and every step of it, asks triage first, and asks the model once m
 """
 
 
-def table(found: dict[str, Measured]) -> str:
+def table(found: dict[str, Measured], rounds: int) -> str:
     from services.holmesgpt_api.engine.messages import SDK
 
     o, t = found["ours"], found["plain"]
     return TABLE.format(
-        machine=machine(), rounds=ROUNDS, command=COMMAND, sdk=SDK, o=o, t=t, at_once=AT_ONCE, stuck=STUCK,
+        machine=machine(), rounds=rounds, command=COMMAND, sdk=SDK, o=o, t=t, at_once=AT_ONCE, stuck=STUCK,
         latency=1000 * LATENCY_S, gives_up=GIVES_UP_S, empty=o.empty_per_core / t.empty_per_core,
         p50=o.tools_p50 / t.tools_p50, p95=o.tools_p95 / t.tools_p95, o_h50=1000 * o.health_p50,
         t_h50=1000 * t.health_p50, o_h99=1000 * o.health_p99, t_h99=1000 * t.health_p99,
@@ -317,12 +321,14 @@ def table(found: dict[str, Measured]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=1000, help="over which memory is watched")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--print", action="store_true", help="leave docs/benchmarks.md alone")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="beside-") as folder:
         base = Path(folder)
         base.chmod(0o755)
-        text = table(asyncio.run(measure(base, given.runs)))
+        found = asyncio.run(measure(base, runs=given.runs, rounds=given.rounds))
+        text = table(found, given.rounds)
     print(text)
     if not given.print:
         REPORT.write_text(with_part(REPORT.read_text(), COMMAND, text))
