@@ -46,7 +46,7 @@ class InvestigationRequest(Foreign):
     @model_validator(mode="after")
     def _every_text_can_be_stored(self) -> InvestigationRequest:
         # PostgreSQL stores no NUL and UTF-8 no half of a surrogate pair; nobody means one.
-        if _unstorable(self.model_dump()):
+        if unstorable(self.model_dump()):
             raise ValueError("a text contains a NUL character or an unpaired surrogate; leave it out")
         return self
 
@@ -61,12 +61,13 @@ class InvestigationRequest(Foreign):
 _UNSTORABLE = re.compile("[\\0\ud800-\udfff]")
 
 
-def _unstorable(value: object) -> bool:
+def unstorable(value: object) -> bool:
+    """Whether a text in it is one that PostgreSQL stores in no form."""
     if isinstance(value, str):
         return _UNSTORABLE.search(value) is not None
     if isinstance(value, dict):
-        return any(_unstorable(key) or _unstorable(item) for key, item in value.items())
-    return isinstance(value, list) and any(_unstorable(item) for item in value)
+        return any(unstorable(key) or unstorable(item) for key, item in value.items())
+    return isinstance(value, list) and any(unstorable(item) for item in value)
 
 
 class InvestigationStatus(StrEnum):

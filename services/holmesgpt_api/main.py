@@ -16,6 +16,7 @@ from libs.web.health import FINE, HealthBoard
 from libs.web.server import Program, load
 from services.holmesgpt_api import wiring
 from services.holmesgpt_api.routes import (
+    analysis,
     chat,
     chat_problems,
     chat_socket,
@@ -57,7 +58,14 @@ def create_app(
         info=INFO,
         settings=settings,
         wiring=ports,
-        routers=[investigate.router, course.router, chat.router, chat_socket.router, overview.router],
+        routers=[
+            investigate.router,
+            course.router,
+            chat.router,
+            chat_socket.router,
+            analysis.router,
+            overview.router,
+        ],
         problems_of={**PROBLEMS, **chat_problems.PROBLEMS},
         metrics=counted,
         checks=wiring.checks,

@@ -27,6 +27,7 @@ from services.holmesgpt_api.adapters.course_meters import CourseMeters
 from services.holmesgpt_api.adapters.engine_reports import EngineReports, Reporter
 from services.holmesgpt_api.adapters.feedback import PostgresFeedback
 from services.holmesgpt_api.adapters.gatherings import Gatherings
+from services.holmesgpt_api.adapters.history import PostgresHistory
 from services.holmesgpt_api.adapters.holmes import Holmes
 from services.holmesgpt_api.adapters.holmes_chat import HolmesTalker
 from services.holmesgpt_api.adapters.ledger import PostgresLedger
@@ -37,6 +38,7 @@ from services.holmesgpt_api.adapters.panel import Panel
 from services.holmesgpt_api.adapters.purse import PostgresPurse
 from services.holmesgpt_api.adapters.replays import PostgresReplays
 from services.holmesgpt_api.adapters.steering import Current, Steering, read
+from services.holmesgpt_api.adapters.steps import PostgresSteps
 from services.holmesgpt_api.adapters.zygote import Zygote, environment
 from services.holmesgpt_api.domain.capacity import max_running
 from services.holmesgpt_api.domain.chat.session import TakenTurn
@@ -49,6 +51,7 @@ from services.holmesgpt_api.domain.roster import Roster
 from services.holmesgpt_api.domain.triage import NO_MODEL, Triage
 from services.holmesgpt_api.engine.messages import PROMPT_VERSION, ModelAccess
 from services.holmesgpt_api.settings import Settings
+from services.holmesgpt_api.steps.advise import Advising
 from services.holmesgpt_api.steps.chat import Chat
 from services.holmesgpt_api.steps.chat_wait import TurnWaiting
 from services.holmesgpt_api.steps.conduct import Conductor, Keeping
@@ -59,6 +62,7 @@ from services.holmesgpt_api.steps.leash import Leash
 from services.holmesgpt_api.steps.look_up import LookUp
 from services.holmesgpt_api.steps.oversee import Conclusions, Overseer
 from services.holmesgpt_api.steps.probe import Probing
+from services.holmesgpt_api.steps.recall import Recall
 from services.holmesgpt_api.steps.rerun import Rerunning
 from services.holmesgpt_api.steps.sockets import Sockets
 from services.holmesgpt_api.steps.take import Desk
@@ -96,6 +100,8 @@ class Ports:
     overseer: Overseer
     info: ServiceInfo
     max_concurrent: int
+    advising: Advising
+    recall: Recall
 
 
 @asynccontextmanager
@@ -158,6 +164,8 @@ async def serving(
                 overseer,
                 info,
                 settings.worker_concurrency,
+                Advising(ContextApi(context), settings.context_api_timeout, settings.sync_answer_timeout),
+                Recall(PostgresHistory(database), settings.investigation_retention),
             )
 
 
@@ -304,6 +312,7 @@ async def _asking(
             roster,
             context_url=str(settings.context_api_url),
             mint=mint,
+            steps=PostgresSteps(database),
             max_steps=settings.max_steps,
             tool_timeout=settings.context_api_timeout,
             start_within=settings.engine_start_timeout,

@@ -64,6 +64,22 @@ SEEN_ELSEWHERE: dict[str, tuple[str, str]] = {
         "it follows a process; what it makes of that process's death only a process shows",
         "tests/integration/holmesgpt_api/test_zygote.py",
     ),
+    "services/holmesgpt_api/adapters/history.py": (
+        "what it finds, and by which index, the database decides",
+        "tests/integration/holmesgpt_api/test_analysis.py",
+    ),
+    "services/holmesgpt_api/adapters/steps.py": (
+        "its promises are kept by SQL; one suite holds it beside the tests' in-memory one",
+        "tests/integration/holmesgpt_api/test_steps.py",
+    ),
+    "services/holmesgpt_api/engine/steps.py": (
+        "it records a run of HolmesGPT, which is installed in the engine's environment alone",
+        "tests/integration/holmesgpt_api/test_resume.py",
+    ),
+    "services/holmesgpt_api/routes/analysis.py": (
+        "each route is one call; what callers get is seen with a database behind it",
+        "tests/integration/holmesgpt_api/test_analysis.py",
+    ),
     "services/holmesgpt_api/adapters/zygote.py": (
         "starting, forking, killing and reaping are only real with processes",
         "tests/integration/holmesgpt_api/test_zygote.py",

@@ -20,6 +20,8 @@ Mood = Literal[
     "prose",  # concludes, and never writes the document
     "mends",  # writes the document at the second try
     "loops",  # asks for tools for ever
+    "at-once",  # concludes without having asked anything
+    "digs",  # asks about one object of `digs_into` after the other, then as "concludes"
     "unknown-tool",  # asks for a tool there is none of, then concludes with nothing
     "bad-arguments",  # its arguments are no JSON, then as "concludes"
     "unauthorized",
@@ -80,6 +82,9 @@ class FakeModel:
     """What it asks the tools at once, instead of the causes of what the question is about."""
     turn: Callable[[dict[str, Any]], dict[str, Any] | None] | None = None
     """The whole message it answers a request with, where it gives one."""
+    digs_into: tuple[str, ...] = ("Deployment.apps/shop/a", "StatefulSet.apps/data/b", "ConfigMap/data/c")
+    holds_at: int | None = None
+    """The request, counted from 1, that gets no answer."""
     requests: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
@@ -92,7 +97,7 @@ class FakeModel:
         self.let_go()
         self._free = threading.Event()
         self.mood, self.document, self.asks, self.turn = "concludes", agreeing, [], None
-        self.says, self.delay = "", 0.0
+        self.says, self.delay, self.holds_at = "", 0.0, None
         self.requests.clear()
         self.keys.clear()
         self.paths.clear()
@@ -115,6 +120,8 @@ class FakeModel:
             return len(self.requests)
 
     def _answer(self, body: dict[str, Any], number: int) -> tuple[int, dict[str, str], str]:
+        if number == self.holds_at:
+            self._free.wait()
         if self.delay:
             self._free.wait(self.delay)
         match self.mood:
@@ -149,6 +156,10 @@ class FakeModel:
             return _calls("get_evidence", {"of": f"Pod/shop/loop-{len(answered)}"})
         if self.mood == "wordy":
             return {"role": "assistant", "content": "I would look at its logs."}
+        if self.mood == "at-once":
+            return {"role": "assistant", "content": "Nothing needs to be asked."}
+        if self.mood == "digs" and len(answered) < len(self.digs_into):
+            return _calls("get_causes", {"target": self.digs_into[len(answered)]})
         if not answered:
             match self.mood:
                 case "unknown-tool":

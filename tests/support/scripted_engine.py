@@ -17,7 +17,9 @@ from services.holmesgpt_api.engine.messages import (
     PROTOCOL,
     SDK,
     TO_CHILD,
+    TO_RUN,
     Broken,
+    Checkpoint,
     Concluded,
     Failed,
     Hello,
@@ -26,6 +28,7 @@ from services.holmesgpt_api.engine.messages import (
     Probed,
     ProbeRequest,
     Ready,
+    Recorded,
     RunRequest,
     Step,
     ToolCalled,
@@ -76,7 +79,36 @@ def live(sock: socket.socket) -> int:
             sock.recv(1)
         case "hangs":
             signal.pause()
+        case "goes-on":
+            _goes_on(sock, request)
+        case "tells-no-step-twice":
+            _checkpoint(sock, Checkpoint(number=1, phase="talk", messages=b"one"))
+            os.kill(os.getpid(), signal.SIGKILL)
     return 0
+
+
+def _goes_on(sock: socket.socket, request: RunRequest) -> None:
+    """Hangs in its second step, and concludes when it goes on from there."""
+    if request.resume is None:
+        send(sock, Usage(requests=1, prompt_tokens=10, completion_tokens=5, cost_usd=0.25))
+        send(sock, ToolCalled(tool="get_logs", arguments={}, ok=True, evidence=[evidence("ev-1")]))
+        send(sock, Step(number=2))
+        _checkpoint(sock, Checkpoint(number=2, phase="talk", messages=b"what was said"))
+        _checkpoint(sock, Checkpoint(number=2, phase="talk", answer=b"what was answered"))
+        signal.pause()
+        return
+    known = request.resume
+    told = f"{known.number} {known.phase} {known.messages!r} {known.answer!r} {known.usage.requests}"
+    evidence_ids = [one.id for one in known.evidence]
+    opinion = Opinion(summary=f"{told} {known.calls} {evidence_ids}", cause=None, agrees_with_triage=False)
+    send(sock, Concluded(opinion=opinion))
+
+
+def _checkpoint(sock: socket.socket, point: Checkpoint) -> None:
+    send(sock, point)
+    while not isinstance(said := receive(sock, TO_RUN, within=10), Recorded):
+        pass  # leave for a step
+    assert said.number == point.number
 
 
 def main(mood: str, descriptor: int) -> None:

@@ -30,6 +30,10 @@ class Account:
         self._until = until
         self._used, self._uncharged = Amount(), Amount()
 
+    def had(self, used: Amount) -> None:
+        """What the run had used before this process took it up; it is written down already."""
+        self._used = used
+
     async def step(self, step: Step) -> None:
         """Wait for leave to take it, for as long as the books cannot be reached: unpaid steps are not taken.
 

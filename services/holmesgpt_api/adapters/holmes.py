@@ -1,4 +1,8 @@
-"""Has HolmesGPT ask a model, in a child of the engine. Fulfils `domain.ports.Model`."""
+"""Has HolmesGPT ask a model, in a child of the engine. Fulfils `domain.ports.Model`.
+
+Every step is stored before the model is asked it. A child that is killed, with its engine or this process or
+without, is followed by another one that goes on from the last step.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,8 @@ import asyncio
 import itertools
 import logging
 import os
-import signal
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -18,19 +19,21 @@ from pydantic import ValidationError
 
 from libs.auth.errors import AuthError
 from libs.contracts.course import EventName
-from libs.contracts.evidence import EvidenceItem
 from libs.redaction import Redactor, Unredactable
+from libs.storage.errors import StorageUnavailable
 from services.holmesgpt_api.adapters.account import Account
+from services.holmesgpt_api.adapters.run_course import Course, fitting, resume, taken_up
+from services.holmesgpt_api.adapters.running import GRACE, Died, begin, grant, heard, too_late, unasked
+from services.holmesgpt_api.adapters.steps import Keeping, LastStep, Steps
 from services.holmesgpt_api.adapters.zygote import Away, Child, Zygote
-from services.holmesgpt_api.domain.budget import RUN_SECONDS, UNLIMITED, Limits, Purse, Spent
-from services.holmesgpt_api.domain.clearing import cleared, genuine
+from services.holmesgpt_api.domain.budget import UNLIMITED, Amount, Limits, Purse, Spent
+from services.holmesgpt_api.domain.clearing import cleared
 from services.holmesgpt_api.domain.course import Happening
 from services.holmesgpt_api.domain.model import (
     ENGINE_FAILED,
     ENGINE_UNAVAILABLE,
     REDACTION_FAILED,
     TIMEOUT,
-    TOO_LARGE,
     ModelFailed,
     Told,
 )
@@ -39,115 +42,43 @@ from services.holmesgpt_api.domain.record import Claimed
 from services.holmesgpt_api.domain.roster import Roster
 from services.holmesgpt_api.domain.toolsets import Toolsets
 from services.holmesgpt_api.domain.triage import NO_MODEL
-from services.holmesgpt_api.domain.verdict import ModelRefusal, ModelUse, ToolUse, Verdict
+from services.holmesgpt_api.domain.verdict import Verdict
 from services.holmesgpt_api.engine.framing import BadFrame, Closed
 from services.holmesgpt_api.engine.messages import (
     PROMPT_VERSION,
+    PROTOCOL,
     SDK,
     Alert,
+    Checkpoint,
     Concluded,
     ContextAccess,
     Failed,
-    Granted,
     HeadStart,
-    Heard,
     ModelAccess,
     ModelAsked,
-    Opinion,
     Probed,
     ProbeRequest,
+    Recorded,
     RunRequest,
     Step,
-    TalkRequest,
     ToolCalled,
     Usage,
 )
+from services.holmesgpt_api.engine.packing import TooLarge
 
 Mint = Callable[[Claimed, timedelta], str]
 """The token of a run's tools. Raises AuthError where none can be made."""
 
-GRACE = 1.0
-"""Seconds a child has beyond its time to say itself why there is no conclusion."""
-
 HEAD_START = 1024 * 1024
 """Bytes of evidence in a request; what triage found comes in the order of its weight."""
 
-TOOLS_KEPT = 60
-FACTS_KEPT = 2_000
-"""Of one run; a child that sends more is not believed to have shown them."""
+DEATHS = 3
+"""Processes of one run that may die without having come a step further. More, and it is the run that kills them."""
 
-REFUSALS_KEPT = 20
+ASK_AGAIN = 0.5
+"""Seconds between two tries to learn where a run was broken off."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass
-class Course:
-    """What is known of a run while it goes on."""
-
-    models: dict[str, str]
-    """Name to what the library calls it, in the order in which they are asked."""
-    began: float
-    redactor: Redactor
-    usage: Usage = field(default_factory=Usage)
-    steps: int = 0
-    dropped: int = 0
-    tools: list[ToolUse] = field(default_factory=list)
-    evidence: dict[str, EvidenceItem] = field(default_factory=dict)
-    answered_by: list[str] = field(default_factory=list)
-    refusals: list[ModelRefusal] = field(default_factory=list)
-
-    @property
-    def model(self) -> str:
-        """The one that answered last; before any has, the first one in line."""
-        name = self.answered_by[-1] if self.answered_by else next(iter(self.models))
-        return self.models.get(name, name)
-
-    def asked(self, one: ModelAsked) -> None:
-        if one.word is None:
-            self.answered_by.append(one.model)
-        elif len(self.refusals) < REFUSALS_KEPT:
-            self.refusals.append(ModelRefusal(model=one.model, word=one.word, detail=one.detail))
-
-    def use(self, *, repaired: bool = False) -> ModelUse:
-        return ModelUse(
-            model=self.model,
-            sdk=SDK,
-            prompt=PROMPT_VERSION,
-            steps=self.steps,
-            requests=self.usage.requests,
-            prompt_tokens=self.usage.prompt_tokens,
-            completion_tokens=self.usage.completion_tokens,
-            cost_usd=self.usage.cost_usd,
-            seconds=round(time.monotonic() - self.began, 3),
-            repaired=repaired,
-            dropped=self.dropped,
-            tools=self.tools,
-            answered_by=self.answered_by,
-            refusals=self.refusals,
-        )
-
-    def called(self, tool: ToolCalled) -> None:
-        if len(self.tools) < TOOLS_KEPT:
-            arguments = self.redactor.of({name: str(value) for name, value in tool.arguments.items()})
-            self.tools.append(
-                ToolUse(
-                    tool=tool.tool,
-                    arguments=arguments,
-                    ok=tool.ok,
-                    detail=self.redactor.text(tool.detail),
-                    seconds=tool.seconds,
-                )
-            )
-        kept, dropped = genuine(tool.evidence)
-        self.dropped += dropped
-        for item in kept:
-            if len(self.evidence) < FACTS_KEPT:
-                self.evidence.setdefault(item.id, cleared(item, self.redactor))
-
-    def told(self, concluded: Concluded) -> Told:
-        opinion = Opinion.model_validate(self.redactor.of(concluded.opinion.model_dump(mode="json")))
-        return Told(opinion, list(self.evidence.values()), self.use(repaired=concluded.repaired))
 
 
 class Holmes:
@@ -158,6 +89,7 @@ class Holmes:
         *,
         context_url: str,
         mint: Mint,
+        steps: Steps,
         max_steps: int,
         tool_timeout: timedelta,
         start_within: timedelta,
@@ -169,7 +101,7 @@ class Holmes:
         """`observe`: hears of every request to a model."""
         self._purse, self._limits, self._toolsets = purse, limits, toolsets
         self._zygote, self._roster, self._mint, self._observe = zygote, roster, mint, observe
-        self._context_url, self._max_steps = context_url, max_steps
+        self._steps, self._context_url, self._max_steps = steps, context_url, max_steps
         self._tool_timeout = tool_timeout.total_seconds()
         self._start_within = start_within.total_seconds()
         self._probes = itertools.count(1)
@@ -181,7 +113,8 @@ class Holmes:
         if not chain:
             raise ModelFailed(NO_MODEL, "the configuration names no model any more")
         limits, key = self._limits(), os.urandom(16)
-        course = Course({one.name: one.model for one in chain}, time.monotonic(), Redactor(key))
+        redactor, models = Redactor(key), {one.name: one.model for one in chain}
+        course = Course(models, time.monotonic(), redactor)
         allowed = within if limits.run_seconds is None else min(within, limits.run_seconds)
         ends = course.began + allowed.total_seconds()
         try:
@@ -190,17 +123,27 @@ class Holmes:
             # Without it the tools would ask as whoever this machine is trusted to be, and read what the
             # asker may not.
             raise ModelFailed(ENGINE_UNAVAILABLE, str(error)) from error
-        name = f"{run.id}.{run.fence}"
+        name, deaths = f"{run.id}.{run.fence}", 0
         account = Account(self._purse, limits, run=name, tenant=run.tenant, until=ends)
-        patience = min(self._start_within, allowed.total_seconds())
         try:
-            async with self._zygote.child(name, patience=patience) as child:
-                left = max(ends - time.monotonic(), 0.1)
-                async with asyncio.timeout(left + GRACE):
-                    request = self._request(run, interim, token, left, chain, key, course.redactor)
-                    course.evidence = {item.id: item for item in request.head_start.evidence}
-                    await begin(child, request, course)
-                    return await self._follow(child, course, account, report_progress)
+            while True:
+                last = await self._last(run, chain, ends)
+                course = taken_up(models, redactor, last)
+                account.had(
+                    Amount(course.usage.prompt_tokens + course.usage.completion_tokens, course.usage.cost_usd)
+                )
+                request = self._request(run, interim, token, chain, key, redactor, last, course)
+                course.evidence = {item.id: item for item in request.head_start.evidence} | course.evidence
+                try:
+                    return await self._one(
+                        f"{name}.{deaths}", run, request, course, account, ends, report_progress
+                    )
+                except Died as death:
+                    further = course.steps > (last.number if last else 1)
+                    deaths = 1 if further else deaths + 1
+                    if not death.by_signal or deaths >= DEATHS:
+                        raise ModelFailed(ENGINE_FAILED, str(death), course.use()) from death
+                    _log.warning("investigation %s: %s; going on from its last step", run.id, death)
         except Away as error:
             raise ModelFailed(ENGINE_UNAVAILABLE, str(error), course.use()) from error
         except Spent as error:
@@ -217,11 +160,55 @@ class Holmes:
         finally:
             await account.close()
 
-    async def _follow(self, child: Child, course: Course, account: Account, report: ReportProgress) -> Told:
+    async def _last(self, run: Claimed, chain: list[ModelAccess], ends: float) -> LastStep | None:
+        """Where the run was broken off; None: it begins. Raises TimeoutError."""
+        async with asyncio.timeout(max(ends - time.monotonic(), 0.1)):
+            while True:
+                try:
+                    return await self._steps.last(run, model=_under(chain))
+                except StorageUnavailable as error:
+                    # Begun anew it would be paid for twice, and it could not be ended now either.
+                    _log.info("the last step of %s is not known: %s", run.id, error)
+                    await asyncio.sleep(ASK_AGAIN)
+
+    async def _one(
+        self,
+        name: str,
+        run: Claimed,
+        request: RunRequest,
+        course: Course,
+        account: Account,
+        ends: float,
+        report: ReportProgress,
+    ) -> Told:
+        """One process of the run.
+
+        Raises:
+            ModelFailed, TimeoutError, Away, Spent
+            Died: another one may go on.
+        """
+        patience = min(self._start_within, max(ends - time.monotonic(), 0.1))
+        async with self._zygote.child(name, patience=patience) as child:
+            left = max(ends - time.monotonic(), 0.1)
+            async with asyncio.timeout(left + GRACE):
+                await begin(child, request.model_copy(update={"seconds": left}), course)
+                return await self._follow(
+                    run, child, course, account, report, _under([request.model, *request.fallbacks])
+                )
+
+    async def _follow(
+        self,
+        run: Claimed,
+        child: Child,
+        course: Course,
+        account: Account,
+        report: ReportProgress,
+        under: str,
+    ) -> Told:
         """Listen until the child has concluded.
 
         Raises:
-            ModelFailed, Spent
+            ModelFailed, Spent, Died
         """
         progress, stage = 40, "asking the model"
         while True:
@@ -233,6 +220,12 @@ class Holmes:
                     await report(progress, stage, Happening(EventName.step, {"number": number}))
                     await account.step(step)
                     await grant(child, number)
+                case Checkpoint() as point:
+                    await self._record(run, point, course, under)
+                    try:
+                        await child.send(Recorded(number=point.number))
+                    except Closed:
+                        continue  # one that has died says so at the next word that is waited for
                 case ToolCalled() as called:
                     course.called(called)
                     await report(progress, stage, Happening(EventName.tool, _told(called)))
@@ -245,9 +238,34 @@ class Holmes:
                 case Concluded() as concluded:
                     return course.told(concluded)
                 case other:
-                    raise ModelFailed(
-                        ENGINE_FAILED, f"a run said what it was not asked: {other.type}", course.use()
-                    )
+                    raise unasked(other, course)
+
+    async def _record(self, run: Claimed, point: Checkpoint, course: Course, under: str) -> None:
+        """Store what the run can go on from; a run that cannot be recorded goes on all the same.
+
+        Raises:
+            ModelFailed: a later run has taken over, or the investigation has ended.
+        """
+        try:
+            packed = await asyncio.to_thread(course.packed)
+            keeping = await self._keep(run, point, packed, under)
+        except (StorageUnavailable, TooLarge) as error:
+            _log.info("step %d of %s is not recorded: %s", point.number, run.id, error)
+            return
+        if keeping is Keeping.no_say:
+            raise ModelFailed(ENGINE_FAILED, "the run has no say any more", course.use())
+
+    async def _keep(self, run: Claimed, point: Checkpoint, course: bytes, under: str) -> Keeping:
+        if point.messages is not None:
+            return await self._steps.asks(
+                run,
+                number=point.number,
+                phase=point.phase,
+                model=under,
+                messages=point.messages,
+                course=course,
+            )
+        return await self._steps.answered(run, number=point.number, answer=point.answer or b"", course=course)
 
     def _heard(self, asked: ModelAsked) -> None:
         self._roster.heard(asked)
@@ -279,17 +297,18 @@ class Holmes:
         run: Claimed,
         interim: Verdict,
         token: str,
-        seconds: float,
         chain: list[ModelAccess],
         key: bytes,
         redactor: Redactor,
+        last: LastStep | None,
+        course: Course,
     ) -> RunRequest:
         """Raises Unredactable."""
         asked, results = run.request, interim.results
         return RunRequest(
             run=run.id,
             redaction_key=key.hex(),
-            seconds=seconds,
+            seconds=1.0,  # told when the process is there
             max_steps=self._max_steps,
             frozen=run.frozen is not None,
             metered=True,
@@ -310,7 +329,7 @@ class Holmes:
                     target=results.target,
                     summary=interim.summary,
                     causes=[one for one in (results.cause, *results.contributing) if one is not None],
-                    evidence=fitting(results.evidence),
+                    evidence=fitting(results.evidence, HEAD_START),
                     not_looked_at=results.not_looked_at,
                 ),
                 redactor,
@@ -325,51 +344,13 @@ class Holmes:
                 priority=asked.priority,
                 namespaces=list(run.reads),
             ),
+            resume=None if last is None else resume(last, course),
         )
 
 
-def fitting(items: list[EvidenceItem]) -> list[EvidenceItem]:
-    room, kept = HEAD_START, []
-    for item in items:
-        room -= len(item.model_dump_json())
-        if room < 0:
-            break
-        kept.append(item)
-    return kept
-
-
-async def begin(child: Child, request: RunRequest | TalkRequest, course: Course) -> None:
-    try:
-        await child.send(request)
-    except BadFrame as error:
-        raise ModelFailed(TOO_LARGE, f"the question is too large: {error}", course.use()) from error
-    except Closed as error:
-        raise ModelFailed(ENGINE_FAILED, await how_it_died(child), course.use()) from error
-
-
-async def heard(child: Child, course: Course) -> Heard:
-    """The child's next word. Raises ModelFailed: it has failed, or talks no more."""
-    try:
-        message = await child.receive()
-    except BadFrame as error:
-        raise ModelFailed(ENGINE_FAILED, f"a run talked nonsense: {error}", course.use()) from error
-    except Closed as error:
-        raise ModelFailed(ENGINE_FAILED, await how_it_died(child), course.use()) from error
-    if isinstance(message, Failed):
-        raise ModelFailed(message.word, course.redactor.text(message.detail), course.use())
-    return message
-
-
-def too_late(within: timedelta, allowed: timedelta, course: Course, why: str = "") -> ModelFailed:
-    said = f"no conclusion within {allowed.total_seconds():.0f} s"
-    word = TIMEOUT if allowed == within else RUN_SECONDS
-    return ModelFailed(word, f"{said}: {why}" if why else said, course.use())
-
-
-async def grant(child: Child, step: int) -> None:
-    # One that has died meanwhile says so at the next word that is waited for.
-    with suppress(Closed):
-        await child.send(Granted(step=step))
+def _under(chain: list[ModelAccess]) -> str:
+    """What a step is kept under: with other models, another SDK, prompt or protocol a run begins anew."""
+    return f"{'+'.join(sorted(one.model for one in chain))} {SDK} {PROMPT_VERSION} {PROTOCOL}"
 
 
 def _told(message: ToolCalled) -> dict[str, Any]:
@@ -380,19 +361,3 @@ def _told(message: ToolCalled) -> dict[str, Any]:
         "seconds": message.seconds,
         "evidence": len(message.evidence),
     }
-
-
-async def how_it_died(child: Child) -> str:
-    try:
-        ended = await asyncio.wait_for(asyncio.shield(child.end), 2.0)
-    except TimeoutError:
-        return "a run closed its connection"
-    if ended.code == os.EX_OSERR:
-        return "no process could be forked for the run: too little memory, or too many processes"
-    if ended.code < 0:
-        try:
-            name = signal.Signals(-ended.code).name
-        except ValueError:
-            name = f"signal {-ended.code}"
-        return f"the run's process was ended by {name}"
-    return f"the run's process ended with code {ended.code}"

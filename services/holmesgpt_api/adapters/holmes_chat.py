@@ -14,7 +14,9 @@ from libs.auth.errors import AuthError
 from libs.contracts.chat import ChatEvent, ChatEventKind
 from libs.redaction import Redactor, Unredactable
 from services.holmesgpt_api.adapters.account import Account
-from services.holmesgpt_api.adapters.holmes import GRACE, Course, begin, fitting, grant, heard, too_late
+from services.holmesgpt_api.adapters.holmes import HEAD_START
+from services.holmesgpt_api.adapters.run_course import Course, fitting
+from services.holmesgpt_api.adapters.running import GRACE, Died, begin, grant, heard, too_late, unasked
 from services.holmesgpt_api.adapters.zygote import Away, Child, Zygote
 from services.holmesgpt_api.domain.budget import UNLIMITED, Limits, Purse, Spent
 from services.holmesgpt_api.domain.chat.history import fold
@@ -95,6 +97,8 @@ class HolmesTalker:
                     request = self._request(taken, token, left, chain, key, course.redactor)
                     await begin(child, request, course)
                     text = await self._follow(child, course, account, report)
+        except Died as error:
+            raise ModelFailed(ENGINE_FAILED, str(error), course.use()) from error
         except Away as error:
             raise ModelFailed(ENGINE_UNAVAILABLE, str(error), course.use()) from error
         except Spent as error:
@@ -130,9 +134,7 @@ class HolmesTalker:
                 case Answered(text=text):
                     return course.redactor.text(text)
                 case other:
-                    raise ModelFailed(
-                        ENGINE_FAILED, f"a run said what it was not asked: {other.type}", course.use()
-                    )
+                    raise unasked(other, course)
 
     def _request(
         self,
@@ -180,7 +182,7 @@ def _head_start(verdict: Verdict) -> HeadStart:
         target=results.target,
         summary=verdict.summary,
         causes=[one for one in (results.cause, *results.contributing) if one is not None],
-        evidence=fitting(results.evidence),
+        evidence=fitting(results.evidence, HEAD_START),
         not_looked_at=results.not_looked_at,
     )
 

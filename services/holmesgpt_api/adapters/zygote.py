@@ -33,6 +33,7 @@ from services.holmesgpt_api.engine.messages import (
     Kill,
     ProbeRequest,
     Ready,
+    Recorded,
     RunRequest,
     Start,
     Started,
@@ -90,7 +91,7 @@ class Child:
     def __init__(self, sock: socket.socket, end: asyncio.Future[Ended]) -> None:
         self._sock, self.end = sock, end
 
-    async def send(self, message: RunRequest | TalkRequest | ProbeRequest | Granted) -> None:
+    async def send(self, message: RunRequest | TalkRequest | ProbeRequest | Granted | Recorded) -> None:
         frame = encode(message)
         try:
             await asyncio.get_running_loop().sock_sendall(self._sock, frame)

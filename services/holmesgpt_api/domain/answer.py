@@ -6,6 +6,7 @@ application's (`investigation.summary`, `strategies[].name`, `patterns`, `contex
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from libs.contracts.investigations import (
@@ -23,8 +24,11 @@ CANCELLED = "cancelled"
 """`error_code` of one that was stopped."""
 
 
-def investigation(record: Record) -> Investigation:
-    """The record as a body. What has not ended says so, and claims nothing."""
+def investigation(record: Record, *, patterns: Sequence[dict[str, Any]] = ()) -> Investigation:
+    """The record as a body. What has not ended says so, and claims nothing.
+
+    `patterns`: what was seen of the same alert before.
+    """
     verdict = record.known
     summary = summary_of(record)
     recommended = verdict.recommendations if verdict else []
@@ -52,7 +56,7 @@ def investigation(record: Record) -> Investigation:
         metadata=_metadata(record),
         investigation={"summary": summary, "status": record.status.value},
         strategies=[_strategy(one) for one in recommended],
-        patterns=[],
+        patterns=list(patterns),
         context=context,
     )
 

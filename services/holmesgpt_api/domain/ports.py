@@ -14,6 +14,7 @@ from libs.contracts.target import Target
 from services.holmesgpt_api.domain.commission import Commission
 from services.holmesgpt_api.domain.course import Happening
 from services.holmesgpt_api.domain.filter import EVERYTHING, Filter
+from services.holmesgpt_api.domain.history import Match, Past
 from services.holmesgpt_api.domain.model import Told
 from services.holmesgpt_api.domain.record import Claimed, Position, Record
 from services.holmesgpt_api.domain.verdict import Verdict
@@ -199,4 +200,17 @@ class Ledger(Protocol):
 
     async def forget(self, *, older_than: timedelta, at_most: int) -> int:
         """Delete ended investigations of that age; how many."""
+        ...
+
+
+class History(Protocol):
+    """Past investigations, and those under way."""
+
+    async def like(
+        self, match: Match, word: str, *, tenant: str, within: timedelta, at_most: int
+    ) -> Sequence[Past]:
+        """The newest ones of a tenant with that alert name, cause's reason or kind of object at fault.
+
+        Raises StorageUnavailable.
+        """
         ...

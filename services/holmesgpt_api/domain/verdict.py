@@ -47,6 +47,8 @@ class ModelUse(Contract):
     repaired: bool = False
     dropped: int = 0
     """Facts that came with another hash than theirs, and count for nothing."""
+    resumed: int = 0
+    """How often the run went on after its process had been killed."""
     tools: list[ToolUse] = Field(default_factory=list)
     answered_by: list[str] = Field(default_factory=list)
     """Of each answer, in their order, the name of the model that gave it."""

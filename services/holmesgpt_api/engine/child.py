@@ -24,9 +24,9 @@ from libs.redaction import Redactor
 from services.holmesgpt_api.engine import prompt, tools
 from services.holmesgpt_api.engine.context import Context
 from services.holmesgpt_api.engine.desk import Desk
+from services.holmesgpt_api.engine.ear import Ear
 from services.holmesgpt_api.engine.failures import NoModel
 from services.holmesgpt_api.engine.framing import BadFrame, Closed, receive, send
-from services.holmesgpt_api.engine.leave import Leave
 from services.holmesgpt_api.engine.llm import BoundedLLM, probe
 from services.holmesgpt_api.engine.messages import (
     SAID,
@@ -38,12 +38,16 @@ from services.holmesgpt_api.engine.messages import (
     RunRequest,
     TalkRequest,
 )
+from services.holmesgpt_api.engine.steps import Steps, messages_of
 from services.holmesgpt_api.engine.talking import OURS_ALONE, talk
 from services.holmesgpt_api.engine.tools import DESK
 from services.holmesgpt_api.engine.writing import NoDocument, opinion
 
 FIRST_FRAME = 10.0
 """Seconds until the request must be there."""
+
+FIRST_TRY = 2
+"""Messages of the last question, before anything had to be mended."""
 
 
 def live(sock: socket.socket, executor: ToolExecutor, config: Config) -> int:
@@ -54,15 +58,15 @@ def live(sock: socket.socket, executor: ToolExecutor, config: Config) -> int:
         request = receive(sock, TO_CHILD, within=FIRST_FRAME)
     except (Closed, BadFrame, TimeoutError):
         return os.EX_DATAERR
-    leave, tell = Leave(sock), _Telling(sock)
+    ear, tell = Ear(sock), _Telling(sock)
     try:
         match request:
             case ProbeRequest():
                 tell(probe(request, tell))
             case TalkRequest():
-                tell(talk(request, tell, leave, executor, config))
+                tell(talk(request, tell, ear, executor, config))
             case RunRequest():
-                tell(_investigate(request, tell, leave, executor, config))
+                tell(_investigate(request, tell, ear, executor, config))
     except Closed:
         return os.EX_IOERR
     return os.EX_OK
@@ -80,30 +84,44 @@ class _Telling:
 
 
 def _investigate(
-    request: RunRequest, tell: _Telling, leave: Leave, executor: ToolExecutor, config: Config
+    request: RunRequest, tell: _Telling, ear: Ear, executor: ToolExecutor, config: Config
 ) -> Concluded | Failed:
     until = time.monotonic() + request.seconds
+    resume = request.resume
 
     def may(step: int) -> None:
         if request.metered:
-            leave(step, until=until)
+            ear.leave(step, until=until)
 
     try:
-        llm = BoundedLLM(request.model, fallbacks=request.fallbacks, until=until, tell=tell, leave=may)
+        llm = BoundedLLM(
+            request.model,
+            fallbacks=request.fallbacks,
+            until=until,
+            tell=tell,
+            leave=may,
+            steps=Steps(tell, ear.recorded, until=until, resume=resume),
+            usage=resume.usage if resume else None,
+        )
         with Context(request.context, until=until) as context:
             desk = Desk(
                 context,
                 cluster=request.context.cluster,
                 namespaces=request.context.namespaces,
                 room=llm.room,
-                known=request.head_start.evidence,
+                known=[*request.head_start.evidence, *(resume.evidence if resume else [])],
                 redactor=Redactor(bytes.fromhex(request.redaction_key)),
                 frozen=request.frozen,
                 tell=tell,
+                calls=resume.calls if resume else 0,
             )
-            given = executor if request.tools is None else tools.executor(request.tools)
-            answer = _converse(request, llm, desk, given, config)
-        said, repaired = _document(answer, request, llm, desk)
+            if resume is not None and resume.phase == "document":
+                asked = messages_of(resume)
+            else:
+                given = executor if request.tools is None else tools.executor(request.tools)
+                answer = _converse(request, llm, desk, given, config)
+                asked = _last_question(answer, request, llm, desk)
+        said, repaired = _document(asked, llm)
         return Concluded(opinion=said, repaired=repaired)
     except NoModel as error:
         return Failed(word=error.word, detail=error.detail)
@@ -117,10 +135,21 @@ def _investigate(
 def _converse(
     request: RunRequest, llm: BoundedLLM, desk: Desk, executor: ToolExecutor, config: Config
 ) -> str:
-    """HolmesGPT's loop: questions and tools until the model has concluded."""
+    """HolmesGPT's loop: questions and tools until the model has concluded. It goes on where it was broken off."""
     ai = ToolCallingLLM(executor, request.max_steps, llm, None)
+    done = llm.steps.number
+    messages = messages_of(request.resume) if request.resume else _first_question(request, llm, ai, config)
+    for event in ai.call_stream(msgs=messages, request_context={DESK: desk}, iteration_offset=done):
+        if event.event == StreamEvents.ANSWER_END:
+            return _text(event.data.get("content"))
+    raise NoModel("engine-failed", "HolmesGPT ended without an answer")
+
+
+def _first_question(
+    request: RunRequest, llm: BoundedLLM, ai: ToolCallingLLM, config: Config
+) -> list[dict[str, Any]]:
     asked = prompt.question(request.alert, request.head_start, window=llm.window, steps=request.max_steps)
-    messages = build_chat_messages(
+    messages: list[dict[str, Any]] = build_chat_messages(
         asked,
         None,
         ai=ai,
@@ -129,10 +158,7 @@ def _converse(
         prompt_component_overrides=OURS_ALONE,
     )
     messages[0]["content"] = messages[0]["content"].strip()  # the parts switched off leave their empty lines
-    for event in ai.call_stream(msgs=messages, request_context={DESK: desk}):
-        if event.event == StreamEvents.ANSWER_END:
-            return _text(event.data.get("content"))
-    raise NoModel("engine-failed", "HolmesGPT ended without an answer")
+    return messages
 
 
 def _text(content: Any) -> str:
@@ -141,29 +167,34 @@ def _text(content: Any) -> str:
     raise NoModel("model-garbage", "the model's last answer was empty")
 
 
-def _document(answer: str, request: RunRequest, llm: BoundedLLM, desk: Desk) -> tuple[Opinion, bool]:
-    """The conclusion as a document, asked for on its own: beside tools some models stop using those.
+def _last_question(answer: str, request: RunRequest, llm: BoundedLLM, desk: Desk) -> list[dict[str, Any]]:
+    """The conclusion as a document is asked for on its own: beside tools some models stop using those."""
+    asked = prompt.last(answer, desk.seen, request.head_start, window=llm.window)
+    return [{"role": "system", "content": prompt.formatting()}, {"role": "user", "content": asked}]
+
+
+def _document(messages: list[dict[str, Any]], llm: BoundedLLM) -> tuple[Opinion, bool]:
+    """The conclusion, and whether it took a second try.
 
     Raises:
         NoModel: it was none twice.
     """
-    asked = prompt.last(answer, desk.seen, request.head_start, window=llm.window)
-    messages: list[dict[str, Any]] = [
-        {"role": "system", "content": prompt.formatting()},
-        {"role": "user", "content": asked},
-    ]
-    written = _written(llm, messages)
-    try:
-        return opinion(written), False
-    except NoDocument as fault:
-        messages += [
-            {"role": "assistant", "content": (written or "(empty)")[: llm.room]},
-            {"role": "user", "content": prompt.repair(str(fault))},
-        ]
-    try:
-        return opinion(_written(llm, messages)), True
-    except NoDocument as fault:
-        raise NoModel("model-garbage", f"its conclusion was no valid document, twice: {fault}") from None
+    llm.steps.phase = "document"
+    while True:
+        again = len(messages) > FIRST_TRY  # a run may have been broken off between the two
+        written = _written(llm, messages)
+        try:
+            return opinion(written), again
+        except NoDocument as fault:
+            if again:
+                raise NoModel(
+                    "model-garbage", f"its conclusion was no valid document, twice: {fault}"
+                ) from None
+            messages = [
+                *messages,
+                {"role": "assistant", "content": (written or "(empty)")[: llm.room]},
+                {"role": "user", "content": prompt.repair(str(fault))},
+            ]
 
 
 def _written(llm: BoundedLLM, messages: list[dict[str, Any]]) -> str | None:

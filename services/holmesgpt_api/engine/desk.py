@@ -59,6 +59,7 @@ class Desk:
         namespaces: Sequence[str] = ("*",),
         tell: Callable[[ToolCalled], None],
         frozen: bool = False,
+        calls: int = 0,
     ) -> None:
         """Args:
         room: characters of one answer.
@@ -66,11 +67,12 @@ class Desk:
         namespaces: what the asker may read (globs); about others the Context API is not even asked.
         redactor: takes secrets out of everything the model is shown, and out of what is told of its questions.
         frozen: nothing may be asked of the cluster of today; those facts are all there is.
+        calls: questions answered before the run was taken up again.
         """
         self._context, self._cluster, self._room, self._tell = context, cluster, room, tell
         self._redactor, self._namespaces, self._frozen = redactor, tuple(namespaces), frozen
         self._lock, self._few = threading.Lock(), threading.Semaphore(MOST_AT_ONCE)
-        self._calls = 0
+        self._calls = calls
         self._asked: set[tuple[str, str]] = set()
         self._seen: dict[str, EvidenceItem] = {item.id: item for item in known}
 

@@ -30,6 +30,7 @@ from services.holmesgpt_api.engine.messages import (
     Usage,
 )
 from services.holmesgpt_api.engine.prompt import PER_TOKEN
+from services.holmesgpt_api.engine.steps import Counting, Steps
 
 MARGIN = 1.0
 """Seconds kept back for telling the service; less is no time for a question."""
@@ -110,10 +111,19 @@ class BoundedLLM(DefaultLLM):
         tell: Tell,
         fallbacks: Sequence[ModelAccess] = (),
         leave: Callable[[int], None] = lambda _: None,
+        steps: Steps | Counting | None = None,
+        usage: Usage | None = None,
     ) -> None:
-        """Raises NoModel: the names or the settings of all of them are of no use."""
+        """Args:
+            leave: waits until a step may be taken.
+            steps: records them; by default they are counted.
+            usage: what the run has cost before it was taken up again.
+
+        Raises:
+            NoModel: the names or the settings of all of them are of no use.
+        """
         self._until, self._tell, self._leave = until, tell, leave
-        self.usage, self._steps = Usage(), 0
+        self.usage, self.steps = usage or Usage(), steps or Counting()
         self._links: list[Link] = []
         refused: NoModel | None = None
         for one in (access, *fallbacks):
@@ -178,23 +188,28 @@ class BoundedLLM(DefaultLLM):
         """Raises NoModel."""
         tokens = self.count_tokens(messages, tools).total_tokens
         able = self._able(tokens, tools=bool(tools))
-        self._steps += 1
-        at_most = tokens + able[0].access.output_tokens
-        self._tell(Step(number=self._steps, tokens=at_most, cost_usd=_estimate(able[0].access, tokens)))
-        self._leave(self._steps)
-        question = {
-            "messages": messages,
-            "tools": tools,
-            "tool_choice": tool_choice,
-            "response_format": response_format,
-            "drop_params": drop_params,
-        }
-        answer = self._walk(able, question)
+        answer: Any = self.steps.asks(messages)
+        number = self.steps.number
+        if answer is None:
+            at_most = tokens + able[0].access.output_tokens
+            self._tell(Step(number=number, tokens=at_most, cost_usd=_estimate(able[0].access, tokens)))
+            self._leave(number)
+            question = {
+                "messages": messages,
+                "tools": tools,
+                "tool_choice": tool_choice,
+                "response_format": response_format,
+                "drop_params": drop_params,
+            }
+            answer = self._walk(able, question)
+            self.steps.answered(answer)
+        else:
+            self._tell(Step(number=number))
         message = answer.choices[0].message if answer.choices else None
         if message is None:
             raise NoModel("model-garbage", "the answer holds no choice")
         if message.tool_calls and not tools:
-            raise NoModel("model-max-steps", f"still asks for tools after {self._steps} answers")
+            raise NoModel("model-max-steps", f"still asks for tools after {self.steps.number} answers")
         return answer
 
     def _able(self, tokens: int, *, tools: bool) -> list[Link]:
@@ -258,7 +273,7 @@ class BoundedLLM(DefaultLLM):
             cost = _price(access, stats.prompt_tokens, stats.completion_tokens)
         self._tell(
             ModelAsked(
-                step=self._steps,
+                step=self.steps.number,
                 model=access.name,
                 word=found.word if found else None,
                 detail=found.detail if found else "",

@@ -151,7 +151,42 @@ class HeadStart(Message):
     not_looked_at: list[str]
 
 
-class RunRequest(Message):
+class Usage(Message):
+    """What the run has cost so far; sent after every answer of the model, so that none of it is lost."""
+
+    type: Literal["usage"] = "usage"
+    requests: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float = 0.0
+
+
+Phase = Literal["talk", "document"]
+"""HolmesGPT's loop, then the conclusion as a document."""
+
+MESSAGES_AT_MOST, ANSWER_AT_MOST = 1024 * 1024, 128 * 1024
+"""Bytes of a step, packed: a few megabytes of text. A larger one is not recorded; the one before stays the last."""
+
+
+class Packed(Message):
+    """Carries packed bytes, which only the engine unpacks."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_bytes="base64", val_json_bytes="base64")
+
+
+class Resume(Packed):
+    """The last recorded step of a run that is taken up again, and what it had seen and cost by then."""
+
+    number: int = Field(ge=1)
+    phase: Phase
+    messages: bytes = Field(repr=False)
+    answer: bytes | None = Field(default=None, repr=False)
+    evidence: list[EvidenceItem] = Field(default_factory=list)
+    calls: int = Field(default=0, ge=0, description="questions the tools have answered")
+    usage: Usage
+
+
+class RunRequest(Packed):
     type: Literal["request"] = "request"
     run: str
     redaction_key: str = Field(
@@ -172,6 +207,14 @@ class RunRequest(Message):
     metered: bool = Field(default=False, description="each step waits for the service's leave")
     tools: list[str] | None = Field(default=None, description="names of those it is given; null: all")
     context: ContextAccess
+    resume: Resume | None = None
+
+
+class Recorded(Message):
+    """The service has dealt with the last checkpoint: it is stored, or cannot be and the run goes on without."""
+
+    type: Literal["recorded"] = "recorded"
+    number: int
 
 
 class Exchange(Message):
@@ -280,16 +323,6 @@ Word = Literal[
 ]
 
 
-class Usage(Message):
-    """What the run has cost so far; sent after every answer of the model, so that none of it is lost."""
-
-    type: Literal["usage"] = "usage"
-    requests: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cost_usd: float = 0.0
-
-
 class Step(Message):
     """The model is asked for its next move; of a metered run, once the service has given leave."""
 
@@ -319,6 +352,19 @@ class Probed(Message):
 
     type: Literal["probed"] = "probed"
     tools: bool
+
+
+class Checkpoint(Packed):
+    """What the run can go on from: `messages` before the model is asked, `answer` once it has answered them.
+
+    The child waits for `Recorded`.
+    """
+
+    type: Literal["checkpoint"] = "checkpoint"
+    number: int = Field(ge=1)
+    phase: Phase
+    messages: bytes | None = Field(default=None, repr=False, max_length=MESSAGES_AT_MOST)
+    answer: bytes | None = Field(default=None, repr=False, max_length=ANSWER_AT_MOST)
 
 
 class ToolCalled(Message):
@@ -357,11 +403,12 @@ class Failed(Message):
 ToZygote = Annotated[Start | Kill, Field(discriminator="type")]
 FromZygote = Annotated[Hello | Ready | Broken | Started | Ended, Field(discriminator="type")]
 ToChild = Annotated[RunRequest | TalkRequest | ProbeRequest, Field(discriminator="type")]
-Heard = Step | ToolCalled | ModelAsked | Usage | Probed | Concluded | Answered | Failed
+ToRun = Annotated[Granted | Recorded, Field(discriminator="type")]
+Heard = Step | Checkpoint | ToolCalled | ModelAsked | Usage | Probed | Concluded | Answered | Failed
 FromChild = Annotated[Heard, Field(discriminator="type")]
 
 TO_ZYGOTE: TypeAdapter[Start | Kill] = TypeAdapter(ToZygote)
 FROM_ZYGOTE: TypeAdapter[Hello | Ready | Broken | Started | Ended] = TypeAdapter(FromZygote)
 TO_CHILD: TypeAdapter[RunRequest | TalkRequest | ProbeRequest] = TypeAdapter(ToChild)
-TO_RUN: TypeAdapter[Granted] = TypeAdapter(Granted)
+TO_RUN: TypeAdapter[Granted | Recorded] = TypeAdapter(ToRun)
 FROM_CHILD: TypeAdapter[Heard] = TypeAdapter(FromChild)

@@ -20,9 +20,9 @@ from libs.redaction import Redactor
 from services.holmesgpt_api.engine import chat_prompt
 from services.holmesgpt_api.engine.context import Context
 from services.holmesgpt_api.engine.desk import Desk
+from services.holmesgpt_api.engine.ear import Ear
 from services.holmesgpt_api.engine.failures import NoModel
 from services.holmesgpt_api.engine.framing import Closed
-from services.holmesgpt_api.engine.leave import Leave
 from services.holmesgpt_api.engine.llm import BoundedLLM
 from services.holmesgpt_api.engine.messages import (
     SAID,
@@ -43,13 +43,13 @@ Tell = Callable[[Step | ToolCalled | Usage | ModelAsked], None]
 
 
 def talk(
-    request: TalkRequest, tell: Tell, leave: Leave, executor: ToolExecutor, config: Config
+    request: TalkRequest, tell: Tell, ear: Ear, executor: ToolExecutor, config: Config
 ) -> Answered | Failed:
     until = time.monotonic() + request.seconds
 
     def may(step: int) -> None:
         if request.metered:
-            leave(step, until=until)
+            ear.leave(step, until=until)
 
     try:
         llm = BoundedLLM(request.model, fallbacks=request.fallbacks, until=until, tell=tell, leave=may)

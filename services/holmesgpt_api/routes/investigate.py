@@ -25,6 +25,7 @@ from services.holmesgpt_api.domain.commission import priority_of
 from services.holmesgpt_api.domain.filter import Filter
 from services.holmesgpt_api.domain.record import Record
 from services.holmesgpt_api.steps.browse import browse
+from services.holmesgpt_api.steps.recall import Recall
 from services.holmesgpt_api.steps.take import Desk
 
 router = APIRouter(prefix=PATH, tags=["investigations"])
@@ -67,6 +68,14 @@ async def _desk(request: Request) -> Desk:
 AtDesk = Annotated[Desk, Depends(_desk)]
 
 
+async def _recall(request: Request) -> Recall:
+    recall: Recall = request.app.state.ports.recall
+    return recall
+
+
+Past = Annotated[Recall, Depends(_recall)]
+
+
 @router.post(
     "",
     response_model=Investigation,
@@ -78,6 +87,7 @@ async def investigate(
     caller: Caller,
     desk: AtDesk,
     left: TimeLeft,
+    recall: Past,
     key: Key = None,
     prefer: Prefer = "",
 ) -> Response:
@@ -89,7 +99,8 @@ async def investigate(
     """
     if request.async_processing or "respond-async" in prefer.lower():
         return accepted(await desk.take(request, caller, key))
-    return answered(investigation(await desk.take_and_wait(request, caller, key, left)))
+    record = await desk.take_and_wait(request, caller, key, left)
+    return answered(investigation(record, patterns=await recall.beside(record, caller)))
 
 
 @router.post(
@@ -107,9 +118,12 @@ async def investigate_async(
 
 
 @router.get("/{investigation_id}", response_model=Investigation, responses=PROBLEMS_OF_ONE)
-async def look(investigation_id: Id, caller: Caller, desk: AtDesk) -> Response:
+async def look(investigation_id: Id, caller: Caller, desk: AtDesk, recall: Past) -> Response:
     """How far an investigation is, and its result once it has ended."""
-    return answered(investigation(await desk.look(investigation_id, caller)))
+    record = await desk.look(investigation_id, caller)
+    # Told with a result only: whoever asks how far it is asks often.
+    past = await recall.beside(record, caller) if record.ended else ()
+    return answered(investigation(record, patterns=past))
 
 
 _Text = Annotated[str | None, Query(min_length=1, max_length=1024, pattern="^[^\\x00]+$")]

@@ -136,7 +136,7 @@ async def test_a_spent_budget_leaves_triages_verdict_and_says_which_one_it_was(
     fresh_database: MakeDatabase, tmp_path: Path
 ):
     made = fresh_database(SCHEMA)
-    budgets = {"budget_run_tokens": 2_000, "budget_tenant_tokens_per_day": 3_000}
+    budgets: dict[str, Any] = {"budget_run_tokens": 2_000, "budget_tenant_tokens_per_day": 3_000}
     with context_api(causes=answer()) as context, model() as fake:
         here = place(made, context.url, tmp_path)
         with engine(here, context, fake, **budgets) as there:

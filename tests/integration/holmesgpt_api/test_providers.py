@@ -17,6 +17,7 @@ from services.holmesgpt_api.adapters.holmes import Holmes
 from services.holmesgpt_api.adapters.model_access import litellm_name
 from services.holmesgpt_api.adapters.zygote import Zygote, environment
 from services.holmesgpt_api.domain.configuration import Provider
+from services.holmesgpt_api.domain.course import Happening
 from services.holmesgpt_api.domain.model import ModelFailed, Told
 from services.holmesgpt_api.domain.roster import Entry, Roster
 from services.holmesgpt_api.domain.triage import conclude
@@ -25,6 +26,7 @@ from services.holmesgpt_api.wiring import ROOT
 from tests.fakes.context_api import FakeContextApi, context_api
 from tests.fakes.model import FakeModel, Mood, model
 from tests.fakes.purse import FakePurse
+from tests.fakes.steps import MemorySteps
 from tests.support.investigations import CHECKOUT, cause, claimed, evidence, found, request
 
 pytestmark = [
@@ -103,6 +105,7 @@ class Scene:
             roster,
             context_url=context.url,
             mint=lambda run, left: "token",
+            steps=MemorySteps(),
             max_steps=4,
             tool_timeout=timedelta(seconds=5),
             start_within=timedelta(seconds=120),
@@ -111,7 +114,7 @@ class Scene:
         )
 
     async def ask(self, *, within: float = 60, toolsets: Sequence[str] = ()) -> Told:
-        async def report(progress: int, stage: str) -> None:
+        async def report(progress: int, stage: str, happening: Happening | None = None, /) -> None:
             assert stage
 
         run = claimed(request=request(target=CHECKOUT.model_dump(), toolsets=list(toolsets)))

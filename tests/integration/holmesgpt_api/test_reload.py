@@ -57,7 +57,7 @@ async def test_the_next_run_after_a_reload_asks_the_new_model(fresh_database: Ma
     with context_api(causes=answer) as context, model() as first, model() as second:
         write(file, "old-house", "sk-old", first)
         here = place(fresh_database(SCHEMA), context.url, tmp_path)
-        with_file = {
+        with_file: dict[str, Any] = {
             "llm_model": None,
             "llm_tools": None,
             "llm_probe_interval": 0.2,

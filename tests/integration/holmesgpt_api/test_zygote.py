@@ -16,6 +16,7 @@ import pytest
 
 from libs.auth.minter import NoSigningKey
 from libs.contracts.course import EventName
+from services.holmesgpt_api.adapters import run_course
 from services.holmesgpt_api.adapters import zygote as adapter
 from services.holmesgpt_api.adapters.holmes import Holmes
 from services.holmesgpt_api.adapters.zygote import Away, State, Zygote, environment
@@ -26,6 +27,7 @@ from services.holmesgpt_api.domain.roster import Roster
 from services.holmesgpt_api.domain.triage import conclude
 from services.holmesgpt_api.engine.messages import SDK, ModelAccess
 from tests.fakes.purse import FakePurse
+from tests.fakes.steps import MemorySteps
 from tests.support.children import REPOSITORY
 from tests.support.engine import children_of, is_alive
 from tests.support.investigations import CHECKOUT, claimed, found, request
@@ -65,6 +67,7 @@ def holmes(zygote: Zygote, **options: Any) -> Holmes:
     values: dict[str, Any] = {
         "context_url": "http://context",
         "mint": lambda run, left: f"token of {run.id}",
+        "steps": MemorySteps(),
         "max_steps": 4,
         "tool_timeout": timedelta(seconds=5),
         "start_within": timedelta(seconds=30),
@@ -225,18 +228,88 @@ async def test_a_run_that_is_called_off_is_killed_at_once(tmp_path: Path):
         assert there.running == 0
 
 
-async def test_a_zygote_that_dies_takes_its_runs_along_and_another_one_serves_the_next(tmp_path: Path):
+async def test_a_zygote_that_dies_takes_its_runs_along_and_they_go_on_in_another_one(tmp_path: Path):
+    steps = MemorySteps()
     async with engine(interpreter(tmp_path, "ready")) as there:
         await until(there, "ready")
-        task = asyncio.create_task(asked(holmes(there), "hangs"))
+        task = asyncio.create_task(going_on(holmes(there, steps=steps)))
         first, _ = await begun(there)
+        await steps.holds(2, answered=True)
         os.kill(first, signal.SIGKILL)
-        with pytest.raises(ModelFailed) as failed:
-            await task
+        told = await task
 
-        assert failed.value.word == "engine-failed"
-        assert (await asked(holmes(there), "concludes")).use.requests == 1
         assert there.pid != first
+    assert told.opinion.summary == "2 talk b'what was said' b'what was answered' 1 1 ['ev-1']"
+    assert [item.id for item in told.evidence] == ["ev-1"]
+    assert (told.use.requests, told.use.cost_usd, told.use.resumed) == (1, 0.25, 1)
+    assert [one.tool for one in told.use.tools] == ["get_logs"]
+
+
+async def going_on(where: Holmes) -> Told:
+    interim = conclude(found(), CHECKOUT, claimed(), "model-still-running")
+
+    async def report(progress: int, stage: str, happening: Happening | None = None, /) -> None:
+        assert progress < 100
+
+    return await where.ask(run("goes-on"), interim, within=timedelta(seconds=30), report_progress=report)
+
+
+async def test_a_killed_runs_next_process_is_handed_the_last_step_and_what_was_known(tmp_path: Path):
+    steps = MemorySteps()
+    async with engine(interpreter(tmp_path, "ready")) as there:
+        await until(there, "ready")
+        task = asyncio.create_task(going_on(holmes(there, steps=steps)))
+        _, (child,) = await begun(there)
+        await steps.holds(2, answered=True)
+        os.kill(child, signal.SIGKILL)
+        told = await task
+
+    assert told.opinion.summary == "2 talk b'what was said' b'what was answered' 1 1 ['ev-1']"
+    assert told.use.resumed == 1
+
+
+async def test_a_run_that_kills_each_of_its_processes_ends_with_the_reason_after_three(tmp_path: Path):
+    steps = MemorySteps()
+    async with engine(interpreter(tmp_path, "ready")) as there:
+        await until(there, "ready")
+        with pytest.raises(ModelFailed, match="engine-failed: the run's process was ended by SIGKILL"):
+            await asked(holmes(there, steps=steps), "tells-no-step-twice")
+
+        assert there.running == 0
+    assert len(steps.calls) == 3
+
+
+@pytest.mark.parametrize("trouble", ["away", "too-large"])
+async def test_a_run_whose_steps_cannot_be_stored_goes_on_all_the_same(
+    tmp_path: Path, trouble: str, monkeypatch: pytest.MonkeyPatch
+):
+    steps = MemorySteps(refuses=trouble == "away")
+    if trouble == "too-large":
+        monkeypatch.setattr(run_course, "COURSE_AT_MOST", 10)
+    async with engine(interpreter(tmp_path, "ready")) as there:
+        await until(there, "ready")
+        with pytest.raises(ModelFailed, match="model-timeout"):
+            await asked_for(holmes(there, steps=steps), "goes-on", within=2)
+
+    assert steps.kept is None
+
+
+async def asked_for(where: Holmes, what: str, *, within: float) -> Told:
+    async def report(progress: int, stage: str, happening: Happening | None = None, /) -> None:
+        assert progress < 100
+
+    interim = conclude(found(), CHECKOUT, claimed(), "model-still-running")
+    return await where.ask(run(what), interim, within=timedelta(seconds=within), report_progress=report)
+
+
+async def test_a_run_that_has_lost_its_say_stops_at_its_next_step(tmp_path: Path):
+    steps = MemorySteps(says=False)
+    async with engine(interpreter(tmp_path, "ready")) as there:
+        await until(there, "ready")
+        with pytest.raises(ModelFailed, match="no say any more"):
+            await asked_for(holmes(there, steps=steps), "goes-on", within=20)
+
+        assert there.running == 0
 
 
 async def test_a_zygote_that_is_stuck_is_ended_and_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -9,9 +9,11 @@ import pytest
 from libs.jobs import Jobs
 from libs.storage import Database, StorageSettings
 from services.holmesgpt_api import worker
+from services.holmesgpt_api.adapters.chat_sessions import Limits, PostgresSessions
 from services.holmesgpt_api.adapters.ledger import CONDUCT, EXPIRE
 from services.holmesgpt_api.domain.triage import Triage
 from services.holmesgpt_api.steps.conduct import Conductor
+from services.holmesgpt_api.steps.talk import Tidying
 from tests.fakes.evidence import ScriptedEvidence
 from tests.fakes.ledger import MemoryLedger
 
@@ -20,15 +22,22 @@ pytestmark = pytest.mark.requirement("HAPI-005", "HAPI-037")
 LIFE = timedelta(minutes=5)
 
 
+DATABASE = Database(
+    StorageSettings.model_validate({"database_url": "postgresql://nowhere.invalid/none"}), application="test"
+)
+
+
 def jobs() -> Jobs:
-    settings = StorageSettings.model_validate({"database_url": "postgresql://nowhere.invalid/none"})
-    return Jobs(Database(settings, application="test"), service="holmesgpt_api")
+    return Jobs(DATABASE, service="holmesgpt_api")
 
 
 def registered() -> Jobs:
     made = jobs()
     triage = Triage(ScriptedEvidence([]), patience=LIFE)
     worker.register(made, Conductor(MemoryLedger(), triage, retention=LIFE), life=LIFE)
+    worker.register_chats(
+        made, Tidying(PostgresSessions(DATABASE, made, idle=LIFE, limits=Limits(sessions=1, questions=1)))
+    )
     return made
 
 

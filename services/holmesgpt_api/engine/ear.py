@@ -1,8 +1,10 @@
-"""What the service says to a run while it goes on: leave for a step, or, by closing its end, that it is over."""
+"""What the service says to a run while it goes on: leave for a step, that one is recorded, or, by closing its end, that
+it is over."""
 
 from __future__ import annotations
 
 import os
+import queue
 import select
 import socket
 import threading
@@ -10,18 +12,19 @@ import time
 
 from services.holmesgpt_api.engine.failures import NoModel
 from services.holmesgpt_api.engine.framing import BadFrame, Closed, receive
-from services.holmesgpt_api.engine.messages import TO_RUN
+from services.holmesgpt_api.engine.messages import TO_RUN, Granted, Recorded
 
 
-class Leave:
+class Ear:
     """Listens in a thread of its own, whatever the model's client is waiting for."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock, self._granted = sock, 0
         self._news = threading.Condition()
+        self._recorded: queue.SimpleQueue[Recorded] = queue.SimpleQueue()
         threading.Thread(target=self._listen, daemon=True).start()
 
-    def __call__(self, step: int, *, until: float) -> None:
+    def leave(self, step: int, *, until: float) -> None:
         """Wait for leave to take this step.
 
         Raises:
@@ -31,6 +34,13 @@ class Leave:
             if not self._news.wait_for(lambda: self._granted >= step, until - time.monotonic()):
                 raise NoModel("model-timeout", f"no leave for step {step} came in time")
 
+    def recorded(self, until: float) -> None:
+        """Wait for the service's word about what was sent last; without it until the run's end, go on."""
+        try:
+            self._recorded.get(timeout=max(until - time.monotonic(), 0.0))
+        except queue.Empty:
+            return  # the run's time is up: whoever asks the model next is told so
+
     def _listen(self) -> None:
         parent = os.getppid()
         while os.getppid() == parent:
@@ -38,12 +48,15 @@ class Leave:
                 readable, _, _ = select.select([self._sock], [], [], 1.0)
                 if readable:
                     # Without a time of its own: it would be the socket's, and hold for what is sent as well.
-                    self._grant(receive(self._sock, TO_RUN).step)
+                    self._hear(receive(self._sock, TO_RUN))
             except (Closed, BadFrame, OSError):
                 break
         os._exit(os.EX_NOINPUT)
 
-    def _grant(self, step: int) -> None:
+    def _hear(self, said: Granted | Recorded) -> None:
+        if isinstance(said, Recorded):
+            self._recorded.put(said)
+            return
         with self._news:
-            self._granted = max(self._granted, step)
+            self._granted = max(self._granted, said.step)
             self._news.notify_all()

@@ -1,0 +1,97 @@
+"""Advise on strategies: what triage finds for the alert, and the offered ones ranked against it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from libs.auth.principal import Principal
+from libs.contracts.analysis import StrategyAnswer, StrategyRequest
+from libs.contracts.causes import Cause
+from libs.contracts.investigations import InvestigationRequest
+from libs.contracts.target import Target
+from services.holmesgpt_api.domain.commission import claimed_namespace, labels_to_resolve
+from services.holmesgpt_api.domain.errors import EngineError, NotReadable
+from services.holmesgpt_api.domain.patience import sync_wait
+from services.holmesgpt_api.domain.ports import Evidence
+from services.holmesgpt_api.domain.strategies import priority_word, rank
+from services.holmesgpt_api.domain.triage import chosen
+from services.holmesgpt_api.domain.visibility import limit
+
+OUT_OF_TIME = "deadline-passed"
+NO_TARGET = "no-target"
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    causes: list[Cause]
+    target: Target | None = None
+    word: str | None = None
+    """Why there is no cause, where something kept us from looking."""
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Advising:
+    evidence: Evidence
+    patience: timedelta
+    """Longest wait for one answer of the Context API."""
+    sync_answer_timeout: timedelta
+
+    async def advise(
+        self, request: StrategyRequest, caller: Principal, caller_has: timedelta | None
+    ) -> StrategyAnswer:
+        """The ranking. Where the cause cannot be known, it stands on what the caller tells, and says so.
+
+        Raises:
+            NotReadable: the alert speaks of a namespace the caller may not read.
+        """
+        alert = _alert(request)
+        namespace = claimed_namespace(alert)
+        if namespace is not None and not caller.may_read(namespace):
+            raise NotReadable(namespace)
+        # Two questions one after the other, and both must fit into what the caller has.
+        patience = min(self.patience, sync_wait(self.sync_answer_timeout, caller_has) / 2)
+        found = await self._found(alert, caller, patience)
+        answer = rank(request, found.causes, unknown=found.detail)
+        return answer.model_copy(
+            update={
+                "target": found.target,
+                "degraded_reason": found.word,
+                "degraded_detail": found.detail if found.word else None,
+            }
+        )
+
+    async def _found(self, alert: InvestigationRequest, caller: Principal, patience: timedelta) -> _Found:
+        if patience <= timedelta(0):
+            return _Found([], word=OUT_OF_TIME, detail="the caller's deadline left no time to look")
+        try:
+            resolution = await self.evidence.resolve(
+                labels_to_resolve(alert), tenant=caller.tenant, deadline=patience
+            )
+            target = chosen(resolution)
+            if target is None:
+                why = resolution.detail or resolution.reason
+                return _Found([], word=NO_TARGET, detail=f"the alert's labels name no object: {why}")
+            if not caller.may_read(target.namespace):
+                raise NotReadable(target.namespace)
+            answer = await self.evidence.causes(
+                target, onset=None, priority=alert.priority, tenant=caller.tenant, deadline=patience
+            )
+        except EngineError as error:
+            return _Found([], word=error.code, detail=error.detail)
+        answer = limit(answer, caller.may_read)
+        if answer.no_cause or not answer.ranked:
+            why = answer.no_cause_reason.value if answer.no_cause_reason else "none found"
+            return _Found([], target=answer.target or target, detail=why)
+        return _Found(list(answer.ranked), target=answer.target or target)
+
+
+def _alert(request: StrategyRequest) -> InvestigationRequest:
+    alert = request.alert_context
+    return InvestigationRequest(
+        alert_name=alert.name,
+        labels=alert.labels,
+        annotations=alert.annotations,
+        priority=priority_word(alert.severity),
+    )

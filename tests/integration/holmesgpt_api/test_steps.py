@@ -1,0 +1,150 @@
+"""The last step of a run is kept under its fence, and goes when the run ends."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+
+from libs.jobs import Jobs
+from libs.storage import Database
+from services.holmesgpt_api import worker
+from services.holmesgpt_api.adapters.ledger import PostgresLedger
+from services.holmesgpt_api.adapters.steps import Keeping, LastStep, PostgresSteps, Steps
+from services.holmesgpt_api.domain.commission import commission
+from services.holmesgpt_api.domain.record import Claimed
+from services.holmesgpt_api.domain.triage import conclude
+from services.holmesgpt_api.wiring import SCHEMA
+from tests.fakes.steps import MemorySteps
+from tests.integration.holmesgpt_api.test_ledger import migrated
+from tests.support.investigations import CHECKOUT, caller, claimed, found, request
+from tests.support.postgres import MakeDatabase
+
+pytestmark = pytest.mark.requirement("HAPI-029", "HAPI-005")
+
+VERDICT = conclude(found(), CHECKOUT, claimed(), "model-still-running")
+
+
+@dataclass
+class Stage:
+    ledger: PostgresLedger
+    steps: PostgresSteps
+    database: Database
+
+    async def held(self) -> str:
+        """An investigation in the queue for the model."""
+        opened = await self.ledger.open(commission(request(target=CHECKOUT.model_dump()), caller(), None))
+        run = await self.ledger.claim(opened.record.id)
+        assert run is not None
+        assert await self.ledger.hold(run, VERDICT, ["shop"])
+        return run.id
+
+    async def taken_up(self, investigation_id: str) -> Claimed:
+        held = await self.ledger.take_up(investigation_id)
+        assert held is not None
+        return held.run
+
+    async def rows(self) -> int:
+        async with self.database.begin() as conn:
+            count: int = (await conn.execute(text("SELECT count(*) FROM step"))).scalar_one()
+        return count
+
+
+@asynccontextmanager
+async def stage_on(make: MakeDatabase, life: timedelta = timedelta(minutes=5)) -> AsyncIterator[Stage]:
+    database = Database(migrated(make).settings(SCHEMA), application=SCHEMA)
+    jobs = Jobs(database, service=SCHEMA)
+    worker.declare(jobs)
+    try:
+        yield Stage(PostgresLedger(database, jobs, life=life), PostgresSteps(database), database)
+    finally:
+        await database.close()
+
+
+@pytest.fixture
+async def stage(fresh_database: MakeDatabase) -> AsyncIterator[Stage]:
+    async with stage_on(fresh_database) as made:
+        yield made
+
+
+async def asks(steps: Steps, run: Claimed, number: int, *, model: str = "m") -> Keeping:
+    return await steps.asks(
+        run, number=number, phase="talk", model=model, messages=b"said %d" % number, course=b"c"
+    )
+
+
+async def told(steps: Steps, run: Claimed) -> None:
+    """What both kinds of steps promise to a run that has the say."""
+    assert await steps.last(run, model="m") is None
+    assert await steps.answered(run, number=1, answer=b"a", course=b"c1") is Keeping.not_kept
+    assert await asks(steps, run, 1) is Keeping.kept
+    assert await steps.answered(run, number=1, answer=b"a", course=b"c1") is Keeping.kept
+    assert await steps.last(run, model="m") == LastStep(1, "talk", b"said 1", b"a", b"c1")
+    assert await asks(steps, run, 2) is Keeping.kept
+    assert await steps.last(run, model="m") == LastStep(2, "talk", b"said 2", None, b"c")
+    assert await steps.answered(run, number=1, answer=b"late", course=b"c") is Keeping.not_kept
+
+
+async def test_the_last_step_is_kept_with_its_answer_until_the_next_one(stage: Stage):
+    await told(stage.steps, await stage.taken_up(await stage.held()))
+    await told(MemorySteps(), claimed())
+
+    assert await stage.rows() == 1
+
+
+async def test_a_later_run_goes_on_from_an_earlier_ones_step_which_has_no_say_any_more(stage: Stage):
+    id_ = await stage.held()
+    earlier = await stage.taken_up(id_)
+    await asks(stage.steps, earlier, 1)
+    await stage.steps.answered(earlier, number=1, answer=b"a", course=b"c")
+    later = await stage.taken_up(id_)
+
+    assert await stage.steps.last(earlier, model="m") is None
+    assert await asks(stage.steps, earlier, 2) is Keeping.no_say
+    assert await stage.steps.answered(earlier, number=1, answer=b"b", course=b"c") is Keeping.no_say
+    assert await stage.steps.last(later, model="m") == LastStep(1, "talk", b"said 1", b"a", b"c")
+    assert await asks(stage.steps, later, 2) is Keeping.kept
+
+
+async def test_with_another_model_there_is_nothing_to_go_on_from(stage: Stage):
+    run = await stage.taken_up(await stage.held())
+    await asks(stage.steps, run, 1, model="m")
+
+    assert await stage.steps.last(run, model="another") is None
+
+
+@pytest.mark.parametrize("how", ["concludes", "gives up"])
+async def test_a_runs_steps_go_when_it_ends_and_none_comes_after(stage: Stage, how: str):
+    run = await stage.taken_up(await stage.held())
+    await asks(stage.steps, run, 1)
+    if how == "concludes":
+        assert await stage.ledger.conclude(run, VERDICT, ["shop"])
+    else:
+        assert await stage.ledger.give_up(run, code="x", error="y")
+
+    assert await stage.rows() == 0
+    assert await asks(stage.steps, run, 2) is Keeping.no_say
+    assert await stage.rows() == 0
+
+
+async def test_a_runs_steps_go_with_its_deadline(fresh_database: MakeDatabase):
+    async with stage_on(fresh_database, life=timedelta(0)) as stage:
+        run = await stage.taken_up(await stage.held())
+        await asks(stage.steps, run, 1)
+        assert await stage.ledger.expire(run.id) is not None
+
+        assert await stage.rows() == 0
+
+
+async def test_other_runs_steps_stay(stage: Stage):
+    one, other = [await stage.taken_up(await stage.held()) for _ in range(2)]
+    await asks(stage.steps, one, 1)
+    await asks(stage.steps, other, 1)
+    await stage.ledger.conclude(one, VERDICT, ["shop"])
+
+    assert await stage.steps.last(other, model="m") is not None
+    assert await stage.rows() == 1

@@ -1,0 +1,3 @@
+module kubernaut.test/application
+
+go 1.26
