@@ -64,6 +64,10 @@ SEEN_ELSEWHERE: dict[str, tuple[str, str]] = {
         "it follows a process; what it makes of that process's death only a process shows",
         "tests/integration/holmesgpt_api/test_zygote.py",
     ),
+    "services/holmesgpt_api/adapters/running.py": (
+        "what is said to a process and what its death means only a process shows",
+        "tests/integration/holmesgpt_api/test_zygote.py",
+    ),
     "services/holmesgpt_api/adapters/history.py": (
         "what it finds, and by which index, the database decides",
         "tests/integration/holmesgpt_api/test_analysis.py",
@@ -96,7 +100,7 @@ SEEN_ELSEWHERE: dict[str, tuple[str, str]] = {
         "it bounds HolmesGPT's client, which is installed in the engine's environment alone",
         "tests/integration/holmesgpt_api/test_model.py",
     ),
-    "services/holmesgpt_api/engine/leave.py": (
+    "services/holmesgpt_api/engine/ear.py": (
         "it listens to a socket beside a model's client, and ends the process it is in",
         "tests/integration/holmesgpt_api/test_budgets.py",
     ),
