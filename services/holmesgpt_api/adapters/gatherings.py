@@ -26,7 +26,8 @@ _PRESENT = text("""
     ON CONFLICT (id) DO UPDATE SET version = excluded.version, digest = excluded.digest,
         fault = excluded.fault, reported_at = now()
 """)
-_GONE = text("DELETE FROM process WHERE id = :id OR reported_at < now() - interval '10 minutes'")
+_GONE = text("DELETE FROM process WHERE id = :id")
+_SILENT = text("DELETE FROM process WHERE reported_at < now() - interval '10 minutes'")
 _STAND = text("""
     INSERT INTO model_standing (worker, name, standing)
     SELECT :worker, one->>'name', one FROM jsonb_array_elements(CAST(:standings AS jsonb)) AS one
@@ -91,6 +92,7 @@ class Gatherings:
         names = [one.name for one in tallies]
         async with self._database.begin() as conn:
             await conn.execute(_PRESENT, {**values, "fault": fault[:500]})
+            await conn.execute(_SILENT)
             if tallies:
                 await conn.execute(_STAND, {"worker": self._id, "standings": standings})
             await conn.execute(_SAT_DOWN, {"worker": self._id, "names": names})

@@ -104,6 +104,12 @@ class Steering:
         self._adopt(self._current)
         _log.info("configuration %d (%s) taken up", version, new.digest)
 
+    def begin(self, version: int, digest: str) -> None:
+        """At start: what was read counts as the announced version, and is told when it is another file."""
+        self._current = replace(self._current, version=version)
+        if version and digest != self._current.digest:
+            self._refuse(f"began with {self._current.digest}, and {digest} was announced last: reload")
+
     async def follow(self, version: int, digest: str) -> None:
         """A reload was announced somewhere: take up the same, or say why not and try again at the next call."""
         if version <= self._current.version:

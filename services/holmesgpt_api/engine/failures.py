@@ -57,7 +57,8 @@ def fault(error: BaseException, *, now: datetime) -> Fault:
     """What an exception of the model's library means."""
     chain = list(_chain(error))
     names = {type(one).__name__ for one in chain}
-    status = next((code for one in chain if (code := _status(one)) is not None), None)
+    answered = next((code for one in chain if (code := _answered(one)) is not None), None)
+    status = answered or next((code for one in chain if (code := _status(one)) is not None), None)
     said = _said(error)
     if names & _TOO_SLOW or status == 408:
         return Fault("model-timeout", said, again=True)
@@ -69,7 +70,7 @@ def fault(error: BaseException, *, now: datetime) -> Fault:
         return Fault("model-misconfigured", f"HTTP 404: {said}", again=False)
     if status == 429:
         return Fault("model-rate-limited", f"HTTP 429: {said}", again=True, pause=_retry_after(chain, now))
-    if names & _NO_CONNECTION or "connection error" in said.lower():
+    if answered is None and (names & _NO_CONNECTION or "connection error" in said.lower()):
         return Fault("model-unreachable", said, again=True)
     if names & _NO_COMPLETION or _NONE_OF_ITS.search(said) or status is None:
         return Fault("model-garbage", said, again=False)
@@ -102,13 +103,21 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _status(error: BaseException) -> int | None:
+def _status(error: object) -> int | None:
     code = getattr(error, "status_code", None)
     try:
         number = int(code) if code is not None else None
     except (TypeError, ValueError):
         return None
     return number if number is not None and 100 <= number <= 599 else None
+
+
+def _answered(error: BaseException) -> int | None:
+    """The status of an answer that has really come. litellm calls Ollama's every error one of the connection."""
+    if type(error).__name__ != "HTTPStatusError":
+        return None
+    response = getattr(error, "response", None)
+    return _status(response) if response is not None else None
 
 
 def _retry_after(chain: list[BaseException], now: datetime) -> float | None:

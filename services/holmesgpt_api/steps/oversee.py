@@ -78,6 +78,7 @@ class Overseer:
         self._looks: deque[bool] = deque(maxlen=LOOKS)
         self.seen: Seen | None = None
         self.monitoring = True
+        self._begun = False
 
     @property
     def current(self) -> Current:
@@ -101,7 +102,11 @@ class Overseer:
     async def turn(self) -> None:
         try:
             word = await self._gatherings.word()
-            await self.steering.follow(word.version, word.digest)
+            if self._begun:
+                await self.steering.follow(word.version, word.digest)
+            else:
+                self.steering.begin(word.version, word.digest)
+                self._begun = True
             self.monitoring = word.monitoring
             current = self.current
             await self._gatherings.present(
@@ -130,6 +135,7 @@ class Overseer:
         old, new = self.current, await self.steering.look()
         version = await self._gatherings.announce(new.digest, by)
         self.steering.take(new, version)
+        _log.warning("configuration %d was asked for by %s", version, by)
         return self.current, changed(old, new), needs_restart(old, new)
 
     async def monitor(self, wanted: bool, by: str) -> None:

@@ -296,3 +296,20 @@ async def test_a_toolset_that_is_not_offered_is_refused_by_naming_what_is(here: 
 
     assert {"name", "description", "version", "capabilities", "enabled"} <= set(offered[0])
     assert kept == []
+
+
+async def test_a_process_that_was_killed_is_forgotten(here: Place, database: Database):
+    async with serving(here.settings(llm_model=None), here.api_key):
+        killed = await worker_tells(database, tally("primary"))
+        async with database.begin() as conn:
+            for table in ("process", "model_standing"):
+                await conn.execute(text(f"UPDATE {table} SET reported_at = now() - interval '11 minutes'"))
+        other = Gatherings(database, role="worker")
+        await other.present(0, "d", "", [])
+        seen = await killed.seen()
+        async with database.begin() as conn:
+            rows = (
+                await conn.execute(text("SELECT count(*) FROM process WHERE role = 'worker'"))
+            ).scalar_one()
+
+    assert (rows, seen.tallies) == (1, [])

@@ -51,6 +51,9 @@ async def zygote(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Zygo
         start_within=timedelta(seconds=120),
     )
     task = asyncio.create_task(made.run(stop))
+    async with asyncio.timeout(120):
+        while made.state.word != "ready":
+            await asyncio.sleep(0.1)
     yield made
     stop.set()
     await task

@@ -32,6 +32,13 @@ def raised(
     return error
 
 
+def answered(status: int) -> Exception:
+    """An answer's status as httpx raises it."""
+    error: Exception = type("HTTPStatusError", (Exception,), {})("")
+    error.response = raised("Response", status=status)  # type: ignore[attr-defined]
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "word", "again"),
     [
@@ -48,6 +55,8 @@ def raised(
             "model-unreachable",
             True,
         ),
+        (raised("APIConnectionError", status=500, cause=answered(503)), "model-error", True),
+        (raised("APIConnectionError", status=500, cause=answered(401)), "model-unauthorized", False),
         (raised("Timeout", status=408), "model-timeout", True),
         (raised("InternalServerError", status=500, cause=raised("ReadTimeout")), "model-timeout", True),
         (raised("ContextWindowExceededError", status=400), "model-context-exceeded", False),

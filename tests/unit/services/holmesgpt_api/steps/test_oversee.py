@@ -77,6 +77,7 @@ class Scene:
 
 async def test_a_reload_elsewhere_is_taken_up_here(tmp_path: Path):
     scene = Scene(tmp_path)
+    await scene.overseer.turn()
     scene.write("b")
     digest = (await scene.overseer.steering.look()).digest
     scene.gatherings.said = Word(5, digest, True)
@@ -87,6 +88,25 @@ async def test_a_reload_elsewhere_is_taken_up_here(tmp_path: Path):
     version, digest_told, fault, tallies = scene.gatherings.presences[-1]
     assert (version, digest_told, fault) == (5, digest, "")
     assert [one.name for one in tallies] == ["primary"]
+
+
+async def test_a_process_begins_with_its_file_and_tells_when_it_is_another_than_the_last_announced(
+    tmp_path: Path,
+):
+    same, other = Scene(tmp_path), Scene(tmp_path)
+    same.gatherings.said = Word(5, same.overseer.current.digest, True)
+    other.gatherings.said = Word(5, "another", True)
+
+    for scene in (same, other):
+        await scene.overseer.turn()
+        await scene.overseer.turn()
+
+    (version, _, fault, _), (other_version, _, other_fault, _) = (
+        scene.gatherings.presences[-1] for scene in (same, other)
+    )
+    assert (version, fault, other_version) == (5, "", 5)
+    assert "another was announced last: reload" in other_fault
+    assert other.roster.first.model == "openai/a"
 
 
 async def test_a_reload_here_is_announced_and_counted(tmp_path: Path):
