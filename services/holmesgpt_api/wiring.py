@@ -171,7 +171,7 @@ async def serving(
 
 def _configured(current: Current) -> Configured:
     """What replays can be made with."""
-    return Configured([one.access.model for one in current.entries], [PROMPT_VERSION])
+    return Configured([one.name for one in current.entries], [PROMPT_VERSION])
 
 
 def _keeping(settings: Settings, roster: Roster, meters: Meters) -> Keeping | None:

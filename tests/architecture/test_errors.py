@@ -25,7 +25,7 @@ CAUGHT_INSIDE: dict[str, str] = {
     "notifications: IllegalStep": "adapters/dispatch.py: another worker was first, so this one's word is only kept",
     "holmesgpt_api: ModelFailed": "steps/deepen.py: triage's verdict stands in, and says so by the error's word",
     "holmesgpt_api: Spent": "adapters/holmes.py: becomes ModelFailed, whose word says which budget it was",
-    "holmesgpt_api: UnknownModel": "domain/roster.py: no caller names a model yet; whoever lets one maps it",
+    "holmesgpt_api: UnknownModel": "adapters/holmes.py: becomes ModelFailed; a replay's model is checked when it is asked for",
     "holmesgpt_api: Impossible": "steps/conduct.py: becomes the reason in the investigation's row",
 }
 """`service: ErrorClass` to where it is caught, and what becomes of it."""

@@ -39,7 +39,7 @@ from services.holmesgpt_api.domain.model import (
 )
 from services.holmesgpt_api.domain.ports import ReportProgress
 from services.holmesgpt_api.domain.record import Claimed
-from services.holmesgpt_api.domain.roster import Roster
+from services.holmesgpt_api.domain.roster import Roster, UnknownModel
 from services.holmesgpt_api.domain.toolsets import Toolsets
 from services.holmesgpt_api.domain.triage import NO_MODEL
 from services.holmesgpt_api.domain.verdict import Verdict
@@ -109,9 +109,7 @@ class Holmes:
     async def ask(
         self, run: Claimed, interim: Verdict, *, within: timedelta, report_progress: ReportProgress
     ) -> Told:
-        chain = self._roster.chain()
-        if not chain:
-            raise ModelFailed(NO_MODEL, "the configuration names no model any more")
+        chain = self._chain(run)
         limits, key = self._limits(), os.urandom(16)
         redactor, models = Redactor(key), {one.name: one.model for one in chain}
         course = Course(models, time.monotonic(), redactor)
@@ -159,6 +157,21 @@ class Holmes:
             raise
         finally:
             await account.close()
+
+    def _chain(self, run: Claimed) -> list[ModelAccess]:
+        """Who is asked, in which order. A replay names its model, and another one's verdict would be none of it.
+
+        Raises:
+            ModelFailed
+        """
+        named = run.replay.model if run.replay is not None else None
+        try:
+            chain = self._roster.chain(named)
+        except UnknownModel as error:
+            raise ModelFailed("model-misconfigured", str(error)) from error
+        if not chain:
+            raise ModelFailed(NO_MODEL, "the configuration names no model any more")
+        return chain if named is None else chain[:1]
 
     async def _last(self, run: Claimed, chain: list[ModelAccess], ends: float) -> LastStep | None:
         """Where the run was broken off; None: it begins. Raises TimeoutError."""
