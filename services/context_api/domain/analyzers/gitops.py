@@ -21,10 +21,9 @@ from services.context_api.domain import evidence, remedies
 from services.context_api.domain.changes import SETTLING, field_paths
 from services.context_api.domain.focus import concerned
 from services.context_api.domain.kube import at, entries, flat, listing, mapping, number, pod_spec, text
-from services.context_api.domain.logs import cut, is_narrative
+from services.context_api.domain.logs import cut, is_narrative, quote
 from services.context_api.domain.observation import Blame, Depth, Explains, Observation
 from services.context_api.domain.platforms import GITOPS
-from services.context_api.domain.redact import redact
 from services.context_api.domain.references import references
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject, parse_time
@@ -310,7 +309,7 @@ def _put_back(
 
 def _said(message: object) -> str:
     words = text(message)
-    return "" if is_narrative(words) else cut(redact(words), 300)
+    return "" if is_narrative(words) else quote(words)
 
 
 def _observation(

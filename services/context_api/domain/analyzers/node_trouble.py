@@ -21,9 +21,8 @@ from datetime import datetime, timedelta
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.kube import Condition, conditions, listing, text
-from services.context_api.domain.logs import cut, quote
+from services.context_api.domain.logs import quote
 from services.context_api.domain.observation import Blame, Depth, Explains, Observation
-from services.context_api.domain.redact import redact
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject, parse_time
 from services.context_api.domain.wording import clock, name_of, pods_by_top
@@ -103,7 +102,7 @@ def _was_under_pressure(scene: Scene, node: KubeObject, gone: Sequence[KubeObjec
         if any(c.type == kind and c.status == "True" for c in conditions(node)):
             continue
         first = min(pods, key=lambda p: (_when(p) or scene.now, p.name))
-        message = cut(redact(text(first.status.get("message"))), 240)
+        message = quote(text(first.status.get("message")))
         yield Observation(
             about=node,
             reason="NodeWasUnderPressure",
@@ -174,7 +173,7 @@ def _observation(scene: Scene, node: KubeObject, state: Condition, reason: str) 
 
 def _evictions(scene: Scene) -> Iterator[Observation]:
     for top, pods in pods_by_top(scene, evicted(scene)):
-        message = cut(redact(text(pods[0].status.get("message"))), 300)
+        message = quote(text(pods[0].status.get("message")))
         low = _LOW_ON.search(message)
         own = low is None and _OWN_LIMIT.search(message) is not None
         node = None if own else scene.graph.get("Node", None, text(pods[0].spec.get("nodeName")))

@@ -18,9 +18,8 @@ from datetime import datetime
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.kube import at, entries, listing, strings, text
-from services.context_api.domain.logs import cut
+from services.context_api.domain.logs import quote
 from services.context_api.domain.observation import Blame, Depth, Explains, Observation
-from services.context_api.domain.redact import redact
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject, parse_time
 from services.context_api.domain.wording import clock, name_of
@@ -165,7 +164,7 @@ def _requirements(version: KubeObject) -> Iterator[Observation]:
     if text(version.status.get("phase")) in ("Succeeded", ""):
         return
     lacking = [
-        f"{text(r.get('kind'))} {text(r.get('name'))}: {text(r.get('status'))}" + (f" ({cut(redact(text(r.get('message'))), 120)})" if text(r.get("message")) else "")
+        f"{text(r.get('kind'))} {text(r.get('name'))}: {text(r.get('status'))}" + (f" ({quote(text(r.get('message')))})" if text(r.get("message")) else "")
         for r in entries(version.status.get("requirementStatus"))
         if text(r.get("status")) not in ("Present", "Satisfied", "PresentSatisfied", "")
     ]  # fmt: skip

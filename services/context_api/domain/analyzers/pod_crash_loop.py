@@ -29,7 +29,7 @@ from services.context_api.domain.endings import (
     quoted,
 )
 from services.context_api.domain.kube import strings, text
-from services.context_api.domain.logs import Line, cut
+from services.context_api.domain.logs import Line, cut, quote
 from services.context_api.domain.observation import Depth, Observation
 from services.context_api.domain.redact import redact
 from services.context_api.domain.scene import Scene
@@ -109,7 +109,7 @@ def _start_message(container: Container) -> str:
 def _cannot_start(scene: Scene, top: KubeObject, group: list[Container], refused: Container) -> Observation:
     command = [*strings(refused.spec.get("command")), *strings(refused.spec.get("args"))]
     shown = f" (command: `{cut(redact(' '.join(command)), 160)}`)" if command else ""
-    message = cut(redact(_start_message(refused)), 300)
+    message = quote(_start_message(refused))
     return Observation(
         about=top,
         reason="ContainerCannotStart",

@@ -21,7 +21,7 @@ from services.context_api.domain import evidence, remedies
 from services.context_api.domain.changes import last_edit
 from services.context_api.domain.evidence import Fact
 from services.context_api.domain.kube import condition, entries, flat, listing, number, replicas, text
-from services.context_api.domain.logs import cut, quote
+from services.context_api.domain.logs import quote
 from services.context_api.domain.observation import Blame, Depth, Explains, Observation
 from services.context_api.domain.redact import redact
 from services.context_api.domain.scene import Scene
@@ -126,7 +126,7 @@ def read(scene: Scene, maker: KubeObject, message: str) -> Reading:
             ranges[0] if ranges else None,
         )
     if level := _POD_SECURITY.search(message):
-        words = f"namespace {space} enforces PodSecurity `{level[1]}`: {cut(level[2], 240)}"
+        words = f"namespace {space} enforces PodSecurity `{level[1]}`: {quote(level[2])}"
         return Reading("PodSecurityViolated", words, scene.graph.get("Namespace", None, space or ""))
     if "security context constraint" in message:
         return Reading(
@@ -137,9 +137,7 @@ def read(scene: Scene, maker: KubeObject, message: str) -> Reading:
         reason, words = _unanswered(message)
         return Reading(reason, f"admission webhook {down[1]} {words}", _webhook(scene, down[1]))
     if refused := _WEBHOOK_NO.search(message):
-        return Reading(
-            "WebhookDenied", f"admission webhook {refused[1]} refuses it: {cut(redact(refused[2]), 240)}"
-        )
+        return Reading("WebhookDenied", f"admission webhook {refused[1]} refuses it: {quote(refused[2])}")
     if account := _ACCOUNT.search(message):
         return Reading(
             "ServiceAccountNotFound", f"its ServiceAccount {account[1].rpartition('/')[2]} does not exist"
@@ -171,7 +169,7 @@ def _observations(
     workload = scene.graph.workload(maker)
     asked = _asked_for_more(scene, workload)
     has, wants = number(maker.status.get("replicas")), replicas(maker)
-    sentence = f"No more pods of {name_of(top)} can be made ({has} of {wants}): {reading.words} (`{cut(redact(refusal.message), 260)}`)"
+    sentence = f"No more pods of {name_of(top)} can be made ({has} of {wants}): {reading.words} (`{quote(refusal.message)}`)"
     sentence += f"; {asked}" if asked else ""
     refuser = _blamed(reading, asked)
     yield Observation(

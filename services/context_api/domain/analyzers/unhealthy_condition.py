@@ -41,6 +41,7 @@ from services.context_api.domain.kube import (
 from services.context_api.domain.logs import cut, is_narrative
 from services.context_api.domain.observation import Blame, Depth, Observation
 from services.context_api.domain.redact import redact, value_of
+from services.context_api.domain.runs import is_history
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject, parse_time
 from services.context_api.domain.wording import clock, name_of
@@ -51,9 +52,6 @@ PATIENCE = timedelta(minutes=2)
 
 JUST_BEFORE, SLACK = timedelta(minutes=10), timedelta(seconds=90)
 """A controller reads a new setting within seconds to minutes. A guess, generous."""
-
-RUN = timedelta(hours=6)
-"""A failed run older than this has been seen, repeated or given up."""
 
 _OTHERS = WORKLOADS | {"Node", "PersistentVolumeClaim", "PersistentVolume", "Service", "HorizontalPodAutoscaler", "PodDisruptionBudget",
                        "Namespace", "APIService", "Event", "CustomResourceDefinition", "EndpointSlice", "Endpoints", "ConfigMap", "Secret", "Lease"}  # fmt: skip
@@ -235,13 +233,19 @@ def _age(obj: KubeObject) -> tuple[datetime, str]:
 
 
 def _complaint(scene: Scene, obj: KubeObject) -> _Complaint | None:
+    if _has_failed(obj) and is_history(scene, obj, asked_by(scene, obj), _has_failed):
+        return None
     bad = [c for c in _conditions(obj) if _is_bad(c)]
     if bad:
         return _from_condition(scene, obj, bad[0])
     phase = _phase(obj)
-    if phase.lower() in _BAD_PHASES and not _long_over(scene, obj):
+    if phase.lower() in _BAD_PHASES:
         return _from_phase(obj, phase)
     return _from_error(scene, obj)
+
+
+def _has_failed(obj: KubeObject) -> bool:
+    return _phase(obj).lower() in _BAD_PHASES or any(_is_bad(c) for c in reported(obj))
 
 
 def _from_error(scene: Scene, obj: KubeObject) -> _Complaint | None:
@@ -286,25 +290,6 @@ def _tells_of_trouble(state: Condition) -> bool:
 
 def _settled(scene: Scene, state: Condition) -> bool:
     return state.since is None or scene.now - state.since >= PATIENCE
-
-
-def _long_over(scene: Scene, obj: KubeObject) -> bool:
-    """Whether it is a run (a build, a pipeline) that ended hours ago: history, not a state.
-
-    The newest run of a schedule is how that schedule is until the next one, however long that takes.
-    """
-    above = asked_by(scene, obj)
-    if above is not None and any(above.spec.get(field) for field in ("schedule", "schedules")):
-        return False
-    ended = next(
-        (
-            m
-            for f in ("completionTimestamp", "completionTime", "finishedAt", "endTime")
-            if (m := parse_time(obj.status.get(f)))
-        ),
-        None,
-    )
-    return ended is not None and scene.now - ended > RUN
 
 
 def _phase(obj: KubeObject) -> str:

@@ -30,9 +30,8 @@ from services.context_api.domain.kube import (
     replicas,
     text,
 )
-from services.context_api.domain.logs import clusters, cut, is_narrative, telling
+from services.context_api.domain.logs import clusters, cut, is_narrative, quote, telling
 from services.context_api.domain.observation import Blame, Depth, Observation
-from services.context_api.domain.redact import redact
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject, parse_time
 from services.context_api.domain.voices import warned
@@ -109,7 +108,7 @@ def _is_bad(obj: KubeObject, state: Condition) -> bool:
 
 
 def _condition(obj: KubeObject, state: Condition) -> _Said:
-    message = "" if is_narrative(state.message) else redact(cut(state.message))
+    message = "" if is_narrative(state.message) else quote(state.message, 400)
     words = f"{state.type}={state.status} ({state.reason})"
     words += f" since {clock(state.since)}" if state.since else ""
     words += f": `{message}`" if message else ""
@@ -129,7 +128,7 @@ def _warnings(scene: Scene, obj: KubeObject) -> list[_Said]:
 
 def _warning(obj: KubeObject, event: Event) -> _Said:
     often = f" {event.count} times" if event.count > 1 else ""
-    words = f"warning {event.reason}{often} since {clock(event.first)}: `{redact(cut(event.message))}`"
+    words = f"warning {event.reason}{often} since {clock(event.first)}: `{quote(event.message, 400)}`"
     return _Said(event.reason, words, event.first, evidence.event(obj, event))
 
 

@@ -13,13 +13,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 
 from libs.contracts.causes import FindingSeverity, Remediation
 from services.context_api.domain import evidence, remedies
+from services.context_api.domain.containers import is_ready
 from services.context_api.domain.evidence import Fact
 from services.context_api.domain.focus import concerned
 from services.context_api.domain.kube import at, quantity, text
-from services.context_api.domain.logs import cut, last_lines
+from services.context_api.domain.logs import cut, last_lines, time_of
 from services.context_api.domain.metrics import Series, moment_of
 from services.context_api.domain.observation import Depth, Explains, Observation
 from services.context_api.domain.redact import redact
@@ -38,6 +40,9 @@ _WHOLE = {
     "inodes": re.compile(r"kubelet_volume_stats_inodes(?!_)"),
 }
 FULL = 0.95
+LATELY = timedelta(minutes=15)
+"""As errors in logs are counted: what was written before may be over."""
+
 SOON = 24 * 3600.0
 """A volume that fills within a day at its present rate is worth saying."""
 
@@ -65,7 +70,9 @@ def _complaints(scene: Scene, top: KubeObject) -> Iterator[tuple[KubeObject, Fac
     for pod in scene.graph.pods_of(top)[:6]:
         claims = [r for r in references(pod.spec) if r.kind == "PersistentVolumeClaim"]
         for log in scene.snapshot.logs_of(pod.namespace, pod.name) if claims else ():
-            line = next((x for x in reversed(last_lines(log.text)) if _NO_SPACE.search(x)), "")
+            # Of a pod that is ready a line counts that says when it was written, and that was lately.
+            lines = (x for x in reversed(last_lines(log.text)) if _NO_SPACE.search(x))
+            line = next((x for x in lines if not is_ready(pod) or _lately(scene, x)), "")
             claim = _mounted(scene, pod, claims, line) if line else None
             if claim is not None:
                 shown = redact(cut(line))
@@ -74,6 +81,11 @@ def _complaints(scene: Scene, top: KubeObject) -> Iterator[tuple[KubeObject, Fac
                     evidence.log_line(pod, log.container, shown, 1),
                     f"{name_of(top)} cannot write to it: `{cut(shown, 240)}`",
                 )
+
+
+def _lately(scene: Scene, line: str) -> bool:
+    moment = time_of(line)
+    return moment is not None and timedelta(0) <= scene.now - moment <= LATELY
 
 
 def _mounted(scene: Scene, pod: KubeObject, claims: list[Reference], line: str) -> KubeObject | None:

@@ -12,6 +12,7 @@ from services.context_api.domain.logs import (
     is_narrative,
     last_lines,
     merged,
+    quote,
     readable,
     shape_of,
     telling,
@@ -171,3 +172,17 @@ def test_what_replicas_say_alike_is_one_line_with_the_newest_as_example():
     ]
 
     assert merged(lines) == [Line("disk is full", 1, 2), Line("cannot reach db: try 9", 9, 2)]
+
+
+def test_a_quoted_line_loses_the_kubelets_time_and_keeps_both_ends():
+    said = quote(f"2026-11-18T09:30:00.123456789Z cannot list: {'because ' * 60}jobs is forbidden")
+
+    assert said.startswith("cannot list")
+    assert said.endswith("jobs is forbidden")
+    assert len(said) < 340
+
+
+def test_a_secret_at_the_end_of_a_long_line_is_redacted_before_the_line_is_cut():
+    said = quote(f"cannot dial: {'because ' * 60}password=hunter2hunter2", 60)
+
+    assert "hunter2" not in said

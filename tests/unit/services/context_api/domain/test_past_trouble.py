@@ -6,9 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from services.context_api.domain.past_trouble import passed
-from tests.support.kube import NOW, deployment, moment, service
-from tests.support.series import recorded, scene
+from services.context_api.domain.past_trouble import outlasted, passed
+from services.context_api.domain.scene import Scene
+from tests.support.kube import NOW, deployment, log, moment, pods_in, service, snapshot
+from tests.support.series import recorded, scene, series
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-004", "API-BR-CAPI-009")
 
@@ -65,3 +66,36 @@ def test_without_an_object_nothing_is_its_own():
     known = scene(metrics=[recorded(SHARE, FAILED, namespace="shop")], onset=NOW)
 
     assert list(passed(known, None, NOW - timedelta(hours=1))) == []
+
+
+LONG = "histogram_quantile(0.99, rate(http_request_duration_seconds_bucket[1h]))"
+
+
+def lines(*said: tuple[float, str]) -> str:
+    """Log lines, each with how many minutes ago it was written."""
+    return "\n".join(f"{moment(ago):%Y-%m-%dT%H:%M:%S}Z {words}" for ago, words in said)
+
+
+ERRED = [(ago, "ERROR query timed out") for ago in (38, 36, 34)]
+WELL = [(ago, "INFO GET / 200") for ago in (9, 8, 6, 4, 3, 2, 1)]
+
+
+@pytest.mark.parametrize(
+    ("query", "said", "over"),
+    [
+        (LONG, [*ERRED, *WELL], True),
+        (P99, [*ERRED, *WELL], False),
+        (LONG, [*ERRED, *WELL, (1, "ERROR query timed out")], False),
+        (LONG, WELL, False),
+        (LONG, ERRED, False),
+    ],
+    ids=["over", "a short window", "goes on", "never erred", "fell silent"],
+)
+def test_an_hours_quantile_is_out_of_date_where_the_errors_have_ended_and_work_goes_on(
+    query, said, over: bool
+):
+    objects = deployment("api", replicas=1)
+    known = Scene(snapshot(objects, logs=[log(pods_in([objects])[0], lines(*said))]))
+    slow = series(query, [0.2] * 20 + [3.0] * 40, namespace="shop", deployment="api")
+
+    assert outlasted(known, slow, known.graph.find("Deployment", "shop", "api")) is over

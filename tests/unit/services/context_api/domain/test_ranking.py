@@ -101,6 +101,32 @@ def test_information_is_never_a_cause_and_latent_things_only_with_an_effect():
     assert order(seen(WEB, latent=True)) == ["web"]
 
 
+def test_where_a_whole_cluster_is_asked_about_what_a_cause_accounts_for_stands_behind_a_second_fault():
+    failing = [
+        seen(WEB, 0.95, blames=(Blame(API, 0.95, "x"),), severity=FindingSeverity.critical),
+        seen(API, 0.9),
+    ]
+
+    assert order(*failing, seen(FAR, 0.3), target=None) == ["api", "far", "web"]
+
+
+def test_where_a_whole_cluster_is_asked_about_a_change_that_makes_a_program_complain_counts():
+    complaint = seen(WEB, 0.45, latent=True)
+    change = seen(API, 0.6, latent=True, depth=Depth.change, explains=(Explains(WEB, ranking.ACCOUNTS, "x"),))
+    faint = seen(API, 0.6, latent=True, depth=Depth.change, explains=(Explains(WEB, 0.5, "x"),))
+
+    assert order(complaint, change, target=None) == ["api"]
+    assert order(complaint, faint, target=None) == []
+    assert order(complaint, target=None) == []
+
+
+def test_a_state_that_is_as_often_meant_as_not_is_no_cause_by_itself():
+    unsure = ranking.UNSURE - 0.05
+
+    assert order(seen(WEB, unsure, latent=True, depth=Depth.mechanism)) == []
+    assert order(seen(WEB, ranking.UNSURE, latent=True, depth=Depth.mechanism)) == ["web"]
+
+
 def test_one_object_is_one_cause_with_its_best_reason():
     first, *rest = ranked(seen(WEB, 0.9, reason="A"), seen(WEB, 0.5, reason="B"))
 

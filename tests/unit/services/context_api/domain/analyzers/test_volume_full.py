@@ -41,6 +41,18 @@ def test_a_program_that_cannot_write_makes_its_claim_the_cause():
     assert "(10Gi) is full" in answer.ranked[0].text
 
 
+@pytest.mark.parametrize(
+    ("when", "full"), [("2026-11-18T09:25:00Z ", True), ("2026-11-18T07:00:00Z ", False), ("", False)]
+)
+def test_a_ready_pods_word_counts_only_where_it_is_of_now(when: str, full: bool):
+    db = stateful_set("db", containers=[USES], spec=SPEC)
+    said = log(pods_in(db)[0], f"{when}ERROR /var/lib/db/wal/7: No space left on device", container="db")
+
+    answer = causes(db, CLAIM, target="StatefulSet/shop-data/db", logs=[said])
+
+    assert any(c.reason == "VolumeFull" for c in answer.ranked) is full
+
+
 def measured(query: str, *values: float, name: str = ""):
     labels = {
         "namespace": "shop-data",
