@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from string import Template
 from typing import Any
 
 from libs.contracts.evidence import EvidenceItem
 from services.holmesgpt_api.engine.asking import BODY, data, fact
 from services.holmesgpt_api.engine.messages import Alert, HeadStart, Opinion
 
-_WORDS = Path(__file__).parent / "prompts"
+_FILES = Path(__file__).parent / "prompts"
 
 PER_TOKEN = 3
 """Characters of JSON per token, on the safe side (measured with tiktoken on our evidence: 3.1 to 3.6)."""
@@ -27,12 +28,18 @@ SHARE = 0.4
 """Of the window that the first question may fill; the rest is for tools and answers."""
 
 
+def _words(name: str, **gaps: object) -> str:
+    """A file of ours with its gaps filled; what fills them is not looked at for gaps again."""
+    text = (_FILES / f"{name}.md").read_text("utf-8").strip()
+    return Template(text).substitute(gaps) if gaps else text
+
+
 def system() -> str:
-    return (_WORDS / "system.md").read_text("utf-8").strip()
+    return _words("system")
 
 
 def formatting() -> str:
-    return (_WORDS / "format.md").read_text("utf-8").strip()
+    return _words("format")
 
 
 def question(alert: Alert, head_start: HeadStart, *, window: int, steps: int) -> str:
@@ -73,11 +80,9 @@ def question(alert: Alert, head_start: HeadStart, *, window: int, steps: int) ->
     }
     known["evidence"] = _fitting(head_start.evidence, room - len(data(known)))
     left_out = len(head_start.evidence) - len(known["evidence"])
-    more = f" {left_out} more facts are known; ask for them with get_evidence." if left_out else ""
-    return (
-        f"Why does this alert fire, and what should a person do? You have {steps} answers, the last one "
-        f"without tools.{more}\n\n<telemetry>\n{data(known)}\n</telemetry>"
-    )
+    asked = _words("question", steps=steps)
+    more = f" {_words('more', number=left_out)}" if left_out else ""
+    return f"{asked}{more}\n\n<telemetry>\n{data(known)}\n</telemetry>"
 
 
 def last(answer: str, seen: Sequence[EvidenceItem], head_start: HeadStart, *, window: int) -> str:
@@ -97,7 +102,7 @@ def last(answer: str, seen: Sequence[EvidenceItem], head_start: HeadStart, *, wi
 
 def repair(fault: str) -> str:
     """Said once, when the document was none."""
-    return f"That was not the document: {fault}. Answer again with the corrected JSON object alone."
+    return _words("repair", fault=fault)
 
 
 def schema() -> dict[str, Any]:
