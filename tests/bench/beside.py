@@ -81,6 +81,16 @@ def cpu_of(pid: int) -> float:
     return own + sum(cpu_of(child) for child in children_of(pid))
 
 
+def shares(side: Side) -> dict[str, float]:
+    """Seconds of CPU by part: each process itself, and all that it has started together."""
+    found: dict[str, float] = {}
+    for number, pid in enumerate(side.pids):
+        started = sum(map(cpu_of, children_of(pid)))
+        found[f"process {number + 1}"] = cpu_of(pid) - started
+        found[f"started by {number + 1}"] = started
+    return found
+
+
 def rss_of(pid: int) -> float:
     """MiB of a process and of what it has started."""
     own = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_KIB / 1024
@@ -150,10 +160,13 @@ class Turns:
 
     async def _empty(self, side: Side) -> list[float]:
         """Runs per second of CPU."""
-        before = sum(map(cpu_of, side.pids))
+        before = shares(side)
         await many(side.ask, EMPTY, 4)
         await settled(side)
-        return [EMPTY / (sum(map(cpu_of, side.pids)) - before)]
+        spent = {part: seconds - before[part] for part, seconds in shares(side).items()}
+        told = ", ".join(f"{part} {1000 * seconds / EMPTY:.0f} ms" for part, seconds in spent.items())
+        print(f"CPU of an empty run, {side.name}: {told}", file=sys.stderr, flush=True)
+        return [EMPTY / sum(spent.values())]
 
     async def _tools(self, side: Side) -> list[float]:
         return await many(side.ask, AT_ONCE, AT_ONCE)
