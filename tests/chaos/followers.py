@@ -18,10 +18,10 @@ from typing import Any
 
 import httpx
 
-from libs.contracts.course import LAST
 from tests.fakes.context_api import FakeContextApi
 from tests.support.holmesgpt import Place
 
+LAST = frozenset({"completed", "failed", "cancelled"})
 INVESTIGATE = "/api/v1/investigate"
 
 AWAY_S, BACK_S = 0.6, 0.4
