@@ -34,7 +34,7 @@ def here(fresh_database: MakeDatabase, context: FakeContextApi, tmp_path: Path) 
 
 async def campaign_of(here: Place, context: FakeContextApi, *, kills: int, at_once: int) -> None:
     began = time.monotonic()
-    with FollowersCampaign(here, context, free_ports(2), life_s=60) as campaign:
+    with FollowersCampaign(here, context, free_ports(2), life_s=300) as campaign:
         judgement = await campaign.run(investigations=0, at_once=at_once, kills=kills)
 
     print(
