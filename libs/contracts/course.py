@@ -6,7 +6,6 @@ name. A reader skips names it does not know: later releases may add some.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import StrEnum
 
 from pydantic import Field
@@ -117,19 +116,19 @@ class Cancelled(CourseEvent):
     by: str
 
 
-EVENTS: Mapping[EventName, type[CourseEvent]] = {
-    EventName.started: Started,
-    EventName.running: Running,
-    EventName.progress: Progress,
-    EventName.interim: InterimVerdict,
-    EventName.held: Held,
-    EventName.step: ModelStep,
-    EventName.tool: ToolCalled,
-    EventName.degraded: Degraded,
-    EventName.completed: Completed,
-    EventName.failed: Failed,
-    EventName.cancelled: Cancelled,
-}
-
-LAST = frozenset({EventName.completed, EventName.failed, EventName.cancelled})
-"""After one of these nothing comes."""
+EVENTS = dict[EventName, type[CourseEvent]](
+    {
+        EventName.started: Started,
+        EventName.running: Running,
+        EventName.progress: Progress,
+        EventName.interim: InterimVerdict,
+        EventName.held: Held,
+        EventName.step: ModelStep,
+        EventName.tool: ToolCalled,
+        EventName.degraded: Degraded,
+        EventName.completed: Completed,
+        EventName.failed: Failed,
+        EventName.cancelled: Cancelled,
+    }
+)
+"""What a reader can rely on; nothing comes after `completed`, `failed` or `cancelled`."""

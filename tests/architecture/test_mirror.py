@@ -120,6 +120,34 @@ SEEN_ELSEWHERE: dict[str, tuple[str, str]] = {
         "each route is one call; what callers get is seen with a worker and a database behind it",
         "tests/integration/holmesgpt_api/test_service.py",
     ),
+    "services/holmesgpt_api/routes/course.py": (
+        "each route is one call; streams and what follows from a call are seen over HTTP with a database behind it",
+        "tests/integration/holmesgpt_api/test_events.py",
+    ),
+    "services/holmesgpt_api/adapters/course.py": (
+        "events are written by the database itself, in the transaction of what they tell",
+        "tests/integration/holmesgpt_api/test_events.py",
+    ),
+    "services/holmesgpt_api/adapters/replays.py": (
+        "a replay is a row and its jobs, committed together",
+        "tests/integration/holmesgpt_api/test_replay.py",
+    ),
+    "services/holmesgpt_api/adapters/feedback.py": (
+        "that each caller counts once is kept by a key",
+        "tests/integration/holmesgpt_api/test_feedback.py",
+    ),
+    "services/holmesgpt_api/adapters/ledger_sql.py": (
+        "statements are only right against the database, and so is which index they use",
+        "tests/integration/holmesgpt_api/test_l*.py",
+    ),
+    "services/holmesgpt_api/steps/rerun.py": (
+        "it is three calls in a row; what they decide has its own tests",
+        "tests/integration/holmesgpt_api/test_replay.py",
+    ),
+    "services/holmesgpt_api/steps/feedback.py": (
+        "it is three calls in a row; that they fit shows with a database",
+        "tests/integration/holmesgpt_api/test_feedback.py",
+    ),
     "services/holmesgpt_api/wiring.py": (
         "it joins the parts; whether they fit shows when they run",
         "tests/integration/holmesgpt_api/test_*.py",

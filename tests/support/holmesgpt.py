@@ -1,6 +1,7 @@
 """A HolmesGPT API for tests: in this process, its worker beside it or as a process to be killed.
 
-Run as `python -m tests.support.holmesgpt SETTINGS` (JSON) it is that worker process.
+Run as `python -m tests.support.holmesgpt SETTINGS` (JSON) it is that worker process, and with `api` behind it a replica of
+the API.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 import httpx
 from fastapi import FastAPI
@@ -21,6 +22,8 @@ from fastapi import FastAPI
 from libs.auth.authenticator import Authenticator
 from libs.auth.new_keys import new_keys_file
 from libs.metrics import Metrics
+from libs.web import serve
+from libs.web.server import Program
 from services.holmesgpt_api import wiring
 from services.holmesgpt_api.main import create_app
 from services.holmesgpt_api.settings import Settings
@@ -49,6 +52,14 @@ class Place:
         settings = json.dumps({**self.values, **QUICK, **others})
         kept = {"stdout": log, "stderr": log} if log else {"stdout": subprocess.DEVNULL}
         return start("tests.support.holmesgpt", settings, **kept)
+
+    def api_process(self, port: int, **others: Any) -> subprocess.Popen[bytes]:
+        """A replica of the API on that port."""
+        own = {"port": port, "metrics_port": 0, "role": "api", "rate_limit_requests": 1_000_000}
+        settings = json.dumps({**self.values, **QUICK, **own, **others})
+        # Nobody reads what it says, and a full pipe would stop it.
+        nowhere = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        return start("tests.support.holmesgpt", settings, "api", **nowhere)
 
 
 def place(database: FreshDatabase, context_url: str, folder: Path) -> Place:
@@ -116,11 +127,13 @@ def as_go_sends_it(**fields: Any) -> dict[str, Any]:
     }
 
 
+def _api(settings: Settings) -> NoReturn:
+    metrics = Metrics("holmesgpt-api")
+    serve(Program("holmesgpt-api", settings, lambda: create_app(settings, metrics=metrics), metrics))
+
+
 if __name__ == "__main__":
-    asyncio.run(
-        wiring.working(
-            Settings.model_validate(json.loads(sys.argv[1])),
-            Metrics("holmesgpt-api"),
-            asyncio.Event(),
-        )
-    )
+    given = Settings.model_validate(json.loads(sys.argv[1]))
+    if sys.argv[2:] == ["api"]:
+        _api(given)
+    asyncio.run(wiring.working(given, Metrics("holmesgpt-api"), asyncio.Event()))

@@ -284,11 +284,13 @@ async def test_sixty_runs_at_a_stuck_model_leave_health_prompt_and_free_their_pl
     async with serving(there.settings(investigation_timeout=45), there.place.api_key) as api:
         few = asyncio.Semaphore(4)  # as many as this API has connections to the database
 
-        async def take() -> httpx.Response:
+        async def take(number: int) -> httpx.Response:
+            # Sixty questions: the same one asked sixty times would share one run.
+            asked = alert(annotations={"number": str(number)})
             async with few:
-                return await api.post(f"{INVESTIGATE}/async", json=alert())
+                return await api.post(f"{INVESTIGATE}/async", json=asked)
 
-        bodies = await asyncio.gather(*(take() for _ in range(60)))
+        bodies = await asyncio.gather(*(take(number) for number in range(60)))
         assert {one.status_code for one in bodies} == {202}, bodies[-1].text
         ids = [one.json()["investigation_id"] for one in bodies]
         await asyncio.to_thread(there.model.wait_for, 20)
