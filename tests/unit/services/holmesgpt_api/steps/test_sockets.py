@@ -14,9 +14,14 @@ pytestmark = pytest.mark.requirement("HAPI-134", "HAPI-038")
 def test_one_more_than_allowed_is_refused_and_anothers_is_not():
     seen: list[int] = []
     sockets = Sockets(2, observe=seen.append)
-    with sockets.one(ANA), sockets.one(ANA), sockets.one(BEN):
-        with pytest.raises(TooManySockets, match="2 WebSockets"), sockets.one(ANA):
-            pass
+    with (
+        sockets.one(ANA),
+        sockets.one(ANA),
+        sockets.one(BEN),
+        pytest.raises(TooManySockets, match="2 WebSockets"),
+        sockets.one(ANA),
+    ):
+        raise AssertionError("a third was let in")
     with sockets.one(ANA):
         pass
 
