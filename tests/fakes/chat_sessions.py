@@ -184,8 +184,13 @@ class MemorySessions:
 
     def _end(self, row: _Row, reply: Reply | None, code: str, error: str) -> None:
         now = self.clock()
-        why = {} if reply else {"error_code": code, "error": error}
-        row.turn = replace(row.turn, reply=reply, ended_at=now, **why)
+        row.turn = replace(
+            row.turn,
+            reply=reply,
+            ended_at=now,
+            error_code=None if reply else code,
+            error=None if reply else error,
+        )
         session = self._sessions[row.turn.session_id]
         self._sessions[session.id] = replace(session, last_at=now, expires_at=now + self.idle)
 
