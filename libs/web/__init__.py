@@ -6,6 +6,7 @@ fast.py      routes that are answered before FastAPI is entered
 problems.py  errors as problem details (RFC 9457)
 health.py    /health and /ready from background checks
 server.py    boots one process in its role; ends it gracefully
+sockets.py   WebSockets: who is let in before the handshake, and asked again for each question
 protocol.py  the absolute receive deadline, below ASGI
 """
 

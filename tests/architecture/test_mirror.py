@@ -148,6 +148,26 @@ SEEN_ELSEWHERE: dict[str, tuple[str, str]] = {
         "it is three calls in a row; that they fit shows with a database",
         "tests/integration/holmesgpt_api/test_feedback.py",
     ),
+    "services/holmesgpt_api/adapters/chat_sessions.py": (
+        "its promises are kept by SQL; one suite holds it beside the tests' in-memory one",
+        "tests/integration/holmesgpt_api/test_chat_sessions.py",
+    ),
+    "services/holmesgpt_api/adapters/holmes_chat.py": (
+        "it follows a process; what is made of that process's answer or death only a process shows",
+        "tests/integration/holmesgpt_api/test_chat_model.py",
+    ),
+    "services/holmesgpt_api/engine/talking.py": (
+        "it drives HolmesGPT, which is installed in the engine's environment alone",
+        "tests/integration/holmesgpt_api/test_chat_model.py",
+    ),
+    "services/holmesgpt_api/routes/chat.py": (
+        "each route is one call; what callers get is seen with a database behind it",
+        "tests/integration/holmesgpt_api/test_chat.py",
+    ),
+    "services/holmesgpt_api/routes/chat_socket.py": (
+        "a socket is one only on a network, with a client at its other end",
+        "tests/integration/holmesgpt_api/test_chat_socket.py",
+    ),
     "services/holmesgpt_api/wiring.py": (
         "it joins the parts; whether they fit shows when they run",
         "tests/integration/holmesgpt_api/test_*.py",

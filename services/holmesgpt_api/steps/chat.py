@@ -24,7 +24,7 @@ from services.holmesgpt_api.domain.chat.replies import Findings, names_of, reply
 from services.holmesgpt_api.domain.chat.session import About, Owner, Question, Reply, Session, Turn
 from services.holmesgpt_api.domain.chat.subject import Subject, subject
 from services.holmesgpt_api.domain.errors import BadCursor, NotReadable, UnknownInvestigation
-from services.holmesgpt_api.domain.model import STILL_RUNNING
+from services.holmesgpt_api.domain.model import NOT_ASKED
 from services.holmesgpt_api.domain.patience import sync_wait
 from services.holmesgpt_api.domain.ports import Ledger
 from services.holmesgpt_api.domain.triage import NO_MODEL
@@ -89,7 +89,7 @@ class Chat:
         """
         prepared = await self._prepare(request, caller)
         asks_a_model = self._with_model() and life >= LEAST
-        word = STILL_RUNNING if self._with_model() else NO_MODEL
+        word = NOT_ASKED if self._with_model() else NO_MODEL
         known = self._reply(prepared, word)
         if not asks_a_model:
             if known is None:

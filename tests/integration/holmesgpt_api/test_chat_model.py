@@ -9,10 +9,12 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from websockets.asyncio.client import connect
 
 from libs.contracts.causes import CausesAnswer
 from libs.contracts.chat import ChatAnswer, ChatHistory
@@ -22,6 +24,7 @@ from tests.fakes.model import Mood, model
 from tests.support.engine import Engine, engine
 from tests.support.holmesgpt import place, serving
 from tests.support.investigations import cause, evidence, found
+from tests.support.on_a_socket import OnASocket, on_a_socket
 from tests.support.postgres import MakeDatabase
 
 pytestmark = [
@@ -276,3 +279,71 @@ async def test_a_deleted_session_ends_its_question(there: Engine):
 
     assert gone.status_code == 204
     assert (answer.status_code, answer.json()["code"]) == (404, "unknown-session")
+
+
+async def test_a_socket_hears_the_same_events_and_the_same_answer(there: Engine):
+    async with serving(there.settings(), there.place.api_key) as api:
+        await warm(api)
+    headers = {"Authorization": f"Bearer {there.place.api_key}"}
+    async with (
+        on_a_socket(there.settings()) as here,
+        connect(here.chat, additional_headers=headers, proxy=None) as socket,
+        asyncio.timeout(30),
+    ):
+        await socket.send(json.dumps({"message": ABOUT}))
+        seen = [json.loads(await socket.recv()) for _ in range(4)]
+
+    assert [one.get("kind") for one in seen] == ["step", "tool", "step", None]
+    assert ChatAnswer.model_validate(seen[-1]).metadata["engine"] == "holmesgpt"
+
+
+@pytest.mark.requirement("HAPI-131", "HAPI-133")
+async def test_many_sockets_ask_a_slow_model_at_once_and_each_is_answered(there: Engine):
+    """Scripted at 200 ms an answer, two answers and a tool each, and twenty places."""
+
+    async def chat(here: OnASocket) -> dict[str, Any]:
+        headers = {"Authorization": f"Bearer {there.place.api_key}"}
+        async with connect(here.chat, additional_headers=headers, proxy=None, open_timeout=60) as socket:
+            await socket.send(json.dumps({"message": ABOUT}))
+            while True:
+                body: dict[str, Any] = json.loads(await socket.recv())
+                if "kind" not in body:
+                    return body
+
+    async with serving(there.settings(), there.place.api_key) as api:
+        await warm(api)
+    there.model.delay = 0.2
+    settings = there.settings(chat_questions=100, chat_timeout=180)
+    async with on_a_socket(settings) as here, asyncio.timeout(200):
+        answers = await asyncio.gather(*(chat(here) for _ in range(100)))
+
+    assert [one for one in answers if "response" not in one] == []
+    assert len({one["session_id"] for one in answers}) == 100
+    engines = [one["metadata"]["engine"] for one in answers]
+    assert engines.count("holmesgpt") == 100, {one["metadata"]["degraded_reason"] for one in answers}
+
+
+@pytest.mark.requirement("HAPI-040", "HAPI-029")
+async def test_a_killed_workers_question_is_taken_up_by_another(fresh_database: MakeDatabase, tmp_path: Path):
+    with context_api() as context, model() as fake:
+        context.causes = answer()
+        here = place(fresh_database(SCHEMA), context.url, tmp_path)
+        with engine(here, context, fake) as first:
+            settings = first.settings(chat_timeout=180)
+            async with serving(settings, here.api_key) as api:
+                await warm(api)
+                fake.mood = "hangs"
+                fake.requests.clear()
+                asked = asyncio.create_task(streamed(api, ABOUT))
+                await asyncio.to_thread(fake.wait_for, 1)
+                first.worker.kill()
+                await asyncio.to_thread(first.worker.wait)
+                fake.mood = "concludes"
+                fake.let_go()
+                with engine(here, context, fake):
+                    async with asyncio.timeout(120):
+                        events = await asked
+
+    kinds = [kind for kind, _ in events]
+    assert kinds == ["step", "restarted", "step", "tool", "step", "answer"]
+    assert events[-1][1]["metadata"]["engine"] == "holmesgpt"
