@@ -87,14 +87,18 @@ def _sdk() -> str:
 def _prepare() -> Live:
     """Imports everything a run needs, so that a child begins with all of it."""
     from holmes.config import Config
+    from litellm.llms.custom_httpx.http_handler import get_ssl_configuration
 
     from services.holmesgpt_api.engine.child import live
+    from services.holmesgpt_api.engine.context import trusted
     from services.holmesgpt_api.engine.llm import quieten
     from services.holmesgpt_api.engine.tools import executor
 
     for name in IN_THE_FIRST_CALL:
         importlib.import_module(name)
     quieten()
+    trusted()
+    get_ssl_configuration()  # kept by litellm, and inherited by children
     tools, config = executor(), Config()
     return lambda sock: live(sock, tools, config)
 
