@@ -88,7 +88,7 @@ class FollowersCampaign:
     def __init__(self, place: Place, context: FakeContextApi, ports: Sequence[int], *, life_s: float) -> None:
         self.place, self.context, self.life_s = place, context, life_s
         self.urls = [f"http://127.0.0.1:{port}" for port in ports]
-        more = {"investigation_timeout": life_s, "context_api_timeout": 1.0}
+        more: dict[str, Any] = {"investigation_timeout": life_s, "context_api_timeout": 1.0}
         self.replicas = [Replica(f"api {port}", partial(place.api_process, port, **more)) for port in ports]
         self.replicas.append(Replica("worker", partial(place.worker_process, **more)))
         self.followers: list[Follower] = []

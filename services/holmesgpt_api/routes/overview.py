@@ -41,8 +41,8 @@ Configures = Annotated[Principal, Depends(require_permission(Permission.view_con
 Watches = Annotated[Principal, Depends(require_permission(Permission.view_health))]
 Admin = Annotated[Principal, Depends(require_permission(Permission.admin_system))]
 
-GO_CLIENT = "Kubernaut-HolmesGPT-Client/"
-"""The Go application's User-Agent begins so; it reads a bare array of models."""
+GO_CLIENT = ("Kubernaut-HolmesGPT-Client/", "Go-http-client/")
+"""The Go application's User-Agent begins so, or, where it sets none, as its library's; it reads a bare array of models."""
 
 UNWELL: dict[int | str, dict[str, Any]] = {503: {"description": "unhealthy: the same body says why"}}
 

@@ -30,7 +30,7 @@ async def test_fifty_accepted_at_once_all_end_by_their_deadline_though_the_worke
     here: Place, context: FakeContextApi, context_comes_back: bool
 ):
     context.mood = "unavailable"
-    more = {"investigation_timeout": LIFE_S, "context_api_timeout": 1.0}
+    more: dict[str, Any] = {"investigation_timeout": LIFE_S, "context_api_timeout": 1.0}
     worker = here.worker_process(**more)
     try:
         async with serving(here.settings(**more), here.api_key) as api:
