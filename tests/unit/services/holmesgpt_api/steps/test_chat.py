@@ -132,7 +132,7 @@ async def test_a_context_api_that_is_away_is_no_answer_without_a_model_and_no_ma
     async with chatting(evidence=away) as chat:
         with pytest.raises(EvidenceAway):
             await chat.ask(asked(), caller(), None)
-    async with chatting(sessions, evidence=away, with_model=lambda: True) as chat:
+    async with chatting(sessions, evidence=away, with_model=True) as chat:
         turn = await chat.open(asked(), caller(), timedelta(seconds=5))
 
     assert not turn.ended
@@ -141,7 +141,7 @@ async def test_a_context_api_that_is_away_is_no_answer_without_a_model_and_no_ma
 
 async def test_a_models_answer_is_waited_for():
     sessions = MemorySessions()
-    async with chatting(sessions, with_model=lambda: True) as chat, asyncio.timeout(5):
+    async with chatting(sessions, with_model=True) as chat, asyncio.timeout(5):
         answering = asyncio.create_task(chat.ask(asked(), caller(), None))
         while not sessions.jobs:
             await asyncio.sleep(0.001)
@@ -156,7 +156,7 @@ async def test_a_models_answer_is_waited_for():
 @pytest.mark.requirement("HAPI-130")
 async def test_without_any_worker_triage_answers_when_the_time_is_up():
     sessions = MemorySessions()
-    async with chatting(sessions, with_model=lambda: True, longest=timedelta(seconds=3)) as chat:
+    async with chatting(sessions, with_model=True, longest=timedelta(seconds=3)) as chat:
         answer = await chat.ask(asked(), caller(), None)
         again = await chat.ask(asked("what changed?", session_id=answer.session_id), caller(), SHORT)
 
