@@ -26,7 +26,7 @@ def cleared(message: M, redactor: Redactor) -> M:
     """
     found = {name: _cleared(getattr(message, name), name, redactor) for name in type(message).model_fields}
     if isinstance(message, EvidenceItem) and found["body"] != message.body:
-        found["content_hash"] = content_hash(found["body"])
+        found["content_hash"] = content_hash(redactor.of(message.body))
     return message.model_copy(update=found)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from services.holmesgpt_api.domain.amounts import Amount, amounts
+from services.holmesgpt_api.domain.vocabulary import KINDS, PLAIN_PARTS, PROPER, SHORT, TERMS
 
 
 class Kind(StrEnum):
@@ -30,382 +31,6 @@ class Quotable:
     of: tuple[str, str | None, str] | None = None
     """Of an object: kind in lower case, namespace (`""`: none said, None: cluster scope) and name."""
 
-
-KINDS = frozenset(
-    [
-        "pod",
-        "deployment",
-        "statefulset",
-        "daemonset",
-        "replicaset",
-        "replicationcontroller",
-        "job",
-        "cronjob",
-        "service",
-        "ingress",
-        "configmap",
-        "secret",
-        "node",
-        "namespace",
-        "persistentvolumeclaim",
-        "persistentvolume",
-        "storageclass",
-        "endpoints",
-        "endpointslice",
-        "networkpolicy",
-        "serviceaccount",
-        "role",
-        "rolebinding",
-        "clusterrole",
-        "clusterrolebinding",
-        "horizontalpodautoscaler",
-        "poddisruptionbudget",
-        "resourcequota",
-        "limitrange",
-        "volumeattachment",
-        "priorityclass",
-        "validatingwebhookconfiguration",
-        "mutatingwebhookconfiguration",
-        "customresourcedefinition",
-        "certificate",
-        "issuer",
-        "clusterissuer",
-        "gateway",
-        "httproute",
-        "scaledobject",
-        "rollout",
-        "application",
-        "kustomization",
-        "helmrelease",
-        "event",
-        "lease",
-        "apiservice",
-        "csidriver",
-        "csinode",
-        "runtimeclass",
-        "ingressclass",
-        "route",
-        "virtualservice",
-        "destinationrule",
-        "verticalpodautoscaler",
-    ]
-)
-_SHORT = {
-    "pvc": "persistentvolumeclaim", "pv": "persistentvolume", "hpa": "horizontalpodautoscaler",
-    "pdb": "poddisruptionbudget", "sts": "statefulset", "ds": "daemonset", "deploy": "deployment", "svc": "service",
-    "cm": "configmap", "po": "pod", "rs": "replicaset", "ns": "namespace", "sa": "serviceaccount", "no": "node",
-    "ing": "ingress", "cj": "cronjob", "netpol": "networkpolicy", "ep": "endpoints", "sc": "storageclass",
-    "quota": "resourcequota", "ev": "event", "vpa": "verticalpodautoscaler",
-}  # fmt: skip
-
-_PROPER = frozenset(
-    [
-        "postgresql",
-        "openshift",
-        "github",
-        "gitlab",
-        "javascript",
-        "typescript",
-        "mysql",
-        "mongodb",
-        "rabbitmq",
-        "mariadb",
-        "nodejs",
-        "grpc",
-        "graphql",
-        "kubernetes",
-        "openssl",
-        "devops",
-        "macos",
-        "coredns",
-        "argocd",
-        "fluxcd",
-        "haproxy",
-        "activemq",
-        "dynamodb",
-        "memcached",
-        "clickhouse",
-        "holmesgpt",
-        "readonly",
-        "readwriteonce",
-        "oauth",
-        "statuscode",
-        "timeout",
-    ]
-)
-"""Written with capitals inside, and no name of anything in this cluster."""
-
-_TERMS = frozenset(
-    [
-        "k8s",
-        "p50",
-        "p75",
-        "p90",
-        "p95",
-        "p99",
-        "p999",
-        "2xx",
-        "3xx",
-        "4xx",
-        "5xx",
-        "ipv4",
-        "ipv6",
-        "x509",
-        "utf8",
-        "utf-8",
-        "sha256",
-        "sha1",
-        "md5",
-        "http2",
-        "http/2",
-        "http/1.1",
-        "base64",
-        "l4",
-        "l7",
-        "s3",
-        "ec2",
-        "i/o",
-        "e.g",
-        "i.e",
-        "a.k.a",
-        "n/a",
-        "tcp/ip",
-        "ci/cd",
-        "and/or",
-        "vs.",
-    ]
-)
-
-_PLAIN_PARTS = frozenset(
-    [
-        "out",
-        "of",
-        "memory",
-        "read",
-        "only",
-        "write",
-        "start",
-        "up",
-        "re",
-        "non",
-        "pre",
-        "post",
-        "so",
-        "called",
-        "time",
-        "long",
-        "short",
-        "high",
-        "low",
-        "well",
-        "known",
-        "back",
-        "off",
-        "on",
-        "over",
-        "under",
-        "in",
-        "self",
-        "by",
-        "to",
-        "the",
-        "no",
-        "not",
-        "one",
-        "two",
-        "three",
-        "first",
-        "second",
-        "third",
-        "end",
-        "last",
-        "down",
-        "side",
-        "by",
-        "step",
-        "pre",
-        "running",
-        "lived",
-        "level",
-        "wide",
-        "cluster",
-        "node",
-        "pod",
-        "name",
-        "space",
-        "load",
-        "balance",
-        "balanced",
-        "balancer",
-        "roll",
-        "rolled",
-        "rollout",
-        "fail",
-        "failed",
-        "failing",
-        "crash",
-        "crashed",
-        "looping",
-        "loop",
-        "cross",
-        "multi",
-        "single",
-        "sub",
-        "semi",
-        "auto",
-        "mis",
-        "mid",
-        "co",
-        "ex",
-        "anti",
-        "inter",
-        "check",
-        "checks",
-        "checked",
-        "health",
-        "ready",
-        "liveness",
-        "readiness",
-        "shut",
-        "log",
-        "logs",
-        "line",
-        "lines",
-        "user",
-        "case",
-        "hard",
-        "soft",
-        "limit",
-        "limits",
-        "right",
-        "left",
-        "hand",
-        "up",
-        "to",
-        "date",
-        "built",
-        "run",
-        "runs",
-        "rate",
-        "limited",
-        "limiting",
-        "dead",
-        "lock",
-        "locked",
-        "race",
-        "condition",
-        "key",
-        "value",
-        "values",
-        "set",
-        "follow",
-        "through",
-        "put",
-        "per",
-        "new",
-        "old",
-        "fine",
-        "grained",
-        "real",
-        "life",
-        "state",
-        "full",
-        "stateful",
-        "less",
-        "host",
-        "hosted",
-        "disk",
-        "cpu",
-        "io",
-        "network",
-        "bound",
-        "based",
-        "driven",
-        "facing",
-        "wise",
-        "free",
-        "safe",
-        "aware",
-        "related",
-        "specific",
-        "side",
-        "depth",
-        "fold",
-        "day",
-        "hour",
-        "minute",
-        "month",
-        "week",
-        "year",
-        "hours",
-        "minutes",
-        "seconds",
-        "round",
-        "trip",
-        "tear",
-        "point",
-        "points",
-        "data",
-        "base",
-        "sync",
-        "async",
-        "oom",
-        "killed",
-        "kill",
-        "image",
-        "pull",
-        "policy",
-        "config",
-        "map",
-        "file",
-        "files",
-        "mount",
-        "mounted",
-        "volume",
-        "service",
-        "server",
-        "client",
-        "side",
-        "dns",
-        "tls",
-        "ssl",
-        "api",
-        "ttl",
-        "quota",
-        "request",
-        "requests",
-        "response",
-        "error",
-        "errors",
-        "retry",
-        "retries",
-        "backed",
-        "open",
-        "closed",
-        "worker",
-        "workers",
-        "thread",
-        "threaded",
-        "most",
-        "likely",
-        "root",
-        "cause",
-        "half",
-        "side",
-        "effect",
-        "effects",
-        "top",
-        "bottom",
-        "still",
-        "kind",
-        "all",
-        "same",
-        "other",
-        "more",
-        "than",
-    ]
-)
-"""Words of which English makes compounds: `out-of-memory` names nothing."""
 
 _PLACEHOLDER = re.compile(r"\[[A-Z]+(?:-[0-9a-f]{4,})?(?::[a-z0-9-]+)?\]")
 _EVIDENCE_ID = re.compile(r"\bev-[0-9a-f]+\b")
@@ -437,8 +62,8 @@ def kind_of(word: str) -> str | None:
     ):
         if one in KINDS:
             return one
-        if one in _SHORT:
-            return _SHORT[one]
+        if one in SHORT:
+            return SHORT[one]
     return None
 
 
@@ -458,7 +83,7 @@ def quotables(text: str, known: Collection[str] = ()) -> list[Quotable]:
     for one in list(amounts(rest)):
         found.append(Quotable(Kind.number, one.said.strip(), amount=one))
         rest = f"{rest[: one.start]}{' ' * (one.end - one.start)}{rest[one.end :]}"
-    found += [Quotable(Kind.name, token) for token in _tokens(rest)]
+    found += [Quotable(Kind.name, written) for written in _writtens(rest)]
     return list(dict.fromkeys(found))
 
 
@@ -532,45 +157,45 @@ def _named(word: str, known: frozenset[str]) -> bool:
 
 def _hyphened(word: str) -> bool:
     """Whether a word with hyphens is a name rather than an English compound."""
-    return any(not part.isalpha() or part.lower() not in _PLAIN_PARTS for part in word.split("-"))
+    return any(not part.isalpha() or part.lower() not in PLAIN_PARTS for part in word.split("-"))
 
 
-def _tokens(text: str) -> Iterator[str]:
+def _writtens(text: str) -> Iterator[str]:
     for match in _TOKEN.finditer(text):
-        token = match[0]
-        if _is_name(token):
-            yield token
+        written = match[0]
+        if _is_name(written):
+            yield written
 
 
-def _is_name(token: str) -> bool:
-    lowered = token.lower()
-    if lowered in _TERMS or lowered in _PROPER or kind_of(token):
+def _is_name(written: str) -> bool:
+    lowered = written.lower()
+    if lowered in TERMS or lowered in PROPER or kind_of(written):
         return False
-    if token in _SIGNALS or re.fullmatch(r"E[A-Z]{4,}", token):
+    if written in _SIGNALS or re.fullmatch(r"E[A-Z]{4,}", written):
         return True
-    if "/" in token:
+    if "/" in written:
         return not all(
             part.isalpha() and (part.islower() or part.istitle() or part.isupper())
-            for part in token.split("/")
+            for part in written.split("/")
             if part
         )
-    if any(sign in token for sign in "_=@") or re.search(r"[A-Za-z0-9][.:][A-Za-z0-9]", token):
-        return not token.replace(".", "").replace(",", "").isdigit() or token.count(".") > 1
-    if "-" in token:
-        return _hyphened(token) and not re.fullmatch(r"\d+-[a-z]+", token)
-    if _CAMEL.search(token):
+    if any(sign in written for sign in "_=@") or re.search(r"[A-Za-z0-9][.:][A-Za-z0-9]", written):
+        return not written.replace(".", "").replace(",", "").isdigit() or written.count(".") > 1
+    if "-" in written:
+        return _hyphened(written) and not re.fullmatch(r"\d+-[a-z]+", written)
+    if _CAMEL.search(written):
         return True
     return (
-        any(sign.isdigit() for sign in token)
-        and any(sign.isalpha() for sign in token)
-        and not _is_amount(token)
+        any(sign.isdigit() for sign in written)
+        and any(sign.isalpha() for sign in written)
+        and not _is_amount(written)
     )
 
 
-def _is_amount(token: str) -> bool:
+def _is_amount(written: str) -> bool:
     return (
-        any(one.said.strip() == token for one in amounts(token))
-        or re.fullmatch(r"\d+(st|nd|rd|th|x)", token) is not None
+        any(one.said.strip() == written for one in amounts(written))
+        or re.fullmatch(r"\d+(st|nd|rd|th|x)", written) is not None
     )
 
 

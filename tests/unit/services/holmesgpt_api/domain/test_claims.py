@@ -165,7 +165,7 @@ def test_an_object_that_only_a_log_line_names_was_not_looked_at():
         ({"path": "metadata.annotations"}, False),
     ],
 )
-def test_only_the_clusters_own_words_name_an_object_nobody_looked_at(said_by: dict[str, str], counts: bool):
+def test_only_the_clusters_own_words_name_an_object_nobody_looked_at(said_by: dict[str, Any], counts: bool):
     held = fact(
         summary="seen", message="Secret shop/db-auth was not found, says Deployment/shop/billing", **said_by
     )
@@ -179,7 +179,7 @@ def test_only_the_clusters_own_words_name_an_object_nobody_looked_at(said_by: di
 )
 def test_an_event_counts_for_that_when_a_component_of_the_cluster_wrote_it(component: str, counts: bool):
     line = 'secret "db-auth" not found'
-    held = fact(summary=line, kind=EvidenceKind.event, message=line, **{"from": component})
+    held = fact(summary=line, kind=EvidenceKind.event, message=line, **dict[str, Any]({"from": component}))
 
     assert (reason("Secret db-auth is missing.", held) is None) is counts
 
