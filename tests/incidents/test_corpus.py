@@ -62,7 +62,8 @@ def test_first_object_and_what_is_wrong_with_it_are_right_often_enough(half: Hal
     judged = verdicts(TUNED if half is Half.tuned else BLIND)
 
     wrong = [one.name for one in judged if not one.right]
-    assert len(wrong) <= len(judged) * (1 - WANTED[half]), wrong
+    # 1 - 0.8 is less than a fifth in floating point: what is right is compared, and not what is wrong.
+    assert len(judged) - len(wrong) >= len(judged) * WANTED[half], wrong
 
 
 @pytest.mark.parametrize("goal", [pytest.param("no-cause", marks=not_yet("no-cause", GOALS_MISSED))])

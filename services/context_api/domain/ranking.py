@@ -118,7 +118,8 @@ def _consequences_last(ranked: list[Ranked]) -> list[Ranked]:
     Of two faults the second would else stand behind everything that the first makes fail.
     """
     known: set[int] = set()
-    roots, others = [], []
+    roots: list[Ranked] = []
+    others: list[Ranked] = []
     for one in ranked:
         (others if one.index in known else roots).append(one)
         known.update(one.effects)

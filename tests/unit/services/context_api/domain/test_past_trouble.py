@@ -98,4 +98,6 @@ def test_an_hours_quantile_is_out_of_date_where_the_errors_have_ended_and_work_g
     known = Scene(snapshot(objects, logs=[log(pods_in([objects])[0], lines(*said))]))
     slow = series(query, [0.2] * 20 + [3.0] * 40, namespace="shop", deployment="api")
 
-    assert outlasted(known, slow, known.graph.find("Deployment", "shop", "api")) is over
+    about = known.graph.find("Deployment", "shop", "api")
+    assert about
+    assert outlasted(known, slow, about) is over

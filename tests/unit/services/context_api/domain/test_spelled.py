@@ -10,6 +10,7 @@ from services.context_api.domain.observation import Blame, Depth, Observation
 from services.context_api.domain.ranking import Alert, rank
 from services.context_api.domain.relation import relate
 from services.context_api.domain.scene import Scene
+from services.context_api.domain.snapshot import KubeObject
 from services.context_api.domain.spelled import spelled
 from tests.support.kube import container, deployment, env, moment, service, snapshot
 
@@ -22,7 +23,15 @@ SCENE = Scene(
         service("api", ready=2),
     )
 )
-WEB, API = (SCENE.graph.get("Deployment", "shop", name) for name in ("web", "api"))
+
+
+def at(name: str) -> KubeObject:
+    found = SCENE.graph.get("Deployment", "shop", name)
+    assert found
+    return found
+
+
+WEB, API = at("web"), at("api")
 
 
 def seen(about, text: str, depth: Depth = Depth.process, **more) -> Observation:
