@@ -20,7 +20,7 @@ PROTOCOL = 2
 SDK = "0.45.0"
 """The HolmesGPT this release was tested with; the lock file pins the same one. Another one is refused."""
 
-PROMPT_VERSION = "2026-11-2"
+PROMPT_VERSION = "2026-11-3"
 """Of `prompts/`; kept with every verdict, so that a change in quality can be traced to a change of words."""
 
 TEXT = 4_000

@@ -101,7 +101,7 @@ def test_words_that_change_get_a_version_of_their_own():
 
     digest = hashlib.sha256(words.encode()).hexdigest()[:16]
 
-    assert (PROMPT_VERSION, digest) == ("2026-11-2", "2e99883147e7a06f")
+    assert (PROMPT_VERSION, digest) == ("2026-11-3", "cd1d9fb491bca2e0")
 
 
 def test_what_fills_a_gap_is_not_read_as_one():
