@@ -23,7 +23,7 @@ _COLUMNS = """
 _REST = "AND created_at > now() - CAST(:within AS interval) ORDER BY created_at DESC LIMIT :at_most"
 _LIKE = {
     # The name itself may be longer than an index takes.
-    "alert": "alert_key = md5(:word) AND request->>'alert_name' = :word",
+    "alert": "md5(request->>'alert_name') = md5(:word) AND request->>'alert_name' = :word",
     "cause": "cause_reason = :word",
     "target": "target_kind = :word",
 }

@@ -55,7 +55,7 @@ SHARED = text(f"SELECT {_ALL} FROM investigation WHERE shared_key = :shared_key 
 GET = text(f"SELECT {_ALL} FROM investigation WHERE id = :id AND tenant = :tenant")
 _ONLY = {
     "status": "status = :status",
-    "alert_name": "request->>'alert_name' = :alert_name",
+    "alert_name": "md5(request->>'alert_name') = md5(:alert_name) AND request->>'alert_name' = :alert_name",
     "namespace": "namespace = :namespace",
     "priority": "priority = :priority",
     "engine": "engine_of(status, verdict, interim) = :engine",

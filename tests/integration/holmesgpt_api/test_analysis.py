@@ -204,7 +204,11 @@ async def test_another_tenant_sees_none_of_it(here: Place):
 
 @pytest.mark.parametrize(
     ("match", "index"),
-    [("alert", "investigation_alert"), ("cause", "investigation_reason"), ("target", "investigation_kind")],
+    [
+        ("alert", "investigation_by_alert"),
+        ("cause", "investigation_reason"),
+        ("target", "investigation_kind"),
+    ],
 )
 async def test_each_question_walks_one_index_and_reads_no_verdict(here: Place, match: str, index: str):
     async with serving(here.settings(), here.api_key):

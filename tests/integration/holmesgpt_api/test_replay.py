@@ -66,12 +66,12 @@ async def replayed_by_a_model(there: Engine) -> None:
         calls = len(there.context.calls)
         path = f"{INVESTIGATE}/{first['investigation_id']}/replay"
         wrong = await api.post(path, json={"model": "another"})
-        again = await _ended(api, (await api.post(path, json={"model": "scripted"})).json())
+        again = await _ended(api, (await api.post(path, json={"model": "primary"})).json())
         plain = await _ended(api, (await api.post(path, json={"engine": "triage"})).json())
 
     assert wrong.status_code == 422
     assert (first["engine"], again["engine"], plain["engine"]) == ("holmesgpt", "holmesgpt", "triage")
-    assert again["metadata"]["replay"]["model"] == "scripted"
+    assert again["metadata"]["replay"]["model"] == "primary"
     assert again["metadata"]["diff"]["cause"] is None
     assert [(one["tool"], one["ok"]) for one in again["metadata"]["model"]["tools"]] == [
         ("get_causes", False)

@@ -98,6 +98,10 @@ async def asked(where: Holmes, what: str, *, within: float = 20, number: int = 1
     return told
 
 
+HEAD_START = ["e1", "e2"]
+"""Facts of triage's that each run begins with."""
+
+
 async def until(zygote: Zygote, word: str, *, within: float = 20) -> State:
     async with asyncio.timeout(within):
         while zygote.state.word != word:
@@ -175,7 +179,7 @@ async def test_what_a_run_says_becomes_what_is_told(tmp_path: Path):
         told = await asked(holmes(there), "concludes")
 
         assert told.opinion.summary == "token of inv-1"
-        assert [item.id for item in told.evidence] == ["ev-1"]
+        assert [item.id for item in told.evidence] == [*HEAD_START, "ev-1"]
         assert (told.use.requests, told.use.tokens, told.use.cost_usd, told.use.steps) == (1, 15, 0.25, 1)
         assert [(one.tool, one.arguments) for one in told.use.tools] == [("get_logs", {"pod": "a"})]
         assert (told.use.model, told.use.sdk, told.use.repaired) == ("openai/m", SDK, True)
@@ -239,8 +243,8 @@ async def test_a_zygote_that_dies_takes_its_runs_along_and_they_go_on_in_another
         told = await task
 
         assert there.pid != first
-    assert told.opinion.summary == "2 talk b'what was said' b'what was answered' 1 1 ['ev-1']"
-    assert [item.id for item in told.evidence] == ["ev-1"]
+    assert told.opinion.summary == "2 talk b'what was said' b'what was answered' 1 1 ['e1', 'e2', 'ev-1']"
+    assert [item.id for item in told.evidence] == [*HEAD_START, "ev-1"]
     assert (told.use.requests, told.use.cost_usd, told.use.resumed) == (1, 0.25, 1)
     assert [one.tool for one in told.use.tools] == ["get_logs"]
 
@@ -264,7 +268,7 @@ async def test_a_killed_runs_next_process_is_handed_the_last_step_and_what_was_k
         os.kill(child, signal.SIGKILL)
         told = await task
 
-    assert told.opinion.summary == "2 talk b'what was said' b'what was answered' 1 1 ['ev-1']"
+    assert told.opinion.summary == "2 talk b'what was said' b'what was answered' 1 1 ['e1', 'e2', 'ev-1']"
     assert told.use.resumed == 1
 
 

@@ -50,9 +50,10 @@ _STATEMENTS = (
         WHERE evidence_key IS NOT NULL AND status = 'completed'
     """,
     "CREATE INDEX investigation_by_status ON investigation (tenant, status, created_at DESC, id DESC)",
+    # The name itself may be longer than an index takes.
     """
     CREATE INDEX investigation_by_alert ON investigation
-        (tenant, (request->>'alert_name'), created_at DESC, id DESC)
+        (tenant, md5(request->>'alert_name'), created_at DESC, id DESC)
     """,
     "CREATE INDEX investigation_by_namespace ON investigation (tenant, namespace, created_at DESC, id DESC)",
     "CREATE INDEX investigation_by_priority ON investigation (tenant, priority, created_at DESC, id DESC)",

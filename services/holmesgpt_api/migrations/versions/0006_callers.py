@@ -15,7 +15,6 @@ depends_on = None
 _STATEMENTS = (
     """
     ALTER TABLE investigation
-        ADD COLUMN alert_key text GENERATED ALWAYS AS (md5(request->>'alert_name')) STORED,
         ADD COLUMN cause_reason text
             GENERATED ALWAYS AS (left(verdict #>> '{results,cause,reason}', 200)) STORED,
         ADD COLUMN cause_target jsonb GENERATED ALWAYS AS (verdict #> '{results,cause,target}') STORED,
@@ -24,8 +23,6 @@ _STATEMENTS = (
         ADD COLUMN recommended text
             GENERATED ALWAYS AS (left(verdict #>> '{recommendations,0,title}', 400)) STORED
     """,
-    "COMMENT ON COLUMN investigation.alert_key IS 'of the alert name, which may be longer than an index takes'",
-    "CREATE INDEX investigation_alert ON investigation (tenant, alert_key, created_at DESC)",
     """
     CREATE INDEX investigation_reason ON investigation (tenant, cause_reason, created_at DESC)
         WHERE cause_reason IS NOT NULL
@@ -80,6 +77,6 @@ def downgrade() -> None:
     op.execute("DROP FUNCTION steps_end_with_the_run()")
     op.execute("DROP TABLE step")
     op.execute(
-        "ALTER TABLE investigation DROP COLUMN alert_key, DROP COLUMN cause_reason, DROP COLUMN cause_target, "
+        "ALTER TABLE investigation DROP COLUMN cause_reason, DROP COLUMN cause_target, "
         "DROP COLUMN target_kind, DROP COLUMN recommended"
     )
