@@ -103,12 +103,17 @@ async def working(settings: Settings) -> AsyncIterator[Metrics]:
 
 async def ended(client: httpx.AsyncClient, investigation_id: str, *, within: float = 20) -> dict[str, Any]:
     """The investigation once it has ended."""
-    async with asyncio.timeout(within):
-        while True:
-            body: dict[str, Any] = (await client.get(f"/api/v1/investigate/{investigation_id}")).json()
-            if body["status"] in ("completed", "failed"):
-                return body
-            await asyncio.sleep(0.05)
+    body: dict[str, Any] = {}
+    try:
+        async with asyncio.timeout(within):
+            while True:
+                body = (await client.get(f"/api/v1/investigate/{investigation_id}")).json()
+                if body["status"] in ("completed", "failed", "cancelled"):
+                    return body
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        shown = {name: body.get(name) for name in ("status", "progress", "engine", "metadata")}
+        raise AssertionError(f"not ended within {within:g} s: {shown}") from None
 
 
 def as_go_sends_it(**fields: Any) -> dict[str, Any]:
