@@ -22,8 +22,14 @@ NO_ANSWER_IS_ONE = """
 include-path = "/api/v1/chat"
 [operations.checks]
 not_a_server_error.expected-statuses = ["2xx", "3xx", "4xx", "503"]
+[[operations]]
+include-path-regex = "^/api/v1/health/"
+[operations.checks]
+not_a_server_error.expected-statuses = ["2xx", "3xx", "4xx", "503"]
 """
-"""A question that nobody can answer, as a generated one is, gets 503 `no-model`: that is what is to be said."""
+"""A question that nobody can answer, as a generated one is, gets 503 `no-model`: that is what is to be said. So is the
+503 of a health route: no model is configured here.
+"""
 
 
 def fuzz(stack: Stack, service: str, folder: Path, *, examples: int, seed: str | None) -> str:

@@ -11,6 +11,12 @@ import pytest
 TUNED_WRONG: frozenset[str] = frozenset()
 """Incidents of the tuned half whose first cause, or whose words, are not yet those of a person."""
 
+ELSEWHERE_WRONG: frozenset[str] = frozenset({"desk_behind_a_pooler"})
+"""Those of which an alert about another failing workload of the story does not lead to its cause yet.
+
+What was changed in front of a database is found from the program that uses it, and not from the database itself.
+"""
+
 GOALS_MISSED: frozenset[str] = frozenset({"no-cause", "two-faults"})
 """Of the goals over the whole corpus."""
 

@@ -12,7 +12,7 @@ from services.context_api.adapters.recording import load_recording
 from services.context_api.domain.graph import Graph
 from services.context_api.domain.triage import find_causes
 from tests.incidents.corpus import entries
-from tests.incidents.goals import TUNED_WRONG, not_yet
+from tests.incidents.goals import ELSEWHERE_WRONG, TUNED_WRONG, not_yet
 from tests.incidents.incident import Half
 from tests.incidents.judge import judge
 from tests.incidents.play import filled, names_of
@@ -35,7 +35,14 @@ def test_the_first_cause_is_the_one_a_person_would_name_with_its_facts(name: str
     assert verdict.second in (None, True)
 
 
-@pytest.mark.parametrize("name", [n for n, e in TUNED.items() if e.incident.causes and n not in TUNED_WRONG])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=not_yet(name, ELSEWHERE_WRONG))
+        for name, entry in TUNED.items()
+        if entry.incident.causes and name not in TUNED_WRONG
+    ],
+)
 def test_an_alert_about_any_failing_workload_of_the_story_leads_to_the_same_cause(name: str):
     entry = TUNED[name]
     snapshot = load_recording(entry.recording)

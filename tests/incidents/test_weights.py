@@ -251,7 +251,9 @@ FACTS: Mapping[str, tuple[KubeObject | None, Sequence[Observation], Sequence[str
     "precedes": (W, [SICK, saw(ANT, explains=on(W)), saw(BEE, explains=on(W), onset=moment(21))], ["bee", "ant", "web"]),
     "changed": (W, [SICK, saw(ANTS, explains=on(W)), saw(BEES, explains=on(W))], ["bee", "ant", "web"]),
     "critical": (None, [saw(ANT), saw(BEE, severity=FindingSeverity.critical)], ["bee", "ant"]),
-    "explained": (None, [saw(W, 0.9), saw(ANT, 0.3), saw(BEE, explains=on(W))], ["bee", "ant", "web"]),
+    "explained": (
+        W, [saw(W, 0.9), saw(ANT, 0.3, explains=on(W, strength=0.7)), saw(BEE, 0.2, explains=on(W))], ["bee", "ant", "web"],
+    ),
     "bystander": (W, [saw(W, 0.3), saw(API, 0.9)], ["web", "api"]),
 }  # fmt: skip
 """By fact, in the order of the document's table: the alert's object, what was seen, and who comes first."""
