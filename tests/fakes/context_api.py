@@ -126,7 +126,11 @@ def context_api(**fields: Any) -> Iterator[FakeContextApi]:
         def log_message(self, format: str, *args: object) -> None:
             """`calls` is the log."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(ThreadingHTTPServer):
+        # Twenty runs ask at once; with the default of 5 the kernel drops some of them for a second or more.
+        request_queue_size = 128
+
+    server = Server(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     fake.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, daemon=True)

@@ -127,9 +127,8 @@ class Holmes:
             while True:
                 last = await self._last(run, chain, ends)
                 course = taken_up(models, redactor, last)
-                account.had(
-                    Amount(course.usage.prompt_tokens + course.usage.completion_tokens, course.usage.cost_usd)
-                )
+                if not deaths:
+                    account.had(_spent(course.usage))
                 request = self._request(run, interim, token, chain, key, redactor, last, course)
                 course.evidence = {item.id: item for item in request.head_start.evidence} | course.evidence
                 try:
@@ -359,6 +358,10 @@ class Holmes:
             ),
             resume=None if last is None else resume(last, course),
         )
+
+
+def _spent(usage: Usage) -> Amount:
+    return Amount(usage.prompt_tokens + usage.completion_tokens, usage.cost_usd)
 
 
 def _under(chain: list[ModelAccess]) -> str:

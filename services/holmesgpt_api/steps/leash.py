@@ -93,8 +93,13 @@ class Leash:
             except Exception:
                 _log.exception("a look at who has lost their say failed")
             else:
+                # Only of what was asked about: while it was, a later run of the same may have begun, and has the say.
                 self._stop(
-                    {(id_, fence) for id_, fence in self._runs if id_ in lost or fence < latest.get(id_, 0)}
+                    {
+                        (id_, fence)
+                        for id_, fence in self._runs
+                        if fence < latest.get(id_, 0) or (id_ in lost and fence == latest[id_])
+                    }
                 )
             await asyncio.sleep(self._pause)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 
 import pytest
@@ -72,6 +73,31 @@ async def test_a_run_that_another_one_has_taken_over_is_stopped_in_the_same_proc
         earlier = asyncio.create_task(for_ever(leash, first))
         await asyncio.sleep(0.01)
         later = asyncio.create_task(for_ever(leash, await again(ledger, first.id)))
+        assert await earlier == "lost"
+        await asyncio.sleep(0.02)
+        assert not later.done()
+        later.cancel()
+        await asyncio.wait({later})
+
+
+async def test_a_run_that_begins_while_an_earlier_one_is_looked_up_is_not_stopped_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    ledger, looking, go_on = MemoryLedger(), asyncio.Event(), asyncio.Event()
+    first, look = await begun(ledger), ledger.lost
+
+    async def slowly(runs: Mapping[str, int]) -> Collection[str]:
+        looking.set()
+        await go_on.wait()
+        return await look(runs)
+
+    monkeypatch.setattr(ledger, "lost", slowly)
+    async with asyncio.timeout(10), Leash(ledger, pause=SOON) as leash:
+        earlier = asyncio.create_task(for_ever(leash, first))
+        await looking.wait()
+        later = asyncio.create_task(for_ever(leash, await again(ledger, first.id)))
+        await asyncio.sleep(0)
+        go_on.set()
         assert await earlier == "lost"
         await asyncio.sleep(0.02)
         assert not later.done()
