@@ -32,7 +32,7 @@ def citing_the_log(known: dict[str, Any]) -> dict[str, Any]:
     """Triage's object, on the word of the log alone."""
     log = next(line.partition(":")[0] for line in known["evidence"] if "log lines of" in line)
     document = agreeing(known)
-    document["cause"]["evidence_ids"] = [log]
+    document["cause"] |= {"text": "It keeps the database from starting.", "evidence_ids": [log]}
     return document
 
 
@@ -82,7 +82,10 @@ async def test_a_model_cites_what_its_tools_read_and_reads_nothing_its_asker_may
     (cited,) = body["results"]["cause"]["evidence_ids"]
     (log,) = [item for item in body["results"]["evidence"] if item["id"] == cited]
     assert (log["kind"], log["target"]["name"]) == ("log", "orders-db-0")
-    assert body["results"]["claims"][0]["status"] == "supported"
+    claim = body["results"]["claims"][0]
+    # The log is there to be cited, and names no ConfigMap: who reads the claim is told that it is more than it shows.
+    assert (claim["status"], claim["evidence_ids"]) == ("hypothesis", [cited])
+    assert claim["reason"] == 'not-in-evidence: "ConfigMap/data/orders-db-config"'
     tools = body["metadata"]["model"]["tools"]
     assert sorted((one["tool"], one["ok"]) for one in tools) == [
         ("get_evidence", True),

@@ -105,7 +105,8 @@ def _unquoted(text: str, found: list[Quotable]) -> str:
         reference = _OBJECT.fullmatch(inner)
         if reference and _object(reference, found):
             return True
-        if not inner or (lone := [one for one in amounts(inner) if one.said.strip() == inner]):
+        lone = [one for one in amounts(inner) if one.said.strip() == inner]
+        if not inner or lone:
             found.extend(Quotable(Kind.number, inner, amount=one) for one in lone)
             return True
         found.append(Quotable(Kind.text, inner))
