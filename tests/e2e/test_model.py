@@ -95,6 +95,6 @@ async def test_a_model_cites_what_its_tools_read_and_reads_nothing_its_asker_may
 
     refused = limited["metadata"]["model"]["tools"]
     assert [one["ok"] for one in refused] == [False, False]
-    assert {one["detail"].partition(":")[0] for one in refused} == {"HTTP 403 namespace-not-readable"}
+    assert {one["detail"].partition(":")[0] for one in refused} == {"not allowed"}
     assert "orders-db-config" not in json.dumps(limited["results"])
     assert "PostgreSQL Database directory" not in sent  # a line of the log that the model was told to fetch
