@@ -129,7 +129,10 @@ class Holmes:
                 course = taken_up(models, redactor, last)
                 if not deaths:
                     account.had(_spent(course.usage))
-                request = self._request(run, interim, token, chain, key, redactor, last, course)
+                # Not on the loop: a megabyte of evidence takes most of a second to be cleared of secrets.
+                request = await asyncio.to_thread(
+                    self._request, run, interim, token, chain, key, redactor, last, course
+                )
                 course.evidence = {item.id: item for item in request.head_start.evidence} | course.evidence
                 try:
                     return await self._one(
@@ -239,7 +242,7 @@ class Holmes:
                     except Closed:
                         continue  # one that has died says so at the next word that is waited for
                 case ToolCalled() as called:
-                    course.called(called)
+                    await asyncio.to_thread(course.called, called)
                     await report(progress, stage, Happening(EventName.tool, _told(called)))
                 case ModelAsked() as asked:
                     course.asked(asked)

@@ -94,7 +94,9 @@ class HolmesTalker:
             async with self._zygote.child(name, patience=patience) as child:
                 left = max(ends - time.monotonic(), 0.1)
                 async with asyncio.timeout(left + GRACE):
-                    request = self._request(taken, token, left, chain, key, course.redactor)
+                    request = await asyncio.to_thread(
+                        self._request, taken, token, left, chain, key, course.redactor
+                    )
                     await begin(child, request, course)
                     text = await self._follow(child, course, account, report)
         except Died as error:
@@ -122,7 +124,7 @@ class HolmesTalker:
                     await account.step(step)
                     await grant(child, number)
                 case ToolCalled() as called:
-                    course.called(called)
+                    await asyncio.to_thread(course.called, called)
                     await report(_of_tool(called, course.redactor))
                 case ModelAsked() as asked:
                     course.asked(asked)

@@ -6,6 +6,7 @@ API's part; nothing is concluded here that its answer does not say.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -80,7 +81,9 @@ class Triage:
             deadline=patience,
         )
         await report_progress(90, "writing the verdict")
-        return conclude(without_secrets(limit(answer, may_read)), target, run, self._degraded_reason())
+        # Not on the loop: a megabyte of evidence takes most of a second.
+        clear = await asyncio.to_thread(without_secrets, limit(answer, may_read))
+        return conclude(clear, target, run, self._degraded_reason())
 
 
 def without_secrets(answer: CausesAnswer) -> CausesAnswer:

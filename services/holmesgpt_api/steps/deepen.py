@@ -76,7 +76,8 @@ class Deepening:
 
         try:
             told = await self._model.ask(run, interim, within=within, report_progress=report)
-            verdict = conclude(told, interim, run)
+            # Looking every claim up takes a while where much was shown; others' runs go on meanwhile.
+            verdict = await asyncio.to_thread(conclude, told, interim, run)
         except ModelFailed as failed:
             _log.warning("investigation %s: %s: %s", run.id, failed.word, failed.detail)
             verdict = fall_back(interim, failed.word, failed.detail, failed.use)

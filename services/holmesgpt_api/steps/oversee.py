@@ -117,6 +117,9 @@ class Overseer:
                 self._observe(self.seen)
         except StorageUnavailable as error:
             _log.info("no look at the other processes: %s", error)
+        except Exception:
+            # What routes tell would stand still for ever, and reloads would reach nobody.
+            _log.exception("a look at the other processes failed")
         self._looks.append(self._fine())
 
     def _tallies(self) -> Sequence[Tally]:
