@@ -93,7 +93,7 @@ class Kills:
 
 async def campaign(make: MakeDatabase, folder: Path, *, kills: int, seed: int) -> None:
     with context_api() as context, model() as fake:
-        here = place(make(SCHEMA), context.url, folder)
+        here = place(make(SCHEMA), context.url, folder).missing_workers_soon()
         fake.mood, context.about = "digs", unhurried
         first = here.worker_process(**with_model(fake), investigation_timeout=1200)
         killing = Kills(here, context, fake, random.Random(seed), first)

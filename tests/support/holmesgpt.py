@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
@@ -32,10 +32,12 @@ from tests.support.postgres import FreshDatabase
 
 QUICK = {
     "worker_heartbeat": 0.2,
-    "worker_stalled_after": 0.8,
     "worker_poll": 0.1,
     "worker_graceful_stop": 0.5,
 }
+
+SOON_MISSED = {"worker_stalled_after": 0.8}
+"""Where workers are killed, and nowhere else: a machine that stands still for a second has no dead worker on it."""
 
 
 @dataclass(frozen=True)
@@ -45,18 +47,21 @@ class Place:
     values: dict[str, Any]
     api_key: str
 
+    def missing_workers_soon(self) -> Place:
+        return replace(self, values={**self.values, **SOON_MISSED})
+
     def settings(self, **others: Any) -> Settings:
-        return Settings.model_validate({**self.values, **QUICK, **others})
+        return Settings.model_validate({**QUICK, **self.values, **others})
 
     def worker_process(self, log: IO[bytes] | None = None, **others: Any) -> subprocess.Popen[bytes]:
-        settings = json.dumps({**self.values, **QUICK, **others})
+        settings = json.dumps({**QUICK, **self.values, **others})
         kept = {"stdout": log, "stderr": log} if log else {"stdout": subprocess.DEVNULL}
         return start("tests.support.holmesgpt", settings, **kept)
 
     def api_process(self, port: int, **others: Any) -> subprocess.Popen[bytes]:
         """A replica of the API on that port."""
         own = {"port": port, "metrics_port": 0, "role": "api", "rate_limit_requests": 1_000_000}
-        settings = json.dumps({**self.values, **QUICK, **own, **others})
+        settings = json.dumps({**QUICK, **self.values, **own, **others})
         # Nobody reads what it says, and a full pipe would stop it.
         nowhere = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         return start("tests.support.holmesgpt", settings, "api", **nowhere)

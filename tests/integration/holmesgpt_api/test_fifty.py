@@ -13,6 +13,12 @@ from tests.support.holmesgpt import Place, ended, serving
 
 pytestmark = pytest.mark.requirement("HAPI-005", "HAPI-038", "HAPI-131", "HAPI-134")
 
+
+@pytest.fixture
+def here(here: Place) -> Place:
+    return here.missing_workers_soon()
+
+
 INVESTIGATE = "/api/v1/investigate"
 LIFE_S = 30.0
 """Longer than a worker takes to start twice on a busy machine: one that is away cannot end anything in time."""

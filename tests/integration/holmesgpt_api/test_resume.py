@@ -161,7 +161,7 @@ async def test_a_run_whose_worker_is_killed_goes_on_in_another_worker(
     module_database: MakeDatabase, tmp_path: Path
 ):
     with context_api() as context, model() as fake:
-        here = place(module_database(SCHEMA), context.url, tmp_path)
+        here = place(module_database(SCHEMA), context.url, tmp_path).missing_workers_soon()
         with engine(here, context, fake) as first:
             telling = prepare(first)
             async with serving(first.settings(), here.api_key) as api:

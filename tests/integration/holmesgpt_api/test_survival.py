@@ -14,6 +14,12 @@ from tests.support.holmesgpt import Place, ended, serving, working
 
 pytestmark = pytest.mark.requirement("HAPI-005", "HAPI-029", "HAPI-040")
 
+
+@pytest.fixture
+def here(here: Place) -> Place:
+    return here.missing_workers_soon()
+
+
 INVESTIGATE = "/api/v1/investigate"
 ALERT = {"alert_name": "A", "labels": {"pod": "checkout-1", "namespace": "shop"}}
 

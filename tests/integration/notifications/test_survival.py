@@ -27,6 +27,11 @@ from tests.support.postgres import databases, kill_postmaster, running_server
 pytestmark = pytest.mark.requirement("INT-BR-REL-013", "INT-BR-REL-004", "INT-BR-ERR-011")
 
 
+@pytest.fixture
+def here(here: Place) -> Place:
+    return here.missing_workers_soon()
+
+
 def by_slack(fake: SlackFake) -> dict[str, Any]:
     return {"slack_webhook_url": fake.url, "slack_origins": [fake.origin]}
 
@@ -227,7 +232,7 @@ async def test_an_outage_of_the_database_between_the_call_and_its_record_repeats
     webhook: SlackFake, tmp_path: Path
 ):
     with running_server() as server, databases(server) as make:
-        here = place(make(SERVICE), tmp_path)
+        here = place(make(SERVICE), tmp_path).missing_workers_soon()
         down = asyncio.Event()
 
         async def once_it_is_down() -> None:
