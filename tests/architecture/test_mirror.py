@@ -168,7 +168,7 @@ SEEN_ELSEWHERE: dict[str, tuple[str, str]] = {
         "a socket is one only on a network, with a client at its other end",
         "tests/integration/holmesgpt_api/test_chat_socket.py",
     ),
-    "services/holmesgpt_api/wiring.py": (
+    "services/holmesgpt_api/wiring/*.py": (
         "it joins the parts; whether they fit shows when they run",
         "tests/integration/holmesgpt_api/test_*.py",
     ),
