@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from libs.auth import KeyRing, TokenMinter
+from libs.auth import Authenticator, KeyRing, TokenMinter
 from libs.clients import Breaker, ContextClient
 from libs.jobs import Jobs
 from libs.storage import Database, migrate
 from services.holmesgpt_api.adapters.chat_sessions import Limits, PostgresSessions
-from services.holmesgpt_api.adapters.steering import Current
+from services.holmesgpt_api.adapters.line_meters import LineMeters
+from services.holmesgpt_api.adapters.meters import Meters
+from services.holmesgpt_api.adapters.steering import Current, Steering
+from services.holmesgpt_api.domain.roster import Roster
 from services.holmesgpt_api.settings import Settings
 
 SCHEMA = "holmesgpt_api"
@@ -26,6 +30,20 @@ Ring = Callable[[], KeyRing | None]
 
 _BORNE_AGAIN_AFTER = timedelta(seconds=5)
 """How long a failing Context API is left alone. Short, since runs come back with growing waits of their own."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """What a worker works with, whether it asks models or not."""
+
+    settings: Settings
+    authenticator: Authenticator
+    database: Database
+    context: ContextClient
+    steering: Steering
+    roster: Roster
+    meters: Meters
+    turns: LineMeters
 
 
 @asynccontextmanager
