@@ -31,6 +31,10 @@ SELECT (procrastinate_defer_jobs_v1(ARRAY[ROW(
 )]::procrastinate_job_to_defer_v1[]))[1]
 """
 
+WAITING_SQL: LiteralString = """
+SELECT EXISTS (SELECT FROM procrastinate_jobs WHERE status = 'todo' AND queue_name = %s AND task_name = %s)
+"""
+
 # The channel notified is "procrastinate_queue_v1#" and the queue's name; PostgreSQL takes 63 bytes.
 QUEUE_BYTES = 40
 
@@ -147,6 +151,15 @@ class Jobs:
         if task is None:
             raise UnknownTask(name)
         return DEFER_SQL, (task.queue, name, task.priority, lock, orjson.dumps(args or {}).decode(), in_)
+
+    async def any_waiting(self, conn: AsyncConnection, name: str) -> bool:
+        """Whether a job of this task waits to be run, as the transaction of `conn` sees it."""
+        task = self.tasks.get(name)
+        if task is None:
+            raise UnknownTask(name)
+        with storage_faults():
+            row = await (await (await driver(conn)).execute(WAITING_SQL, (task.queue, name))).fetchone()
+        return bool(cast("tuple[bool]", row)[0])
 
     async def run_worker(self, stop: asyncio.Event) -> None:
         """Run due jobs until `stop` is set; then finish what is running and return.

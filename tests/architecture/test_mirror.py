@@ -52,6 +52,10 @@ SEEN_ELSEWHERE: dict[str, tuple[str, str]] = {
         "its promises are kept by SQL; one suite holds it beside the tests' in-memory one",
         "tests/integration/holmesgpt_api/test_ledger.py",
     ),
+    "services/holmesgpt_api/adapters/line.py": (
+        "that workers take turns one after the other is kept by locks, and places are counted by SQL",
+        "tests/integration/holmesgpt_api/test_line.py",
+    ),
     "services/holmesgpt_api/adapters/purse.py": (
         "that many runs at once spend no more than there is is kept by locks",
         "tests/integration/holmesgpt_api/test_budgets.py",

@@ -6,7 +6,7 @@ import json
 import re
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Any
 
@@ -19,6 +19,7 @@ from libs.contracts.investigations import InvestigationRequest, InvestigationSta
 from libs.jobs import Jobs
 from libs.storage import Database, StorageUnavailable
 from services.holmesgpt_api.adapters import ledger_sql as sql
+from services.holmesgpt_api.adapters import line
 from services.holmesgpt_api.domain.commission import Commission
 from services.holmesgpt_api.domain.course import Happening
 from services.holmesgpt_api.domain.errors import KeyReused
@@ -105,10 +106,27 @@ class PostgresLedger:
             await self._jobs.defer(conn, DEEPEN, {"investigation_id": run.id})
         return True
 
-    async def take_up(self, investigation_id: str) -> Held | None:
+    async def take_next(self, token: int, *, named: str) -> Held | None:
         async with self._database.begin() as conn:
-            row = (await conn.execute(sql.TAKE_UP, {"id": investigation_id})).mappings().first()
-        return None if row is None else Held(_claimed(row), Verdict.model_validate_json(row["interim"]))
+            again = await conn.execute(sql.TAKE_AGAIN, {"token": token, "named": named})
+            row = again.mappings().first()
+            if row is not None:
+                return _held(row)
+            lanes = await line.lock(conn)
+            while (turn := await line.next_in_line(conn, lanes)) is not None:
+                taken = await conn.execute(sql.TAKE, {"id": turn.next.id, "token": token})
+                row = taken.mappings().first()
+                if row is not None:
+                    await line.move_on(conn, turn.lanes)
+                    await self._call_another(conn)
+                    return replace(_held(row), waited=turn.next.waited, why=turn.why)
+                # Cancelled, or over, while this transaction waited for its row.
+        return None
+
+    async def _call_another(self, conn: AsyncConnection) -> None:
+        """Where somebody waits a job is there that will take them: each that is held brings one, and none may be short."""
+        if await line.anybody_waits(conn) and not await self._jobs.any_waiting(conn, DEEPEN):
+            await self._jobs.defer(conn, DEEPEN, {"investigation_id": ""})
 
     async def note(
         self, run: Claimed, *, progress: int, stage: str, happened: Happening | None = None
@@ -177,6 +195,7 @@ class PostgresLedger:
 
     async def forget(self, *, older_than: timedelta, at_most: int) -> int:
         async with self._database.begin() as conn:
+            await line.forget_tenants(conn)
             done = await conn.execute(sql.FORGET, {"older_than": older_than, "at_most": at_most})
         return done.rowcount
 
@@ -214,6 +233,10 @@ async def _known(conn: AsyncConnection, commission: Commission) -> Record | None
     if bytes(row["digest"]) != commission.digest:
         raise KeyReused(row["id"])
     return record_of(row)
+
+
+def _held(row: RowMapping) -> Held:
+    return Held(_claimed(row), Verdict.model_validate_json(row["interim"]))
 
 
 def _claimed(row: RowMapping) -> Claimed:
