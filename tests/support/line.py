@@ -58,10 +58,13 @@ class Hall:
     async def held(self, tenant: str, priority: str = "medium", number: int = 1) -> list[str]:
         return [await self._one(tenant, priority) for _ in range(number)]
 
-    async def _one(self, tenant: str, priority: str) -> str:
+    async def taken_in(self, tenant: str, priority: str) -> str:
+        """Recorded, and not triaged yet."""
         asked = request(target=CHECKOUT.model_dump(), priority=priority)
-        opened = await self.ledger.open(commission(asked, caller(tenant=tenant), None))
-        run = await self.ledger.claim(opened.record.id)
+        return (await self.ledger.open(commission(asked, caller(tenant=tenant), None))).record.id
+
+    async def _one(self, tenant: str, priority: str) -> str:
+        run = await self.ledger.claim(await self.taken_in(tenant, priority))
         assert run is not None
         assert await self.ledger.hold(run, VERDICT, ["shop"])
         return run.id

@@ -45,6 +45,12 @@ OPEN_REPLAY = text(f"""
             :seen, now() + :life, CAST(:replay AS jsonb), CAST(:frozen AS jsonb), CAST(:original AS jsonb))
     RETURNING {_ALL}
 """)
+NOT_TRIAGED = text("""
+    SELECT count(*) FROM (
+        SELECT FROM investigation
+         WHERE tenant = :tenant AND priority = :priority AND ended_at IS NULL AND interim IS NULL
+         LIMIT :at_most) AS some
+""")
 BY_KEY = text(f"""
     SELECT digest, {_ALL} FROM investigation
      WHERE tenant = :tenant AND asker = :asker AND idempotency_key = :key

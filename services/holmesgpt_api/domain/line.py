@@ -13,6 +13,9 @@ clock, a storm of low ones that has waited long would stand before the critical 
 
 **A tenant has no more than half of all places** while somebody else waits: turns alone would let runs that take long
 fill them. This decides who is passed over now; numbers and places stay as they are.
+
+Before all that comes triage, which takes a tenth of a second: its jobs have an `urgency` when they are made, by the same
+strides, so that a storm does not stand before another tenant's single one there either.
 """
 
 from __future__ import annotations
@@ -86,6 +89,15 @@ def turn_of(clock: int, last: int | None) -> int:
             clock.
     """
     return clock if last is None else max(clock, last + 1)
+
+
+def urgency(priority: Priority, waiting: int) -> int:
+    """Of the job that triages one; the greatest comes first.
+
+    Args:
+        waiting: how many of its tenant and priority wait for triage already.
+    """
+    return -(waiting + 1) * STRIDE[priority]
 
 
 def full(running: Mapping[str, int], places: int) -> frozenset[str]:

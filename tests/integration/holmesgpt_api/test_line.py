@@ -153,6 +153,24 @@ async def test_tenants_of_the_past_are_forgotten_and_those_who_wait_are_not(here
     assert known == ["a"]
 
 
+async def test_triage_does_not_put_a_storm_before_another_tenants_single_one(here_waits: Hall):
+    for _ in range(20):
+        await here_waits.taken_in("a", "medium")
+    single, urgent = await here_waits.taken_in("b", "medium"), await here_waits.taken_in("a", "critical")
+
+    async with here_waits.database.begin() as conn:
+        order = await conn.execute(
+            text(
+                "SELECT args->>'investigation_id' FROM procrastinate_jobs WHERE task_name = 'conduct' "
+                "ORDER BY priority DESC, id"
+            )
+        )
+        first = order.scalars().all()[:3]
+
+    assert first[0] == urgent
+    assert first[2] == single
+
+
 @pytest.mark.requirement("HAPI-029")
 async def test_one_of_another_tenant_and_a_critical_one_are_next_in_the_midst_of_a_storm(
     here: Place, here_waits: Hall

@@ -85,6 +85,10 @@ _STATEMENTS = (
         WHERE interim IS NOT NULL AND held_at IS NULL AND ended_at IS NULL
     """,
     """
+    CREATE INDEX investigation_not_triaged ON investigation (tenant, priority)
+        WHERE ended_at IS NULL AND interim IS NULL
+    """,
+    """
     CREATE UNIQUE INDEX investigation_token ON investigation (token)
         WHERE token IS NOT NULL AND ended_at IS NULL
     """,
@@ -147,5 +151,6 @@ def downgrade() -> None:
     op.execute(_told_by(_BY_TURN, _BY_AGE))
     op.execute("DROP TRIGGER line_up ON investigation")
     op.execute("DROP FUNCTION line_up, held_before")
+    op.execute("DROP INDEX investigation_not_triaged, investigation_asking")
     op.execute("ALTER TABLE investigation DROP COLUMN turn, DROP COLUMN token")
     op.execute("DROP TABLE line_tenant, line")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.contracts.alerts import Priority
-from services.holmesgpt_api.domain.line import STRIDE, Lane, Waiting, Why, decide, full, turn_of
+from services.holmesgpt_api.domain.line import STRIDE, Lane, Waiting, Why, decide, full, turn_of, urgency
 from tests.fakes.line import MemoryLine
 
 pytestmark = pytest.mark.requirement("HAPI-005", "HAPI-134")
@@ -252,6 +252,16 @@ def test_half_of_all_places_is_rounded_up_and_unknown_places_limit_nobody(
     running: dict[str, int], places: int, expected: set[str]
 ):
     assert full(running, places) == expected
+
+
+def test_triage_of_a_single_one_comes_before_a_storms_and_of_an_urgent_one_before_others():
+    storm_of_a = [urgency(P2, waiting) for waiting in range(500)]
+    critical_ones = [urgency(P0, waiting) for waiting in range(100)]
+
+    assert storm_of_a == sorted(storm_of_a, reverse=True)
+    assert sum(one > urgency(P2, 0) for one in storm_of_a) == 0
+    assert sum(one > urgency(P2, 0) for one in critical_ones) == 15
+    assert urgency(P0, 0) > urgency(P1, 0) > urgency(P3, 0)
 
 
 def test_a_number_is_never_behind_the_clock_nor_before_the_last_one_of_its_tenant():
