@@ -61,7 +61,7 @@ class Hall:
     async def taken_in(self, tenant: str, priority: str) -> str:
         """Recorded, and not triaged yet."""
         asked = request(target=CHECKOUT.model_dump(), priority=priority)
-        return (await self.ledger.open(commission(asked, caller(tenant=tenant), None))).record.id
+        return (await self.ledger.open(commission(asked, caller(tenant=tenant, namespaces=["*"]), None))).record.id
 
     async def _one(self, tenant: str, priority: str) -> str:
         run = await self.ledger.claim(await self.taken_in(tenant, priority))

@@ -49,7 +49,7 @@ NOT_TRIAGED = text("""
     SELECT count(*) FROM (
         SELECT FROM investigation
          WHERE tenant = :tenant AND priority = :priority AND ended_at IS NULL AND interim IS NULL
-         LIMIT :at_most) AS some
+         LIMIT :at_most) AS few
 """)
 BY_KEY = text(f"""
     SELECT digest, {_ALL} FROM investigation

@@ -123,7 +123,7 @@ _STATEMENTS = (
                     SELECT FROM investigation AS one
                      WHERE one.held_at IS NOT NULL AND one.priority = other.priority
                      LIMIT greatest(0, (due.at - (other.priority > due.priority)::integer - other.passed) / other.stride)
-                ) AS some))
+                ) AS few))
               FROM line AS other WHERE other.priority <> due.priority)::bigint
           FROM due
     $$
