@@ -16,8 +16,8 @@ from libs.storage import migrate
 from services.holmesgpt_api.domain.line import STRIDE, Why
 from services.holmesgpt_api.wiring import SCHEMA
 from tests.fakes.line import MemoryLine
-from tests.support.holmesgpt import QUICK, Place
 from tests.support.held import Hall, hall, worker_process
+from tests.support.holmesgpt import QUICK, Place
 
 pytestmark = pytest.mark.requirement("HAPI-005", "HAPI-134")
 
