@@ -48,7 +48,9 @@ test-engine:
 .PHONY: install
 install: .venv/.run ## install what the services need, nothing else
 
-ENGINE = $(if $(strip $(MODEL)$(HOLMESGPT_LLM_MODEL)),.venv-holmes/.done)
+# A model that the configuration file alone names counts too; only then a program is asked.
+NAMED_IN_FILE = $(if $(strip $(HOLMESGPT_CONFIG_FILE)),$(shell HOLMESGPT_CONFIG_FILE='$(HOLMESGPT_CONFIG_FILE)' python3 cli/doctor/models.py))
+ENGINE = $(if $(strip $(MODEL)$(HOLMESGPT_LLM_MODEL)$(NAMED_IN_FILE)),.venv-holmes/.done)
 
 .PHONY: run
 run: .venv/.run $(ENGINE) ## start everything, post the bundled incident, print the report, keep serving (ARGS="--once" to stop then)

@@ -31,7 +31,7 @@ DISK_TO_RUN = 256 * MIB
 MEMORY_TO_RUN = 400 * MIB
 """Bytes. Four services in two roles and PostgreSQL share some 450 MB (measured 2026-11), part of it code on disk."""
 
-SETTINGS_OF_MODELS = "MODEL and HOLMESGPT_LLM_…"
+SETTINGS_OF_MODELS = "MODEL and HOLMESGPT_LLM_…, or HOLMESGPT_CONFIG_FILE"
 
 TEST_PROGRAMS = ("redis-server", "prometheus", "prometheus-alertmanager")
 TESTBED = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "kwok", "helm")

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from cli.doctor import models
 from cli.doctor.facts import Environment, Facts, Interpreter, Port, Postgres
 from libs.ports import holder, is_taken
 
@@ -32,7 +33,6 @@ SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 SYSTEM_BASE = Path("/var/lib/kubernaut")
 SYSTEM_USERS = ("postgres", "nobody")
 
-MODEL_SETTINGS = ("MODEL", "HOLMESGPT_LLM_MODEL")
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
 PATIENCE_S = 10
@@ -67,7 +67,7 @@ def gather(environ: Mapping[str, str], root: Path = ROOT) -> Facts:
         built=tuple(sorted(_built(cache))),
         disk_free=shutil.disk_usage(root).free,
         memory_free=_memory(),
-        model_settings=tuple(sorted(_model_settings(environ))),
+        model_settings=tuple(sorted(models.named(environ))),
         kubeconfig=kubeconfig,
         kubeconfig_missing=lost,
     )
@@ -221,12 +221,6 @@ def _memory() -> int | None:
     except (OSError, ValueError):  # no such group, or `max`: no limit
         return available
     return min(available, max(limit - used, 0))
-
-
-def _model_settings(environ: Mapping[str, str]) -> Iterator[str]:
-    for name, value in environ.items():
-        if value.strip() and name in MODEL_SETTINGS:
-            yield name
 
 
 def _kubeconfig(environ: Mapping[str, str]) -> tuple[str | None, str | None]:

@@ -31,6 +31,10 @@ SELECT (procrastinate_defer_jobs_v1(ARRAY[ROW(
 )]::procrastinate_job_to_defer_v1[]))[1]
 """
 
+WAITING_SQL: LiteralString = """
+SELECT EXISTS (SELECT FROM procrastinate_jobs WHERE status = 'todo' AND queue_name = %s AND task_name = %s)
+"""
+
 # The channel notified is "procrastinate_queue_v1#" and the queue's name; PostgreSQL takes 63 bytes.
 QUEUE_BYTES = 40
 
@@ -111,6 +115,7 @@ class Jobs:
         *,
         lock: str | None = None,
         in_: timedelta | None = None,
+        priority: int | None = None,
     ) -> int:
         """Add a job in the transaction of `conn`: it exists if and only if that transaction commits.
 
@@ -120,10 +125,11 @@ class Jobs:
             lock: of all jobs of this service with the same lock one runs at a time, oldest first. One that
                 waits for its next attempt holds the younger ones back.
             in_: run no sooner than after this time.
+            priority: of this job, in place of its task's. For an order among jobs of one task.
 
         Returns: the job's id.
         """
-        statement, values = self.defer_statement(name, args, lock=lock, in_=in_)
+        statement, values = self.defer_statement(name, args, lock=lock, in_=in_, priority=priority)
         with storage_faults():
             raw = await driver(conn) if isinstance(conn, AsyncConnection) else conn
             row = await (await raw.execute(statement, values)).fetchone()
@@ -136,6 +142,7 @@ class Jobs:
         *,
         lock: str | None = None,
         in_: timedelta | None = None,
+        priority: int | None = None,
     ) -> tuple[LiteralString, tuple[object, ...]]:
         """The statement `defer` runs and its parameters, for a path so hot that round trips count.
 
@@ -146,7 +153,17 @@ class Jobs:
         task = self.tasks.get(name)
         if task is None:
             raise UnknownTask(name)
-        return DEFER_SQL, (task.queue, name, task.priority, lock, orjson.dumps(args or {}).decode(), in_)
+        first = task.priority if priority is None else priority
+        return DEFER_SQL, (task.queue, name, first, lock, orjson.dumps(args or {}).decode(), in_)
+
+    async def any_waiting(self, conn: AsyncConnection, name: str) -> bool:
+        """Whether a job of this task waits to be run, as the transaction of `conn` sees it."""
+        task = self.tasks.get(name)
+        if task is None:
+            raise UnknownTask(name)
+        with storage_faults():
+            row = await (await (await driver(conn)).execute(WAITING_SQL, (task.queue, name))).fetchone()
+        return bool(cast("tuple[bool]", row)[0])
 
     async def run_worker(self, stop: asyncio.Event) -> None:
         """Run due jobs until `stop` is set; then finish what is running and return.

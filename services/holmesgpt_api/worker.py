@@ -1,7 +1,8 @@
 """Registers what this service does in the background, and nothing else.
 
 conduct   runs an investigation; comes back while what it needs is away
-deepen    asks a model, where one is configured; in a queue of its own, since models are slow
+deepen    asks a model, where one is configured; in a queue of its own, since models are slow. Such a job is a call that
+          somebody waits: who is taken is whose turn it is (`domain/line.py`), whatever its name
 talk      has a model answer a question; in the models' queue too, before investigations: somebody sits and waits
 end_turn  ends a question that has no answer by its deadline
 tidy_chat ends a session that nobody has used for its idle timeout
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from libs.jobs import Jobs, Retry
+from libs.jobs import Jobs, Retry, current_job
 from services.holmesgpt_api.adapters.chat_sessions import END_TURN, TALK, TIDY
 from services.holmesgpt_api.adapters.ledger import CONDUCT, DEEPEN, EXPIRE, MODEL_QUEUE, QUEUE
 from services.holmesgpt_api.steps.conduct import Conductor
@@ -55,7 +56,11 @@ def register(jobs: Jobs, conductor: Conductor, *, life: timedelta) -> None:
 
 def register_model(jobs: Jobs, deepening: Deepening, *, life: timedelta) -> None:
     """For a process that asks models. `jobs` runs nothing else, so that its concurrency is theirs."""
-    jobs.task(DEEPEN, MODEL_QUEUE, deepening.deepen, retry=AGAIN, max_run=life + SPARE)
+
+    async def deepen(investigation_id: str) -> None:
+        await deepening.deepen(current_job().id, named=investigation_id)
+
+    jobs.task(DEEPEN, MODEL_QUEUE, deepen, retry=AGAIN, max_run=life + SPARE)
 
 
 def register_chats(jobs: Jobs, tidying: Tidying) -> None:

@@ -52,6 +52,10 @@ SEEN_ELSEWHERE: dict[str, tuple[str, str]] = {
         "its promises are kept by SQL; one suite holds it beside the tests' in-memory one",
         "tests/integration/holmesgpt_api/test_ledger.py",
     ),
+    "services/holmesgpt_api/adapters/line.py": (
+        "that workers take turns one after the other is kept by locks, and places are counted by SQL",
+        "tests/integration/holmesgpt_api/test_line.py",
+    ),
     "services/holmesgpt_api/adapters/purse.py": (
         "that many runs at once spend no more than there is is kept by locks",
         "tests/integration/holmesgpt_api/test_budgets.py",
@@ -168,7 +172,7 @@ SEEN_ELSEWHERE: dict[str, tuple[str, str]] = {
         "a socket is one only on a network, with a client at its other end",
         "tests/integration/holmesgpt_api/test_chat_socket.py",
     ),
-    "services/holmesgpt_api/wiring.py": (
+    "services/holmesgpt_api/wiring/*.py": (
         "it joins the parts; whether they fit shows when they run",
         "tests/integration/holmesgpt_api/test_*.py",
     ),

@@ -19,7 +19,17 @@ from services.holmesgpt_api.domain.chat.errors import (
     UnknownSession,
 )
 from services.holmesgpt_api.domain.chat.history import KEPT_TURNS
-from services.holmesgpt_api.domain.chat.session import Owner, Question, Reply, Said, Session, TakenTurn, Turn
+from services.holmesgpt_api.domain.chat.session import (
+    Key,
+    Owner,
+    Question,
+    Reply,
+    Said,
+    Session,
+    TakenTurn,
+    Turn,
+)
+from services.holmesgpt_api.domain.errors import KeyReused
 from services.holmesgpt_api.domain.verdict import Verdict
 
 
@@ -55,7 +65,22 @@ class MemorySessions:
         now, session = self._now(), self._sessions.get(session_id)
         return session if session and session.owner == owner and session.expires_at > now else None
 
+    async def asked_before(self, owner: Owner, key: Key) -> Turn | None:
+        self._now()
+        for row in self._rows.values():
+            known = row.question.key
+            if row.question.owner == owner and known is not None and known.word == key.word:
+                if known.digest != key.digest:
+                    raise KeyReused(row.turn.id)
+                return row.turn
+        return None
+
+    async def _known(self, question: Question) -> Turn | None:
+        return await self.asked_before(question.owner, question.key) if question.key else None
+
     async def answered(self, question: Question, reply: Reply) -> Turn:
+        if (known := await self._known(question)) is not None:
+            return known
         row = await self._ask(question, timedelta(0))
         row.turn = replace(row.turn, reply=reply, ended_at=self.clock())
         return row.turn
@@ -64,6 +89,8 @@ class MemorySessions:
         self, question: Question, *, interim: Reply | None, verdict: Verdict | None, life: timedelta
     ) -> Turn:
         now = self._now()
+        if (known := await self._known(question)) is not None:
+            return known
         mine = [
             row for row in self._rows.values() if row.question.owner == question.owner and not row.turn.ended
         ]

@@ -20,6 +20,7 @@ from services.holmesgpt_api.domain.opinion import fall_back
 from services.holmesgpt_api.domain.ports import Held, Opened
 from services.holmesgpt_api.domain.record import Claimed, Failure, Position, Record
 from services.holmesgpt_api.domain.verdict import Verdict
+from tests.fakes.line import MemoryLine
 
 
 @dataclass
@@ -28,8 +29,8 @@ class MemoryLedger:
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     calls: list[tuple[str, Any]] = field(default_factory=list)
     jobs: list[str] = field(default_factory=list)
-    held: list[str] = field(default_factory=list)
-    """Ids in the queue for a model, the first one first."""
+    line: MemoryLine = field(default_factory=MemoryLine)
+    """Those that wait for a place at the model."""
     happened: list[tuple[str, Happening]] = field(default_factory=list)
     """What has been noted besides progress. Events of the rows themselves are the database's part."""
     away: bool = False
@@ -38,6 +39,7 @@ class MemoryLedger:
     _commissions: dict[str, Commission] = field(default_factory=dict)
     _keys: dict[str, bytes | None] = field(default_factory=dict)
     _troubles: dict[str, tuple[str, str]] = field(default_factory=dict)
+    _tokens: dict[int, str] = field(default_factory=dict)
 
     def _now(self) -> datetime:
         if self.away:
@@ -76,7 +78,7 @@ class MemoryLedger:
         return Opened(self.rows[id_], new=True)
 
     def _read(self, id_: str, now: datetime) -> Record:
-        place = self.held.index(id_) + 1 if id_ in self.held else None
+        place = self.line.place(id_) if id_ in self.line.held else None
         return replace(self.rows[id_], read_at=now, queue_position=place)
 
     async def get(self, investigation_id: str, *, tenant: str) -> Record | None:
@@ -135,22 +137,23 @@ class MemoryLedger:
         known = {"interim": interim, "seen": tuple(sorted(seen)), "stage": stage, "progress": progress}
         if not self._change(run, "hold", **known):
             return False
-        self.held.append(run.id)
+        self.line.join(run.id, row.priority, row.tenant)
         self._keys[run.id] = evidence_key
         return True
 
-    async def take_up(self, investigation_id: str) -> Held | None:
+    async def take_next(self, token: int, *, named: str) -> Held | None:
         now = self._now()
-        row = self.rows.get(investigation_id)
+        before = self.rows.get(self._tokens.get(token, ""))
+        turn = None if before and not before.ended else self.line.take()
+        row = self.rows[turn.next.id] if turn else before
         if row is None or row.ended or row.interim is None:
             return None
-        self._out(row.id)
+        self._tokens[token] = row.id
         row = replace(row, runs=row.runs + 1, stage="asking the model")
         self.rows[row.id] = row
-        return Held(self._claimed(row, now), row.interim) if row.interim else None
-
-    def _out(self, id_: str) -> None:
-        self.held = [one for one in self.held if one != id_]
+        run, interim = self._claimed(row, now), row.interim
+        assert interim is not None
+        return Held(run, interim, turn.next.waited, turn.why) if turn else Held(run, interim)
 
     def _change(self, run: Claimed, word: str, **values: Any) -> bool:
         self._now()
@@ -159,7 +162,7 @@ class MemoryLedger:
             return False
         if values.get("ended_at") is not None:
             values["interim"] = None
-            self._out(run.id)
+            self.line.leave(run.id)
         self.rows[run.id] = replace(row, **values)
         self.calls.append((word, run.id))
         return True
@@ -223,10 +226,10 @@ class MemoryLedger:
         if row.interim is not None:
             said = (
                 "no place at the model was free by the deadline"
-                if row.id in self.held
+                if row.id in self.line.held
                 else f"no conclusion by the deadline; last stage: {row.stage}"
             )
-            self._out(row.id)
+            self.line.leave(row.id)
             self.rows[row.id] = replace(
                 row,
                 status=InvestigationStatus.completed,
@@ -250,7 +253,7 @@ class MemoryLedger:
         row = self.rows.get(investigation_id)
         if row is None or row.tenant != tenant or row.ended:
             return None
-        self._out(row.id)
+        self.line.leave(row.id)
         self.rows[row.id] = replace(
             row,
             status=InvestigationStatus.cancelled,

@@ -28,6 +28,7 @@ from services.holmesgpt_api.domain.chat.errors import (
 from services.holmesgpt_api.domain.chat.history import KEPT_TURNS, MOST_FOLDED, MOST_TURNS
 from services.holmesgpt_api.domain.chat.session import (
     About,
+    Key,
     Owner,
     Question,
     Reply,
@@ -36,6 +37,7 @@ from services.holmesgpt_api.domain.chat.session import (
     TakenTurn,
     Turn,
 )
+from services.holmesgpt_api.domain.errors import KeyReused
 from services.holmesgpt_api.domain.verdict import Verdict
 
 TALK, END_TURN, TIDY = CHAT_JOBS = "talk", "end_turn", "tidy_chat"
@@ -93,14 +95,22 @@ class PostgresSessions:
             row = (await conn.execute(sql.FIND, {"id": session_id, **_of(owner)})).mappings().first()
         return None if row is None else _session(row)
 
+    async def asked_before(self, owner: Owner, key: Key) -> Turn | None:
+        async with self._begin() as conn:
+            return await _by_key(conn, owner, key)
+
     async def answered(self, question: Question, reply: Reply) -> Turn:
         async with self._begin() as conn:
-            return await self._ask(conn, question, life=timedelta(0), reply=reply)
+            known = await _by_key(conn, question.owner, question.key, alone=True)
+            return known or await self._ask(conn, question, life=timedelta(0), reply=reply)
 
     async def open(
         self, question: Question, *, interim: Reply | None, verdict: Verdict | None, life: timedelta
     ) -> Turn:
         async with self._begin() as conn:
+            known = await _by_key(conn, question.owner, question.key, alone=True)
+            if known is not None:
+                return known
             turn = await self._ask(conn, question, life=life, interim=interim, verdict=verdict)
             await self._jobs.defer(conn, TALK, {"turn_id": turn.id})
             await self._jobs.defer(conn, END_TURN, {"turn_id": turn.id}, in_=life)
@@ -145,6 +155,8 @@ class PostgresSessions:
             "interim": _document(interim),
             "verdict": _document(verdict),
             "reply": _document(reply),
+            "key": question.key.word if question.key else None,
+            "digest": question.key.digest if question.key else None,
             "life": life,
         }
         return _turn((await conn.execute(sql.ASK, asked)).mappings().one())
@@ -254,6 +266,23 @@ class PostgresSessions:
             if left is not None:
                 await self._jobs.defer(conn, TIDY, {"session_id": session_id}, in_=left)
         return False
+
+
+async def _by_key(
+    conn: AsyncConnection, owner: Owner, key: Key | None, *, alone: bool = False
+) -> Turn | None:
+    """What was asked with the key. `alone`: nobody else records one with it until the commit. Raises KeyReused."""
+    if key is None:
+        return None
+    values = {**_of(owner), "key": key.word}
+    if alone:
+        await conn.execute(sql.ONE_KEY, values)
+    row = (await conn.execute(sql.BY_KEY, values)).mappings().first()
+    if row is None:
+        return None
+    if bytes(row["digest"]) != key.digest:
+        raise KeyReused(row["id"])
+    return _turn(row)
 
 
 def _of(owner: Owner) -> dict[str, str]:

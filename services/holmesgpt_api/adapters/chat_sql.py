@@ -16,6 +16,13 @@ _TURN = """
 ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended(:tenant || ':' || :owner, 4))")
 """Of one caller's questions; so that what is counted is true until the commit."""
 
+ONE_KEY = text("SELECT pg_advisory_xact_lock(hashtextextended(:tenant || ':' || :owner || ':' || :key, 5))")
+"""Of two requests with one key the second sees what the first has recorded."""
+
+BY_KEY = text(f"""
+    SELECT {_TURN}, events, digest FROM chat_turn
+     WHERE tenant = :tenant AND owner = :owner AND idempotency_key = :key
+""")
 FIND = text(f"""
     SELECT {_SESSION} FROM chat_session
      WHERE id = :id AND tenant = :tenant AND owner = :owner AND expires_at > now()
@@ -48,9 +55,9 @@ USE = text(f"""
 """)
 ASK = text(f"""
     INSERT INTO chat_turn (id, session_id, number, tenant, owner, reads, message, include_context, include_metrics,
-                           interim, verdict, reply, deadline_at, ended_at)
+                           interim, verdict, reply, idempotency_key, digest, deadline_at, ended_at)
     VALUES (:id, :session_id, :number, :tenant, :owner, :reads, :message, :include_context, :include_metrics,
-            CAST(:interim AS jsonb), CAST(:verdict AS jsonb), CAST(:reply AS jsonb), now() + :life,
+            CAST(:interim AS jsonb), CAST(:verdict AS jsonb), CAST(:reply AS jsonb), :key, :digest, now() + :life,
             CASE WHEN CAST(:reply AS jsonb) IS NOT NULL THEN clock_timestamp() END)
     RETURNING {_TURN}
 """)

@@ -11,6 +11,7 @@ from datetime import timedelta
 import orjson
 from sqlalchemy import text
 
+from libs.contracts.alerts import Priority
 from libs.contracts.providers import ProcessInfo
 from libs.storage import Database
 from services.holmesgpt_api.adapters import ledger_sql
@@ -109,7 +110,7 @@ class Gatherings:
             processes = (await conn.execute(_PROCESSES, fresh)).mappings().all()
             standings = (await conn.execute(_STANDINGS, fresh)).scalars().all()
             engines = (await conn.execute(ledger_sql.REPORTS, fresh)).mappings().all()
-            held = (await conn.execute(ledger_sql.HELD)).scalar_one()
+            held = (await conn.execute(ledger_sql.HELD_BY_PRIORITY)).all()
             active = (await conn.execute(_ACTIVE)).scalar_one()
             wanted = (await conn.execute(_WANTED)).scalar_one_or_none()
         return Seen(
@@ -117,7 +118,7 @@ class Gatherings:
             processes=[ProcessInfo(**one) for one in processes],
             tallies=[Tally.model_validate(one) for one in standings],
             engines=[Report(**one) for one in engines],
-            held=held,
+            held_by_priority={Priority(one.priority): one.held for one in held},
             active=active,
             monitoring=wanted is not False,
         )

@@ -15,25 +15,21 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from pydantic import ValidationError
-
 from libs.auth.errors import AuthError
 from libs.contracts.course import EventName
-from libs.redaction import Redactor, Unredactable
+from libs.redaction import Redactor
 from libs.storage.errors import StorageUnavailable
 from services.holmesgpt_api.adapters.account import Account
 from services.holmesgpt_api.adapters.run_course import Course, fitting, resume, taken_up
-from services.holmesgpt_api.adapters.running import GRACE, Died, begin, grant, heard, too_late, unasked
+from services.holmesgpt_api.adapters.running import GRACE, Died, Frame, begin, grant, heard, unasked
 from services.holmesgpt_api.adapters.steps import Keeping, LastStep, Steps
 from services.holmesgpt_api.adapters.zygote import Away, Child, Zygote
-from services.holmesgpt_api.domain.budget import UNLIMITED, Amount, Limits, Purse, Spent
+from services.holmesgpt_api.domain.budget import UNLIMITED, Amount, Limits, Purse
 from services.holmesgpt_api.domain.clearing import cleared
 from services.holmesgpt_api.domain.course import Happening
 from services.holmesgpt_api.domain.model import (
     ENGINE_FAILED,
     ENGINE_UNAVAILABLE,
-    REDACTION_FAILED,
-    TIMEOUT,
     ModelFailed,
     Told,
 )
@@ -94,11 +90,13 @@ class Holmes:
         tool_timeout: timedelta,
         start_within: timedelta,
         observe: Callable[[ModelAsked], None] = lambda _: None,
+        observe_probe: Callable[[ModelAsked], None] = lambda _: None,
         purse: Purse,
         limits: Callable[[], Limits] = lambda: UNLIMITED,
         toolsets: Callable[[], Toolsets] = Toolsets,
     ) -> None:
-        """`observe`: hears of every request to a model."""
+        """`observe`: hears of every request of a run to a model, `observe_probe` of those of probes."""
+        self._observe_probe = observe_probe
         self._purse, self._limits, self._toolsets = purse, limits, toolsets
         self._zygote, self._roster, self._mint, self._observe = zygote, roster, mint, observe
         self._steps, self._context_url, self._max_steps = steps, context_url, max_steps
@@ -110,11 +108,9 @@ class Holmes:
         self, run: Claimed, interim: Verdict, *, within: timedelta, report_progress: ReportProgress
     ) -> Told:
         chain = self._chain(run)
-        limits, key = self._limits(), os.urandom(16)
+        key = os.urandom(16)
         redactor, models = Redactor(key), {one.name: one.model for one in chain}
         course = Course(models, time.monotonic(), redactor)
-        allowed = within if limits.run_seconds is None else min(within, limits.run_seconds)
-        ends = course.began + allowed.total_seconds()
         try:
             token = self._mint(run, within)
         except AuthError as error:
@@ -122,43 +118,26 @@ class Holmes:
             # asker may not.
             raise ModelFailed(ENGINE_UNAVAILABLE, str(error)) from error
         name, deaths = f"{run.id}.{run.fence}", 0
-        account = Account(self._purse, limits, run=name, tenant=run.tenant, until=ends)
-        try:
+        frame = Frame.begun(course, self._purse, self._limits(), name=name, tenant=run.tenant, within=within)
+        async with frame.accounted():
             while True:
-                last = await self._last(run, chain, ends)
-                course = taken_up(models, redactor, last)
+                last = await self._last(run, chain, frame.left)
+                frame.course = course = taken_up(models, redactor, last)
                 if not deaths:
-                    account.had(_spent(course.usage))
+                    frame.account.had(_spent(course.usage))
                 # Not on the loop: a megabyte of evidence takes most of a second to be cleared of secrets.
                 request = await asyncio.to_thread(
                     self._request, run, interim, token, chain, key, redactor, last, course
                 )
                 course.evidence = {item.id: item for item in request.head_start.evidence} | course.evidence
                 try:
-                    return await self._one(
-                        f"{name}.{deaths}", run, request, course, account, ends, report_progress
-                    )
+                    return await self._one(f"{name}.{deaths}", run, request, frame, report_progress)
                 except Died as death:
                     further = course.steps > (last.number if last else 1)
                     deaths = 1 if further else deaths + 1
                     if not death.by_signal or deaths >= DEATHS:
-                        raise ModelFailed(ENGINE_FAILED, str(death), course.use()) from death
+                        raise
                     _log.warning("investigation %s: %s; going on from its last step", run.id, death)
-        except Away as error:
-            raise ModelFailed(ENGINE_UNAVAILABLE, str(error), course.use()) from error
-        except Spent as error:
-            raise ModelFailed(error.word, error.detail, course.use()) from error
-        except (Unredactable, ValidationError, UnicodeError) as error:
-            # What could not be looked at has not been told to anybody, and is not repeated here.
-            raise ModelFailed(REDACTION_FAILED, type(error).__name__, course.use()) from None
-        except TimeoutError as error:
-            raise too_late(within, allowed, course) from error
-        except ModelFailed as error:
-            if error.word == TIMEOUT and time.monotonic() >= ends - GRACE:
-                raise too_late(within, allowed, course, error.detail) from error
-            raise
-        finally:
-            await account.close()
 
     def _chain(self, run: Claimed) -> list[ModelAccess]:
         """Who is asked, in which order. A replay names its model, and another one's verdict would be none of it.
@@ -175,9 +154,9 @@ class Holmes:
             raise ModelFailed(NO_MODEL, "the configuration names no model any more")
         return chain if named is None else chain[:1]
 
-    async def _last(self, run: Claimed, chain: list[ModelAccess], ends: float) -> LastStep | None:
+    async def _last(self, run: Claimed, chain: list[ModelAccess], within: float) -> LastStep | None:
         """Where the run was broken off; None: it begins. Raises TimeoutError."""
-        async with asyncio.timeout(max(ends - time.monotonic(), 0.1)):
+        async with asyncio.timeout(within):
             while True:
                 try:
                     return await self._steps.last(run, model=_under(chain))
@@ -187,14 +166,7 @@ class Holmes:
                     await asyncio.sleep(ASK_AGAIN)
 
     async def _one(
-        self,
-        name: str,
-        run: Claimed,
-        request: RunRequest,
-        course: Course,
-        account: Account,
-        ends: float,
-        report: ReportProgress,
+        self, name: str, run: Claimed, request: RunRequest, frame: Frame, report: ReportProgress
     ) -> Told:
         """One process of the run.
 
@@ -202,13 +174,13 @@ class Holmes:
             ModelFailed, TimeoutError, Away, Spent
             Died: another one may go on.
         """
-        patience = min(self._start_within, max(ends - time.monotonic(), 0.1))
+        patience, course = min(self._start_within, frame.left), frame.course
         async with self._zygote.child(name, patience=patience) as child:
-            left = max(ends - time.monotonic(), 0.1)
+            left = frame.left
             async with asyncio.timeout(left + GRACE):
                 await begin(child, request.model_copy(update={"seconds": left}), course)
                 return await self._follow(
-                    run, child, course, account, report, _under([request.model, *request.fallbacks])
+                    run, child, course, frame.account, report, _under([request.model, *request.fallbacks])
                 )
 
     async def _follow(
@@ -246,7 +218,8 @@ class Holmes:
                     await report(progress, stage, Happening(EventName.tool, _told(called)))
                 case ModelAsked() as asked:
                     course.asked(asked)
-                    self._heard(asked)
+                    self._roster.heard(asked)
+                    self._observe(asked)
                     await account.asked(asked)
                 case Usage() as usage:
                     course.usage = usage
@@ -282,10 +255,6 @@ class Holmes:
             )
         return await self._steps.answered(run, number=point.number, answer=point.answer or b"", course=course)
 
-    def _heard(self, asked: ModelAsked) -> None:
-        self._roster.heard(asked)
-        self._observe(asked)
-
     async def probe(self, model: ModelAccess, *, within: timedelta) -> None:
         """Find out whether a model answers and calls tools, and tell the roster; however it ends."""
         number, seconds = next(self._probes), within.total_seconds()
@@ -298,7 +267,8 @@ class Holmes:
                 while True:
                     match await child.receive():
                         case ModelAsked() as asked:
-                            self._heard(asked)
+                            self._roster.heard(asked)
+                            self._observe_probe(asked)
                         case Probed(tools=tools):
                             self._roster.probed(model.name, tools=tools)
                             return

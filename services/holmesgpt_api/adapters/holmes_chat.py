@@ -8,29 +8,22 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 
-from pydantic import ValidationError
-
 from libs.auth.errors import AuthError
 from libs.contracts.chat import ChatEvent, ChatEventKind
-from libs.redaction import Redactor, Unredactable
+from libs.redaction import Redactor
 from services.holmesgpt_api.adapters.account import Account
 from services.holmesgpt_api.adapters.holmes import HEAD_START
 from services.holmesgpt_api.adapters.run_course import Course, fitting
-from services.holmesgpt_api.adapters.running import GRACE, Died, begin, grant, heard, too_late, unasked
-from services.holmesgpt_api.adapters.zygote import Away, Child, Zygote
-from services.holmesgpt_api.domain.budget import UNLIMITED, Limits, Purse, Spent
+from services.holmesgpt_api.adapters.running import GRACE, Frame, begin, grant, heard, unasked
+from services.holmesgpt_api.adapters.zygote import Child, Zygote
+from services.holmesgpt_api.domain.budget import UNLIMITED, Limits, Purse
 from services.holmesgpt_api.domain.chat.history import fold
 from services.holmesgpt_api.domain.chat.ports import Report
 from services.holmesgpt_api.domain.chat.prose import check
 from services.holmesgpt_api.domain.chat.replies import of_a_model
 from services.holmesgpt_api.domain.chat.session import Reply, TakenTurn
 from services.holmesgpt_api.domain.clearing import cleared
-from services.holmesgpt_api.domain.model import (
-    ENGINE_FAILED,
-    ENGINE_UNAVAILABLE,
-    REDACTION_FAILED,
-    ModelFailed,
-)
+from services.holmesgpt_api.domain.model import ENGINE_UNAVAILABLE, ModelFailed
 from services.holmesgpt_api.domain.roster import Roster
 from services.holmesgpt_api.domain.triage import NO_MODEL
 from services.holmesgpt_api.domain.verdict import Verdict
@@ -78,40 +71,26 @@ class HolmesTalker:
         chain = self._roster.chain()
         if not chain:
             raise ModelFailed(NO_MODEL, "the configuration names no model any more")
-        limits, key = self._limits(), os.urandom(16)
+        key = os.urandom(16)
         course = Course({one.name: one.model for one in chain}, time.monotonic(), Redactor(key))
-        allowed = within if limits.run_seconds is None else min(within, limits.run_seconds)
-        ends = course.began + allowed.total_seconds()
         try:
             token = self._mint(taken, within)
         except AuthError as error:
             # Without it the tools would ask as whoever this machine is trusted to be.
             raise ModelFailed(ENGINE_UNAVAILABLE, str(error)) from error
         name = f"{taken.id}.{taken.fence}"
-        account = Account(self._purse, limits, run=name, tenant=taken.owner.tenant, until=ends)
-        patience = min(self._start_within, allowed.total_seconds())
-        try:
-            async with self._zygote.child(name, patience=patience) as child:
-                left = max(ends - time.monotonic(), 0.1)
-                async with asyncio.timeout(left + GRACE):
-                    request = await asyncio.to_thread(
-                        self._request, taken, token, left, chain, key, course.redactor
-                    )
-                    await begin(child, request, course)
-                    text = await self._follow(child, course, account, report)
-        except Died as error:
-            raise ModelFailed(ENGINE_FAILED, str(error), course.use()) from error
-        except Away as error:
-            raise ModelFailed(ENGINE_UNAVAILABLE, str(error), course.use()) from error
-        except Spent as error:
-            raise ModelFailed(error.word, error.detail, course.use()) from error
-        except (Unredactable, ValidationError, UnicodeError) as error:
-            # What could not be looked at has not been told to anybody, and is not repeated here.
-            raise ModelFailed(REDACTION_FAILED, type(error).__name__, course.use()) from None
-        except TimeoutError as error:
-            raise too_late(within, allowed, course) from error
-        finally:
-            await account.close()
+        frame = Frame.begun(
+            course, self._purse, self._limits(), name=name, tenant=taken.owner.tenant, within=within
+        )
+        patience = min(self._start_within, frame.left)
+        async with frame.accounted(), self._zygote.child(name, patience=patience) as child:
+            left = frame.left
+            async with asyncio.timeout(left + GRACE):
+                request = await asyncio.to_thread(
+                    self._request, taken, token, left, chain, key, course.redactor
+                )
+                await begin(child, request, course)
+                text = await self._follow(child, course, frame.account, report)
         return _checked(text, taken, course)
 
     async def _follow(self, child: Child, course: Course, account: Account, report: Report) -> str:

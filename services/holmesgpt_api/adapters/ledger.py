@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Any
 
@@ -19,6 +20,8 @@ from libs.contracts.investigations import InvestigationRequest, InvestigationSta
 from libs.jobs import Jobs
 from libs.storage import Database, StorageUnavailable
 from services.holmesgpt_api.adapters import ledger_sql as sql
+from services.holmesgpt_api.adapters import line
+from services.holmesgpt_api.domain import line as line_rule
 from services.holmesgpt_api.domain.commission import Commission
 from services.holmesgpt_api.domain.course import Happening
 from services.holmesgpt_api.domain.errors import KeyReused
@@ -32,6 +35,9 @@ CONDUCT, EXPIRE, DEEPEN = "conduct", "expire", "deepen"
 TRIES = 3
 """To record a request whose like ends just then."""
 
+STORM = 10_000
+"""Of one tenant and priority; how many more wait for triage makes no difference to those who come then."""
+
 QUEUE, MODEL_QUEUE = "runs", "model"
 """Names of the jobs and of their queues: a stuck model holds up nobody who only wants triage; `worker.py` says what they do."""
 
@@ -43,15 +49,15 @@ class PostgresLedger:
     def __init__(self, database: Database, jobs: Jobs, *, life: timedelta) -> None:
         """`life`: from being asked for to its deadline."""
         self._database, self._jobs, self._life = database, jobs, life
+        # Turns come one after the other anyway; those of this process wait here and not at a connection each.
+        self._one_turn = asyncio.Lock()
 
     async def open(self, commission: Commission) -> Opened:
         async with self._database.begin() as conn:
             for _ in range(TRIES):
                 row = (await conn.execute(sql.OPEN, values_of(commission, self._life))).mappings().first()
                 if row is not None:
-                    arguments = {"investigation_id": row["id"]}
-                    await self._jobs.defer(conn, CONDUCT, arguments, lock=row["id"])
-                    await self._jobs.defer(conn, EXPIRE, arguments, in_=self._life)
+                    await set_going(conn, self._jobs, row, self._life)
                     return Opened(record_of(row), new=True)
                 known = await _known(conn, commission)
                 if known is not None:
@@ -105,10 +111,27 @@ class PostgresLedger:
             await self._jobs.defer(conn, DEEPEN, {"investigation_id": run.id})
         return True
 
-    async def take_up(self, investigation_id: str) -> Held | None:
-        async with self._database.begin() as conn:
-            row = (await conn.execute(sql.TAKE_UP, {"id": investigation_id})).mappings().first()
-        return None if row is None else Held(_claimed(row), Verdict.model_validate_json(row["interim"]))
+    async def take_next(self, token: int, *, named: str) -> Held | None:
+        async with self._one_turn, self._database.begin() as conn:
+            again = await conn.execute(sql.TAKE_AGAIN, {"token": token, "named": named})
+            row = again.mappings().first()
+            if row is not None:
+                return _held(row)
+            lanes = await line.lock(conn)
+            while (turn := await line.next_in_line(conn, lanes)) is not None:
+                taken = await conn.execute(sql.TAKE, {"id": turn.next.id, "token": token})
+                row = taken.mappings().first()
+                if row is not None:
+                    await line.move_on(conn, turn.lanes)
+                    await self._call_another(conn)
+                    return replace(_held(row), waited=turn.next.waited, why=turn.why)
+                # Cancelled, or over, while this transaction waited for its row.
+        return None
+
+    async def _call_another(self, conn: AsyncConnection) -> None:
+        """Where somebody waits a job is there that will take them: each that is held brings one, and none may be short."""
+        if await line.anybody_waits(conn) and not await self._jobs.any_waiting(conn, DEEPEN):
+            await self._jobs.defer(conn, DEEPEN, {"investigation_id": ""})
 
     async def note(
         self, run: Claimed, *, progress: int, stage: str, happened: Happening | None = None
@@ -177,8 +200,19 @@ class PostgresLedger:
 
     async def forget(self, *, older_than: timedelta, at_most: int) -> int:
         async with self._database.begin() as conn:
+            await line.forget_tenants(conn)
             done = await conn.execute(sql.FORGET, {"older_than": older_than, "at_most": at_most})
         return done.rowcount
+
+
+async def set_going(conn: AsyncConnection, jobs: Jobs, row: RowMapping, life: timedelta) -> None:
+    """The jobs that conduct an investigation and end it, in the transaction that records it."""
+    arguments = {"investigation_id": row["id"]}
+    asked = {"tenant": row["tenant"], "priority": row["priority"], "at_most": STORM}
+    waiting = (await conn.execute(sql.NOT_TRIAGED, asked)).scalar_one() - 1
+    urgency = line_rule.urgency(Priority(row["priority"]), waiting)
+    await jobs.defer(conn, CONDUCT, arguments, lock=row["id"], priority=urgency)
+    await jobs.defer(conn, EXPIRE, arguments, in_=life)
 
 
 def values_of(commission: Commission, life: timedelta) -> Mapping[str, Any]:
@@ -214,6 +248,10 @@ async def _known(conn: AsyncConnection, commission: Commission) -> Record | None
     if bytes(row["digest"]) != commission.digest:
         raise KeyReused(row["id"])
     return record_of(row)
+
+
+def _held(row: RowMapping) -> Held:
+    return Held(_claimed(row), Verdict.model_validate_json(row["interim"]))
 
 
 def _claimed(row: RowMapping) -> Claimed:

@@ -13,9 +13,7 @@ _COLUMNS = """
     id, tenant, asker, request::text AS request, namespace, priority, status, progress, stage, runs, seen,
     created_at, ended_at, clock_timestamp() AS read_at, error_code, error, cancelled_by,
     replay::text AS replay,
-    CASE WHEN held_at IS NOT NULL THEN
-        (SELECT count(*) FROM investigation AS ahead WHERE ahead.held_at < investigation.held_at) + 1
-    END AS queue_position
+    CASE WHEN held_at IS NOT NULL THEN held_before(priority, turn, held_at, id) + 1 END AS queue_position
 """
 _FEEDBACK = """
     (SELECT jsonb_build_object(
@@ -46,6 +44,12 @@ OPEN_REPLAY = text(f"""
     VALUES (:id, :tenant, :asker, :reads, :digest, CAST(:request AS jsonb), :namespace, :priority,
             :seen, now() + :life, CAST(:replay AS jsonb), CAST(:frozen AS jsonb), CAST(:original AS jsonb))
     RETURNING {_ALL}
+""")
+NOT_TRIAGED = text("""
+    SELECT count(*) FROM (
+        SELECT FROM investigation
+         WHERE tenant = :tenant AND priority = :priority AND ended_at IS NULL AND interim IS NULL
+         LIMIT :at_most) AS few
 """)
 BY_KEY = text(f"""
     SELECT digest, {_ALL} FROM investigation
@@ -100,10 +104,23 @@ REMEMBERED = text("""
        AND verdict->>'engine' = :engine AND verdict->>'degraded_reason' IS NULL
      ORDER BY ended_at DESC LIMIT 1
 """)
-TAKE_UP = text(f"""
-    UPDATE investigation
-       SET runs = runs + 1, fence = fence + 1, held_at = NULL, stage = 'asking the model'
-     WHERE id = :id AND ended_at IS NULL AND interim IS NOT NULL
+_AT_THE_MODEL = (
+    "runs = runs + 1, fence = fence + 1, held_at = NULL, token = :token, stage = 'asking the model'"
+)
+TAKE = text(f"""
+    UPDATE investigation SET {_AT_THE_MODEL}
+     WHERE id = :id AND ended_at IS NULL AND held_at IS NOT NULL
+    RETURNING {_CLAIMED}, interim::text AS interim
+""")
+# A job takes up again what it had taken before. One that was taken without a token was so by an earlier release, by the
+# job that bears its name.
+TAKE_AGAIN = text(f"""
+    UPDATE investigation SET {_AT_THE_MODEL}
+     WHERE id = (SELECT id FROM investigation
+                  WHERE ended_at IS NULL AND held_at IS NULL AND interim IS NOT NULL
+                    AND (token = :token OR (token IS NULL AND id = :named))
+                  ORDER BY token LIMIT 1)
+       AND ended_at IS NULL
     RETURNING {_CLAIMED}, interim::text AS interim
 """)
 NOTE = text("""
@@ -183,3 +200,6 @@ REPORTS = text("""
 """)
 WITHDRAW = text("DELETE FROM engine WHERE worker = :worker OR reported_at < now() - interval '10 minutes'")
 HELD = text("SELECT count(*) FROM investigation WHERE held_at IS NOT NULL")
+HELD_BY_PRIORITY = text("""
+    SELECT priority, count(*) AS held FROM investigation WHERE held_at IS NOT NULL GROUP BY priority
+""")

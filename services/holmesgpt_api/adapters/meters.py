@@ -23,6 +23,8 @@ OUTCOMES = (
     *(UNAVAILABLE, REFUSED),
 )
 ANSWERED = "answered"
+PURPOSES = INVESTIGATION, CHAT, PROBE = "investigation", "chat", "probe"
+"""What models are asked for."""
 PROVIDERS = get_args(Provider)
 ENGINES = (NAME, HOLMES)
 _DURATIONS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
@@ -57,13 +59,18 @@ class Meters:
         )
         self._tokens = metrics.counter(
             "holmesgpt_api_llm_tokens_used_total",
-            "Tokens read and written by models.",
-            {"provider": PROVIDERS, "model": self._models, "type": ("prompt", "completion")},
+            "Tokens read and written by models, by what they were asked for; probes are charged to no tenant.",
+            {
+                "provider": PROVIDERS,
+                "model": self._models,
+                "type": ("prompt", "completion"),
+                "purpose": PURPOSES,
+            },
         )
         self._cost = metrics.counter(
             "holmesgpt_api_llm_cost_usd_total",
-            "What models have cost, in US dollars.",
-            {"model": self._models},
+            "What models have cost, in US dollars, by what they were asked for.",
+            {"model": self._models, "purpose": PURPOSES},
         )
         self._requests = metrics.counter(
             "holmesgpt_api_llm_requests_total",
@@ -98,13 +105,14 @@ class Meters:
     def asked(self, one: Asked) -> None:
         self._asked.inc(outcome=one.outcome)
 
-    def model_asked(self, one: ModelAsked) -> None:
+    def model_asked(self, purpose: str, one: ModelAsked) -> None:
         """One request, counted when its end arrives: what a killed run has used is counted too."""
         provider = self._models.get(one.model, OTHER)
         self._requests.inc(provider=provider, model=one.model, status=one.word or ANSWERED)
-        self._tokens.inc(one.prompt_tokens, provider=provider, model=one.model, type="prompt")
-        self._tokens.inc(one.completion_tokens, provider=provider, model=one.model, type="completion")
-        self._cost.inc(one.cost_usd, model=one.model)
+        labels = {"provider": provider, "model": one.model, "purpose": purpose}
+        self._tokens.inc(one.prompt_tokens, **labels, type="prompt")
+        self._tokens.inc(one.completion_tokens, **labels, type="completion")
+        self._cost.inc(one.cost_usd, model=one.model, purpose=purpose)
 
     def load(self, running: int, places: int) -> None:
         self._places.set(running, state="running")

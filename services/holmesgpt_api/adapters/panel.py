@@ -9,6 +9,7 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from libs.contracts.alerts import PRIORITY_WORDS
 from libs.metrics import Metrics
 from services.holmesgpt_api.domain.overview import Seen
 from services.holmesgpt_api.engine.messages import SDK
@@ -30,10 +31,17 @@ class Panel:
         self._active = metrics.gauge(
             "holmesgpt_api_active_investigations", "Investigations that have not ended, of all processes."
         )
+        self._held = metrics.gauge(
+            "holmesgpt_api_llm_held",
+            "Investigations that wait for a place at the model, of all processes.",
+            {"priority": tuple(PRIORITY_WORDS.values())},
+        )
         metrics.registry.register(_Renamed(metrics))
 
     def seen(self, seen: Seen) -> None:
         self._active.set(seen.active)
+        for priority, word in PRIORITY_WORDS.items():
+            self._held.set(seen.held_by_priority.get(priority, 0), priority=word)
 
 
 class _Renamed(Collector):

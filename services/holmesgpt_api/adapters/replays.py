@@ -10,7 +10,7 @@ from sqlalchemy import text
 from libs.jobs import Jobs
 from libs.storage import Database
 from services.holmesgpt_api.adapters import ledger_sql
-from services.holmesgpt_api.adapters.ledger import CONDUCT, EXPIRE, document, record_of, values_of
+from services.holmesgpt_api.adapters.ledger import document, record_of, set_going, values_of
 from services.holmesgpt_api.domain.record import Record
 from services.holmesgpt_api.domain.replay import Rerun
 from services.holmesgpt_api.domain.verdict import Verdict
@@ -42,7 +42,5 @@ class PostgresReplays:
         }
         async with self._database.begin() as conn:
             row = (await conn.execute(ledger_sql.OPEN_REPLAY, values)).mappings().one()
-            arguments = {"investigation_id": row["id"]}
-            await self._jobs.defer(conn, CONDUCT, arguments, lock=row["id"])
-            await self._jobs.defer(conn, EXPIRE, arguments, in_=self._life)
+            await set_going(conn, self._jobs, row, self._life)
         return record_of(row)

@@ -5,13 +5,27 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from contextlib import suppress
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from datetime import timedelta
 
+from pydantic import ValidationError
+
+from libs.redaction import Unredactable
+from services.holmesgpt_api.adapters.account import Account
 from services.holmesgpt_api.adapters.run_course import Course
-from services.holmesgpt_api.adapters.zygote import Child
-from services.holmesgpt_api.domain.budget import RUN_SECONDS
-from services.holmesgpt_api.domain.model import ENGINE_FAILED, TIMEOUT, TOO_LARGE, ModelFailed
+from services.holmesgpt_api.adapters.zygote import Away, Child
+from services.holmesgpt_api.domain.budget import RUN_SECONDS, Limits, Purse, Spent
+from services.holmesgpt_api.domain.model import (
+    ENGINE_FAILED,
+    ENGINE_UNAVAILABLE,
+    REDACTION_FAILED,
+    TIMEOUT,
+    TOO_LARGE,
+    ModelFailed,
+)
 from services.holmesgpt_api.engine.framing import BadFrame, Closed
 from services.holmesgpt_api.engine.messages import Failed, Granted, Heard, RunRequest, TalkRequest
 
@@ -26,6 +40,66 @@ class Died(Exception):
         super().__init__(said)
         self.by_signal = by_signal
         """One that ended by itself would do so again; one that a signal ended may be followed by another."""
+
+
+@dataclass(slots=True)
+class Frame:
+    """What a run has around it: its time, what it has seen so far, and the account it is charged to."""
+
+    within: timedelta
+    """Until its caller takes it for over."""
+    allowed: timedelta
+    """The same, or its budget of seconds where that is less."""
+    ends: float
+    """On the monotonic clock."""
+    course: Course
+    account: Account
+
+    @classmethod
+    def begun(
+        cls, course: Course, purse: Purse, limits: Limits, *, name: str, tenant: str, within: timedelta
+    ) -> Frame:
+        allowed = within if limits.run_seconds is None else min(within, limits.run_seconds)
+        ends = course.began + allowed.total_seconds()
+        account = Account(purse, limits, run=name, tenant=tenant, until=ends)
+        return cls(within, allowed, ends, course, account)
+
+    @property
+    def left(self) -> float:
+        """Seconds; never quite none, so that what is out of time ends as such."""
+        return max(self.ends - time.monotonic(), 0.1)
+
+    @asynccontextmanager
+    async def accounted(self) -> AsyncIterator[None]:
+        """Run in the block. What goes wrong is told in the domain's words, with what was spent; the account is closed.
+
+        Raises:
+            ModelFailed
+        """
+        try:
+            yield
+        except Died as error:
+            raise ModelFailed(ENGINE_FAILED, str(error), self.course.use()) from error
+        except Away as error:
+            raise ModelFailed(ENGINE_UNAVAILABLE, str(error), self.course.use()) from error
+        except Spent as error:
+            raise ModelFailed(error.word, error.detail, self.course.use()) from error
+        except (Unredactable, ValidationError, UnicodeError) as error:
+            # What could not be looked at has not been told to anybody, and is not repeated here.
+            raise ModelFailed(REDACTION_FAILED, type(error).__name__, self.course.use()) from None
+        except TimeoutError as error:
+            raise self._too_late() from error
+        except ModelFailed as error:
+            if error.word == TIMEOUT and time.monotonic() >= self.ends - GRACE:
+                raise self._too_late(error.detail) from error
+            raise
+        finally:
+            await self.account.close()
+
+    def _too_late(self, why: str = "") -> ModelFailed:
+        said = f"no conclusion within {self.allowed.total_seconds():.0f} s"
+        word = TIMEOUT if self.allowed == self.within else RUN_SECONDS
+        return ModelFailed(word, f"{said}: {why}" if why else said, self.course.use())
 
 
 async def begin(child: Child, request: RunRequest | TalkRequest, course: Course) -> None:
@@ -60,12 +134,6 @@ async def grant(child: Child, step: int) -> None:
     # One that has died meanwhile says so at the next word that is waited for.
     with suppress(Closed):
         await child.send(Granted(step=step))
-
-
-def too_late(within: timedelta, allowed: timedelta, course: Course, why: str = "") -> ModelFailed:
-    said = f"no conclusion within {allowed.total_seconds():.0f} s"
-    word = TIMEOUT if allowed == within else RUN_SECONDS
-    return ModelFailed(word, f"{said}: {why}" if why else said, course.use())
 
 
 def unasked(message: Heard, course: Course) -> ModelFailed:

@@ -78,8 +78,7 @@ def changed(old: Current, new: Current) -> list[str]:
 def needs_restart(old: Current, new: Current) -> list[str]:
     """What differs and is only read at start."""
     before, after = settings_in(old.configuration), settings_in(new.configuration)
-    names = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
-    return [*names, *(["llm: the first model starts the engine"] if new.entries and not old.entries else [])]
+    return sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
 
 
 class Steering:

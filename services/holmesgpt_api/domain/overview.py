@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
+from libs.contracts.alerts import Priority
 from libs.contracts.base import Contract
 from libs.contracts.health import ComponentHealth
 from libs.contracts.providers import (
@@ -64,10 +65,15 @@ class Seen:
     processes: Sequence[ProcessInfo] = ()
     tallies: Sequence[Tally] = ()
     engines: Sequence[Report] = ()
-    held: int = 0
+    held_by_priority: Mapping[Priority, int] = field(default_factory=dict)
+    """Investigations that wait for a place at the model."""
     active: int = 0
     """Investigations that have not ended."""
     monitoring: bool = True
+
+    @property
+    def held(self) -> int:
+        return sum(self.held_by_priority.values())
 
 
 def models(entries: Iterable[Entry], tallies: Sequence[Tally]) -> list[ModelInfo]:

@@ -15,6 +15,7 @@ from services.holmesgpt_api.domain.commission import Commission
 from services.holmesgpt_api.domain.course import Happening
 from services.holmesgpt_api.domain.filter import EVERYTHING, Filter
 from services.holmesgpt_api.domain.history import Match, Past
+from services.holmesgpt_api.domain.line import Why
 from services.holmesgpt_api.domain.model import Told
 from services.holmesgpt_api.domain.record import Claimed, Position, Record
 from services.holmesgpt_api.domain.verdict import Verdict
@@ -105,6 +106,9 @@ class Held:
 
     run: Claimed
     interim: Verdict
+    waited: timedelta | None = None
+    """How long it was held; None: it had its turn before, and goes on."""
+    why: Why | None = None
 
 
 class Ledger(Protocol):
@@ -159,10 +163,18 @@ class Ledger(Protocol):
         """
         ...
 
-    async def take_up(self, investigation_id: str) -> Held | None:
-        """Begin to ask a model: out of the queue, and runs begun before lose their say.
+    async def take_next(self, token: int, *, named: str) -> Held | None:
+        """Begin to ask a model for the one whose turn it is: out of the line, and runs begun before lose their say.
 
-        None: it has ended, or there is no interim verdict to begin with.
+        Who comes first is `domain.line`'s rule, of all workers together.
+
+        Args:
+            token: the job that asks. What it has taken before comes first, while that has not ended: so a job that
+                runs again after a crash goes on with its own, and nobody is taken twice.
+            named: the investigation that the job was made for. Any other may be its turn's; but one that an earlier
+                release took goes on under the job of its name.
+
+        None: nobody waits.
         """
         ...
 

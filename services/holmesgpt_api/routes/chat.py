@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from libs.auth.guards import require_permission
@@ -27,6 +27,16 @@ from services.holmesgpt_api.steps.chat import Chat, told
 router = APIRouter(prefix=PATH, tags=["chat"])
 
 Caller = Annotated[Principal, Depends(require_permission(Permission.chat_interactive))]
+Key = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        pattern=r"^[!-~]+$",
+        description="the same key and question give the same answer; 422 for another question",
+    ),
+]
 SessionId = Annotated[str, Path(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9-]+$")]
 
 _YAML: dict[str, Any] = {"requestBody": {"content": {"application/yaml": {"schema": {"type": "object"}}}}}
@@ -37,7 +47,7 @@ _PROBLEMS: _Responses = {
         403: "No permission, or no right to read the namespace",
         404: "No such session or investigation, or not yours",
         409: "The session's question before is not answered yet, or it is about another investigation",
-        422: "Invalid input",
+        422: "Invalid input, or an Idempotency-Key used for another question",
         429: "As many questions or sessions of this caller as there may be",
         503: "`no-model`: triage cannot answer this, and there is no model that does; or nothing was recorded",
     }.items()
@@ -66,18 +76,21 @@ AtMeters = Annotated[ChatMeters, Depends(_meters_of)]
 
 
 @router.post("", response_model=ChatAnswer, responses={**_PROBLEMS, **_STREAM}, openapi_extra=_YAML)
-async def ask(body: ChatRequest, caller: Caller, chat: AtChat, meters: AtMeters, left: TimeLeft) -> Response:
+async def ask(
+    body: ChatRequest, caller: Caller, chat: AtChat, meters: AtMeters, left: TimeLeft, key: Key = None
+) -> Response:
     """Ask a question; answered by a model where one is configured, else by triage from its findings.
 
     By REST the answer comes within 25 s (`SYNC_ANSWER_TIMEOUT`, or the caller's deadline): when no model has
     answered by then it is triage's, and says so (`metadata.engine`, `metadata.degraded_reason`). A stream may take
-    longer (`HOLMESGPT_CHAT_TIMEOUT`).
+    longer (`HOLMESGPT_CHAT_TIMEOUT`). A question that is repeated with its `Idempotency-Key` gets the first one's answer,
+    or waits for it, for as long as its session lives.
     """
     if not body.stream:
-        answer = await chat.ask(body, caller, left)
+        answer = await chat.ask(body, caller, left, key)
         meters.answered("rest", answer)
         return _json(answer)
-    turn = await chat.open(body, caller, sync_wait(chat.longest_stream, left))
+    turn = await chat.open(body, caller, sync_wait(chat.longest_stream, left), key)
     return StreamingResponse(
         _events(chat, turn, meters), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
     )

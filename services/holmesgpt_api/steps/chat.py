@@ -10,18 +10,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from libs.auth.principal import Principal
 from libs.contracts.chat import ChatAnswer, ChatEvent, ChatHistory, ChatRequest
 from services.holmesgpt_api.domain.answer import summary_of
 from services.holmesgpt_api.domain.chat.answer import answer, history
-from services.holmesgpt_api.domain.chat.errors import EvidenceAway, NothingKnown, UnknownSession
+from services.holmesgpt_api.domain.chat.errors import (
+    EvidenceAway,
+    NothingKnown,
+    StillAnswering,
+    UnknownSession,
+)
 from services.holmesgpt_api.domain.chat.ports import Sessions
 from services.holmesgpt_api.domain.chat.questions import Topic, classify, what_can_be_asked
 from services.holmesgpt_api.domain.chat.replies import Findings, names_of, reply
-from services.holmesgpt_api.domain.chat.session import About, Owner, Question, Reply, Session, Turn
+from services.holmesgpt_api.domain.chat.session import About, Key, Owner, Question, Reply, Session, Turn
 from services.holmesgpt_api.domain.chat.subject import Subject, subject
 from services.holmesgpt_api.domain.errors import BadCursor, NotReadable, UnknownInvestigation
 from services.holmesgpt_api.domain.model import NOT_ASKED
@@ -72,22 +77,36 @@ class Chat:
         self._one_reads = asyncio.Lock()
         self._longest, self.longest_stream = longest, longest_stream
 
-    async def ask(self, request: ChatRequest, caller: Principal, caller_has: timedelta | None) -> ChatAnswer:
-        """The answer, within the time there is.
+    async def ask(
+        self, request: ChatRequest, caller: Principal, caller_has: timedelta | None, key: str | None = None
+    ) -> ChatAnswer:
+        """The answer, within the time there is. With a key that the same was asked with before it is that answer.
 
         Raises:
             UnknownSession, UnknownInvestigation, NotReadable, StillAnswering, OtherInvestigation, TooManyQuestions,
-            TooManySessions, NothingKnown, EvidenceAway, StorageUnavailable
+            TooManySessions, NothingKnown, EvidenceAway, KeyReused, StorageUnavailable
         """
-        turn = await self.open(request, caller, sync_wait(self._longest, caller_has))
+        wait, asked = sync_wait(self._longest, caller_has), Key.of(key, request)
+        known = await self._sessions.asked_before(owner(caller), asked) if asked else None
+        if known is not None:
+            return told(known if known.ended else await self._joined(known, wait))
+        turn = await self._open(request, caller, wait, asked)
         return told(turn if turn.ended else await self.end_of(turn))
 
-    async def open(self, request: ChatRequest, caller: Principal, life: timedelta) -> Turn:
+    async def open(
+        self, request: ChatRequest, caller: Principal, life: timedelta, key: str | None = None
+    ) -> Turn:
         """Record the question; the turn has ended already where nobody has to be waited for.
 
         Raises: as `ask`.
         """
+        asked = Key.of(key, request)
+        known = await self._sessions.asked_before(owner(caller), asked) if asked else None
+        return known or await self._open(request, caller, life, asked)
+
+    async def _open(self, request: ChatRequest, caller: Principal, life: timedelta, key: Key | None) -> Turn:
         prepared = await self._prepare(request, caller)
+        prepared = replace(prepared, question=replace(prepared.question, key=key))
         asks_a_model = self._with_model() and life >= LEAST
         word = NOT_ASKED if self._with_model() else NO_MODEL
         known = self._reply(prepared, word)
@@ -98,6 +117,18 @@ class Chat:
         return await self._sessions.open(
             prepared.question, interim=known, verdict=prepared.findings.verdict, life=life
         )
+
+    async def _joined(self, turn: Turn, wait: timedelta) -> Turn:
+        """The end of one that somebody else has opened, and may wait for longer than this caller.
+
+        Raises:
+            StillAnswering: there is none yet.
+        """
+        ended = await self._waiting.for_end(replace(turn, life=wait))
+        ended = ended or await self._sessions.end_overdue(turn.id)
+        if ended is None:
+            raise StillAnswering
+        return ended
 
     async def end_of(self, turn: Turn) -> Turn:
         """Wait for it, and end it when its time is up. Raises StorageUnavailable."""

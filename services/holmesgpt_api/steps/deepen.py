@@ -43,15 +43,27 @@ class Deepening:
         on_leash: OnLeash = unwatched,
         observe: Callable[[End], None] = lambda _: None,
         observe_model: Callable[[Asked], None] = lambda _: None,
+        observe_turn: Callable[[Held], None] = lambda _: None,
     ) -> None:
+        """`observe_turn`: hears of each whose turn it is, not of those that go on after a crash."""
+        self._observe_turn = observe_turn
         self._ledger, self._model, self._on_leash = ledger, model, on_leash
         self._observe, self._observe_model = observe, observe_model
 
-    async def deepen(self, investigation_id: str) -> None:
-        """Raises StorageUnavailable: call again later."""
-        held = await self._ledger.take_up(investigation_id)
+    async def deepen(self, token: int, named: str) -> None:
+        """Ask about the one whose turn it is.
+
+        Args:
+            token, named: see `Ledger.take_next`.
+
+        Raises:
+            StorageUnavailable: call again later.
+        """
+        held = await self._ledger.take_next(token, named=named)
         if held is None:
             return
+        if held.why is not None:
+            self._observe_turn(held)
         async with asyncio.timeout(max(held.run.time_left.total_seconds(), 0.0) + 1.0):
             try:
                 async with self._on_leash(held.run):

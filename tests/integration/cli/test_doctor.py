@@ -110,6 +110,16 @@ def test_a_models_key_is_named_and_never_shown(clone: Path):
     assert "canary" not in done.stdout
 
 
+@pytest.mark.requirement("HAPI-146")
+def test_a_model_that_only_the_configuration_file_names_is_seen(clone: Path):
+    file = clone.parent / "settings.yaml"
+    file.write_text("llm: {primary: {name: house, provider: ollama, model: qwen3}}\n")
+
+    done = doctor(clone, "--json", HOLMESGPT_CONFIG_FILE=str(file))
+
+    assert checks(done)["model"]["detail"] == "set: HOLMESGPT_CONFIG_FILE"
+
+
 def test_this_repository_has_what_its_tests_are_running_on():
     facts = gather({**os.environ, "KUBECONFIG": "/no/such/kubeconfig"})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import httpx
@@ -89,6 +90,25 @@ async def test_a_name_with_its_kind_and_namespace_is_resolved_as_an_alerts_label
         ("why is checkout slow?", {"namespace": "shop"}),
     ],
 )
+async def test_a_question_repeated_with_its_key_gives_the_same_answer_and_another_one_is_refused(
+    here: Place, context: FakeContextApi
+):
+    key = {"Idempotency-Key": "k1"}
+    async with serving(here.settings(), here.api_key) as api:
+        first = await api.post(CHAT, json={"message": ABOUT}, headers=key)
+        context.mood = "unavailable"
+        again = await api.post(CHAT, json={"message": ABOUT}, headers=key)
+        streamed = await api.post(CHAT, json={"message": ABOUT, "stream": True}, headers=key)
+        other = await api.post(CHAT, json={"message": "what changed?"}, headers=key)
+        kept = await rows(api, "chat_turn")
+
+    assert (first.status_code, again.status_code, streamed.status_code) == (200, 200, 200)
+    assert again.json() == first.json()
+    assert json.loads(streamed.text.partition("event: answer\ndata: ")[2]) == first.json()
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency-key-reused")
+    assert kept == 1
+
+
 async def test_what_nobody_can_answer_is_refused_with_what_can_be_asked(
     here: Place, message: str, fields: dict[str, str]
 ):

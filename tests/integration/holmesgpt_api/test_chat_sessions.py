@@ -23,7 +23,8 @@ from services.holmesgpt_api.domain.chat.errors import (
     UnknownSession,
 )
 from services.holmesgpt_api.domain.chat.ports import Sessions
-from services.holmesgpt_api.domain.chat.session import About, Said
+from services.holmesgpt_api.domain.chat.session import About, Key, Said
+from services.holmesgpt_api.domain.errors import KeyReused
 from services.holmesgpt_api.domain.triage import conclude
 from tests.fakes.chat_sessions import MemorySessions
 from tests.support.chats import ANA, BEN, question, reply
@@ -152,6 +153,36 @@ async def test_of_two_questions_at_one_moment_one_is_refused(make: Makers):
         outcomes = await asyncio.gather(*asked, return_exceptions=True)
 
     assert sorted(type(one).__name__ for one in outcomes) == ["StillAnswering", "Turn"]
+
+
+async def test_a_question_repeated_with_its_key_is_the_first_one_wherever_that_stands(make: Makers):
+    key = Key("k1", b"asked")
+    async with make.sessions() as sessions:
+        first = await sessions.open(question(key=key), interim=None, verdict=None, life=LONG)
+        again = await sessions.open(question(key=key), interim=None, verdict=None, life=LONG)
+        at_once = await sessions.answered(question(key=key), reply())
+        before = await sessions.asked_before(ANA, key)
+        others = await sessions.asked_before(BEN, key)
+        with pytest.raises(KeyReused):
+            await sessions.answered(question("and?", key=Key("k1", b"something else")), reply())
+        taken = await sessions.take(first.id)
+        assert taken is not None
+        await sessions.end(taken, reply("So."))
+        ended = await sessions.answered(question(key=key), reply("Never said."))
+
+    assert {again.id, at_once.id, before.id if before else ""} == {first.id}
+    assert others is None
+    assert (ended.id, ended.reply and ended.reply.text) == (first.id, "So.")
+
+
+async def test_of_many_requests_with_one_key_at_one_moment_one_is_asked(make: Makers):
+    key = Key("k1", b"asked")
+    async with make.sessions() as sessions:
+        turns = await asyncio.gather(
+            *(sessions.open(question(key=key), interim=None, verdict=None, life=LONG) for _ in range(8))
+        )
+
+    assert len({turn.id for turn in turns}) == 1
 
 
 async def test_a_session_stays_with_its_investigation(make: Makers):

@@ -366,8 +366,8 @@ async def test_taken_up_it_leaves_the_queue_and_earlier_runs_lose_their_say(make
         record, triage = await held(ledger)
         behind, _ = await held(ledger)
 
-        taken_up = await ledger.take_up(record.id)
-        again = await ledger.take_up(record.id)
+        taken_up = await ledger.take_next(1, named=record.id)
+        again = await ledger.take_next(1, named=record.id)
 
         assert taken_up is not None
         assert again is not None
@@ -387,8 +387,8 @@ async def test_nothing_is_taken_up_that_has_no_interim_verdict(make: Makers):
     async with make.ledger() as ledger:
         record = await taken(ledger)
 
-        assert await ledger.take_up(record.id) is None
-        assert await ledger.take_up("inv-unknown") is None
+        assert await ledger.take_next(1, named=record.id) is None
+        assert await ledger.take_next(1, named="inv-unknown") is None
 
 
 @pytest.mark.parametrize("at_the_model", [False, True])
@@ -396,7 +396,7 @@ async def test_what_is_held_at_its_deadline_ends_with_triages_verdict(make: Make
     async with make.ledger(OVER) as ledger:
         record, _ = await held(ledger)
         if at_the_model:
-            await ledger.take_up(record.id)
+            await ledger.take_next(1, named=record.id)
 
         ended = await ledger.expire(record.id)
 

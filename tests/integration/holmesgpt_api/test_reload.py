@@ -88,3 +88,30 @@ async def test_the_next_run_after_a_reload_asks_the_new_model(fresh_database: Ma
     assert (set(first.keys), set(second.keys)) == ({"Bearer sk-old"}, {"Bearer sk-new"})
     assert (health["status"], health["models"][0]["name"]) == ("healthy", "new-house")
     assert health["models"][0]["available"] is True
+
+
+async def test_the_first_model_that_a_reload_brings_is_asked_without_a_restart(
+    fresh_database: MakeDatabase, tmp_path: Path
+):
+    answer = found(cause(evidence_ids=[ID]), evidence=[evidence(ID)])
+    file = tmp_path / "settings.yaml"
+    file.write_text("{}")
+    admin = {"127.0.0.0/8": {"principal": "admin", "roles": ["admin"]}}
+    with context_api(causes=answer) as context, model() as fake:
+        here = place(fresh_database(SCHEMA), context.url, tmp_path)
+        with_file: dict[str, Any] = {"llm_model": None, "config_file": str(file)}
+        with engine(here, context, fake, **with_file) as there:
+            async with serving(there.settings(trusted_networks=admin)) as api:
+                before = await investigated(api)
+                none = there.processes()
+                write(file, "new-house", "sk-new", fake)
+                reloaded = await api.post("/api/v1/config/reload")
+                await until(api, "/api/v1/health/llm", lambda body: body["status"] == "healthy")
+                after = await investigated(api)
+            still = there.worker.poll() is None
+
+    assert (before["engine"], before["degraded_reason"]) == ("triage", "no-model-configured")
+    assert none == []
+    assert (reloaded.json()["changed"], reloaded.json()["needs_restart"]) == (["llm"], [])
+    assert (after["engine"], after["metadata"]["model"]["answered_by"]) == ("holmesgpt", ["new-house"] * 3)
+    assert still

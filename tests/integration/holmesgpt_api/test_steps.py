@@ -44,7 +44,8 @@ class Stage:
         return run.id
 
     async def taken_up(self, investigation_id: str) -> Claimed:
-        held = await self.ledger.take_up(investigation_id)
+        job = int(investigation_id[-12:], 16)  # one job's runs are one investigation's
+        held = await self.ledger.take_next(job, named=investigation_id)
         assert held is not None
         return held.run
 

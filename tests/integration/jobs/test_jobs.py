@@ -125,6 +125,26 @@ async def test_a_job_of_greater_priority_comes_before_older_ones(queue: Queue):
     assert await queue.effects() == ["drain", "step 0", "step 1", "step 2"]
 
 
+async def test_one_jobs_own_priority_counts_in_its_tasks_place(queue: Queue):
+    async def note(name: str) -> None:
+        await queue.record(name)
+
+    queue.jobs.task("step", "work", note)
+    queue.jobs.settings = queue.jobs.settings.model_copy(update={"worker_concurrency": 1})
+    async with queue.database.begin() as conn:
+        for name, priority in (("late", -7), ("usual", None), ("early", 3)):
+            await queue.jobs.defer(conn, "step", {"name": name}, priority=priority)
+        waits = await queue.jobs.any_waiting(conn, "step")
+
+    async with queue.working():
+        await queue.reaches(within=15)
+    async with queue.database.begin() as conn:
+        still = await queue.jobs.any_waiting(conn, "step")
+
+    assert await queue.effects() == ["early", "usual", "late"]
+    assert (waits, still) == (True, False)
+
+
 def test_the_function_we_call_is_the_one_the_library_itself_calls():
     assert "procrastinate_defer_jobs_v1(" in queries["defer_jobs"]
     assert "procrastinate_retry_job_v2(" in queries["retry_job"]

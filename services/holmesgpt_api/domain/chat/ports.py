@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from libs.contracts.chat import ChatEvent
-from services.holmesgpt_api.domain.chat.session import Owner, Question, Reply, Session, TakenTurn, Turn
+from services.holmesgpt_api.domain.chat.session import Key, Owner, Question, Reply, Session, TakenTurn, Turn
 from services.holmesgpt_api.domain.verdict import Verdict
 
 Report = Callable[[ChatEvent], Awaitable[None]]
@@ -24,18 +24,27 @@ class Sessions(Protocol):
         """None: unknown, ended by its idle timeout, or somebody else's."""
         ...
 
-    async def answered(self, question: Question, reply: Reply) -> Turn:
-        """Record a question together with its answer.
+    async def asked_before(self, owner: Owner, key: Key) -> Turn | None:
+        """What this caller asked with the key, ended or not; None: nothing, or it is no longer kept.
 
         Raises:
-            UnknownSession, StillAnswering, TooManySessions
+            KeyReused: something else was asked with it.
+        """
+        ...
+
+    async def answered(self, question: Question, reply: Reply) -> Turn:
+        """Record a question together with its answer. One that was asked before with its key is given as it is.
+
+        Raises:
+            UnknownSession, StillAnswering, TooManySessions, KeyReused
         """
         ...
 
     async def open(
         self, question: Question, *, interim: Reply | None, verdict: Verdict | None, life: timedelta
     ) -> Turn:
-        """Record a question together with the jobs that will have a model answer it, and end it.
+        """Record a question together with the jobs that will have a model answer it, and end it. One that was asked
+        before with its key is given as it is, ended or not.
 
         Args:
             interim: triage's answer, which counts when no other comes.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -10,7 +11,7 @@ from typing import Any
 from pydantic import Field
 
 from libs.contracts.base import Contract
-from libs.contracts.chat import ChatEvent
+from libs.contracts.chat import ChatEvent, ChatRequest
 from libs.contracts.target import Target
 from services.holmesgpt_api.domain.chat.subject import Subject
 from services.holmesgpt_api.domain.verdict import ModelUse, Verdict
@@ -72,6 +73,22 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
+class Key:
+    """The Idempotency-Key of a question, and what was asked with it."""
+
+    word: str
+    digest: bytes
+
+    @classmethod
+    def of(cls, word: str | None, request: ChatRequest) -> Key | None:
+        """`stream` does not change what is asked, only how it is told."""
+        if word is None:
+            return None
+        asked = request.model_dump_json(exclude={"stream"})
+        return cls(word, hashlib.sha256(asked.encode("utf-8", "surrogatepass")).digest())
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
     """One that is to be recorded."""
 
@@ -83,6 +100,7 @@ class Question:
     message: str
     include_context: bool = True
     include_metrics: bool = False
+    key: Key | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import pytest
 
 from libs.jobs import JobEnd
 from libs.metrics import Metrics
-from services.holmesgpt_api.adapters.meters import Meters
+from services.holmesgpt_api.adapters.meters import CHAT, INVESTIGATION, PROBE, Meters
 from services.holmesgpt_api.domain.record import Asked, End
 from services.holmesgpt_api.engine.messages import ModelAsked
 
@@ -53,20 +53,24 @@ def test_what_a_model_took_is_counted_whether_its_answer_stood_or_not():
     meters.asked(Asked("engine-unavailable", None))
     for word in (None, "model-garbage"):
         meters.model_asked(
+            INVESTIGATION,
             ModelAsked(
                 step=1, model="primary", word=word, prompt_tokens=7, completion_tokens=3, cost_usd=0.25
-            )
+            ),
         )
-    meters.model_asked(ModelAsked(step=1, model="left-the-configuration", word="model-error"))
+    meters.model_asked(PROBE, ModelAsked(step=1, model="primary", prompt_tokens=90))
+    meters.model_asked(CHAT, ModelAsked(step=1, model="left-the-configuration", word="model-error"))
     meters.load(2, 5)
 
     text = metrics.exposition().decode()
     assert 'holmesgpt_api_llm_runs_total{outcome="model-garbage"} 1.0' in text
     assert 'holmesgpt_api_llm_runs_total{outcome="engine-unavailable"} 1.0' in text
-    assert 'holmesgpt_api_llm_tokens_used_total{model="primary",provider="openai",type="prompt"} 14.0' in text
-    assert 'holmesgpt_api_llm_cost_usd_total{model="primary"} 0.5' in text
+    tokens = 'holmesgpt_api_llm_tokens_used_total{model="primary",provider="openai",purpose='
+    assert f'{tokens}"investigation",type="prompt"}} 14.0' in text
+    assert f'{tokens}"probe",type="prompt"}} 90.0' in text
+    assert 'holmesgpt_api_llm_cost_usd_total{model="primary",purpose="investigation"} 0.5' in text
     asked = 'holmesgpt_api_llm_requests_total{model="primary",provider="openai",status='
-    assert f'{asked}"answered"}} 1.0' in text
+    assert f'{asked}"answered"}} 2.0' in text
     assert f'{asked}"model-garbage"}} 1.0' in text
     assert "left-the-configuration" not in text
     assert 'holmesgpt_api_llm_places{state="running"} 2.0' in text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from libs.contracts.alerts import Priority
 from libs.metrics import Metrics
 from services.holmesgpt_api.adapters.panel import Panel
 from services.holmesgpt_api.domain.overview import Seen
@@ -30,8 +31,10 @@ def test_requests_are_counted_under_the_documents_names_too():
 def test_versions_and_investigations_under_way_are_told():
     metrics = Metrics("holmesgpt-api")
 
-    Panel(metrics, "1.0.0").seen(Seen(at=0, active=7))
+    Panel(metrics, "1.0.0").seen(Seen(at=0, active=7, held_by_priority={Priority.p3: 5}))
 
     text = metrics.exposition().decode()
     assert "holmesgpt_api_active_investigations 7.0" in text
+    assert 'holmesgpt_api_llm_held{priority="low"} 5.0' in text
+    assert 'holmesgpt_api_llm_held{priority="critical"} 0.0' in text
     assert 'sdk_version="0.45.0",version="1.0.0"} 1.0' in text

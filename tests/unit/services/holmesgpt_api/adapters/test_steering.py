@@ -113,4 +113,4 @@ def test_what_counts_only_from_the_next_start_is_told(file: Path):
     after = read(settings(file))
 
     assert changed(before, after) == ["server", "llm"]
-    assert needs_restart(before, after) == ["port", "llm: the first model starts the engine"]
+    assert needs_restart(before, after) == ["port"]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from libs.contracts.alerts import Priority
 from libs.contracts.health import ComponentHealth
 from services.holmesgpt_api.domain.engine_health import Report
 from services.holmesgpt_api.domain.overview import (
@@ -150,7 +151,7 @@ def test_dependencies_are_told_together(database: str, expected: str):
 
 @pytest.mark.requirement("HAPI-020")
 def test_status_tells_how_busy_it_is():
-    seen = Seen(at=0, tallies=[tally()], engines=[READY, READY], held=3, active=7)
+    seen = Seen(at=0, tallies=[tally()], engines=[READY, READY], held_by_priority={Priority.p2: 3}, active=7)
     told = status(
         llm_health([entry()], seen, now=NOW, clock=0),
         seen,

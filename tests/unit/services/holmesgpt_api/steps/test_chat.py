@@ -11,9 +11,20 @@ from typing import Any
 import pytest
 
 from libs.contracts.chat import ChatRequest
-from services.holmesgpt_api.domain.chat.errors import EvidenceAway, NothingKnown, UnknownSession
+from services.holmesgpt_api.domain.chat.errors import (
+    EvidenceAway,
+    NothingKnown,
+    StillAnswering,
+    UnknownSession,
+)
 from services.holmesgpt_api.domain.commission import commission
-from services.holmesgpt_api.domain.errors import BadCursor, NotNow, NotReadable, UnknownInvestigation
+from services.holmesgpt_api.domain.errors import (
+    BadCursor,
+    KeyReused,
+    NotNow,
+    NotReadable,
+    UnknownInvestigation,
+)
 from services.holmesgpt_api.domain.triage import Triage, conclude
 from services.holmesgpt_api.steps.chat import Chat
 from services.holmesgpt_api.steps.chat_wait import TurnWaiting
@@ -162,6 +173,44 @@ async def test_without_any_worker_triage_answers_when_the_time_is_up():
 
     assert (answer.metadata["engine"], answer.metadata["degraded_reason"]) == ("triage", "model-timeout")
     assert again.metadata["degraded_detail"] == "the time was too short for a model"
+
+
+async def test_a_question_repeated_with_its_key_gives_the_first_answer_though_nothing_can_be_looked_up_now():
+    sessions = MemorySessions()
+    async with chatting(sessions) as chat:
+        first = await chat.ask(asked(), caller(), None, "k1")
+    async with chatting(sessions, evidence=ScriptedEvidence([])) as chat:
+        again = await chat.ask(asked(stream=True), caller(), None, "k1")
+        with pytest.raises(KeyReused):
+            await chat.ask(asked("why does it fail?"), caller(), None, "k1")
+
+    assert again == first
+
+
+async def test_a_question_repeated_while_a_model_is_at_it_waits_for_that_answer():
+    sessions = MemorySessions()
+    async with chatting(sessions, with_model=True) as chat:
+        turn = await chat.open(asked(), caller(), timedelta(seconds=5), "k1")
+        waiting = asyncio.create_task(chat.ask(asked(), caller(), None, "k1"))
+        await asyncio.sleep(0)
+        taken = await sessions.take(turn.id)
+        assert taken is not None
+        await sessions.end(taken, reply("The model's."))
+        again = await waiting
+
+    assert again.response == "The model's."
+    assert [job.partition(" ")[0] for job in sessions.jobs] == ["tidy", "talk", "end_turn"]
+
+
+async def test_who_has_less_time_than_the_first_asker_does_not_end_the_first_ones_question():
+    sessions = MemorySessions()
+    async with chatting(sessions, with_model=True) as chat:
+        turn = await chat.open(asked(), caller(), timedelta(seconds=5), "k1")
+        with pytest.raises(StillAnswering):
+            await chat.ask(asked(), caller(), timedelta(seconds=0.6), "k1")
+        (now,) = await sessions.look([turn.id])
+
+    assert not now.ended
 
 
 async def test_what_is_followed_ends_with_the_turn():

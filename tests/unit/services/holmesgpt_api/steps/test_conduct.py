@@ -275,7 +275,7 @@ async def test_where_a_model_is_configured_triages_verdict_is_kept_and_the_inves
 
     assert (scene.row.status, scene.row.verdict) == (InvestigationStatus.running, None)
     assert scene.row.interim == scene.row.known is not None
-    assert scene.ledger.held == ["inv-1"]
+    assert list(scene.ledger.line.held) == ["inv-1"]
     assert scene.ends == []
 
 
@@ -286,7 +286,7 @@ async def test_what_is_held_is_not_triaged_again():
 
     await scene.conductor.conduct(id_)
 
-    assert (len(scene.engine.runs), scene.ledger.held) == (1, ["inv-1"])
+    assert (len(scene.engine.runs), list(scene.ledger.line.held)) == (1, ["inv-1"])
 
 
 async def test_an_alert_that_names_nothing_is_not_taken_to_a_model():
@@ -296,7 +296,7 @@ async def test_an_alert_that_names_nothing_is_not_taken_to_a_model():
 
     assert scene.row.verdict is not None
     assert scene.row.verdict.degraded_reason == "model-not-asked"
-    assert scene.ledger.held == []
+    assert not scene.ledger.line.held
 
 
 async def test_what_is_held_past_its_deadline_ends_with_triages_verdict():

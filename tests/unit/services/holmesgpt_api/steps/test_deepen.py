@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
 from libs.contracts.investigations import InvestigationStatus
 from libs.storage.errors import StorageUnavailable
 from services.holmesgpt_api.domain.commission import commission
+from services.holmesgpt_api.domain.line import Why
 from services.holmesgpt_api.domain.model import ModelFailed, Told
-from services.holmesgpt_api.domain.ports import ReportProgress
+from services.holmesgpt_api.domain.ports import Held, ReportProgress
 from services.holmesgpt_api.domain.record import Asked, Claimed, End, Record
 from services.holmesgpt_api.domain.triage import conclude
 from services.holmesgpt_api.domain.verdict import ModelUse, Verdict
@@ -56,8 +58,9 @@ class Scene:
     def clock(self) -> datetime:
         return self.now
 
-    async def held(self) -> str:
-        id_ = (await self.ledger.open(commission(request(namespace="shop"), caller(), None))).record.id
+    async def held(self, **fields: Any) -> str:
+        asked = request(namespace="shop", **fields)
+        id_ = (await self.ledger.open(commission(asked, caller(), None))).record.id
         run = await self.ledger.claim(id_)
         assert run is not None
         interim = conclude(found(), CHECKOUT, run, "model-still-running")
@@ -87,7 +90,7 @@ async def concludes(run: Claimed, within: timedelta, report: ReportProgress) -> 
     return Told(opinion, [], USE)
 
 
-def fails(error: Exception) -> Behaviour:
+def fails(error: BaseException) -> Behaviour:
     async def behaviour(run: Claimed, within: timedelta, report: ReportProgress) -> Told:
         raise error
 
@@ -97,10 +100,10 @@ def fails(error: Exception) -> Behaviour:
 async def test_the_models_verdict_ends_it():
     scene = Scene(concludes)
 
-    await scene.deepening.deepen(await scene.held())
+    await scene.deepening.deepen(1, await scene.held())
 
     assert (scene.row.status, scene.verdict.engine) == (InvestigationStatus.completed, "holmesgpt")
-    assert scene.ledger.held == []
+    assert not scene.ledger.line.held
     assert [(end.engine, end.outcome) for end in scene.ends] == [("holmesgpt", "cause")]
     assert scene.asked == [Asked("concluded", USE)]
     assert scene.model.asked == [timedelta(seconds=60) - deepen.MARGIN]
@@ -117,7 +120,7 @@ async def test_the_models_verdict_ends_it():
 async def test_a_model_that_fails_leaves_triages_verdict_and_the_reason(error: Exception, reason: str):
     scene = Scene(fails(error))
 
-    await scene.deepening.deepen(await scene.held())
+    await scene.deepening.deepen(1, await scene.held())
 
     assert (scene.row.status, scene.verdict.engine) == (InvestigationStatus.completed, "triage")
     assert scene.verdict.degraded_reason == reason
@@ -128,7 +131,7 @@ async def test_a_model_that_fails_leaves_triages_verdict_and_the_reason(error: E
 async def test_a_turn_that_comes_too_late_asks_nobody():
     scene = Scene(concludes, life=4)
 
-    await scene.deepening.deepen(await scene.held())
+    await scene.deepening.deepen(1, await scene.held())
 
     assert scene.model.asked == []
     assert (scene.verdict.engine, scene.verdict.degraded_reason) == ("triage", "model-timeout")
@@ -137,10 +140,10 @@ async def test_a_turn_that_comes_too_late_asks_nobody():
 async def test_one_that_has_ended_or_was_never_held_is_left_alone():
     scene = Scene(concludes)
     id_ = await scene.held()
-    await scene.deepening.deepen(id_)
+    await scene.deepening.deepen(1, id_)
 
-    await scene.deepening.deepen(id_)
-    await scene.deepening.deepen("inv-unknown")
+    await scene.deepening.deepen(1, id_)
+    await scene.deepening.deepen(2, "inv-unknown")
 
     assert len(scene.model.asked) == 1
 
@@ -156,7 +159,7 @@ async def test_progress_that_cannot_be_noted_does_not_break_the_run_off():
         return told
 
     scene.model.behaviour = away_meanwhile
-    await scene.deepening.deepen(id_)
+    await scene.deepening.deepen(1, id_)
 
     assert scene.verdict.engine == "holmesgpt"
 
@@ -176,7 +179,7 @@ async def test_an_answer_that_has_been_paid_for_is_written_down_when_the_databas
         return await conclude_(run, verdict, seen)
 
     monkeypatch.setattr(scene.ledger, "conclude", at_the_third_try)
-    await scene.deepening.deepen(id_)
+    await scene.deepening.deepen(1, id_)
 
     assert (len(scene.model.asked), len(tries), scene.verdict.engine) == (1, 3, "holmesgpt")
 
@@ -186,20 +189,44 @@ async def test_a_run_that_another_worker_has_taken_over_says_nothing_any_more():
     id_ = await scene.held()
 
     async def overtaken(run: Claimed, within: timedelta, report: ReportProgress) -> Told:
-        await scene.ledger.take_up(id_)
+        await scene.ledger.take_next(1, named=id_)
         return await concludes(run, within, report)
 
     scene.model.behaviour = overtaken
-    await scene.deepening.deepen(id_)
+    await scene.deepening.deepen(1, id_)
 
     assert scene.row.verdict is None
     assert scene.ends == []
 
 
+async def test_it_is_told_of_each_turn_and_not_of_what_goes_on_after_a_crash():
+    scene, told = Scene(fails(asyncio.CancelledError())), list[Held]()
+    scene.deepening = Deepening(scene.ledger, scene.model, observe_turn=told.append)
+    id_ = await scene.held()
+
+    for _ in range(2):
+        with pytest.raises(asyncio.CancelledError):
+            await scene.deepening.deepen(1, id_)
+
+    assert [(one.run.id, one.why) for one in told] == [("inv-1", Why.age)]
+    assert scene.row.runs == 3
+
+
+async def test_whose_turn_it_is_counts_and_not_whose_job_it_was():
+    scene = Scene(concludes)
+    low = await scene.held(priority="low")
+    critical = await scene.held(priority="critical")
+
+    await scene.deepening.deepen(1, low)
+
+    assert scene.ledger.rows[critical].ended
+    assert not scene.ledger.rows[low].ended
+
+
 async def test_a_stop_breaks_it_off_and_leaves_it_for_the_next_worker():
     scene = Scene(lambda run, within, report: asyncio.Event().wait())  # type: ignore[arg-type,return-value]
     id_ = await scene.held()
-    task = asyncio.create_task(scene.deepening.deepen(id_))
+    task = asyncio.create_task(scene.deepening.deepen(1, id_))
     while not scene.model.asked:
         await asyncio.sleep(0)
 
@@ -207,6 +234,6 @@ async def test_a_stop_breaks_it_off_and_leaves_it_for_the_next_worker():
     with pytest.raises(asyncio.CancelledError):
         await task
     scene.model.behaviour = concludes
-    await scene.deepening.deepen(id_)
+    await scene.deepening.deepen(1, id_)
 
     assert (scene.verdict.engine, scene.row.runs) == ("holmesgpt", 3)
