@@ -24,6 +24,8 @@ from services.holmesgpt_api.adapters.chat_sessions import Limits, PostgresSessio
 from services.holmesgpt_api.adapters.context import ContextApi
 from services.holmesgpt_api.adapters.course import PostgresCourse
 from services.holmesgpt_api.adapters.course_meters import CourseMeters
+from services.holmesgpt_api.adapters.engine_environment import environment, residents
+from services.holmesgpt_api.adapters.engine_meters import EngineMeters
 from services.holmesgpt_api.adapters.engine_reports import EngineReports, Reporter
 from services.holmesgpt_api.adapters.feedback import PostgresFeedback
 from services.holmesgpt_api.adapters.gatherings import Gatherings
@@ -39,10 +41,10 @@ from services.holmesgpt_api.adapters.purse import PostgresPurse
 from services.holmesgpt_api.adapters.replays import PostgresReplays
 from services.holmesgpt_api.adapters.steering import Current, Steering, read
 from services.holmesgpt_api.adapters.steps import PostgresSteps
-from services.holmesgpt_api.adapters.zygote import Zygote, environment
+from services.holmesgpt_api.adapters.zygote import Zygote
 from services.holmesgpt_api.domain.capacity import max_running
 from services.holmesgpt_api.domain.chat.session import TakenTurn
-from services.holmesgpt_api.domain.engine_health import Report, health
+from services.holmesgpt_api.domain.engine_health import Report, health, with_alert
 from services.holmesgpt_api.domain.model import STILL_RUNNING
 from services.holmesgpt_api.domain.ports import Tally
 from services.holmesgpt_api.domain.record import Asked, Claimed
@@ -253,7 +255,10 @@ async def working(settings: Settings, metrics: Metrics, stop: asyncio.Event) -> 
             overseer = Overseer(steering, Gatherings(database, role="worker"))
             await _together(stop, jobs.run_worker(stop), overseer.run(stop))
             return
-        asking = _asking(settings, roster, steering, database, ledger, authenticator, meters, leash, stop)
+        engine_meters = EngineMeters(metrics)
+        asking = _asking(
+            settings, roster, steering, database, ledger, authenticator, meters, engine_meters, leash, stop
+        )
         await _together(stop, jobs.run_worker(stop), asking)
 
 
@@ -265,6 +270,7 @@ async def _asking(
     ledger: PostgresLedger,
     authenticator: Authenticator,
     meters: Meters,
+    engine_meters: EngineMeters,
     leash: Leash,
     stop: asyncio.Event,
 ) -> None:
@@ -278,17 +284,16 @@ async def _asking(
             directory=ROOT,
             start_within=settings.engine_start_timeout,
             on_change=lambda state: reporter.changed(),
+            residents=residents(settings, places, engine_meters.retired),
         )
 
         def report() -> Report:
             meters.load(zygote.running, places)
-            return Report(
-                roster.first.model if roster else NO_MODEL,
-                zygote.state.word,
-                zygote.state.detail,
-                zygote.running,
-                places,
-            )
+            word, detail = zygote.state.word, zygote.state.detail
+            if engine_meters.look(zygote) and word == "ready":
+                detail = with_alert(detail, memory=settings.engine_child_memory)
+            model = roster.first.model if roster else NO_MODEL
+            return Report(model, word, detail, zygote.running, places)
 
         reporter, conclusions = Reporter(database, report), Conclusions()
         overseer = Overseer(

@@ -22,10 +22,11 @@ from libs.contracts.course import EventName
 from libs.redaction import Redactor, Unredactable
 from libs.storage.errors import StorageUnavailable
 from services.holmesgpt_api.adapters.account import Account
+from services.holmesgpt_api.adapters.residents import Child, reach
 from services.holmesgpt_api.adapters.run_course import Course, fitting, resume, taken_up
 from services.holmesgpt_api.adapters.running import GRACE, Died, begin, grant, heard, too_late, unasked
 from services.holmesgpt_api.adapters.steps import Keeping, LastStep, Steps
-from services.holmesgpt_api.adapters.zygote import Away, Child, Zygote
+from services.holmesgpt_api.adapters.zygote import Away, Zygote
 from services.holmesgpt_api.domain.budget import UNLIMITED, Amount, Limits, Purse, Spent
 from services.holmesgpt_api.domain.clearing import cleared
 from services.holmesgpt_api.domain.course import Happening
@@ -203,7 +204,7 @@ class Holmes:
             Died: another one may go on.
         """
         patience = min(self._start_within, max(ends - time.monotonic(), 0.1))
-        async with self._zygote.child(name, patience=patience) as child:
+        async with self._zygote.child(name, patience=patience, reach=request.reach) as child:
             left = max(ends - time.monotonic(), 0.1)
             async with asyncio.timeout(left + GRACE):
                 await begin(child, request.model_copy(update={"seconds": left}), course)
@@ -322,6 +323,13 @@ class Holmes:
         asked, results = run.request, interim.results
         return RunRequest(
             run=run.id,
+            reach=reach(
+                tenant=run.tenant,
+                asker=run.asker,
+                namespaces=run.reads,
+                models=chain,
+                context_url=self._context_url,
+            ),
             redaction_key=key.hex(),
             seconds=1.0,  # told when the process is there
             max_steps=self._max_steps,

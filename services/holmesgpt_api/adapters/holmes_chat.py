@@ -15,9 +15,10 @@ from libs.contracts.chat import ChatEvent, ChatEventKind
 from libs.redaction import Redactor, Unredactable
 from services.holmesgpt_api.adapters.account import Account
 from services.holmesgpt_api.adapters.holmes import HEAD_START
+from services.holmesgpt_api.adapters.residents import Child, reach
 from services.holmesgpt_api.adapters.run_course import Course, fitting
 from services.holmesgpt_api.adapters.running import GRACE, Died, begin, grant, heard, too_late, unasked
-from services.holmesgpt_api.adapters.zygote import Away, Child, Zygote
+from services.holmesgpt_api.adapters.zygote import Away, Zygote
 from services.holmesgpt_api.domain.budget import UNLIMITED, Limits, Purse, Spent
 from services.holmesgpt_api.domain.chat.history import fold
 from services.holmesgpt_api.domain.chat.ports import Report
@@ -90,12 +91,19 @@ class HolmesTalker:
         name = f"{taken.id}.{taken.fence}"
         account = Account(self._purse, limits, run=name, tenant=taken.owner.tenant, until=ends)
         patience = min(self._start_within, allowed.total_seconds())
+        who = reach(
+            tenant=taken.owner.tenant,
+            asker=taken.owner.name,
+            namespaces=taken.reads,
+            models=chain,
+            context_url=self._context_url,
+        )
         try:
-            async with self._zygote.child(name, patience=patience) as child:
+            async with self._zygote.child(name, patience=patience, reach=who) as child:
                 left = max(ends - time.monotonic(), 0.1)
                 async with asyncio.timeout(left + GRACE):
                     request = await asyncio.to_thread(
-                        self._request, taken, token, left, chain, key, course.redactor
+                        self._request, taken, token, left, chain, key, course.redactor, who
                     )
                     await begin(child, request, course)
                     text = await self._follow(child, course, account, report)
@@ -146,6 +154,7 @@ class HolmesTalker:
         chain: list[ModelAccess],
         key: bytes,
         redactor: Redactor,
+        who: str,
     ) -> TalkRequest:
         """Raises Unredactable: something cannot be cleared of secrets, so that nothing is sent."""
         access = chain[0]
@@ -154,6 +163,7 @@ class HolmesTalker:
         target = taken.verdict.results.target if taken.verdict else None
         return TalkRequest(
             run=taken.id,
+            reach=who,
             redaction_key=key.hex(),
             seconds=seconds,
             max_steps=self._max_steps,

@@ -8,8 +8,8 @@ import signal
 from contextlib import suppress
 from datetime import timedelta
 
+from services.holmesgpt_api.adapters.residents import Child
 from services.holmesgpt_api.adapters.run_course import Course
-from services.holmesgpt_api.adapters.zygote import Child
 from services.holmesgpt_api.domain.budget import RUN_SECONDS
 from services.holmesgpt_api.domain.model import ENGINE_FAILED, TIMEOUT, TOO_LARGE, ModelFailed
 from services.holmesgpt_api.engine.framing import BadFrame, Closed

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from services.holmesgpt_api.adapters.engine_environment import environment
 from services.holmesgpt_api.adapters.holmes import Holmes
 from services.holmesgpt_api.adapters.model_access import litellm_name
-from services.holmesgpt_api.adapters.zygote import Zygote, environment
+from services.holmesgpt_api.adapters.zygote import Zygote
 from services.holmesgpt_api.domain.configuration import Provider
 from services.holmesgpt_api.domain.course import Happening
 from services.holmesgpt_api.domain.model import ModelFailed, Told
