@@ -77,6 +77,10 @@ def answered_by(transport: httpx.BaseTransport) -> Iterator[None]:
         _wires.pop().close()
 
 
+_fine: set[tuple[str, bool, str | None, str | None]] = set()
+"""Models whose names and settings the library has found to be of use."""
+
+
 class Link(DefaultLLM):
     """One model of the chain, asked once at a time."""
 
@@ -87,6 +91,20 @@ class Link(DefaultLLM):
             os.environ["OLLAMA_API_BASE"] = access.api_base  # the library looks nowhere else for it
         _construct(self, access)
         self.on_wire = speaks(access.model)
+
+    def check_llm(
+        self,
+        model: str,
+        api_key: str | None,
+        api_base: str | None,
+        api_version: str | None,
+        args: dict[str, Any] | None = None,
+    ) -> None:
+        """Once in a child: it is about the name and the address, and takes as long as a question does."""
+        asked = (model, bool(api_key), api_base, api_version)
+        if asked not in _fine:
+            super().check_llm(model, api_key, api_base, api_version, args)
+            _fine.add(asked)
 
     @property
     def window(self) -> int:
@@ -168,8 +186,8 @@ class BoundedLLM(DefaultLLM):
                 tell(ModelAsked(step=0, model=one.name, word=error.word, detail=error.detail))
         if not self._links:
             raise refused or NoModel("model-misconfigured", "no model")
-        self.access = self._links[0].access
-        _construct(self, self.access)
+        # As the library's constructor would make it of the first one's settings.
+        vars(self).update(vars(self._links[0]))
 
     @property
     def window(self) -> int:
