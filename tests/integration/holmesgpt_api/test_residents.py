@@ -45,7 +45,7 @@ from tests.support.watched_engine import found as left
 
 pytestmark = [
     pytest.mark.needs("holmes-engine"),
-    pytest.mark.requirement("HAPI-139"),
+    pytest.mark.requirement("HAPI-137", "HAPI-138"),
     pytest.mark.xdist_group("holmes-engine"),
 ]
 

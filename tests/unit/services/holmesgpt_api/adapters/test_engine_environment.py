@@ -12,7 +12,7 @@ from services.holmesgpt_api.adapters import engine_environment as module
 from services.holmesgpt_api.adapters.engine_environment import environment, policy, residents
 from services.holmesgpt_api.settings_engine import EngineSettings
 
-pytestmark = pytest.mark.requirement("HAPI-136", "HAPI-139")
+pytestmark = pytest.mark.requirement("HAPI-136", "HAPI-137")
 
 
 def settings(**values: Any) -> EngineSettings:

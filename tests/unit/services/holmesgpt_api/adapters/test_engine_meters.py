@@ -14,7 +14,7 @@ from services.holmesgpt_api.adapters.residents import Residents
 from services.holmesgpt_api.adapters.zygote import Zygote
 from services.holmesgpt_api.domain.residence import GROWN_AT_MOST, NONE_KEPT, WHYS
 
-pytestmark = pytest.mark.requirement("HAPI-172", "HAPI-178")
+pytestmark = pytest.mark.requirement("HAPI-137", "HAPI-140", "HAPI-172")
 
 
 def engine(**fields: Any) -> Zygote:

@@ -27,7 +27,7 @@ from services.holmesgpt_api.engine.messages import (
     Step,
 )
 
-pytestmark = pytest.mark.requirement("HAPI-139")
+pytestmark = pytest.mark.requirement("HAPI-137", "HAPI-138")
 
 POLICY = Policy(
     idle=2,

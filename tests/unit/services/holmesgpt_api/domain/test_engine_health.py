@@ -56,7 +56,7 @@ def test_a_model_that_answers_is_healthy_whatever_its_answer_is_worth(outcome: s
     assert health([report(last_outcome=outcome, last_age=timedelta(0))], 0).status == "healthy"
 
 
-@pytest.mark.requirement("HAPI-139")
+@pytest.mark.requirement("HAPI-140")
 def test_children_that_grow_too_large_again_and_again_degrade_and_say_what_is_set():
     said = health([report(), report(detail=with_alert("HolmesGPT, 300 MB", memory=160))], 0)
 

@@ -24,7 +24,7 @@ from services.holmesgpt_api.domain.residence import (
 )
 from services.holmesgpt_api.engine.messages import Failed
 
-pytestmark = pytest.mark.requirement("HAPI-136", "HAPI-139")
+pytestmark = pytest.mark.requirement("HAPI-136", "HAPI-137")
 
 POLICY = Policy(
     idle=4,
@@ -100,6 +100,7 @@ def test_growth_is_told_per_run_once_a_child_has_filled_its_tables():
     assert growth.per_run == pytest.approx(100, rel=0.01)
 
 
+@pytest.mark.requirement("HAPI-140")
 def test_children_that_outgrow_their_bound_again_and_again_are_an_alert_until_it_is_long_ago():
     growth = Growth()
     for number in range(GROWN_AT_MOST):

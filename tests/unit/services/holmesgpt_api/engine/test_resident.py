@@ -15,7 +15,7 @@ import pytest
 from services.holmesgpt_api.engine import resident as module
 from services.holmesgpt_api.engine.resident import OtherReach, Resident, own_kb, rss_kb
 
-pytestmark = pytest.mark.requirement("HAPI-139")
+pytestmark = pytest.mark.requirement("HAPI-137", "HAPI-139")
 
 
 @pytest.fixture(autouse=True)
