@@ -48,7 +48,7 @@ OBJECTS = (
     "ConfigMap/data/orders-db-config",
 )
 LATENCY_S = 0.2
-AT_ONCE, EMPTY, ROUNDS = 20, 60, 3
+AT_ONCE, EMPTY, ROUNDS = 20, 100, 3
 EMPTY_AT_ONCE = 4
 LOOKS = 200
 ALONE = 5

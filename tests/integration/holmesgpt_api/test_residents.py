@@ -49,6 +49,7 @@ pytestmark = [
     pytest.mark.xdist_group("holmes-engine"),
 ]
 
+MIB = 1024 * 1024
 POLICY = Policy(
     idle=4,
     spare=0,
@@ -259,6 +260,21 @@ async def test_one_waits_for_whoever_comes_first(
         child, _ = await served(there, question(context, scripted, 1))
 
     assert child is waiting
+
+
+@pytest.mark.requirement("HAPI-136")
+async def test_a_child_does_not_grow_with_the_runs_it_serves(
+    context: FakeContextApi, scripted: FakeModel, tmp_path: Path
+):
+    async with engine(ENGINE, tmp_path) as (there, _):
+        sizes = []
+        for number in range(60):
+            child, last = await served(there, question(context, scripted, number))
+            assert isinstance(last, Answered)
+            sizes.append(child.own)
+
+    assert child.runs == 60
+    assert sizes[-1] - sizes[20] < 3 * MIB, [one // 1024 for one in sizes[::10]]
 
 
 PROMPTS = """
