@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextvars
 import ctypes
+import functools
 import gc
 import os
 import sys
@@ -109,4 +110,9 @@ def rss_kb() -> int:
 
 def name(comm: bytes) -> None:
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_NAME, comm, 0, 0, 0)
+        _libc().prctl(PR_SET_NAME, comm, 0, 0, 0)
+
+
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None)
