@@ -34,6 +34,7 @@ SELECT (procrastinate_defer_jobs_v1(ARRAY[ROW(
 WAITING_SQL: LiteralString = """
 SELECT EXISTS (SELECT FROM procrastinate_jobs WHERE status = 'todo' AND queue_name = %s AND task_name = %s)
 """
+WITHDRAW_SQL: LiteralString = "SELECT procrastinate_cancel_job_v1(%s, false, true)"
 
 # The channel notified is "procrastinate_queue_v1#" and the queue's name; PostgreSQL takes 63 bytes.
 QUEUE_BYTES = 40
@@ -134,6 +135,12 @@ class Jobs:
             raw = await driver(conn) if isinstance(conn, AsyncConnection) else conn
             row = await (await raw.execute(statement, values)).fetchone()
         return int(cast("tuple[int]", row)[0])
+
+    async def withdraw(self, conn: AsyncConnection | psycopg.AsyncConnection[Any], id_: int) -> None:
+        """Take a job back in the transaction of `conn`, as if it had not been added. One that has begun goes on."""
+        with storage_faults():
+            raw = await driver(conn) if isinstance(conn, AsyncConnection) else conn
+            await raw.execute(WITHDRAW_SQL, (id_,))
 
     def defer_statement(
         self,

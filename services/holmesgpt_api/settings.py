@@ -23,6 +23,7 @@ from libs.storage.settings import StorageSettings
 from libs.web.settings import Port, WebSettings, WordList
 from services.holmesgpt_api.adapters.config_file import BadConfiguration, load
 from services.holmesgpt_api.domain.configuration import NEEDS_URL, Provider, settings_in
+from services.holmesgpt_api.settings_engine import EngineSettings
 
 
 def _or_null(value: object) -> object:
@@ -262,22 +263,6 @@ class ModelSettings(BaseSettings):
     )
     """US dollars of the same; 0: no limit. A guess at what nobody minds; counts what has a price."""
 
-    engine_python: Path = Field(
-        default=Path(".venv-holmes/bin/python"), validation_alias="HOLMESGPT_ENGINE_PYTHON"
-    )
-    """Interpreter of the engine's environment; relative to the installation's directory."""
-
-    engine_start_timeout: Duration = Field(
-        default=timedelta(seconds=120), validation_alias="HOLMESGPT_ENGINE_START_TIMEOUT", gt=timedelta(0)
-    )
-    """Longest time the engine may take to be ready, in seconds. It takes 4 to 20, the first time longer."""
-
-    engine_environment: WordList = Field(
-        default_factory=list, validation_alias="HOLMESGPT_ENGINE_ENVIRONMENT"
-    )
-    """Names of further environment variables that the engine gets to see, e.g. `AWS_PROFILE` for Bedrock. It
-    sees the path, the locale, proxies and certificate files, and nothing else of ours."""
-
     @model_validator(mode="after")
     def _a_model_can_be_reached(self) -> Self:
         if self.fallback_llm_model and self.fallback_llm_provider in NEEDS_URL:
@@ -316,15 +301,6 @@ class ModelSettings(BaseSettings):
     def variable(self, name: str) -> str | None:
         """What the environment has under a name that the configuration file gives (`api_key_env`)."""
         return os.environ.get(name)
-
-    def engine_sees(self) -> dict[str, str]:
-        """The part of this process's environment that the engine gets to see."""
-        names = {
-            *ENGINE_SEES,
-            *(name.lower() for name in ENGINE_SEES if "PROXY" in name),
-            *self.engine_environment,
-        }
-        return {name: os.environ[name] for name in sorted(names) if name in os.environ}
 
 
 def _need(prefix: str, provider: str, base_url: HttpUrl | None) -> None:
@@ -374,6 +350,7 @@ class Settings(
     CourseSettings,
     ChatSettings,
     ModelSettings,
+    EngineSettings,
     WebSettings,
     StorageSettings,
     RedisSettings,
@@ -408,6 +385,15 @@ class Settings(
 
     host: str = Field(default="127.0.0.1", validation_alias=AliasChoices("HOLMESGPT_HOST", "HOST"))
     """Address to listen on. Loopback unless told otherwise; images set `0.0.0.0`."""
+
+    def engine_sees(self) -> dict[str, str]:
+        """The part of this process's environment that the engine gets to see."""
+        names = {
+            *ENGINE_SEES,
+            *(name.lower() for name in ENGINE_SEES if "PROXY" in name),
+            *self.engine_environment,
+        }
+        return {name: os.environ[name] for name in sorted(names) if name in os.environ}
 
     @property
     def chat_life(self) -> timedelta:

@@ -104,6 +104,14 @@ SEEN_ELSEWHERE: dict[str, tuple[str, str]] = {
         "it bounds HolmesGPT's client, which is installed in the engine's environment alone",
         "tests/integration/holmesgpt_api/test_model.py",
     ),
+    "services/holmesgpt_api/engine/wire.py": (
+        "what it sends is put by the library that is installed in the engine's environment alone",
+        "tests/integration/holmesgpt_api/test_providers.py",
+    ),
+    "services/holmesgpt_api/engine/warm.py": (
+        "it drives HolmesGPT, which is installed in the engine's environment alone",
+        "tests/integration/holmesgpt_api/test_residents.py",
+    ),
     "services/holmesgpt_api/engine/ear.py": (
         "it listens to a socket beside a model's client, and ends the process it is in",
         "tests/integration/holmesgpt_api/test_budgets.py",

@@ -21,7 +21,7 @@ from libs.contracts.causes import CausesAnswer
 from services.holmesgpt_api.wiring import SCHEMA
 from tests.fakes.context_api import FakeContextApi, context_api
 from tests.fakes.model import FakeModel, model
-from tests.support.engine import children_of, command_of, with_model
+from tests.support.engine import children_of, command_of, name_of, with_model
 from tests.support.holmesgpt import Place, ended, place, serving
 from tests.support.investigations import cause, evidence, found
 from tests.support.postgres import MakeDatabase
@@ -65,7 +65,8 @@ class Kills:
         return [pid for pid in children_of(self.worker.pid) if "holmesgpt_api.engine" in command_of(pid)]
 
     def children(self) -> list[int]:
-        return [child for engine in self.engines() for child in children_of(engine)]
+        found = [child for engine in self.engines() for child in children_of(engine)]
+        return [child for child in found if name_of(child) == "holmes-busy"]
 
     async def one(self) -> None:
         """Wait for a random number of further questions, and kill somebody who has a run."""

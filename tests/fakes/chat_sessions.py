@@ -164,7 +164,7 @@ class MemorySessions:
         self._now()
         return [self._rows[one].turn for one in ids if one in self._rows]
 
-    async def take(self, turn_id: str) -> TakenTurn | None:
+    async def take(self, turn_id: str, *, ends_by: int | None = None) -> TakenTurn | None:
         now, row = self._now(), self._rows.get(turn_id)
         if row is None or row.turn.ended:
             return None

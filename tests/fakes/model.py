@@ -177,7 +177,9 @@ class FakeModel:
     def _chats(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
         """Asks for causes once, then answers with what it was asked, how often before, and what it was shown."""
         answered = [one for one in messages if one["role"] == "tool"]
-        if self.mood == "loops" or (not answered and self.mood != "prose"):
+        if self.mood == "digs" and len(answered) < len(self.digs_into):
+            return _calls("get_causes", {"target": self.digs_into[len(answered)]})
+        if self.mood == "loops" or (not answered and self.mood not in ("prose", "at-once")):
             return _calls(
                 "get_causes",
                 {"target": self.target}

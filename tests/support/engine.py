@@ -37,15 +37,19 @@ class Engine:
         zygotes = [pid for pid in children_of(self.worker.pid) if "holmesgpt_api.engine" in command_of(pid)]
         return [one for zygote in zygotes for one in (zygote, *children_of(zygote))]
 
-    def wait_for_children(self, number: int, *, within: float = 30) -> list[int]:
-        """The children, once there are exactly so many."""
+    def children(self, doing: str) -> list[int]:
+        """Those at a run (`busy`), or those that wait for one (`idle`)."""
+        return [pid for pid in self.processes()[1:] if name_of(pid) == f"holmes-{doing}"]
+
+    def wait_for_children(self, number: int, *, doing: str = "busy", within: float = 30) -> list[int]:
+        """The children at a run, once there are exactly so many."""
         until = time.monotonic() + within
         while time.monotonic() < until:
-            processes = self.processes()
-            if processes and len(processes) - 1 == number:
-                return processes[1:]
+            children = self.children(doing)
+            if self.processes() and len(children) == number:
+                return children
             time.sleep(0.05)
-        raise AssertionError(f"{self.processes()}: not {number} children within {within} s")
+        raise AssertionError(f"{self.processes()}: not {number} {doing} children within {within} s")
 
 
 def with_model(model: FakeModel) -> dict[str, Any]:
@@ -88,6 +92,14 @@ def _parent(entry: Path) -> int | None:
         return int((entry / "stat").read_text().rpartition(")")[2].split()[1])
     except (OSError, ValueError, IndexError):
         return None
+
+
+def name_of(pid: int) -> str:
+    """As `ps -o comm` shows it."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
 
 
 def command_of(pid: int) -> str:

@@ -29,6 +29,8 @@ class Account:
         self._purse, self._limits, self._run, self._tenant = purse, limits, run, tenant
         self._until = until
         self._used, self._uncharged = Amount(), Amount()
+        self._held = False
+        """Whether something is kept back in the books."""
 
     def had(self, used: Amount) -> None:
         """What the run had used before this process took it up; it is written down already."""
@@ -47,6 +49,7 @@ class Account:
             try:
                 if self._uncharged:
                     await self._charge()
+                self._held = True  # also where its answer is lost
                 await self._purse.reserve(self._run, self._tenant, wanted, limit=limit, life=life)
             except StorageUnavailable as error:
                 _log.info("run %s waits for its budget: %s", self._run, error)
@@ -68,12 +71,12 @@ class Account:
     async def _charge(self) -> None:
         due = self._uncharged
         await self._purse.charge(self._run, self._tenant, due)
-        self._uncharged = Amount()
+        self._uncharged, self._held = Amount(), False
 
     async def close(self) -> None:
         """The run is over: write down what is left, and let go of what was kept back."""
         until = time.monotonic() + LAST_TRIES
-        while True:
+        while self._held or self._uncharged:
             try:
                 await self._charge()
             except StorageUnavailable as error:

@@ -112,8 +112,8 @@ class PostgresSessions:
             if known is not None:
                 return known
             turn = await self._ask(conn, question, life=life, interim=interim, verdict=verdict)
-            await self._jobs.defer(conn, TALK, {"turn_id": turn.id})
-            await self._jobs.defer(conn, END_TURN, {"turn_id": turn.id}, in_=life)
+            ends_by = await self._jobs.defer(conn, END_TURN, {"turn_id": turn.id}, in_=life)
+            await self._jobs.defer(conn, TALK, {"turn_id": turn.id, "ends_by": ends_by})
         return turn
 
     async def _ask(
@@ -193,7 +193,7 @@ class PostgresSessions:
             rows = (await conn.execute(sql.LOOK, {"ids": list(ids)})).mappings().all()
         return [_turn(row) for row in rows]
 
-    async def take(self, turn_id: str) -> TakenTurn | None:
+    async def take(self, turn_id: str, *, ends_by: int | None = None) -> TakenTurn | None:
         async with self._begin() as conn:
             row = (await conn.execute(sql.TAKE, {"id": turn_id})).mappings().first()
             if row is None:
@@ -204,7 +204,8 @@ class PostgresSessions:
                 "number": row["number"],
                 "limit": MOST_TURNS + MOST_FOLDED,
             }
-            earlier = (await conn.execute(sql.EARLIER, asked)).mappings().all()
+            first = row["number"] == 1
+            earlier = [] if first else (await conn.execute(sql.EARLIER, asked)).mappings().all()
         interim, verdict = row["interim"], row["verdict"]
         return TakenTurn(
             id=row["id"],
@@ -218,6 +219,7 @@ class PostgresSessions:
             time_left=row["time_left"],
             earlier=tuple(Said(one["message"], one["answer"]) for one in reversed(earlier)),
             folded=session["folded"] + max(0, row["number"] - 1 - session["folded"] - len(earlier)),
+            ends_by=ends_by,
         )
 
     async def note(self, taken: TakenTurn, event: ChatEvent) -> bool:
@@ -236,8 +238,9 @@ class PostgresSessions:
         }
         async with self._begin() as conn:
             ended = (await conn.execute(sql.END, values)).first() is not None
-            if ended:
-                await conn.execute(sql.USED, {"id": taken.id})
+            if ended and taken.ends_by is not None:
+                # To find that there is nothing to end would cost as much as the rest of this.
+                await self._jobs.withdraw(conn, taken.ends_by)
         return ended
 
     async def end_overdue(self, turn_id: str, *, now: bool = False) -> Turn | None:

@@ -86,12 +86,16 @@ NOTE = text("""
                    CAST(:event AS jsonb) || jsonb_build_object('number', jsonb_array_length(events) + 1)) END
      WHERE id = :id AND fence = :fence AND ended_at IS NULL
 """)
-END = text(f"""
-    UPDATE chat_turn
-       SET reply = CAST(:reply AS jsonb), error_code = :code, error = :error, interim = NULL, verdict = NULL,
-           ended_at = clock_timestamp()
-     WHERE id = :id AND fence = :fence AND ended_at IS NULL
-    RETURNING {_TURN}
+END = text("""
+    WITH ended AS (
+        UPDATE chat_turn
+           SET reply = CAST(:reply AS jsonb), error_code = :code, error = :error, interim = NULL, verdict = NULL,
+               ended_at = clock_timestamp()
+         WHERE id = :id AND fence = :fence AND ended_at IS NULL
+        RETURNING session_id)
+    UPDATE chat_session SET last_at = now(), expires_at = now() + idle
+      FROM ended WHERE chat_session.id = ended.session_id
+    RETURNING chat_session.id
 """)
 END_OVERDUE = text(f"""
     UPDATE chat_turn

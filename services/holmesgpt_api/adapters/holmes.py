@@ -20,10 +20,11 @@ from libs.contracts.course import EventName
 from libs.redaction import Redactor
 from libs.storage.errors import StorageUnavailable
 from services.holmesgpt_api.adapters.account import Account
+from services.holmesgpt_api.adapters.residents import Child, reach
 from services.holmesgpt_api.adapters.run_course import Course, fitting, resume, taken_up
 from services.holmesgpt_api.adapters.running import GRACE, Died, Frame, begin, grant, heard, unasked
 from services.holmesgpt_api.adapters.steps import Keeping, LastStep, Steps
-from services.holmesgpt_api.adapters.zygote import Away, Child, Zygote
+from services.holmesgpt_api.adapters.zygote import Away, Zygote
 from services.holmesgpt_api.domain.budget import UNLIMITED, Amount, Limits, Purse
 from services.holmesgpt_api.domain.clearing import cleared
 from services.holmesgpt_api.domain.course import Happening
@@ -175,7 +176,7 @@ class Holmes:
             Died: another one may go on.
         """
         patience, course = min(self._start_within, frame.left), frame.course
-        async with self._zygote.child(name, patience=patience) as child:
+        async with self._zygote.child(name, patience=patience, reach=request.reach) as child:
             left = frame.left
             async with asyncio.timeout(left + GRACE):
                 await begin(child, request.model_copy(update={"seconds": left}), course)
@@ -292,6 +293,13 @@ class Holmes:
         asked, results = run.request, interim.results
         return RunRequest(
             run=run.id,
+            reach=reach(
+                tenant=run.tenant,
+                asker=run.asker,
+                namespaces=run.reads,
+                models=chain,
+                context_url=self._context_url,
+            ),
             redaction_key=key.hex(),
             seconds=1.0,  # told when the process is there
             max_steps=self._max_steps,

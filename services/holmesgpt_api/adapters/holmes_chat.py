@@ -13,9 +13,10 @@ from libs.contracts.chat import ChatEvent, ChatEventKind
 from libs.redaction import Redactor
 from services.holmesgpt_api.adapters.account import Account
 from services.holmesgpt_api.adapters.holmes import HEAD_START
+from services.holmesgpt_api.adapters.residents import Child, reach
 from services.holmesgpt_api.adapters.run_course import Course, fitting
 from services.holmesgpt_api.adapters.running import GRACE, Frame, begin, grant, heard, unasked
-from services.holmesgpt_api.adapters.zygote import Child, Zygote
+from services.holmesgpt_api.adapters.zygote import Zygote
 from services.holmesgpt_api.domain.budget import UNLIMITED, Limits, Purse
 from services.holmesgpt_api.domain.chat.history import fold
 from services.holmesgpt_api.domain.chat.ports import Report
@@ -79,15 +80,22 @@ class HolmesTalker:
             # Without it the tools would ask as whoever this machine is trusted to be.
             raise ModelFailed(ENGINE_UNAVAILABLE, str(error)) from error
         name = f"{taken.id}.{taken.fence}"
+        who = reach(
+            tenant=taken.owner.tenant,
+            asker=taken.owner.name,
+            namespaces=taken.reads,
+            models=chain,
+            context_url=self._context_url,
+        )
         frame = Frame.begun(
             course, self._purse, self._limits(), name=name, tenant=taken.owner.tenant, within=within
         )
         patience = min(self._start_within, frame.left)
-        async with frame.accounted(), self._zygote.child(name, patience=patience) as child:
+        async with frame.accounted(), self._zygote.child(name, patience=patience, reach=who) as child:
             left = frame.left
             async with asyncio.timeout(left + GRACE):
                 request = await asyncio.to_thread(
-                    self._request, taken, token, left, chain, key, course.redactor
+                    self._request, taken, token, left, chain, key, course.redactor, who
                 )
                 await begin(child, request, course)
                 text = await self._follow(child, course, frame.account, report)
@@ -125,6 +133,7 @@ class HolmesTalker:
         chain: list[ModelAccess],
         key: bytes,
         redactor: Redactor,
+        who: str,
     ) -> TalkRequest:
         """Raises Unredactable: something cannot be cleared of secrets, so that nothing is sent."""
         access = chain[0]
@@ -133,6 +142,7 @@ class HolmesTalker:
         target = taken.verdict.results.target if taken.verdict else None
         return TalkRequest(
             run=taken.id,
+            reach=who,
             redaction_key=key.hex(),
             seconds=seconds,
             max_steps=self._max_steps,

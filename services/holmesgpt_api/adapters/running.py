@@ -15,8 +15,9 @@ from pydantic import ValidationError
 
 from libs.redaction import Unredactable
 from services.holmesgpt_api.adapters.account import Account
+from services.holmesgpt_api.adapters.residents import Child
 from services.holmesgpt_api.adapters.run_course import Course
-from services.holmesgpt_api.adapters.zygote import Away, Child
+from services.holmesgpt_api.adapters.zygote import Away
 from services.holmesgpt_api.domain.budget import RUN_SECONDS, Limits, Purse, Spent
 from services.holmesgpt_api.domain.model import (
     ENGINE_FAILED,

@@ -1,43 +1,37 @@
 """Owns the engine's zygote: starts it, shakes hands, starts it again when it dies, and has it fork children.
 
-One task reads what the zygote says; each run talks to its own child over a socket pair of its own, whose other
-end was handed to the zygote with the order to fork.
+One task reads what the zygote says; each run talks to its child over a socket pair of the child's own, whose other end
+was handed to the zygote with the order to fork. Which children serve another run: `residents.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
-from pydantic import BaseModel, TypeAdapter
-
-from services.holmesgpt_api.engine.framing import BadFrame, Closed, encode, read
+from services.holmesgpt_api.adapters.residents import Child, Frames, Residents
+from services.holmesgpt_api.domain.residence import NONE_KEPT, Why
+from services.holmesgpt_api.engine.framing import BadFrame, Closed, encode
 from services.holmesgpt_api.engine.messages import (
-    FROM_CHILD,
     FROM_ZYGOTE,
     PROTOCOL,
     SDK,
     Broken,
     Ended,
-    Granted,
-    Heard,
     Hello,
     Kill,
-    ProbeRequest,
     Ready,
-    Recorded,
-    RunRequest,
     Start,
     Started,
-    TalkRequest,
 )
 
 _log = logging.getLogger(__name__)
@@ -60,11 +54,13 @@ DEATH_WITHIN = 5.0
 LAST_WORDS = 1.0
 """Seconds to wait for what a process has written before it ended."""
 
+TENDED_EVERY = 1.0
+"""Seconds between two looks at the children that wait."""
+
 STDERR = 2_000
 """Characters of its last words that are kept for the log."""
 
 Word = Literal["starting", "ready", "missing", "refused", "broken", "lost", "stopped"]
-M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,33 +81,6 @@ class _Fault(Exception):
         self.state = State(word, detail)
 
 
-class Child:
-    """One run's other end. Raises Closed and BadFrame where the child has died or talks nonsense."""
-
-    def __init__(self, sock: socket.socket, end: asyncio.Future[Ended]) -> None:
-        self._sock, self.end = sock, end
-
-    async def send(self, message: RunRequest | TalkRequest | ProbeRequest | Granted | Recorded) -> None:
-        frame = encode(message)
-        try:
-            await asyncio.get_running_loop().sock_sendall(self._sock, frame)
-        except OSError as error:
-            raise Closed(str(error)) from error
-
-    async def receive(self) -> Heard:
-        arriving = asyncio.create_task(_receive(self._sock, FROM_CHILD))
-        try:
-            first: set[asyncio.Future[Any]] = {arriving, self.end}
-            await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
-            # Its last words may still be on their way when its end is known already.
-            await asyncio.wait({arriving}, timeout=LAST_WORDS)
-            if not arriving.done():
-                raise Closed("its process has ended")
-            return await arriving
-        finally:
-            arriving.cancel()
-
-
 class Zygote:
     """Run `run` as a task beside the worker; `child` may be entered at any time."""
 
@@ -123,11 +92,13 @@ class Zygote:
         directory: Path,
         start_within: timedelta,
         on_change: Callable[[State], None] = lambda _: None,
+        residents: Residents | None = None,
     ) -> None:
         """Args:
         python: the interpreter of the engine's environment.
         environment: all that the engine gets to see of ours.
         directory: where `services` can be imported from.
+        residents: where children wait for another run; by default none does.
         """
         self._python, self._environment, self._directory = python, dict(environment), directory
         self._start_within = start_within.total_seconds()
@@ -137,6 +108,10 @@ class Zygote:
         self._control: socket.socket | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._children: dict[str, asyncio.Future[Ended]] = {}
+        self._names = itertools.count(1)
+        self._busy: dict[str, Child] = {}
+        self._going: set[asyncio.Task[None]] = set()
+        self.residents = residents or Residents(NONE_KEPT)
 
     @property
     def state(self) -> State:
@@ -144,7 +119,12 @@ class Zygote:
 
     @property
     def running(self) -> int:
-        return len(self._children)
+        return len(self._busy)
+
+    @property
+    def own(self) -> int:
+        """Bytes that its children have for themselves, as each said after its last run."""
+        return self.residents.own + sum(one.own for one in self._busy.values())
 
     @property
     def pid(self) -> int | None:
@@ -167,33 +147,53 @@ class Zygote:
         await self._become(State("stopped"))
 
     @asynccontextmanager
-    async def child(self, run: str, *, patience: float) -> AsyncIterator[Child]:
-        """A child for this run; it is dead and reaped when the block is left, however it is left.
+    async def child(self, run: str, *, patience: float, reach: str = "") -> AsyncIterator[Child]:
+        """A child for this run. When the block is left, however it is left, it waits for a run of the same reach, or is
+        dead and reaped.
 
         Args:
-            run: unique among all that run now.
             patience: seconds to wait for a zygote that is still starting.
+            reach: what the run may see (`residents.reach`). Empty: the child serves this run alone.
 
         Raises:
             Away: there is none to be had.
         """
-        end: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
-        self._children[run] = end
+        child = self.residents.take(reach) or await self._new(patience)
+        child.takes(reach)
+        self._busy[child.name] = child
+        _log.debug("engine: run %s is in child %s", run, child.name)
+        cut_short = False
         try:
-            ours = await self._forked(run, time.monotonic() + patience)
-        except BaseException:
-            self._children.pop(run, None)
+            yield child
+        except (asyncio.CancelledError, TimeoutError, GeneratorExit):
+            cut_short = True
             raise
-        try:
-            yield Child(ours, end)
         finally:
-            ours.close()
+            why: Why | None = "cut-short"
             try:
-                await self._put_away(run, end)
+                why = await child.rest(self.residents.policy, cut_short=cut_short)
             finally:
-                self._children.pop(run, None)
+                try:
+                    if why is not None:
+                        await self._put_away(child, why)
+                finally:
+                    del self._busy[child.name]
+            if why is None:
+                self._let_go(self.residents.keep(child))
 
-    async def _forked(self, run: str, until: float) -> socket.socket:
+    async def _new(self, patience: float) -> Child:
+        """Raises Away."""
+        self._let_go(self.residents.make_room(len(self._children)))
+        name = f"child-{next(self._names)}"
+        end: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
+        self._children[name] = end
+        try:
+            return Child(name, await self._forked(name, time.monotonic() + patience), end)
+        except BaseException:
+            self._children.pop(name, None)
+            raise
+
+    async def _forked(self, child: str, until: float) -> socket.socket:
         """Our end of the new child's socket pair. A zygote that has died unnoticed is not its last chance."""
         while True:
             control = await self._ready(max(until - time.monotonic(), 0.0))
@@ -201,12 +201,33 @@ class Zygote:
             ours.setblocking(False)
             try:
                 with theirs:
-                    _order(control, Start(run=run), theirs)
+                    _order(control, Start(child=child), theirs)
             except Away:
                 ours.close()
                 await self._give_up(control)
             else:
                 return ours
+
+    def _let_go(self, gone: Sequence[tuple[Child, Why]]) -> None:
+        """Beside everything else: whoever needs the place does not wait for it."""
+        for child, why in gone:
+            task = asyncio.create_task(self._put_away(child, why))
+            self._going.add(task)
+            task.add_done_callback(self._going.discard)
+
+    async def _tend(self) -> None:
+        """While the zygote is ready: send away who has waited too long, and have a new one wait. Returns never."""
+        policy = self.residents.policy
+        while True:
+            try:
+                self._let_go(self.residents.stale())
+                wanting = self.residents.spares < policy.spare and len(self._children) < policy.most
+                if wanting and not self.residents.pressed:
+                    self.residents.spare(await self._new(TENDED_EVERY))
+                    continue
+            except Away as error:
+                _log.info("engine: no child in advance: %s", error)
+            await asyncio.sleep(TENDED_EVERY)
 
     async def _give_up(self, control: socket.socket) -> None:
         """A zygote that takes no orders is ended, so that another one is started."""
@@ -215,17 +236,24 @@ class Zygote:
             if self._process is not None and self._process.returncode is None:
                 self._process.kill()
 
-    async def _put_away(self, run: str, end: asyncio.Future[Ended]) -> None:
-        if end.done():
+    async def _put_away(self, child: Child, why: Why) -> None:
+        """Until it is dead and reaped."""
+        child.sock.close()
+        try:
+            await self._ended_of(child)
+        finally:
+            self._children.pop(child.name, None)
+            self.residents.retired(child, why)
+
+    async def _ended_of(self, child: Child) -> None:
+        if child.end.done():
             return
         if self._control is not None:
             with suppress(Away):
-                _order(self._control, Kill(run=run))
-        done, _ = await asyncio.wait({end}, timeout=DEATH_WITHIN)
+                _order(self._control, Kill(child=child.name))
+        done, _ = await asyncio.wait({child.end}, timeout=DEATH_WITHIN)
         if not done and self._process is not None and self._process.returncode is None:
-            _log.error(
-                "engine: child of %s was not reaped within %.0f s; ending the zygote", run, DEATH_WITHIN
-            )
+            _log.error("engine: %s was not reaped within %.0f s; ending the zygote", child.name, DEATH_WITHIN)
             self._process.kill()
 
     async def _ready(self, patience: float) -> socket.socket:
@@ -308,20 +336,25 @@ class Zygote:
 
     async def _serve(self, control: socket.socket) -> None:
         """Shake hands and listen. Raises _Fault; returns never."""
+        frames = Frames(control)
         try:
-            await self._shake_hands(control)
+            await self._shake_hands(frames, control)
         except (Closed, BadFrame) as error:
             raise _Fault("broken", f"it ended before it was ready ({error}): {REMEDY}") from error
         except TimeoutError:
             raise _Fault("broken", f"not ready within {self._start_within:.0f} s") from None
+        tending = asyncio.create_task(self._tend(), name="tend the engine's children")
         try:
-            await self._listen(control)
+            await self._listen(frames)
         except (Closed, BadFrame) as error:
             raise _Fault("lost", f"it died with {self.running} runs: {error}") from error
+        finally:
+            tending.cancel()
+            await asyncio.wait({tending})
 
-    async def _shake_hands(self, control: socket.socket) -> None:
+    async def _shake_hands(self, frames: Frames, control: socket.socket) -> None:
         async with asyncio.timeout(HELLO_WITHIN):
-            hello = await _receive(control, FROM_ZYGOTE)
+            hello = await frames.next(FROM_ZYGOTE)
         if not isinstance(hello, Hello) or hello.protocol != PROTOCOL:
             raise _Fault(
                 "refused", "it speaks another protocol: it comes from another checkout than the service"
@@ -330,7 +363,7 @@ class Zygote:
             found = f"HolmesGPT {hello.sdk}" if hello.sdk else "no HolmesGPT"
             raise _Fault("refused", f"{found} is installed and this release speaks {SDK}: {REMEDY}")
         async with asyncio.timeout(self._start_within):
-            ready = await _receive(control, FROM_ZYGOTE)
+            ready = await frames.next(FROM_ZYGOTE)
         if isinstance(ready, Broken):
             raise _Fault("broken", f"{ready.detail}: {REMEDY}")
         if not isinstance(ready, Ready):
@@ -338,19 +371,21 @@ class Zygote:
         _log.info("engine ready after %.1f s, %d MB, HolmesGPT %s", ready.took_s, ready.rss_kb // 1024, SDK)
         await self._become(State("ready", f"HolmesGPT {SDK}, {ready.rss_kb // 1024} MB"), control)
 
-    async def _listen(self, control: socket.socket) -> None:
+    async def _listen(self, frames: Frames) -> None:
         """Raises Closed or BadFrame when the zygote has ended or cannot be understood."""
         while True:
-            match await _receive(control, FROM_ZYGOTE):
-                case Ended(run=run) as ended:
-                    self._ended(run, ended)
-                case Started(run=run, pid=pid):
-                    _log.debug("engine: run %s is process %d", run, pid)
+            match await frames.next(FROM_ZYGOTE):
+                case Ended(child=child) as ended:
+                    self._ended(child, ended)
+                case Started(child=child, pid=pid):
+                    _log.debug("engine: %s is process %d", child, pid)
 
-    def _ended(self, run: str, ended: Ended) -> None:
-        future = self._children.get(run)
+    def _ended(self, name: str, ended: Ended, why: Why = "killed") -> None:
+        future = self._children.get(name)
         if future is not None and not future.done():
             future.set_result(ended)
+        if (waited := self.residents.lost(name)) is not None:
+            self._let_go([(waited, why)])
 
     async def _bury(self, process: asyncio.subprocess.Process) -> None:
         """Its control socket is closed: it kills its children and ends. If not, it is killed, and they with it."""
@@ -362,8 +397,10 @@ class Zygote:
             with suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
-        for run in list(self._children):
-            self._ended(run, Ended(run=run, code=-9))
+        for child in list(self._children):
+            self._ended(child, Ended(child=child, code=-9), "engine")
+        if self._going:
+            await asyncio.wait(self._going)
 
 
 def _order(control: socket.socket, message: Start | Kill, carried: socket.socket | None = None) -> None:
@@ -380,25 +417,6 @@ def _order(control: socket.socket, message: Start | Kill, carried: socket.socket
         raise Away("the engine takes no orders: it is stuck")
 
 
-async def _receive(sock: socket.socket, kind: TypeAdapter[M]) -> M:
-    loop = asyncio.get_running_loop()
-
-    async def exactly(wanted: int) -> bytes:
-        pieces: list[bytes] = []
-        while wanted:
-            piece = await loop.sock_recv(sock, min(wanted, 1 << 18))
-            if not piece:
-                raise EOFError
-            pieces.append(piece)
-            wanted -= len(piece)
-        return b"".join(pieces)
-
-    try:
-        return await read(exactly, kind)
-    except OSError as error:
-        raise Closed(str(error)) from error
-
-
 async def _tail(process: asyncio.subprocess.Process) -> str:
     """The end of what it wrote to standard error; all of it is read, so that it never waits for us."""
     stream, kept = process.stderr, b""
@@ -407,28 +425,3 @@ async def _tail(process: asyncio.subprocess.Process) -> str:
     while piece := await stream.read(4096):
         kept = (kept + piece)[-STDERR:]
     return " | ".join(kept.decode(errors="replace").split("\n")[-8:]).strip(" |")
-
-
-def environment(passed_on: Mapping[str, str], *, home: Path, base_url: str | None) -> dict[str, str]:
-    """All that the engine gets to see: what it needs to run and to reach a model, and how the SDK must behave.
-
-    No credential of ours and no address of a database: the model's key travels with each run's request.
-    """
-    return {
-        **passed_on,
-        "HOME": str(home),
-        "PYTHONUNBUFFERED": "1",
-        "PYTHONNOUSERSITE": "1",
-        # Without this it fetches a price list from the internet at import.
-        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
-        "LITELLM_MODE": "PRODUCTION",  # or a stray .env file is read
-        # Some model names would be looked up at huggingface.co: 23 s offline (measured).
-        "HF_HUB_OFFLINE": "1",
-        "ROBUSTA_AI": "false",
-        "ENABLE_TELEMETRY": "false",
-        # Ours ends such a run instead: compaction would cost another call and forget what can be cited.
-        "ENABLE_CONVERSATION_HISTORY_COMPACTION": "false",
-        "HOLMES_TOOL_RESULT_STORAGE_ENABLED": "false",
-        "TEMPERATURE": "",
-        **({"OLLAMA_API_BASE": base_url} if base_url else {}),
-    }

@@ -15,6 +15,16 @@ FINE = frozenset({"concluded", "model-unsupported", "model-max-steps"})
 """Ends of a run after which the model can be reached, whatever its answer was worth."""
 
 
+USAGE_ALERT = "usage alert"
+"""Begins what a report's detail says beside the state of a ready engine whose children grow too large."""
+
+
+def with_alert(detail: str, *, memory: int) -> str:
+    """A ready engine's detail while its children outgrow their bound of so many MiB."""
+    said = f"children outgrow HOLMESGPT_ENGINE_CHILD_MEMORY ({memory} MiB) again and again"
+    return f"{USAGE_ALERT}: {said}; {detail}"
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """What one worker says of its engine. `last_outcome` and `last_age`: of the last model run there."""
@@ -50,4 +60,6 @@ def health(reports: Sequence[Report], held: int) -> ComponentHealth:
         age = (worst.last_age or timedelta(0)).total_seconds()
         said = f"{worst.model}: {worst.last_outcome} {age:.0f} s ago; triage answers; {load}"
         return ComponentHealth(status="degraded", detail=said)
+    if grown := [one for one in ready if one.detail.startswith(USAGE_ALERT)]:
+        return ComponentHealth(status="degraded", detail=f"{grown[0].detail.partition(';')[0]}; {load}")
     return ComponentHealth(status="healthy", detail=f"{ready[0].model}; {load}")

@@ -7,6 +7,7 @@ calls the tool with them, so that every question has an argument it cannot do wi
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -334,6 +335,7 @@ def description(kind: type[Arguments]) -> str:
     return " ".join((kind.__doc__ or "").split())
 
 
+@functools.cache
 def parameters(kind: type[Arguments]) -> dict[str, Parameter]:
     schema = kind.model_json_schema()
     required = set(schema.get("required", []))

@@ -5,6 +5,7 @@ Telemetry is written as JSON between tags it cannot close, after everything that
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ HISTORY_SHARE = 0.15
 """Of the window that earlier questions may fill."""
 
 
+@functools.cache
 def system() -> str:
     return (_WORDS / "chat.md").read_text("utf-8").strip()
 

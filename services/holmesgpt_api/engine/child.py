@@ -1,6 +1,9 @@
-"""One run: HolmesGPT asks a model, the model asks the desk, and a last question makes it a document.
+"""A child: one run after the other. In each HolmesGPT asks a model, the model asks the desk, and a last question makes it
+a document.
 
-Private to the run: no other run's text has ever been in this process, and the service kills it at its deadline.
+Private to its reach: text that some asker of its runs could not read has never been in this process. What a run has for
+itself (token, keys, desk, steps, connections) is made for it and dropped after it (`resident.py`), and the service
+kills the process at the run's deadline.
 """
 
 from __future__ import annotations
@@ -13,8 +16,6 @@ import threading
 import time
 from typing import Any
 
-from holmes.config import Config
-from holmes.core.conversations import build_chat_messages
 from holmes.core.tool_calling_llm import ToolCallingLLM
 from holmes.core.tools_utils.tool_executor import ToolExecutor
 from holmes.utils.stream import StreamEvents
@@ -26,11 +27,10 @@ from services.holmesgpt_api.engine.context import Context
 from services.holmesgpt_api.engine.desk import Desk
 from services.holmesgpt_api.engine.ear import Ear
 from services.holmesgpt_api.engine.failures import NoModel
-from services.holmesgpt_api.engine.framing import BadFrame, Closed, receive, send
-from services.holmesgpt_api.engine.llm import BoundedLLM, probe
+from services.holmesgpt_api.engine.framing import Closed, send
+from services.holmesgpt_api.engine.llm import BoundedLLM, forget, probe
 from services.holmesgpt_api.engine.messages import (
     SAID,
-    TO_CHILD,
     Concluded,
     Failed,
     Opinion,
@@ -38,38 +38,48 @@ from services.holmesgpt_api.engine.messages import (
     RunRequest,
     TalkRequest,
 )
+from services.holmesgpt_api.engine.resident import OtherReach, Resident
 from services.holmesgpt_api.engine.steps import Steps, messages_of
-from services.holmesgpt_api.engine.talking import OURS_ALONE, talk
+from services.holmesgpt_api.engine.talking import opening, talk
 from services.holmesgpt_api.engine.tools import DESK
 from services.holmesgpt_api.engine.writing import NoDocument, opinion
-
-FIRST_FRAME = 10.0
-"""Seconds until the request must be there."""
 
 FIRST_TRY = 2
 """Messages of the last question, before anything had to be mended."""
 
 
-def live(sock: socket.socket, executor: ToolExecutor, config: Config) -> int:
+GARBAGE_AFTER = 20_000
+"""Objects made before the collector looks at the young ones. After each run it looks at all of them."""
+
+
+def live(sock: socket.socket, executor: ToolExecutor) -> int:
     """A child's whole life; returns its exit code."""
     gc.enable()
+    gc.set_threshold(GARBAGE_AFTER, 20, 100)
     logging.disable(logging.CRITICAL)  # what is to be known goes over the socket; logs might repeat telemetry
-    try:
-        request = receive(sock, TO_CHILD, within=FIRST_FRAME)
-    except (Closed, BadFrame, TimeoutError):
-        return os.EX_DATAERR
+    resident = Resident(forget=forget)
     ear, tell = Ear(sock), _Telling(sock)
-    try:
+
+    def one() -> None:
+        request = ear.request()
+        resident.begin("" if isinstance(request, ProbeRequest) else request.reach)
         match request:
             case ProbeRequest():
                 tell(probe(request, tell))
             case TalkRequest():
-                tell(talk(request, tell, ear, executor, config))
+                tell(talk(request, tell, ear, executor))
             case RunRequest():
-                tell(_investigate(request, tell, ear, executor, config))
+                tell(_investigate(request, tell, ear, executor))
+
+    try:
+        while True:
+            resident.run(one)
+            ear.over()
+            tell(resident.rest())
+    except OtherReach:
+        return os.EX_DATAERR
     except Closed:
         return os.EX_IOERR
-    return os.EX_OK
 
 
 class _Telling:
@@ -83,9 +93,7 @@ class _Telling:
             send(self._sock, message)
 
 
-def _investigate(
-    request: RunRequest, tell: _Telling, ear: Ear, executor: ToolExecutor, config: Config
-) -> Concluded | Failed:
+def _investigate(request: RunRequest, tell: _Telling, ear: Ear, executor: ToolExecutor) -> Concluded | Failed:
     until = time.monotonic() + request.seconds
     resume = request.resume
 
@@ -119,7 +127,7 @@ def _investigate(
                 asked = messages_of(resume)
             else:
                 given = executor if request.tools is None else tools.executor(request.tools)
-                answer = _converse(request, llm, desk, given, config)
+                answer = _converse(request, llm, desk, given)
                 asked = _last_question(answer, request, llm, desk)
         said, repaired = _document(asked, llm)
         return Concluded(opinion=said, repaired=repaired)
@@ -132,33 +140,20 @@ def _investigate(
         return Failed(word="engine-failed", detail=f"{type(error).__name__}: {error}"[:SAID])
 
 
-def _converse(
-    request: RunRequest, llm: BoundedLLM, desk: Desk, executor: ToolExecutor, config: Config
-) -> str:
+def _converse(request: RunRequest, llm: BoundedLLM, desk: Desk, executor: ToolExecutor) -> str:
     """HolmesGPT's loop: questions and tools until the model has concluded. It goes on where it was broken off."""
     ai = ToolCallingLLM(executor, request.max_steps, llm, None)
     done = llm.steps.number
-    messages = messages_of(request.resume) if request.resume else _first_question(request, llm, ai, config)
+    messages = messages_of(request.resume) if request.resume else _first_question(request, llm)
     for event in ai.call_stream(msgs=messages, request_context={DESK: desk}, iteration_offset=done):
         if event.event == StreamEvents.ANSWER_END:
             return _text(event.data.get("content"))
     raise NoModel("engine-failed", "HolmesGPT ended without an answer")
 
 
-def _first_question(
-    request: RunRequest, llm: BoundedLLM, ai: ToolCallingLLM, config: Config
-) -> list[dict[str, Any]]:
+def _first_question(request: RunRequest, llm: BoundedLLM) -> list[dict[str, Any]]:
     asked = prompt.question(request.alert, request.head_start, window=llm.window, steps=request.max_steps)
-    messages: list[dict[str, Any]] = build_chat_messages(
-        asked,
-        None,
-        ai=ai,
-        config=config,
-        additional_system_prompt=prompt.system(),
-        prompt_component_overrides=OURS_ALONE,
-    )
-    messages[0]["content"] = messages[0]["content"].strip()  # the parts switched off leave their empty lines
-    return messages
+    return opening(prompt.system(), asked)
 
 
 def _text(content: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import ssl
+import threading
 import time
 from types import TracebackType
 
@@ -39,14 +40,23 @@ class Context:
             headers["Authorization"] = f"Bearer {access.token}"
         if access.priority:
             headers["X-Request-Priority"] = access.priority
-        self._client = httpx.Client(
-            base_url=access.url.rstrip("/"),
-            headers=headers,
-            trust_env=False,
-            transport=transport,
-            verify=trusted(),
-        )
+        self._url, self._headers, self._transport = access.url.rstrip("/"), headers, transport
+        self._client: httpx.Client | None = None
+        self._one_makes_it = threading.Lock()
         self._timeout, self._until = access.timeout_s, until
+
+    def _made(self) -> httpx.Client:
+        """With the first question: a run that asks none needs none. Several tools may ask it at once."""
+        with self._one_makes_it:
+            if self._client is None:
+                self._client = httpx.Client(
+                    base_url=self._url,
+                    headers=self._headers,
+                    trust_env=False,
+                    transport=self._transport,
+                    verify=trusted(),
+                )
+            return self._client
 
     def __enter__(self) -> Context:
         return self
@@ -54,7 +64,8 @@ class Context:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._client.close()
+        if self._client is not None:
+            self._client.close()
 
     def ask(self, question: Question) -> bytes:
         """Raises NoAnswer."""
@@ -63,7 +74,7 @@ class Context:
             raise NoAnswer("the run's time is up; conclude with what is known")
         ends = time.monotonic() + patience
         try:
-            with self._client.stream(
+            with self._made().stream(
                 "GET",
                 question.path,
                 params=dict(question.query),

@@ -1,5 +1,5 @@
-"""What the service says to a run while it goes on: leave for a step, that one is recorded, or, by closing its end, that
-it is over."""
+"""What the service says to a child: requests, one after the other; and to a run while it goes on, leave for a step, that
+one is recorded, or, by closing its end, that it is over."""
 
 from __future__ import annotations
 
@@ -12,17 +12,42 @@ import time
 
 from services.holmesgpt_api.engine.failures import NoModel
 from services.holmesgpt_api.engine.framing import BadFrame, Closed, receive
-from services.holmesgpt_api.engine.messages import TO_RUN, Granted, Recorded
+from services.holmesgpt_api.engine.messages import (
+    TO_EAR,
+    Granted,
+    ProbeRequest,
+    Recorded,
+    RunRequest,
+    TalkRequest,
+)
+
+Request = RunRequest | TalkRequest | ProbeRequest
 
 
 class Ear:
-    """Listens in a thread of its own, whatever the model's client is waiting for."""
+    """Listens in a thread of its own, whatever the model's client is waiting for. It outlives runs, and keeps none of
+    what was said to them."""
 
     def __init__(self, sock: socket.socket) -> None:
-        self._sock, self._granted = sock, 0
+        self._sock, self._granted, self._busy = sock, 0, False
         self._news = threading.Condition()
         self._recorded: queue.SimpleQueue[Recorded] = queue.SimpleQueue()
+        self._requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
         threading.Thread(target=self._listen, daemon=True).start()
+
+    def request(self) -> Request:
+        """The next run. There is no time limit: whoever needs this child no longer closes its end."""
+        return self._requests.get()
+
+    def over(self) -> None:
+        """The run has ended; what was said to it and nobody waited for is forgotten."""
+        with self._news:
+            self._granted, self._busy = 0, False
+        try:
+            while True:
+                self._recorded.get_nowait()
+        except queue.Empty:
+            return
 
     def leave(self, step: int, *, until: float) -> None:
         """Wait for leave to take this step.
@@ -42,21 +67,31 @@ class Ear:
             return  # the run's time is up: whoever asks the model next is told so
 
     def _listen(self) -> None:
-        parent = os.getppid()
+        parent, code = os.getppid(), os.EX_NOINPUT
         while os.getppid() == parent:
             try:
                 readable, _, _ = select.select([self._sock], [], [], 1.0)
                 if readable:
                     # Without a time of its own: it would be the socket's, and hold for what is sent as well.
-                    self._hear(receive(self._sock, TO_RUN))
-            except (Closed, BadFrame, OSError):
+                    self._hear(receive(self._sock, TO_EAR))
+            except (Closed, OSError):
+                code = os.EX_NOINPUT if self._busy else os.EX_OK
                 break
-        os._exit(os.EX_NOINPUT)
+            except BadFrame:
+                code = os.EX_DATAERR
+                break
+        os._exit(code)
 
-    def _hear(self, said: Granted | Recorded) -> None:
-        if isinstance(said, Recorded):
-            self._recorded.put(said)
-            return
-        with self._news:
-            self._granted = max(self._granted, said.step)
-            self._news.notify_all()
+    def _hear(self, said: Request | Granted | Recorded) -> None:
+        match said:
+            case Recorded():
+                self._recorded.put(said)
+            case Granted(step=step):
+                with self._news:
+                    self._granted = max(self._granted, step)
+                    self._news.notify_all()
+            case request:
+                if self._busy:
+                    raise BadFrame("a run is under way")
+                self._busy = True
+                self._requests.put(request)

@@ -26,9 +26,14 @@ _CONTEXT = re.compile(
     re.IGNORECASE,
 )
 _NONE_OF_ITS = re.compile(r"is not valid json|invalid response from llm endpoint", re.IGNORECASE)
-_NO_COMPLETION = frozenset({"JSONDecodeError", "APIResponseValidationError", "ValidationError", "KeyError"})
+_NO_COMPLETION = frozenset(
+    {"NoCompletion", "JSONDecodeError", "APIResponseValidationError", "ValidationError", "KeyError"}
+)
 _NO_CONNECTION = frozenset(
-    {"APIConnectionError", "ConnectError", "ConnectionError", "ConnectionRefusedError"}
+    {
+        *("APIConnectionError", "ConnectError", "ConnectionError", "ConnectionRefusedError"),
+        *("ReadError", "WriteError", "RemoteProtocolError", "ProxyError"),
+    }
 )
 _TOO_SLOW = frozenset(
     {"Timeout", "APITimeoutError", "ReadTimeout", "ConnectTimeout", "PoolTimeout", "WriteTimeout"}

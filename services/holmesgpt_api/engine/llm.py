@@ -10,11 +10,13 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 import holmes.core.llm as sdk
+import httpx
 import litellm
 from holmes.core.llm import ContextWindowUsage, DefaultLLM
 from holmes.core.llm_usage import RequestStats
@@ -31,6 +33,7 @@ from services.holmesgpt_api.engine.messages import (
 )
 from services.holmesgpt_api.engine.prompt import PER_TOKEN
 from services.holmesgpt_api.engine.steps import Counting, Steps
+from services.holmesgpt_api.engine.wire import Wire, at_most, speaks
 
 MARGIN = 1.0
 """Seconds kept back for telling the service; less is no time for a question."""
@@ -54,6 +57,30 @@ ITS_OWN = frozenset(
 """Failures that say something about the model, and not about this one question."""
 
 
+_wires: list[Wire] = []
+"""The last one is asked. Of the zygote it is empty: a connection that children inherit would be one for all of them."""
+
+
+def _wire() -> Wire:
+    if not _wires:
+        _wires.append(Wire())
+    return _wires[-1]
+
+
+@contextmanager
+def answered_by(transport: httpx.BaseTransport) -> Iterator[None]:
+    """While the block runs questions are put to this, and to no model."""
+    _wires.append(Wire(transport))
+    try:
+        yield
+    finally:
+        _wires.pop().close()
+
+
+_fine: set[tuple[str, bool, str | None, str | None]] = set()
+"""Models whose names and settings the library has found to be of use."""
+
+
 class Link(DefaultLLM):
     """One model of the chain, asked once at a time."""
 
@@ -63,6 +90,21 @@ class Link(DefaultLLM):
         if access.model.startswith(("ollama/", "ollama_chat/")) and access.api_base:
             os.environ["OLLAMA_API_BASE"] = access.api_base  # the library looks nowhere else for it
         _construct(self, access)
+        self.on_wire = speaks(access.model)
+
+    def check_llm(
+        self,
+        model: str,
+        api_key: str | None,
+        api_base: str | None,
+        api_version: str | None,
+        args: dict[str, Any] | None = None,
+    ) -> None:
+        """Once in a child: it is about the name and the address, and takes as long as a question does."""
+        asked = (model, bool(api_key), api_base, api_version)
+        if asked not in _fine:
+            super().check_llm(model, api_key, api_base, api_version, args)
+            _fine.add(asked)
 
     @property
     def window(self) -> int:
@@ -74,7 +116,17 @@ class Link(DefaultLLM):
 
     def ask(self, question: Mapping[str, Any], *, patience: float) -> Any:
         """Raises whatever the library does; `failures.fault` says what it means."""
-        sdk.LLM_REQUEST_TIMEOUT = min(self.access.request_timeout_s, patience)
+        timeout = min(self.access.request_timeout_s, patience)
+        if self.on_wire:
+            return _wire().ask(
+                self.access.model,
+                api_base=self.access.api_base,
+                api_key=self.access.api_key,
+                question=question,
+                settings=self.args,
+                timeout_s=timeout,
+            )
+        sdk.LLM_REQUEST_TIMEOUT = timeout
         return self.completion(**question, stream=False)
 
 
@@ -134,8 +186,8 @@ class BoundedLLM(DefaultLLM):
                 tell(ModelAsked(step=0, model=one.name, word=error.word, detail=error.detail))
         if not self._links:
             raise refused or NoModel("model-misconfigured", "no model")
-        self.access = self._links[0].access
-        _construct(self, self.access)
+        # As the library's constructor would make it of the first one's settings.
+        vars(self).update(vars(self._links[0]))
 
     @property
     def window(self) -> int:
@@ -334,8 +386,29 @@ def _tokens(value: Any) -> int:
     return len(json.dumps(value, default=str, ensure_ascii=False)) // PER_TOKEN + 4
 
 
+class _Nobody:
+    """In the place of litellm's thread for what is told to callbacks: there are none, and its first task would leave a
+    thread behind that keeps the run's messages."""
+
+    def submit(self, *_: Any, **__: Any) -> None:
+        return None
+
+
 def quieten() -> None:
-    """What the library would print, or fetch, on its own account."""
+    """What the library would print, fetch, or work out for nobody, on its own account."""
     litellm.suppress_debug_info = True
     litellm.disable_hf_tokenizer_download = True
     litellm.telemetry = False
+    litellm.utils.executor = _Nobody()
+    # With `modify_params`, which HolmesGPT sets, the library counts the tokens of each question once more to correct
+    # its `max_tokens`. Ours was checked against the window, and the exact count takes 28 ms (measured 2026-11).
+    litellm.utils._get_modified_max_tokens = lambda: _listed
+
+
+def _listed(*, base_model: str, user_max_tokens: int | None, **_: Any) -> int | None:
+    return at_most(base_model, user_max_tokens)
+
+
+def forget() -> None:
+    """What the library keeps of a run: clients with their keys."""
+    litellm.in_memory_llm_clients_cache.flush_cache()

@@ -1,6 +1,7 @@
 """What service and engine say to each other. Contracts only: importable in both environments.
 
-Two conversations: the service and the zygote (start and end of children), the service and one child (one run).
+Two conversations: the service and the zygote (start and end of children), the service and one child (its runs, one
+after another).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from libs.contracts.causes import Cause
 from libs.contracts.evidence import EvidenceItem
 from libs.contracts.target import Target
 
-PROTOCOL = 2
+PROTOCOL = 3
 """Raised with every change here: the two sides may come from different checkouts for a moment."""
 
 SDK = "0.45.0"
@@ -66,22 +67,22 @@ class Broken(Message):
 
 
 class Start(Message):
-    """Fork a child for this run. Its end of the run's socket pair travels with the frame."""
+    """Fork a child. Its end of the socket pair travels with the frame."""
 
     type: Literal["start"] = "start"
-    run: str
+    child: str
 
 
 class Kill(Message):
-    """End the child of this run now (SIGKILL). No child: nothing happens."""
+    """End this child now (SIGKILL). No child: nothing happens."""
 
     type: Literal["kill"] = "kill"
-    run: str
+    child: str
 
 
 class Started(Message):
     type: Literal["started"] = "started"
-    run: str
+    child: str
     pid: int
 
 
@@ -89,7 +90,7 @@ class Ended(Message):
     """The child is gone and has been reaped; or none could be forked (71, EX_OSERR)."""
 
     type: Literal["ended"] = "ended"
-    run: str
+    child: str
     code: int = Field(description="exit code; minus the signal's number when a signal ended it")
     max_rss_kb: int = 0
 
@@ -186,9 +187,16 @@ class Resume(Packed):
     usage: Usage
 
 
+Reach = Annotated[
+    str, Field(max_length=128, description="a child serves runs of one reach; empty: none after it")
+]
+"""Digest of what a run may see."""
+
+
 class RunRequest(Packed):
     type: Literal["request"] = "request"
     run: str
+    reach: Reach = ""
     redaction_key: str = Field(
         default_factory=lambda: secrets.token_hex(16),
         repr=False,
@@ -229,6 +237,7 @@ class TalkRequest(Message):
 
     type: Literal["talk"] = "talk"
     run: str
+    reach: Reach = ""
     redaction_key: str = Field(
         default_factory=lambda: secrets.token_hex(16),
         repr=False,
@@ -400,15 +409,26 @@ class Failed(Message):
     detail: str = Field(max_length=SAID)
 
 
+class Rested(Message):
+    """The run is over and nothing of it is left; the child can be given another one of the same reach."""
+
+    type: Literal["rested"] = "rested"
+    runs: int = Field(ge=1, description="served so far")
+    own_kb: int = Field(ge=0, description="memory of its own, beyond what it shares with the zygote")
+    threads: int = Field(default=0, ge=0, description="left behind by the run")
+
+
 ToZygote = Annotated[Start | Kill, Field(discriminator="type")]
 FromZygote = Annotated[Hello | Ready | Broken | Started | Ended, Field(discriminator="type")]
 ToChild = Annotated[RunRequest | TalkRequest | ProbeRequest, Field(discriminator="type")]
 ToRun = Annotated[Granted | Recorded, Field(discriminator="type")]
-Heard = Step | Checkpoint | ToolCalled | ModelAsked | Usage | Probed | Concluded | Answered | Failed
+ToEar = Annotated[RunRequest | TalkRequest | ProbeRequest | Granted | Recorded, Field(discriminator="type")]
+Heard = Step | Checkpoint | ToolCalled | ModelAsked | Usage | Probed | Concluded | Answered | Failed | Rested
 FromChild = Annotated[Heard, Field(discriminator="type")]
 
 TO_ZYGOTE: TypeAdapter[Start | Kill] = TypeAdapter(ToZygote)
 FROM_ZYGOTE: TypeAdapter[Hello | Ready | Broken | Started | Ended] = TypeAdapter(FromZygote)
 TO_CHILD: TypeAdapter[RunRequest | TalkRequest | ProbeRequest] = TypeAdapter(ToChild)
 TO_RUN: TypeAdapter[Granted | Recorded] = TypeAdapter(ToRun)
+TO_EAR: TypeAdapter[RunRequest | TalkRequest | ProbeRequest | Granted | Recorded] = TypeAdapter(ToEar)
 FROM_CHILD: TypeAdapter[Heard] = TypeAdapter(FromChild)

@@ -6,6 +6,7 @@ words themselves stand in `prompts/`; `messages.PROMPT_VERSION` names them.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -28,9 +29,14 @@ SHARE = 0.4
 """Of the window that the first question may fill; the rest is for tools and answers."""
 
 
+@functools.cache
+def _file(name: str) -> str:
+    return (_FILES / f"{name}.md").read_text("utf-8").strip()
+
+
 def _words(name: str, **gaps: object) -> str:
     """A file of ours with its gaps filled; what fills them is not looked at for gaps again."""
-    text = (_FILES / f"{name}.md").read_text("utf-8").strip()
+    text = _file(name)
     return Template(text).substitute(gaps) if gaps else text
 
 
@@ -94,10 +100,7 @@ def last(answer: str, seen: Sequence[EvidenceItem], head_start: HeadStart, *, wi
         "triage": None if triage is None else {"target": str(triage.target), "reason": triage.reason},
         "evidence": [f"{one.id}: {one.summary[:160]}" for one in seen][: max(room // 800, 10)],
     }
-    return (
-        f"The document's JSON Schema:\n{json.dumps(schema(), separators=(',', ':'))}\n\n"
-        f"<telemetry>\n{data(known)}\n</telemetry>"
-    )
+    return f"The document's JSON Schema:\n{_schema()}\n\n<telemetry>\n{data(known)}\n</telemetry>"
 
 
 def repair(fault: str) -> str:
@@ -107,6 +110,11 @@ def repair(fault: str) -> str:
 
 def schema() -> dict[str, Any]:
     return Opinion.model_json_schema()
+
+
+@functools.cache
+def _schema() -> str:
+    return json.dumps(schema(), separators=(",", ":"))
 
 
 def _fitting(items: Iterable[EvidenceItem], room: int) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The zygote: imports HolmesGPT once, then forks a child for each run, reaps it, and kills it when told to.
+"""The zygote: imports HolmesGPT once, then forks children, reaps them, and kills them when told to.
 
 It never talks to a model. Children forked after their parent had called one shared its connection and read each
 other's answers (measured); what a process has never had it cannot pass on.
@@ -86,21 +86,22 @@ def _sdk() -> str:
 
 def _prepare() -> Live:
     """Imports everything a run needs, so that a child begins with all of it."""
-    from holmes.config import Config
     from litellm.llms.custom_httpx.http_handler import get_ssl_configuration
 
     from services.holmesgpt_api.engine.child import live
     from services.holmesgpt_api.engine.context import trusted
     from services.holmesgpt_api.engine.llm import quieten
     from services.holmesgpt_api.engine.tools import executor
+    from services.holmesgpt_api.engine.warm import warm
 
     for name in IN_THE_FIRST_CALL:
         importlib.import_module(name)
     quieten()
     trusted()
     get_ssl_configuration()  # kept by litellm, and inherited by children
-    tools, config = executor(), Config()
-    return lambda sock: live(sock, tools, config)
+    tools = executor()
+    warm(tools)
+    return lambda sock: live(sock, tools)
 
 
 def _rss_kb() -> int:
@@ -145,26 +146,26 @@ class Zygote:
     def _obey(self) -> None:
         message, sock = receive_with_socket(self._control, TO_ZYGOTE)
         match message:
-            case Start(run=run) if sock is not None:
+            case Start(child=child) if sock is not None:
                 with sock:
-                    self._fork(run, sock)
-            case Kill(run=run):
+                    self._fork(child, sock)
+            case Kill(child=child):
                 for pid, its in self._pids.items():
-                    if its == run:
+                    if its == child:
                         os.kill(pid, signal.SIGKILL)
 
-    def _fork(self, run: str, sock: socket.socket) -> None:
+    def _fork(self, child: str, sock: socket.socket) -> None:
         zygote = os.getpid()
         try:
             pid = os.fork()
         except OSError as error:
             sys.stderr.write(f"no child could be forked: {error.strerror}\n")
-            send(self._control, Ended(run=run, code=os.EX_OSERR))
+            send(self._control, Ended(child=child, code=os.EX_OSERR))
             return
         if pid == 0:
             os._exit(self._child(sock, zygote))
-        self._pids[pid] = run
-        send(self._control, Started(run=run, pid=pid))
+        self._pids[pid] = child
+        send(self._control, Started(child=child, pid=pid))
 
     def _child(self, sock: socket.socket, zygote: int) -> int:
         try:
@@ -191,9 +192,9 @@ class Zygote:
             pid, status, usage = os.wait4(-1, os.WNOHANG)
             if pid == 0:
                 return
-            run = self._pids.pop(pid)
+            child = self._pids.pop(pid)
             code = os.waitstatus_to_exitcode(status)
-            send(self._control, Ended(run=run, code=code, max_rss_kb=usage.ru_maxrss))
+            send(self._control, Ended(child=child, code=code, max_rss_kb=usage.ru_maxrss))
 
 
 def _die_with(zygote: int) -> None:

@@ -41,9 +41,9 @@ class Talking:
     ) -> None:
         self._sessions, self._talker, self._observe_model = sessions, talker, observe_model
 
-    async def talk(self, turn_id: str) -> None:
+    async def talk(self, turn_id: str, ends_by: int | None = None) -> None:
         """Raises StorageUnavailable: call again later."""
-        taken = await self._sessions.take(turn_id)
+        taken = await self._sessions.take(turn_id, ends_by=ends_by)
         if taken is None:
             return
         try:

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from libs.auth import TokenMinter
 from libs.jobs import Jobs
 from services.holmesgpt_api import worker
+from services.holmesgpt_api.adapters.engine_environment import environment, residents
 from services.holmesgpt_api.adapters.engine_reports import Reporter
 from services.holmesgpt_api.adapters.gatherings import Gatherings
 from services.holmesgpt_api.adapters.holmes import Holmes
@@ -20,10 +21,10 @@ from services.holmesgpt_api.adapters.memory import limit
 from services.holmesgpt_api.adapters.meters import CHAT, INVESTIGATION, PROBE
 from services.holmesgpt_api.adapters.purse import PostgresPurse
 from services.holmesgpt_api.adapters.steps import PostgresSteps
-from services.holmesgpt_api.adapters.zygote import Zygote, environment
+from services.holmesgpt_api.adapters.zygote import Zygote
 from services.holmesgpt_api.domain.capacity import max_running
 from services.holmesgpt_api.domain.chat.session import TakenTurn
-from services.holmesgpt_api.domain.engine_health import Report
+from services.holmesgpt_api.domain.engine_health import Report, with_alert
 from services.holmesgpt_api.domain.record import Asked, Claimed
 from services.holmesgpt_api.domain.triage import NO_MODEL
 from services.holmesgpt_api.engine.messages import ModelAccess
@@ -39,6 +40,7 @@ async def asking(site: Site, ledger: PostgresLedger, leash: Leash, stop: asyncio
     """The engine, its reports, and the worker whose jobs wait for it."""
     settings, roster, steering = site.settings, site.roster, site.steering
     database, authenticator, meters = site.database, site.authenticator, site.meters
+    engine_meters = site.engine
     memory = await asyncio.to_thread(limit)
     places = settings.max_running or max_running(memory)
     with TemporaryDirectory(prefix="holmesgpt-") as home:
@@ -52,17 +54,16 @@ async def asking(site: Site, ledger: PostgresLedger, leash: Leash, stop: asyncio
             directory=ROOT,
             start_within=settings.engine_start_timeout,
             on_change=lambda state: reporter.changed(),
+            residents=residents(settings, places, engine_meters.retired),
         )
 
         def report() -> Report:
             meters.load(zygote.running, places)
-            return Report(
-                roster.first.model if roster else NO_MODEL,
-                zygote.state.word,
-                zygote.state.detail,
-                zygote.running,
-                places,
-            )
+            word, detail = zygote.state.word, zygote.state.detail
+            if engine_meters.look(zygote) and word == "ready":
+                detail = with_alert(detail, memory=settings.engine_child_memory)
+            model = roster.first.model if roster else NO_MODEL
+            return Report(model, word, detail, zygote.running, places)
 
         reporter, conclusions = Reporter(database, report), Conclusions()
         overseer = Overseer(

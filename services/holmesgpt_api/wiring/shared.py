@@ -14,6 +14,7 @@ from libs.clients import Breaker, ContextClient
 from libs.jobs import Jobs
 from libs.storage import Database, migrate
 from services.holmesgpt_api.adapters.chat_sessions import Limits, PostgresSessions
+from services.holmesgpt_api.adapters.engine_meters import EngineMeters
 from services.holmesgpt_api.adapters.line_meters import LineMeters
 from services.holmesgpt_api.adapters.meters import Meters
 from services.holmesgpt_api.adapters.steering import Current, Steering
@@ -44,6 +45,7 @@ class Site:
     roster: Roster
     meters: Meters
     turns: LineMeters
+    engine: EngineMeters
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ from libs.jobs import Jobs
 from libs.metrics import Metrics
 from services.holmesgpt_api import worker
 from services.holmesgpt_api.adapters.context import ContextApi
+from services.holmesgpt_api.adapters.engine_meters import EngineMeters
 from services.holmesgpt_api.adapters.gatherings import Gatherings
 from services.holmesgpt_api.adapters.ledger import PostgresLedger
 from services.holmesgpt_api.adapters.line_meters import LineMeters
@@ -60,7 +61,17 @@ async def working(settings: Settings, metrics: Metrics, stop: asyncio.Event) -> 
         open_database(settings) as database,
         open_context(settings, lambda: authenticator.ring) as context,
     ):
-        site = Site(settings, authenticator, database, context, steering, roster, meters, LineMeters(metrics))
+        site = Site(
+            settings,
+            authenticator,
+            database,
+            context,
+            steering,
+            roster,
+            meters,
+            LineMeters(metrics),
+            EngineMeters(metrics),
+        )
         while not stop.is_set():
             if roster:
                 await _with_model(site, stop)

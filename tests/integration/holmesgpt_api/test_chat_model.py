@@ -192,6 +192,21 @@ async def test_a_model_that_hangs_costs_no_more_than_the_wait(there: Engine):
     there.wait_for_children(0)
 
 
+@pytest.mark.requirement("HAPI-138")
+async def test_the_questions_of_one_caller_are_answered_by_one_process_after_another(there: Engine):
+    async with serving(there.settings(), there.place.api_key) as api:
+        await warm(api)
+        await asyncio.to_thread(there.wait_for_children, 0)
+        before = set(there.children("idle"))
+        for _ in range(4):
+            assert (await ask(api, ABOUT)).json()["metadata"]["engine"] == "holmesgpt"
+        await asyncio.to_thread(there.wait_for_children, 0)
+        after = set(there.children("idle"))
+
+    assert before
+    assert len(after - before) <= 1, "one may have been made for whoever comes first"
+
+
 async def test_a_second_question_of_a_session_waits_its_turn_by_being_refused(there: Engine):
     async with serving(there.settings(sync_answer_timeout=5), there.place.api_key) as api:
         await warm(api)

@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 
 from libs.contracts.chat import ChatEvent, ChatEventKind
 from libs.jobs import Jobs
@@ -329,3 +330,32 @@ async def test_findings_are_kept_only_while_a_question_is_open(make: Makers):
     await database.close()
 
     assert [tuple(row) for row in left] == [(None, None)]
+
+
+async def test_a_question_that_has_ended_leaves_no_job_that_would_end_it(fresh_database: MakeDatabase):
+    fresh = fresh_database(SERVICE)
+    fresh.migrate(SERVICE)
+    async with Makers("postgres", fresh).sessions() as sessions:
+        turn = await sessions.open(question(), interim=None, verdict=None, life=LONG)
+        before, (talk,) = await waiting(fresh), await waiting(fresh, ARGUMENTS)
+        taken = await sessions.take(**talk)
+        assert taken is not None
+        assert await sessions.end(taken, reply())
+        after = await waiting(fresh)
+
+    assert talk["turn_id"] == turn.id
+    assert before == ["end_turn", "talk", "tidy_chat"]
+    assert after == ["talk", "tidy_chat"]
+
+
+ARGUMENTS = text("SELECT args FROM procrastinate_jobs WHERE task_name = 'talk'")
+WAITING = text("SELECT task_name FROM procrastinate_jobs WHERE status = 'todo' ORDER BY task_name")
+
+
+async def waiting(fresh: FreshDatabase, query: TextClause = WAITING) -> list[Any]:
+    database = Database(fresh.settings(SERVICE), application=SERVICE)
+    try:
+        async with database.begin() as connection:
+            return list((await connection.execute(query)).scalars())
+    finally:
+        await database.close()

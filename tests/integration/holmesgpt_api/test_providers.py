@@ -8,14 +8,16 @@ import socket
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
+from services.holmesgpt_api.adapters.engine_environment import environment
 from services.holmesgpt_api.adapters.holmes import Holmes
 from services.holmesgpt_api.adapters.model_access import litellm_name
-from services.holmesgpt_api.adapters.zygote import Zygote, environment
+from services.holmesgpt_api.adapters.zygote import Zygote
 from services.holmesgpt_api.domain.configuration import Provider
 from services.holmesgpt_api.domain.course import Happening
 from services.holmesgpt_api.domain.model import ModelFailed, Told
@@ -324,3 +326,51 @@ async def test_other_protocols_are_spoken_to_the_given_address_and_a_server_that
     assert set(both[0].paths) <= {path, "/api/show"}, "of Ollama the library asks first what its model can"
     assert [(one.model, one.word) for one in told.use.refusals] == [("a", "model-error")]
     assert told.use.answered_by == ["b", "b", "b"]
+
+
+BOTH_WAYS = """
+import sys
+from services.holmesgpt_api.engine.llm import Link, PROBE_TOOL, quieten
+from services.holmesgpt_api.engine.messages import ModelAccess
+quieten()
+url, model = sys.argv[1:]
+said = [{"role": "system", "content": "You are."}, {"role": "user", "content": "Why?", "token_count": 3},
+        {"role": "assistant", "content": None, "tool_calls": [{"id": "c", "type": "function", "function": {
+            "name": "report", "arguments": "{}"}}]},
+        {"role": "tool", "tool_call_id": "c", "name": "report", "content": "it \u00fc \U0001f600"}]
+link = Link(ModelAccess(model=f"openai/{model}", api_base=url, api_key="sk-x", context_tokens=32000, output_tokens=900,
+                        request_timeout_s=5, attempts=1))
+assert link.on_wire
+for question in (
+    {"messages": said, "tools": [PROBE_TOOL], "tool_choice": "auto", "response_format": None, "drop_params": True},
+    {"messages": said[:2], "tools": None, "tool_choice": None, "response_format": {"type": "json_object"},
+     "drop_params": True},
+):
+    answers = []
+    for on_wire in (True, False):
+        link.on_wire = on_wire
+        answers.append(link.ask(question, patience=5))
+    ours, theirs = (one.model_dump(exclude={"id", "created"}) for one in answers)
+    assert ours == theirs, (ours, theirs)
+    costs = [one._hidden_params["response_cost"] or 0.0 for one in answers]
+    assert abs(costs[0] - costs[1]) < 1e-9, costs
+"""
+
+
+@pytest.mark.requirement("HAPI-156")
+@pytest.mark.parametrize("name", ["scripted", "gpt-4o", "gpt-3.5-turbo", "o3-mini", "gpt-5-mini", "a/b-c"])
+async def test_a_question_on_the_wire_is_the_one_the_library_would_have_put(
+    both: tuple[FakeModel, FakeModel], tmp_path: Path, name: str
+):
+    seen = environment({"PATH": os.environ["PATH"]}, home=tmp_path, base_url=None)
+    program = [str(ROOT / ".venv-holmes/bin/python"), "-c", BOTH_WAYS, both[0].url, name]
+
+    done = await asyncio.create_subprocess_exec(*program, cwd=ROOT, env=seen, stderr=asyncio.subprocess.PIPE)
+    _, said = await done.communicate()
+
+    assert done.returncode == 0, said.decode()[-3000:]
+    ours, theirs = both[0].requests[::2], both[0].requests[1::2]
+    assert len(ours) == len(theirs) == 2
+    assert ours == theirs
+    assert set(both[0].keys) == {"Bearer sk-x"}
+    assert set(both[0].paths) == {"/v1/chat/completions"}

@@ -18,8 +18,9 @@ from libs.auth.minter import NoSigningKey
 from libs.contracts.course import EventName
 from services.holmesgpt_api.adapters import run_course
 from services.holmesgpt_api.adapters import zygote as adapter
+from services.holmesgpt_api.adapters.engine_environment import environment
 from services.holmesgpt_api.adapters.holmes import Holmes
-from services.holmesgpt_api.adapters.zygote import Away, State, Zygote, environment
+from services.holmesgpt_api.adapters.zygote import Away, State, Zygote
 from services.holmesgpt_api.domain.course import Happening
 from services.holmesgpt_api.domain.model import ModelFailed, Told
 from services.holmesgpt_api.domain.record import Claimed

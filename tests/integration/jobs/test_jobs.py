@@ -51,6 +51,33 @@ async def test_a_job_runs_with_its_arguments_and_leaves_no_row(queue: Queue):
     assert [(end.task, end.outcome) for end in queue.ends] == [("note", "succeeded")]
 
 
+async def test_a_job_that_was_withdrawn_never_runs_unless_that_was_rolled_back(queue: Queue):
+    seen: list[str] = []
+
+    async def note(which: str) -> None:
+        seen.append(which)
+
+    queue.jobs.task("note", "work", note)
+    async with queue.database.begin() as connection:
+        kept, gone = [await queue.jobs.defer(connection, "note", {"which": one}) for one in ("kept", "gone")]
+
+    async def withdraw_then_fail() -> None:
+        async with queue.database.begin() as connection:
+            await queue.jobs.withdraw(connection, kept)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await withdraw_then_fail()
+    async with queue.database.begin() as connection:
+        await queue.jobs.withdraw(connection, gone)
+    async with queue.working():
+        await queue.reaches()
+    async with queue.database.begin() as connection:
+        await queue.jobs.withdraw(connection, kept)  # it has run: nothing happens
+
+    assert seen == ["kept"]
+
+
 async def test_a_job_of_a_rolled_back_transaction_does_not_exist(queue: Queue):
     queue.jobs.declare("note", "work")
 

@@ -59,8 +59,11 @@ class Sessions(Protocol):
         """These turns as they are, with their events. One query, however many wait."""
         ...
 
-    async def take(self, turn_id: str) -> TakenTurn | None:
-        """Begin to have it answered; runs begun before lose their say. None: it has ended, or is unknown."""
+    async def take(self, turn_id: str, *, ends_by: int | None = None) -> TakenTurn | None:
+        """Begin to have it answered; runs begun before lose their say. None: it has ended, or is unknown.
+
+        `ends_by`: the job that would end it at its deadline, which is not needed any more once it has ended.
+        """
         ...
 
     async def note(self, taken: TakenTurn, event: ChatEvent) -> bool:

@@ -155,3 +155,5 @@ class TakenTurn:
     earlier: Sequence[Said] = field(default_factory=tuple)
     """Oldest first."""
     folded: int = 0
+    ends_by: int | None = None
+    """The job that would end it at its deadline; None: not known."""

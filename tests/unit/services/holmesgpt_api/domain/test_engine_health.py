@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.holmesgpt_api.domain.engine_health import RECENT, Report, health
+from services.holmesgpt_api.domain.engine_health import RECENT, Report, health, with_alert
 
 pytestmark = pytest.mark.requirement("HAPI-016", "HAPI-019", "HAPI-165")
 
@@ -54,3 +54,13 @@ def test_a_recent_failure_degrades_and_an_old_one_does_not(outcome: str):
 @pytest.mark.parametrize("outcome", ["concluded", "model-unsupported", "model-max-steps"])
 def test_a_model_that_answers_is_healthy_whatever_its_answer_is_worth(outcome: str):
     assert health([report(last_outcome=outcome, last_age=timedelta(0))], 0).status == "healthy"
+
+
+@pytest.mark.requirement("HAPI-140")
+def test_children_that_grow_too_large_again_and_again_degrade_and_say_what_is_set():
+    said = health([report(), report(detail=with_alert("HolmesGPT, 300 MB", memory=160))], 0)
+
+    assert said.status == "degraded"
+    assert said.detail == (
+        "usage alert: children outgrow HOLMESGPT_ENGINE_CHILD_MEMORY (160 MiB) again and again; 4 of 10 runs, 0 held"
+    )

@@ -55,7 +55,7 @@ def test_a_frame_is_refused_by_its_length_before_it_is_read(announced: int):
 
 def test_a_message_too_large_for_the_other_side_is_not_sent():
     with pytest.raises(BadFrame, match="bytes, more than"):
-        encode(Start(run="x" * LARGEST))
+        encode(Start(child="x" * LARGEST))
 
 
 @given(st.binary(max_size=200))
@@ -119,11 +119,11 @@ def test_a_sender_who_dribbles_has_one_deadline_for_all_of_it(pair: Pair):
 def test_a_socket_travels_with_its_message(pair: Pair):
     far, near = socket.socketpair()
     with far, near:
-        socket.send_fds(pair[0], [encode(Start(run="r"))], [near.fileno()])
+        socket.send_fds(pair[0], [encode(Start(child="r"))], [near.fileno()])
 
         message, carried = receive_with_socket(pair[1], TO_ZYGOTE)
 
-        assert message == Start(run="r")
+        assert message == Start(child="r")
         assert carried is not None
         with carried:
             carried.send(b"x")
@@ -131,9 +131,9 @@ def test_a_socket_travels_with_its_message(pair: Pair):
 
 
 def test_a_message_may_come_without_one(pair: Pair):
-    send(pair[0], Kill(run="r"))
+    send(pair[0], Kill(child="r"))
 
-    assert receive_with_socket(pair[1], TO_ZYGOTE) == (Kill(run="r"), None)
+    assert receive_with_socket(pair[1], TO_ZYGOTE) == (Kill(child="r"), None)
 
 
 def test_a_socket_that_comes_with_nonsense_is_closed_again(pair: Pair):
@@ -151,7 +151,7 @@ def test_a_socket_that_comes_with_nonsense_is_closed_again(pair: Pair):
 
 def test_of_several_sockets_one_is_taken_and_the_others_are_closed(pair: Pair):
     pairs = [socket.socketpair() for _ in range(3)]
-    socket.send_fds(pair[0], [encode(Start(run="r"))], [near.fileno() for _, near in pairs])
+    socket.send_fds(pair[0], [encode(Start(child="r"))], [near.fileno() for _, near in pairs])
     for _, near in pairs:
         near.close()
 
@@ -168,7 +168,7 @@ def test_of_several_sockets_one_is_taken_and_the_others_are_closed(pair: Pair):
 
 def test_what_comes_with_a_message_and_is_no_socket_is_refused(pair: Pair):
     reading, writing = os.pipe()
-    socket.send_fds(pair[0], [encode(Start(run="r"))], [writing])
+    socket.send_fds(pair[0], [encode(Start(child="r"))], [writing])
     os.close(writing)
 
     with pytest.raises(BadFrame, match="no socket"):
