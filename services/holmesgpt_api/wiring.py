@@ -19,6 +19,8 @@ from libs.metrics import Metrics
 from libs.storage import Database, migrate
 from libs.web import Check, Checks, ServiceInfo
 from services.holmesgpt_api import worker
+from services.holmesgpt_api.adapters.agency import Agency
+from services.holmesgpt_api.adapters.approvals import PostgresApprovals
 from services.holmesgpt_api.adapters.chat_meters import ChatMeters
 from services.holmesgpt_api.adapters.chat_sessions import Limits, PostgresSessions
 from services.holmesgpt_api.adapters.context import ContextApi
@@ -52,6 +54,7 @@ from services.holmesgpt_api.domain.triage import NO_MODEL, Triage
 from services.holmesgpt_api.engine.messages import PROMPT_VERSION, ModelAccess
 from services.holmesgpt_api.settings import Settings
 from services.holmesgpt_api.steps.advise import Advising
+from services.holmesgpt_api.steps.approve import Approving
 from services.holmesgpt_api.steps.chat import Chat
 from services.holmesgpt_api.steps.chat_wait import TurnWaiting
 from services.holmesgpt_api.steps.conduct import Conductor, Keeping
@@ -102,6 +105,7 @@ class Ports:
     max_concurrent: int
     advising: Advising
     recall: Recall
+    approving: Approving
 
 
 @asynccontextmanager
@@ -166,6 +170,7 @@ async def serving(
                 settings.worker_concurrency,
                 Advising(ContextApi(context), settings.context_api_timeout, settings.sync_answer_timeout),
                 Recall(PostgresHistory(database), settings.investigation_retention),
+                Approving(desk, PostgresApprovals(database)),
             )
 
 
@@ -306,6 +311,7 @@ async def _asking(
             conclusions.asked(one)
             reporter.ended(one.outcome)
 
+        agency = Agency(settings, database, lambda: steering.current.toolsets, meters.abroad)
         purse = PostgresPurse(database, retention=settings.investigation_retention)
         holmes = Holmes(
             zygote,
@@ -320,6 +326,7 @@ async def _asking(
             purse=purse,
             limits=lambda: steering.current.limits,
             toolsets=lambda: steering.current.toolsets,
+            go_abroad=agency.go,
         )
 
         async def probe(model: ModelAccess) -> None:
@@ -356,7 +363,14 @@ async def _asking(
         # The engine ends after the jobs that use it, which may finish their runs when a stop is asked for.
         over = asyncio.Event()
         engine = asyncio.create_task(
-            _together(over, zygote.run(over), reporter.run(over), probing.run(over), overseer.run(over))
+            _together(
+                over,
+                zygote.run(over),
+                reporter.run(over),
+                probing.run(over),
+                overseer.run(over),
+                agency.run(over),
+            )
         )
         engine.add_done_callback(
             lambda _: stop.set()

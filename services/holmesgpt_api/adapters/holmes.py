@@ -11,7 +11,8 @@ import itertools
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -21,6 +22,7 @@ from libs.auth.errors import AuthError
 from libs.contracts.course import EventName
 from libs.redaction import Redactor, Unredactable
 from libs.storage.errors import StorageUnavailable
+from services.holmesgpt_api.adapters.abroad import Abroad, Answering, room
 from services.holmesgpt_api.adapters.account import Account
 from services.holmesgpt_api.adapters.run_course import Course, fitting, resume, taken_up
 from services.holmesgpt_api.adapters.running import GRACE, Died, begin, grant, heard, too_late, unasked
@@ -43,6 +45,7 @@ from services.holmesgpt_api.domain.roster import Roster, UnknownModel
 from services.holmesgpt_api.domain.toolsets import Toolsets
 from services.holmesgpt_api.domain.triage import NO_MODEL
 from services.holmesgpt_api.domain.verdict import Verdict
+from services.holmesgpt_api.engine.foreign import ToolAsked
 from services.holmesgpt_api.engine.framing import BadFrame, Closed
 from services.holmesgpt_api.engine.messages import (
     PROMPT_VERSION,
@@ -69,6 +72,9 @@ from services.holmesgpt_api.engine.packing import TooLarge
 Mint = Callable[[Claimed, timedelta], str]
 """The token of a run's tools. Raises AuthError where none can be made."""
 
+GoAbroad = Callable[[Claimed, Redactor, int, float], Awaitable[Abroad]]
+"""Who answers a run's questions to foreign systems: the run, its redactor, characters of an answer, the run's end."""
+
 HEAD_START = 1024 * 1024
 """Bytes of evidence in a request; what triage found comes in the order of its weight."""
 
@@ -79,6 +85,17 @@ ASK_AGAIN = 0.5
 """Seconds between two tries to learn where a run was broken off."""
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass
+class Stand:
+    """How far a run is, told with whatever happens."""
+
+    progress: int = 40
+    stage: str = "asking the model"
+
+    async def tell(self, report: ReportProgress, happening: Happening) -> None:
+        await report(self.progress, self.stage, happening)
 
 
 class Holmes:
@@ -97,8 +114,10 @@ class Holmes:
         purse: Purse,
         limits: Callable[[], Limits] = lambda: UNLIMITED,
         toolsets: Callable[[], Toolsets] = Toolsets,
+        go_abroad: GoAbroad,
     ) -> None:
         """`observe`: hears of every request to a model."""
+        self._go_abroad = go_abroad
         self._purse, self._limits, self._toolsets = purse, limits, toolsets
         self._zygote, self._roster, self._mint, self._observe = zygote, roster, mint, observe
         self._steps, self._context_url, self._max_steps = steps, context_url, max_steps
@@ -123,6 +142,7 @@ class Holmes:
             raise ModelFailed(ENGINE_UNAVAILABLE, str(error)) from error
         name, deaths = f"{run.id}.{run.fence}", 0
         account = Account(self._purse, limits, run=name, tenant=run.tenant, until=ends)
+        abroad = await self._go_abroad(run, redactor, room(chain[0]), ends)
         try:
             while True:
                 last = await self._last(run, chain, ends)
@@ -131,12 +151,12 @@ class Holmes:
                     account.had(_spent(course.usage))
                 # Not on the loop: a megabyte of evidence takes most of a second to be cleared of secrets.
                 request = await asyncio.to_thread(
-                    self._request, run, interim, token, chain, key, redactor, last, course
+                    self._request, run, interim, token, chain, key, redactor, last, course, abroad
                 )
                 course.evidence = {item.id: item for item in request.head_start.evidence} | course.evidence
                 try:
                     return await self._one(
-                        f"{name}.{deaths}", run, request, course, account, ends, report_progress
+                        f"{name}.{deaths}", run, request, course, account, abroad, ends, report_progress
                     )
                 except Died as death:
                     further = course.steps > (last.number if last else 1)
@@ -193,6 +213,7 @@ class Holmes:
         request: RunRequest,
         course: Course,
         account: Account,
+        abroad: Abroad,
         ends: float,
         report: ReportProgress,
     ) -> Told:
@@ -208,7 +229,7 @@ class Holmes:
             async with asyncio.timeout(left + GRACE):
                 await begin(child, request.model_copy(update={"seconds": left}), course)
                 return await self._follow(
-                    run, child, course, account, report, _under([request.model, *request.fallbacks])
+                    run, child, course, account, abroad, report, _under([request.model, *request.fallbacks])
                 )
 
     async def _follow(
@@ -217,6 +238,7 @@ class Holmes:
         child: Child,
         course: Course,
         account: Account,
+        abroad: Abroad,
         report: ReportProgress,
         under: str,
     ) -> Told:
@@ -225,14 +247,28 @@ class Holmes:
         Raises:
             ModelFailed, Spent, Died
         """
-        progress, stage = 40, "asking the model"
+        stand = Stand()
+        async with Answering(abroad, child, course, lambda one: stand.tell(report, one)) as answering:
+            return await self._heard_out(run, child, course, account, answering, stand, report, under)
+
+    async def _heard_out(
+        self,
+        run: Claimed,
+        child: Child,
+        course: Course,
+        account: Account,
+        answering: Answering,
+        stand: Stand,
+        report: ReportProgress,
+        under: str,
+    ) -> Told:
         while True:
             match await heard(child, course):
                 case Step(number=number) as step:
                     course.steps = number
-                    progress = min(40 + 50 * number // (self._max_steps + 1), 95)
-                    stage = f"asking the model (answer {number})"
-                    await report(progress, stage, Happening(EventName.step, {"number": number}))
+                    stand.progress = min(40 + 50 * number // (self._max_steps + 1), 95)
+                    stand.stage = f"asking the model (answer {number})"
+                    await stand.tell(report, Happening(EventName.step, {"number": number}))
                     await account.step(step)
                     await grant(child, number)
                 case Checkpoint() as point:
@@ -243,7 +279,9 @@ class Holmes:
                         continue  # one that has died says so at the next word that is waited for
                 case ToolCalled() as called:
                     await asyncio.to_thread(course.called, called)
-                    await report(progress, stage, Happening(EventName.tool, _told(called)))
+                    await stand.tell(report, Happening(EventName.tool, _told(called)))
+                case ToolAsked() as wanted:
+                    answering.begin(wanted)
                 case ModelAsked() as asked:
                     course.asked(asked)
                     self._heard(asked)
@@ -317,6 +355,7 @@ class Holmes:
         redactor: Redactor,
         last: LastStep | None,
         course: Course,
+        abroad: Abroad,
     ) -> RunRequest:
         """Raises Unredactable."""
         asked, results = run.request, interim.results
@@ -328,6 +367,7 @@ class Holmes:
             frozen=run.frozen is not None,
             metered=True,
             tools=self._toolsets().tools(asked.toolsets),
+            custom=abroad.told(),
             alert=cleared(
                 Alert(
                     name=asked.alert_name,

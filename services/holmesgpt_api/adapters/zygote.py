@@ -19,6 +19,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, TypeAdapter
 
+from services.holmesgpt_api.engine.foreign import ToolAnswered
 from services.holmesgpt_api.engine.framing import BadFrame, Closed, encode, read
 from services.holmesgpt_api.engine.messages import (
     FROM_CHILD,
@@ -89,12 +90,15 @@ class Child:
     """One run's other end. Raises Closed and BadFrame where the child has died or talks nonsense."""
 
     def __init__(self, sock: socket.socket, end: asyncio.Future[Ended]) -> None:
-        self._sock, self.end = sock, end
+        self._sock, self.end, self._saying = sock, end, asyncio.Lock()
 
-    async def send(self, message: RunRequest | TalkRequest | ProbeRequest | Granted | Recorded) -> None:
+    async def send(
+        self, message: RunRequest | TalkRequest | ProbeRequest | Granted | Recorded | ToolAnswered
+    ) -> None:
         frame = encode(message)
         try:
-            await asyncio.get_running_loop().sock_sendall(self._sock, frame)
+            async with self._saying:  # foreign systems answer beside each other, and frames must not mix
+                await asyncio.get_running_loop().sock_sendall(self._sock, frame)
         except OSError as error:
             raise Closed(str(error)) from error
 

@@ -25,6 +25,7 @@ from services.holmesgpt_api.engine import prompt, tools
 from services.holmesgpt_api.engine.context import Context
 from services.holmesgpt_api.engine.desk import Desk
 from services.holmesgpt_api.engine.ear import Ear
+from services.holmesgpt_api.engine.elsewhere import Elsewhere
 from services.holmesgpt_api.engine.failures import NoModel
 from services.holmesgpt_api.engine.framing import BadFrame, Closed, receive, send
 from services.holmesgpt_api.engine.llm import BoundedLLM, probe
@@ -114,11 +115,13 @@ def _investigate(
                 frozen=request.frozen,
                 tell=tell,
                 calls=resume.calls if resume else 0,
+                elsewhere=Elsewhere(request.custom, tell, ear, until=until) if request.custom else None,
             )
             if resume is not None and resume.phase == "document":
                 asked = messages_of(resume)
             else:
-                given = executor if request.tools is None else tools.executor(request.tools)
+                own = request.tools is None and not request.custom
+                given = executor if own else tools.executor(request.tools, request.custom)
                 answer = _converse(request, llm, desk, given, config)
                 asked = _last_question(answer, request, llm, desk)
         said, repaired = _document(asked, llm)
@@ -148,7 +151,13 @@ def _converse(
 def _first_question(
     request: RunRequest, llm: BoundedLLM, ai: ToolCallingLLM, config: Config
 ) -> list[dict[str, Any]]:
-    asked = prompt.question(request.alert, request.head_start, window=llm.window, steps=request.max_steps)
+    asked = prompt.question(
+        request.alert,
+        request.head_start,
+        window=llm.window,
+        steps=request.max_steps,
+        others=[one.name for one in request.custom],
+    )
     messages: list[dict[str, Any]] = build_chat_messages(
         asked,
         None,

@@ -1,5 +1,5 @@
-"""What the service says to a run while it goes on: leave for a step, that one is recorded, or, by closing its end, that
-it is over."""
+"""What the service says to a run while it goes on: leave for a step, that one is recorded, a foreign system's answer,
+or, by closing its end, that it is over."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import threading
 import time
 
 from services.holmesgpt_api.engine.failures import NoModel
+from services.holmesgpt_api.engine.foreign import ToolAnswered
 from services.holmesgpt_api.engine.framing import BadFrame, Closed, receive
 from services.holmesgpt_api.engine.messages import TO_RUN, Granted, Recorded
 
@@ -21,6 +22,7 @@ class Ear:
     def __init__(self, sock: socket.socket) -> None:
         self._sock, self._granted = sock, 0
         self._news = threading.Condition()
+        self._answers: dict[int, ToolAnswered] = {}
         self._recorded: queue.SimpleQueue[Recorded] = queue.SimpleQueue()
         threading.Thread(target=self._listen, daemon=True).start()
 
@@ -41,6 +43,12 @@ class Ear:
         except queue.Empty:
             return  # the run's time is up: whoever asks the model next is told so
 
+    def answer(self, number: int, *, until: float) -> ToolAnswered | None:
+        """Wait for the answer to a question to a foreign system; None: none has come by the run's end."""
+        with self._news:
+            self._news.wait_for(lambda: number in self._answers, max(until - time.monotonic(), 0.0))
+            return self._answers.pop(number, None)
+
     def _listen(self) -> None:
         parent = os.getppid()
         while os.getppid() == parent:
@@ -53,10 +61,14 @@ class Ear:
                 break
         os._exit(os.EX_NOINPUT)
 
-    def _hear(self, said: Granted | Recorded) -> None:
+    def _hear(self, said: Granted | Recorded | ToolAnswered) -> None:
         if isinstance(said, Recorded):
             self._recorded.put(said)
             return
         with self._news:
+            if isinstance(said, ToolAnswered):
+                self._answers[said.number] = said
+                self._news.notify_all()
+                return
             self._granted = max(self._granted, said.step)
             self._news.notify_all()

@@ -13,14 +13,15 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from libs.contracts.causes import Cause
 from libs.contracts.evidence import EvidenceItem
 from libs.contracts.target import Target
+from services.holmesgpt_api.engine.foreign import CustomTool, ToolAnswered, ToolAsked
 
-PROTOCOL = 2
+PROTOCOL = 3
 """Raised with every change here: the two sides may come from different checkouts for a moment."""
 
 SDK = "0.45.0"
 """The HolmesGPT this release was tested with; the lock file pins the same one. Another one is refused."""
 
-PROMPT_VERSION = "2026-11-3"
+PROMPT_VERSION = "2026-11-4"
 """Of `prompts/`; kept with every verdict, so that a change in quality can be traced to a change of words."""
 
 TEXT = 4_000
@@ -206,6 +207,7 @@ class RunRequest(Packed):
     )
     metered: bool = Field(default=False, description="each step waits for the service's leave")
     tools: list[str] | None = Field(default=None, description="names of those it is given; null: all")
+    custom: list[CustomTool] = Field(default_factory=list, description="besides, of foreign systems")
     context: ContextAccess
     resume: Resume | None = None
 
@@ -403,12 +405,14 @@ class Failed(Message):
 ToZygote = Annotated[Start | Kill, Field(discriminator="type")]
 FromZygote = Annotated[Hello | Ready | Broken | Started | Ended, Field(discriminator="type")]
 ToChild = Annotated[RunRequest | TalkRequest | ProbeRequest, Field(discriminator="type")]
-ToRun = Annotated[Granted | Recorded, Field(discriminator="type")]
-Heard = Step | Checkpoint | ToolCalled | ModelAsked | Usage | Probed | Concluded | Answered | Failed
+ToRun = Annotated[Granted | Recorded | ToolAnswered, Field(discriminator="type")]
+Heard = (
+    Step | Checkpoint | ToolCalled | ToolAsked | ModelAsked | Usage | Probed | Concluded | Answered | Failed
+)
 FromChild = Annotated[Heard, Field(discriminator="type")]
 
 TO_ZYGOTE: TypeAdapter[Start | Kill] = TypeAdapter(ToZygote)
 FROM_ZYGOTE: TypeAdapter[Hello | Ready | Broken | Started | Ended] = TypeAdapter(FromZygote)
 TO_CHILD: TypeAdapter[RunRequest | TalkRequest | ProbeRequest] = TypeAdapter(ToChild)
-TO_RUN: TypeAdapter[Granted | Recorded] = TypeAdapter(ToRun)
+TO_RUN: TypeAdapter[Granted | Recorded | ToolAnswered] = TypeAdapter(ToRun)
 FROM_CHILD: TypeAdapter[Heard] = TypeAdapter(FromChild)
