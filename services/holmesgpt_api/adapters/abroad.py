@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 from libs.contracts.course import EventName
 from libs.contracts.evidence import EvidenceItem
@@ -336,10 +336,32 @@ def room(model: ModelAccess) -> int:
     return max(min(ROOM, window * PER_TOKEN // 5) - ENVELOPE, ENVELOPE)
 
 
+class Answers(Protocol):
+    """What a run's process may ask besides the Context API."""
+
+    def told(self) -> list[CustomTool]: ...
+
+    async def answer(self, asked: ToolAsked, course: Course, tell: Tell) -> ToolAnswered: ...
+
+
+class Nowhere:
+    """Of a run that is given no foreign system."""
+
+    def told(self) -> list[CustomTool]:
+        return []
+
+    async def answer(self, asked: ToolAsked, course: Course, tell: Tell) -> ToolAnswered:
+        return ToolAnswered(number=asked.number, ok=False, text="there is no tool of this name")
+
+
+async def stay(run: Claimed, redactor: Redactor, room: int, ends: float) -> Answers:
+    return Nowhere()
+
+
 class Answering:
     """The questions of one process of a run, answered beside each other; those under way end with the block."""
 
-    def __init__(self, abroad: Abroad, child: Child, course: Course, tell: Tell) -> None:
+    def __init__(self, abroad: Answers, child: Child, course: Course, tell: Tell) -> None:
         self._abroad, self._child, self._course, self._tell = abroad, child, course, tell
         self._tasks: set[asyncio.Task[None]] = set()
 

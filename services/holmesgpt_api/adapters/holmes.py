@@ -22,7 +22,7 @@ from libs.auth.errors import AuthError
 from libs.contracts.course import EventName
 from libs.redaction import Redactor, Unredactable
 from libs.storage.errors import StorageUnavailable
-from services.holmesgpt_api.adapters.abroad import Abroad, Answering, room
+from services.holmesgpt_api.adapters.abroad import Answering, Answers, room, stay
 from services.holmesgpt_api.adapters.account import Account
 from services.holmesgpt_api.adapters.run_course import Course, fitting, resume, taken_up
 from services.holmesgpt_api.adapters.running import GRACE, Died, begin, grant, heard, too_late, unasked
@@ -72,7 +72,7 @@ from services.holmesgpt_api.engine.packing import TooLarge
 Mint = Callable[[Claimed, timedelta], str]
 """The token of a run's tools. Raises AuthError where none can be made."""
 
-GoAbroad = Callable[[Claimed, Redactor, int, float], Awaitable[Abroad]]
+GoAbroad = Callable[[Claimed, Redactor, int, float], Awaitable[Answers]]
 """Who answers a run's questions to foreign systems: the run, its redactor, characters of an answer, the run's end."""
 
 HEAD_START = 1024 * 1024
@@ -114,7 +114,7 @@ class Holmes:
         purse: Purse,
         limits: Callable[[], Limits] = lambda: UNLIMITED,
         toolsets: Callable[[], Toolsets] = Toolsets,
-        go_abroad: GoAbroad,
+        go_abroad: GoAbroad = stay,
     ) -> None:
         """`observe`: hears of every request to a model."""
         self._go_abroad = go_abroad
@@ -213,7 +213,7 @@ class Holmes:
         request: RunRequest,
         course: Course,
         account: Account,
-        abroad: Abroad,
+        abroad: Answers,
         ends: float,
         report: ReportProgress,
     ) -> Told:
@@ -238,7 +238,7 @@ class Holmes:
         child: Child,
         course: Course,
         account: Account,
-        abroad: Abroad,
+        abroad: Answers,
         report: ReportProgress,
         under: str,
     ) -> Told:
@@ -355,7 +355,7 @@ class Holmes:
         redactor: Redactor,
         last: LastStep | None,
         course: Course,
-        abroad: Abroad,
+        abroad: Answers,
     ) -> RunRequest:
         """Raises Unredactable."""
         asked, results = run.request, interim.results

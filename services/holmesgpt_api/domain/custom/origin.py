@@ -9,6 +9,9 @@ from urllib.parse import urlsplit
 
 from services.holmesgpt_api.domain.custom.errors import BadToolset
 
+_COMPATIBLE = ipaddress.IPv6Network("::/96")
+"""IPv4 addresses written as IPv6 ones in a way nobody needs any more; ::1 lies among them."""
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _HOST = re.compile(
@@ -97,19 +100,20 @@ def _host(host: str, said: str) -> str:
 
 def address(host: str) -> Address | None:
     try:
-        return ipaddress.ip_address(host)
+        found = ipaddress.ip_address(host)
     except ValueError:
         return None
+    # One that is mapped leads to the same place, and nothing about it may be missed for how it is written.
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return mapped or found
 
 
 def refused(found: Address) -> bool:
     """Whether nothing may be asked of this address, whoever listed it and whatever name led there."""
-    if isinstance(found, ipaddress.IPv6Address):
-        inner = found.ipv4_mapped
-        if inner is not None:
-            return refused(inner)
-        if found.scope_id is not None:
-            return True
+    if isinstance(found, ipaddress.IPv6Address) and (
+        found.scope_id is not None or (found in _COMPATIBLE and not found.is_loopback)
+    ):
+        return True
     return any(found.version == one.version and found in one for one in NEVER)
 
 

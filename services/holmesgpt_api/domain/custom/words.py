@@ -17,6 +17,9 @@ JOINT = "__"
 _NEVER = frozenset({"Cs", "Co", "Cn", "Cf"})
 """Halves of pairs, private and unassigned characters, and those that are not seen (direction, joiners, tags)."""
 
+_SLASHES = frozenset("/\\\u2044\u2215\u2216\u2571\u2572\u27cb\u27cd\u29f5\u29f8\u29f9")
+"""And what some programs turn into one where their character set has no better."""
+
 _HEX = re.compile(r"%[0-9A-Fa-f]{2}")
 _DOTS = re.compile(r"\.*(;.*)?")
 
@@ -52,7 +55,7 @@ def fault_in_segment(text: str) -> str:
     folded = unicodedata.normalize("NFKC", text)
     if folded != unicodedata.normalize("NFC", text):
         return "holds characters that look like others; write it in plain ones"
-    if "/" in folded or "\\" in folded:
+    if set(folded) & _SLASHES:
         return "holds a slash, which would lead elsewhere"
     if _HEX.search(folded):
         return "is percent-encoded already; write it in plain characters"
