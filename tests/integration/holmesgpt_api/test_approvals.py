@@ -13,8 +13,7 @@ import pytest
 import yaml
 from sqlalchemy import text
 
-from libs.auth.keys import stored_form
-from libs.auth.new_keys import new_api_key
+from libs.auth.new_keys import new_api_key, stored_form
 from libs.contracts.course import EVENTS, EventName
 from services.holmesgpt_api.adapters.approvals import MOST
 from services.holmesgpt_api.domain.custom.approval import DecidedAlready, State, TooLate, UnknownApproval
