@@ -426,5 +426,6 @@ async def test_approvals_go_when_their_investigation_does(place: There):
     await place.ledger.forget(older_than=timedelta(0), at_most=1_000)
 
     async with place.database.begin() as conn:
-        left = (await conn.execute(text("SELECT count(*) FROM tool_approval"))).scalar_one()
+        of_run = text("SELECT count(*) FROM tool_approval WHERE investigation = :id")
+        left = (await conn.execute(of_run, {"id": run.id})).scalar_one()
     assert left == 0

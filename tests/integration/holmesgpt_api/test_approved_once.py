@@ -13,8 +13,8 @@ from tests.fakes.context_api import context_api
 from tests.fakes.foreign_system import foreign_system
 from tests.fakes.model import model
 from tests.fakes.runbook_server import runbook_server
-from tests.integration.holmesgpt_api.test_custom_toolsets import ID, WEB, approve, asked_for, begun, write
 from tests.support.engine import engine, with_model
+from tests.support.foreign_engine import ID, WEB, approve, asked_for, begun, write
 from tests.support.holmesgpt import ended, place, serving
 from tests.support.investigations import cause, evidence, found
 from tests.support.postgres import MakeDatabase

@@ -104,7 +104,7 @@ async def test_a_server_that_changes_after_the_first_look_is_withdrawn_before_it
         case "shape":
             server.offer_another_shape()
         case _:
-            server.offer(readOnlyHint=False)
+            server.offer(read_only_hint=False)
 
     answered = await asking.ask(named(place, "lookup"), query="OOMKilled")
     again = await place.asking(run)
@@ -142,7 +142,7 @@ async def test_a_new_version_of_the_document_is_looked_at_anew(place: There, ser
 async def test_a_servers_hint_that_a_tool_changes_something_makes_it_need_approval(
     place: There, server: RunbookServer
 ):
-    server.offer(readOnlyHint=False, destructiveHint=True)
+    server.offer(read_only_hint=False, destructive_hint=True)
     asking = await place.asking(await place.run(), seconds=6, patience=0.3)
 
     answered = await asking.ask(named(place, "lookup"), query="x")
