@@ -20,6 +20,18 @@ from tests.fakes.model import agreeing, model, telemetry
 from tests.fakes.runbook_server import runbook_server
 from tests.integration.holmesgpt_api.test_events import followed
 from tests.support.engine import engine
+from tests.support.foreign_engine import (
+    ID,
+    INVESTIGATE,
+    TOKEN,
+    WEB,
+    There,
+    alert,
+    approve,
+    asked_for,
+    begun,
+    write,
+)
 from tests.support.holmesgpt import ended, place, serving
 from tests.support.investigations import cause, evidence, found
 from tests.support.postgres import MakeDatabase
