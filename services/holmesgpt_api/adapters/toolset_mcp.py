@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -173,6 +174,10 @@ def _imported() -> None:
     """Two seconds of processor time, so in a thread and only where such a toolset is configured."""
     import mcp.client.session
     import mcp.client.streamable_http  # noqa: F401
+
+    # They write down session ids, addresses and what a server says; what is worth knowing is told here, in a word.
+    for name in ("mcp.client", "httpx2"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _way(door: Door, headers: Sequence[tuple[str, str]], within: float) -> Any:
