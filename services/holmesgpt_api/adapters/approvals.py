@@ -142,7 +142,7 @@ class PostgresApprovals:
                 }
                 await conn.execute(_ASK, asked)
                 known = (await conn.execute(_KNOWN, {"id": run.id, "key": key})).mappings().one()
-        return approval(known)
+        return approval(dict(known))
 
     async def decided(self, investigation: str, asked: Approval) -> Approval:
         """Wait until somebody has decided, or until it is too late to."""
@@ -211,12 +211,12 @@ class PostgresApprovals:
             )
             row = decided.mappings().first()
             if row is not None:
-                return approval(row)
+                return approval(dict(row))
             await conn.execute(_EXPIRE, values)
             row = (await conn.execute(_ONE, values)).mappings().first()
         if row is None:
             raise UnknownApproval
-        known = approval(row)
+        known = approval(dict(row))
         standing(known, approved=approved)
         return known
 
@@ -228,7 +228,7 @@ class PostgresApprovals:
             row = (await conn.execute(_ONE, values)).mappings().first()
         if row is None:
             raise NoSay
-        return approval(row)
+        return approval(dict(row))
 
     async def _look(self) -> None:
         while True:

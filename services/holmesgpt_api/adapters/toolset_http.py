@@ -10,6 +10,7 @@ from typing import Any
 from services.holmesgpt_api.adapters.outbound import Door, Head, NoAnswer
 from services.holmesgpt_api.domain.custom import reading, template
 from services.holmesgpt_api.domain.custom.document import HttpTool
+from services.holmesgpt_api.domain.custom.errors import Unfit
 from services.holmesgpt_api.domain.custom.words import plain
 
 SUCCESS = range(200, 300)
@@ -42,7 +43,7 @@ def request(tool: HttpTool, arguments: Mapping[str, Any]) -> Request:
     body = None if tool.body is None else json.dumps(template.body(tool.body, arguments)).encode()
     target = f"{path}?{query}" if query else path
     if len(target) > template.LONGEST:
-        raise template.Unfit("the arguments are too long for a request")
+        raise Unfit("the arguments are too long for a request")
     return Request(tool.method, target, body)
 
 

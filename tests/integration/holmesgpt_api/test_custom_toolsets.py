@@ -55,7 +55,7 @@ def shared(module_database: MakeDatabase, tmp_path_factory: pytest.TempPathFacto
     ):
         write(folder / "settings.yaml", system, runbooks)
         here = place(module_database(SCHEMA), context.url, folder)
-        own = {
+        own: dict[str, Any] = {
             "config_file": str(folder / "settings.yaml"),
             "toolset_origins": f"{system.url},{runbooks.url}",
             "approval_timeout": 8,

@@ -149,7 +149,8 @@ def read(schema: object, *, whole: bool) -> Schema:
 
 def _bounded(schema: Mapping[Any, Any]) -> None:
     """Before anything walks through it: neither deep nor large. Raises BadToolset."""
-    depth, layer = 0, [schema]
+    depth = 0
+    layer: list[Any] = [schema]
     while layer:
         depth += 1
         if depth > 6:
@@ -191,7 +192,7 @@ def _parameter(name: object, one: object, *, required: bool, whole: bool) -> Par
     description = one.get("description", "")
     return Parameter(
         name=name,
-        type=kind,  # type: ignore[arg-type]  # one of TYPES
+        type=kind,
         description=plain(description, SAID) if isinstance(description, str) else "",
         required=required,
         nullable=nullable,
