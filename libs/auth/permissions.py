@@ -17,6 +17,8 @@ class Permission(StrEnum):
     view_alerts = "view:alerts"
     ingest_alerts = "ingest:alerts"
     send_notifications = "send:notifications"
+    approve_changes = "approve:changes"
+    """Agree that a change is made which somebody else, or a model, has asked for. Having asked is not enough."""
 
 
 class Role(StrEnum):
@@ -38,13 +40,14 @@ _VIEW = frozenset(
 
 ROLES: Mapping[Role, frozenset[Permission]] = {
     Role.admin: frozenset(Permission),
-    # An operator may post an alert by hand (`kubernaut send`) and tell people about one.
+    # An operator may post an alert by hand (`kubernaut send`), tell people about one, and agree to a change.
     Role.operator: _VIEW
     | {
         Permission.investigate_alerts,
         Permission.chat_interactive,
         Permission.ingest_alerts,
         Permission.send_notifications,
+        Permission.approve_changes,
     },
     Role.viewer: _VIEW,
     Role.api_user: frozenset(

@@ -7,6 +7,7 @@ name. A reader skips names it does not know: later releases may add some.
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any
 
 from pydantic import Field
 
@@ -22,6 +23,8 @@ class EventName(StrEnum):
     held = "held"
     step = "step"
     tool = "tool"
+    approval_required = "approval_required"
+    approval = "approval"
     degraded = "degraded"
     completed = "completed"
     failed = "failed"
@@ -86,12 +89,32 @@ class ModelStep(CourseEvent):
 
 
 class ToolCalled(CourseEvent):
-    """The model has asked a question of the Context API, and it was answered or not."""
+    """The model has asked the Context API, or a foreign system, and was answered or not."""
 
     tool: str
     ok: bool
     seconds: float
     evidence: int = Field(description="facts the answer showed")
+
+
+class ApprovalRequired(CourseEvent):
+    """The model wants something changed in a foreign system; a person must agree: `POST …/approve`."""
+
+    approval_id: str
+    toolset: str
+    tool: str
+    arguments: dict[str, Any] = Field(description="exactly what is agreed to")
+    why: str
+    expires_at: UtcTime
+
+
+class ApprovalChanged(CourseEvent):
+    """Somebody has decided, or nobody in time; and what came of what was agreed to."""
+
+    approval_id: str
+    state: str = Field(description="`approved`, `denied`, `expired`, `done`, `failed`, `unknown`")
+    by: str | None = None
+    outcome: str | None = None
 
 
 class Degraded(CourseEvent):
@@ -127,6 +150,8 @@ EVENTS = dict[EventName, type[CourseEvent]](
         EventName.held: Held,
         EventName.step: ModelStep,
         EventName.tool: ToolCalled,
+        EventName.approval_required: ApprovalRequired,
+        EventName.approval: ApprovalChanged,
         EventName.degraded: Degraded,
         EventName.completed: Completed,
         EventName.failed: Failed,

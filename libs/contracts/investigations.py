@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import Field, field_validator, model_validator
 
 from libs.contracts.alerts import Priority
+from libs.contracts.approvals import ToolApproval
 from libs.contracts.base import Contract, Foreign, PlausibleTime, UtcTime
 from libs.contracts.causes import Cause
 from libs.contracts.evidence import EvidenceItem
@@ -147,6 +148,10 @@ class Investigation(Contract):
     timestamp: UtcTime
     duration_seconds: float = 0.0
     metadata: dict[str, Any] = Field(default_factory=dict)
+    pending_approvals: list[ToolApproval] = Field(
+        default_factory=list,
+        description="changes that wait for a person: `POST …/approve`; `metadata.approvals` has all of them",
+    )
     # Read by the Kubernaut Go application (`investigation.summary`, `strategies[].name`, `patterns`).
     investigation: dict[str, Any] = Field(default_factory=dict)
     strategies: list[dict[str, Any]] = Field(default_factory=list)

@@ -39,6 +39,15 @@ class ModelsAnswer(Contract):
     models: list[ModelInfo]
 
 
+class ToolInfo(Contract):
+    """A tool of a foreign system."""
+
+    name: str
+    access: str = Field(description="`read`, or `write`: done only after a person has agreed")
+    status: str = Field(description="`ok`, `withdrawn`, or `unknown`: no worker has looked yet")
+    reason: str | None = None
+
+
 class ToolsetInfo(Contract):
     name: str
     description: str
@@ -46,6 +55,12 @@ class ToolsetInfo(Contract):
     capabilities: list[str]
     enabled: bool
     default: bool = Field(description="given to requests that name none")
+    type: str = Field(default="built-in", description="`built-in`, `http` or `mcp`")
+    origin: str | None = Field(default=None, description="of a foreign system: where it is")
+    status: str = Field(default="ok", description="`ok`, `withdrawn` or `unknown`")
+    reason: str | None = Field(default=None, description="why it is withdrawn")
+    for_some_tenants: bool = Field(default=False, description="others do not see it")
+    tools: list[ToolInfo] = Field(default_factory=list, description="of a foreign system's")
 
 
 class ToolsetsAnswer(Contract):

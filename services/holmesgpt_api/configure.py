@@ -21,6 +21,7 @@ from cryptography.fernet import Fernet
 
 from services.holmesgpt_api.adapters.config_file import EXTENDS, BadConfiguration, load, seal
 from services.holmesgpt_api.domain.configuration import Configuration, not_honoured
+from services.holmesgpt_api.domain.custom.bound import bound
 from services.holmesgpt_api.domain.toolsets import Toolsets, UnknownToolset
 
 
@@ -66,9 +67,15 @@ def _schema() -> dict[str, Any]:
 def _checked(file: Path, key_file: Path | None) -> str:
     loaded = load(file, key_file)
     configuration = loaded.configuration
-    Toolsets.chosen(configuration.holmesgpt.enabled_toolsets, configuration.holmesgpt.default_toolsets)
+    others = [bound(one, (), ()) for one in configuration.toolsets.custom]
+    chosen = configuration.holmesgpt
+    Toolsets.chosen(chosen.enabled_toolsets, chosen.default_toolsets, others)
     models = ", ".join(configuration.llm.entries) if configuration.llm else "none"
     lines = [f"{file.name} can be used: version {loaded.digest}, models: {models}"]
+    lines += [
+        f"toolset {one.name} {one.version}: {one.type} at {one.origin}"
+        for one in configuration.toolsets.custom
+    ]
     lines += [f"without effect: {where}: {why}" for where, why in not_honoured(configuration).items()]
     return "\n".join(lines)
 

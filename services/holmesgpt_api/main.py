@@ -17,6 +17,7 @@ from libs.web.server import Program, load
 from services.holmesgpt_api import wiring
 from services.holmesgpt_api.routes import (
     analysis,
+    approvals,
     chat,
     chat_problems,
     chat_socket,
@@ -61,12 +62,13 @@ def create_app(
         routers=[
             investigate.router,
             course.router,
+            approvals.router,
             chat.router,
             chat_socket.router,
             analysis.router,
             overview.router,
         ],
-        problems_of={**PROBLEMS, **chat_problems.PROBLEMS},
+        problems_of={**PROBLEMS, **chat_problems.PROBLEMS, **approvals.PROBLEMS},
         metrics=counted,
         checks=wiring.checks,
         authenticator=authenticator,

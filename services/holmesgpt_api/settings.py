@@ -24,6 +24,7 @@ from libs.web.settings import Port, WebSettings, WordList
 from services.holmesgpt_api.adapters.config_file import BadConfiguration, load
 from services.holmesgpt_api.domain.configuration import NEEDS_URL, Provider, settings_in
 from services.holmesgpt_api.settings_engine import EngineSettings
+from services.holmesgpt_api.toolset_settings import ToolsetSettings
 
 
 def _or_null(value: object) -> object:
@@ -299,7 +300,7 @@ class ModelSettings(BaseSettings):
         return _key(self.fallback_llm_api_key_file, self.fallback_llm_api_key)
 
     def variable(self, name: str) -> str | None:
-        """What the environment has under a name that the configuration file gives (`api_key_env`)."""
+        """What the environment has under a name that the configuration file gives (`api_key_env`, `token_env`)."""
         return os.environ.get(name)
 
 
@@ -349,6 +350,7 @@ class Settings(
     HolmesSettings,
     CourseSettings,
     ChatSettings,
+    ToolsetSettings,
     ModelSettings,
     EngineSettings,
     WebSettings,

@@ -60,6 +60,42 @@ SEEN_ELSEWHERE: dict[str, tuple[str, str]] = {
         "that many runs at once spend no more than there is is kept by locks",
         "tests/integration/holmesgpt_api/test_budgets.py",
     ),
+    "services/holmesgpt_api/adapters/approvals.py": (
+        "that something is done once, whoever is killed, is kept by rows and locks",
+        "tests/integration/holmesgpt_api/test_approvals.py",
+    ),
+    "services/holmesgpt_api/adapters/pins.py": (
+        "whoever looks first decides for all, by a key",
+        "tests/integration/holmesgpt_api/test_toolset_servers.py",
+    ),
+    "services/holmesgpt_api/adapters/outbound.py": (
+        "redirects, names, bombs and broken connections are only real on a socket",
+        "tests/integration/holmesgpt_api/test_hostile_systems.py",
+    ),
+    "services/holmesgpt_api/adapters/toolset_mcp.py": (
+        "a protocol is spoken with a server",
+        "tests/integration/holmesgpt_api/test_toolset_servers.py",
+    ),
+    "services/holmesgpt_api/adapters/toolbox.py": (
+        "it joins the parts; what counts is what comes of a real server's answers",
+        "tests/integration/holmesgpt_api/test_toolset_servers.py",
+    ),
+    "services/holmesgpt_api/adapters/abroad.py": (
+        "what a run may have done, and how often, shows at a real server and a real database",
+        "tests/integration/holmesgpt_api/test_approvals.py",
+    ),
+    "services/holmesgpt_api/adapters/agency.py": (
+        "it joins the parts; whether they fit shows in the worker",
+        "tests/integration/holmesgpt_api/test_custom_toolsets.py",
+    ),
+    "services/holmesgpt_api/routes/approvals.py": (
+        "a route is its path, its guard and its answer: all of it only shows over HTTP",
+        "tests/integration/holmesgpt_api/test_approvals.py",
+    ),
+    "services/holmesgpt_api/steps/approve.py": (
+        "it is two calls in a row; that they fit shows with a database",
+        "tests/integration/holmesgpt_api/test_approvals.py",
+    ),
     "services/holmesgpt_api/adapters/engine_reports.py": (
         "a report is a row, and whether it is fresh the database's clock decides",
         "tests/integration/holmesgpt_api/test_engine_reports.py",

@@ -24,6 +24,9 @@ LARGEST = 256 * 1024
 DEEPEST = 5
 """Files that inherit from each other."""
 
+DOCUMENTS = 50
+"""Files of a directory of toolsets."""
+
 _PLAIN_KEY = re.compile(r"(^|_)(api_key|password|token|secret)$")
 
 
@@ -41,7 +44,7 @@ class Loaded:
 def load(path: Path, key_file: Path | None) -> Loaded:
     """Raises BadConfiguration."""
     digest = hashlib.sha256()
-    raw = _inherited(path, digest.update, ())
+    raw = _with_documents(_inherited(path, digest.update, ()), digest.update)
     opened = _opened(raw, _opener(key_file), "")
     try:
         return Loaded(Configuration.model_validate(opened), digest.hexdigest()[:16])
@@ -62,12 +65,42 @@ def _inherited(path: Path, note: Callable[[bytes], None], below: tuple[Path, ...
     if where in below or len(below) >= DEEPEST:
         raise BadConfiguration(f"{path.name}: files extend each other in a circle, or more than {DEEPEST}")
     document = _document(where, note)
+    _rooted(document, where.parent)
     base = document.pop(EXTENDS, None)
     if base is None:
         return document
     if not isinstance(base, str) or not base:
         raise BadConfiguration(f"{path.name}: extends: want the path of one file")
     return _over(_inherited(where.parent / base, note, (*below, where)), document)
+
+
+def _rooted(document: dict[str, Any], folder: Path) -> None:
+    """A directory of toolsets is where the file that names it is, whoever inherits from that."""
+    toolsets = document.get("toolsets")
+    if isinstance(toolsets, dict) and isinstance(toolsets.get("directory"), str):
+        toolsets["directory"] = str(folder / toolsets["directory"])
+
+
+def _with_documents(raw: dict[str, Any], note: Callable[[bytes], None]) -> dict[str, Any]:
+    """The documents of the directory that is named, after those that stand in the file."""
+    toolsets = raw.get("toolsets")
+    if not isinstance(toolsets, dict) or not isinstance(toolsets.get("directory"), str):
+        return raw
+    folder = Path(toolsets["directory"])
+    try:
+        files = sorted(one for one in folder.iterdir() if one.suffix in (".yaml", ".yml"))
+    except OSError as error:
+        raise BadConfiguration(
+            f"toolsets.directory: {folder.name} cannot be read: {error.strerror}"
+        ) from None
+    if len(files) > DOCUMENTS:
+        raise BadConfiguration(f"toolsets.directory: {len(files)} files, more than {DOCUMENTS}")
+    written = toolsets.get("custom", [])
+    read = [_document(one, note) for one in files]
+    return {
+        **raw,
+        "toolsets": {**toolsets, "custom": [*(written if isinstance(written, list) else []), *read]},
+    }
 
 
 def _document(path: Path, note: Callable[[bytes], None]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from libs.contracts.providers import ProcessInfo
 from libs.storage import Database
 from services.holmesgpt_api.adapters import ledger_sql
 from services.holmesgpt_api.adapters.engine_reports import FRESH
+from services.holmesgpt_api.adapters.pins import PostgresPins
 from services.holmesgpt_api.domain.engine_health import Report
 from services.holmesgpt_api.domain.overview import Seen, Tally
 
@@ -67,6 +68,7 @@ class Word:
 class Gatherings:
     def __init__(self, database: Database, *, role: str) -> None:
         self._database, self._role, self._id = database, role, uuid.uuid4().hex
+        self._pins = PostgresPins(database)
 
     async def announce(self, digest: str, by: str) -> int:
         """A reload is asked for; its version."""
@@ -106,6 +108,7 @@ class Gatherings:
     async def seen(self, now: Callable[[], float] = time.monotonic) -> Seen:
         """Everything at once: for the answers that are read from it until the next look."""
         fresh: dict[str, timedelta] = {"fresh": FRESH}
+        pins = await self._pins.all()
         async with self._database.begin() as conn:
             processes = (await conn.execute(_PROCESSES, fresh)).mappings().all()
             standings = (await conn.execute(_STANDINGS, fresh)).scalars().all()
@@ -121,4 +124,5 @@ class Gatherings:
             held_by_priority={Priority(one.priority): one.held for one in held},
             active=active,
             monitoring=wanted is not False,
+            pins=pins,
         )

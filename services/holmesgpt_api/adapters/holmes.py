@@ -11,7 +11,8 @@ import itertools
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -19,6 +20,7 @@ from libs.auth.errors import AuthError
 from libs.contracts.course import EventName
 from libs.redaction import Redactor
 from libs.storage.errors import StorageUnavailable
+from services.holmesgpt_api.adapters.abroad import Answering, Answers, room, stay
 from services.holmesgpt_api.adapters.account import Account
 from services.holmesgpt_api.adapters.residents import Child, reach
 from services.holmesgpt_api.adapters.run_course import Course, fitting, resume, taken_up
@@ -40,6 +42,7 @@ from services.holmesgpt_api.domain.roster import Roster, UnknownModel
 from services.holmesgpt_api.domain.toolsets import Toolsets
 from services.holmesgpt_api.domain.triage import NO_MODEL
 from services.holmesgpt_api.domain.verdict import Verdict
+from services.holmesgpt_api.engine.foreign import ToolAsked
 from services.holmesgpt_api.engine.framing import BadFrame, Closed
 from services.holmesgpt_api.engine.messages import (
     PROMPT_VERSION,
@@ -66,6 +69,9 @@ from services.holmesgpt_api.engine.packing import TooLarge
 Mint = Callable[[Claimed, timedelta], str]
 """The token of a run's tools. Raises AuthError where none can be made."""
 
+GoAbroad = Callable[[Claimed, Redactor, int, float], Awaitable[Answers]]
+"""Who answers a run's questions to foreign systems: the run, its redactor, characters of an answer, the run's end."""
+
 HEAD_START = 1024 * 1024
 """Bytes of evidence in a request; what triage found comes in the order of its weight."""
 
@@ -76,6 +82,17 @@ ASK_AGAIN = 0.5
 """Seconds between two tries to learn where a run was broken off."""
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass
+class Stand:
+    """How far a run is, told with whatever happens."""
+
+    progress: int = 40
+    stage: str = "asking the model"
+
+    async def tell(self, report: ReportProgress, happening: Happening) -> None:
+        await report(self.progress, self.stage, happening)
 
 
 class Holmes:
@@ -95,9 +112,11 @@ class Holmes:
         purse: Purse,
         limits: Callable[[], Limits] = lambda: UNLIMITED,
         toolsets: Callable[[], Toolsets] = Toolsets,
+        go_abroad: GoAbroad = stay,
     ) -> None:
         """`observe`: hears of every request of a run to a model, `observe_probe` of those of probes."""
         self._observe_probe = observe_probe
+        self._go_abroad = go_abroad
         self._purse, self._limits, self._toolsets = purse, limits, toolsets
         self._zygote, self._roster, self._mint, self._observe = zygote, roster, mint, observe
         self._steps, self._context_url, self._max_steps = steps, context_url, max_steps
@@ -121,6 +140,7 @@ class Holmes:
         name, deaths = f"{run.id}.{run.fence}", 0
         frame = Frame.begun(course, self._purse, self._limits(), name=name, tenant=run.tenant, within=within)
         async with frame.accounted():
+            abroad = await self._go_abroad(run, redactor, room(chain[0]), frame.ends)
             while True:
                 last = await self._last(run, chain, frame.left)
                 frame.course = course = taken_up(models, redactor, last)
@@ -128,11 +148,11 @@ class Holmes:
                     frame.account.had(_spent(course.usage))
                 # Not on the loop: a megabyte of evidence takes most of a second to be cleared of secrets.
                 request = await asyncio.to_thread(
-                    self._request, run, interim, token, chain, key, redactor, last, course
+                    self._request, run, interim, token, chain, key, redactor, last, course, abroad
                 )
                 course.evidence = {item.id: item for item in request.head_start.evidence} | course.evidence
                 try:
-                    return await self._one(f"{name}.{deaths}", run, request, frame, report_progress)
+                    return await self._one(f"{name}.{deaths}", run, request, frame, abroad, report_progress)
                 except Died as death:
                     further = course.steps > (last.number if last else 1)
                     deaths = 1 if further else deaths + 1
@@ -167,7 +187,13 @@ class Holmes:
                     await asyncio.sleep(ASK_AGAIN)
 
     async def _one(
-        self, name: str, run: Claimed, request: RunRequest, frame: Frame, report: ReportProgress
+        self,
+        name: str,
+        run: Claimed,
+        request: RunRequest,
+        frame: Frame,
+        abroad: Answers,
+        report: ReportProgress,
     ) -> Told:
         """One process of the run.
 
@@ -181,7 +207,13 @@ class Holmes:
             async with asyncio.timeout(left + GRACE):
                 await begin(child, request.model_copy(update={"seconds": left}), course)
                 return await self._follow(
-                    run, child, course, frame.account, report, _under([request.model, *request.fallbacks])
+                    run,
+                    child,
+                    course,
+                    frame.account,
+                    abroad,
+                    report,
+                    _under([request.model, *request.fallbacks]),
                 )
 
     async def _follow(
@@ -190,6 +222,7 @@ class Holmes:
         child: Child,
         course: Course,
         account: Account,
+        abroad: Answers,
         report: ReportProgress,
         under: str,
     ) -> Told:
@@ -198,14 +231,28 @@ class Holmes:
         Raises:
             ModelFailed, Spent, Died
         """
-        progress, stage = 40, "asking the model"
+        stand = Stand()
+        async with Answering(abroad, child, course, lambda one: stand.tell(report, one)) as answering:
+            return await self._heard_out(run, child, course, account, answering, stand, report, under)
+
+    async def _heard_out(
+        self,
+        run: Claimed,
+        child: Child,
+        course: Course,
+        account: Account,
+        answering: Answering,
+        stand: Stand,
+        report: ReportProgress,
+        under: str,
+    ) -> Told:
         while True:
             match await heard(child, course):
                 case Step(number=number) as step:
                     course.steps = number
-                    progress = min(40 + 50 * number // (self._max_steps + 1), 95)
-                    stage = f"asking the model (answer {number})"
-                    await report(progress, stage, Happening(EventName.step, {"number": number}))
+                    stand.progress = min(40 + 50 * number // (self._max_steps + 1), 95)
+                    stand.stage = f"asking the model (answer {number})"
+                    await stand.tell(report, Happening(EventName.step, {"number": number}))
                     await account.step(step)
                     await grant(child, number)
                 case Checkpoint() as point:
@@ -216,7 +263,9 @@ class Holmes:
                         continue  # one that has died says so at the next word that is waited for
                 case ToolCalled() as called:
                     await asyncio.to_thread(course.called, called)
-                    await report(progress, stage, Happening(EventName.tool, _told(called)))
+                    await stand.tell(report, Happening(EventName.tool, _told(called)))
+                case ToolAsked() as wanted:
+                    answering.begin(wanted)
                 case ModelAsked() as asked:
                     course.asked(asked)
                     self._roster.heard(asked)
@@ -288,6 +337,7 @@ class Holmes:
         redactor: Redactor,
         last: LastStep | None,
         course: Course,
+        abroad: Answers,
     ) -> RunRequest:
         """Raises Unredactable."""
         asked, results = run.request, interim.results
@@ -306,6 +356,7 @@ class Holmes:
             frozen=run.frozen is not None,
             metered=True,
             tools=self._toolsets().tools(asked.toolsets),
+            custom=abroad.told(),
             alert=cleared(
                 Alert(
                     name=asked.alert_name,

@@ -24,6 +24,7 @@ from services.holmesgpt_api.adapters import line
 from services.holmesgpt_api.domain import line as line_rule
 from services.holmesgpt_api.domain.commission import Commission
 from services.holmesgpt_api.domain.course import Happening
+from services.holmesgpt_api.domain.custom.approval import Approval, approval
 from services.holmesgpt_api.domain.errors import KeyReused
 from services.holmesgpt_api.domain.filter import EVERYTHING, Filter
 from services.holmesgpt_api.domain.model import NAME as HOLMES
@@ -296,7 +297,12 @@ def record_of(row: RowMapping) -> Record:
         feedback=None if row["feedback"] is None else FeedbackCounts.model_validate_json(row["feedback"]),
         replay=_replay(row["replay"]),
         original=None if row["original"] is None else Verdict.model_validate_json(row["original"]),
+        approvals=_approvals(row["approvals"]),
     )
+
+
+def _approvals(rows: Sequence[Mapping[str, Any]] | None) -> list[Approval]:
+    return [approval(one) for one in rows or ()]
 
 
 def _replay(document_: str | None) -> Replay | None:

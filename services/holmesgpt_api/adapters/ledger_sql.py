@@ -23,10 +23,19 @@ _FEEDBACK = """
         'wrong_cause', count(*) FILTER (WHERE NOT correct_cause))
        FROM investigation_feedback AS said WHERE said.investigation = investigation.id)::text AS feedback
 """
+_APPROVALS = """
+    (SELECT jsonb_agg(jsonb_build_object(
+        'id', id, 'toolset', toolset, 'version', version, 'tool', tool, 'arguments', arguments, 'why', why,
+        'state', CASE WHEN state = 'pending' AND expires_at <= clock_timestamp() THEN 'expired' ELSE state END,
+        'asked_at', asked_at, 'expires_at', expires_at, 'decided_by', decided_by, 'decided_at', decided_at,
+        'comment', comment, 'outcome', outcome) ORDER BY asked_at, id)
+       FROM tool_approval AS wanted WHERE wanted.investigation = investigation.id) AS approvals
+"""
 _INTERIM = "CASE WHEN ended_at IS NULL THEN interim END"
-_ALL = f"{_COLUMNS}, verdict::text AS verdict, ({_INTERIM})::text AS interim, original::text AS original, {_FEEDBACK}"
+_ALL = f"{_COLUMNS}, verdict::text AS verdict, ({_INTERIM})::text AS interim, original::text AS original, {_FEEDBACK}, {_APPROVALS}"
 _LINE = f"""{_COLUMNS}, jsonb_set(verdict, '{{results,evidence}}', '[]')::text AS verdict,
-    jsonb_set({_INTERIM}, '{{results,evidence}}', '[]')::text AS interim, NULL AS original, NULL AS feedback"""
+    jsonb_set({_INTERIM}, '{{results,evidence}}', '[]')::text AS interim, NULL AS original, NULL AS feedback,
+    NULL AS approvals"""
 """A list needs no evidence, which is nearly all of a verdict's size."""
 
 OPEN = text(f"""

@@ -8,6 +8,7 @@ from typing import get_args
 from libs.jobs import JobEnd
 from libs.metrics import Metrics
 from libs.metrics.metrics import OTHER
+from services.holmesgpt_api.adapters.abroad import OUTCOMES as ABROAD
 from services.holmesgpt_api.adapters.chat_sessions import CHAT_JOBS
 from services.holmesgpt_api.adapters.context import REFUSED, UNAVAILABLE
 from services.holmesgpt_api.adapters.ledger import CONDUCT, DEEPEN, EXPIRE
@@ -83,11 +84,19 @@ class Meters:
             {"state": ("running", "places")},
         )
 
+        self._abroad = metrics.counter(
+            "holmesgpt_api_toolset_calls_total",
+            "Calls of tools of foreign systems, by the toolset's type and how they ended.",
+            {"type": ("http", "mcp"), "outcome": ABROAD},
+        )
         self._kept = metrics.counter(
             "holmesgpt_api_result_cache_total",
             "Questions to a model whose answer was looked for among kept ones.",
             {"outcome": ("hit", "miss")},
         )
+
+    def abroad(self, type_: str, outcome: str) -> None:
+        self._abroad.inc(type=type_, outcome=outcome)
 
     def kept(self, found: bool) -> None:
         self._kept.inc(outcome="hit" if found else "miss")

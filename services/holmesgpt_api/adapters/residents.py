@@ -29,6 +29,7 @@ from services.holmesgpt_api.domain.residence import (
     outstayed,
     unfit,
 )
+from services.holmesgpt_api.engine.foreign import ToolAnswered
 from services.holmesgpt_api.engine.framing import BadFrame, Closed, encode, read
 from services.holmesgpt_api.engine.messages import (
     FROM_CHILD,
@@ -120,7 +121,7 @@ class Child:
 
     def __init__(self, name: str, sock: socket.socket, end: asyncio.Future[Ended]) -> None:
         self.name, self.end, self.sock = name, end, sock
-        self._frames = Frames(sock)
+        self._frames, self._saying = Frames(sock), asyncio.Lock()
         self.born = time.monotonic()
         self.since = self.born
         """When it began to wait."""
@@ -129,10 +130,13 @@ class Child:
         self._last: Heard | None = None
         self._nonsense = False
 
-    async def send(self, message: RunRequest | TalkRequest | ProbeRequest | Granted | Recorded) -> None:
+    async def send(
+        self, message: RunRequest | TalkRequest | ProbeRequest | Granted | Recorded | ToolAnswered
+    ) -> None:
         frame = encode(message)
         try:
-            await asyncio.get_running_loop().sock_sendall(self.sock, frame)
+            async with self._saying:  # foreign systems answer beside each other, and frames must not mix
+                await asyncio.get_running_loop().sock_sendall(self.sock, frame)
         except OSError as error:
             raise Closed(str(error)) from error
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 from libs.contracts.evidence import EvidenceItem
 from libs.redaction import Redactor
@@ -52,6 +54,8 @@ class Course:
     before: float = 0.0
     """Seconds spent by processes that were killed."""
     resumed: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    """Foreign systems answer while steps are packed in threads of their own."""
 
     @property
     def seconds(self) -> float:
@@ -88,7 +92,20 @@ class Course:
             refusals=self.refusals,
         )
 
+    def abroad(self, use: ToolUse, fact: EvidenceItem | None) -> None:
+        """A foreign system has answered, here; what of it is told and kept holds no secrets any more."""
+        with self._lock:
+            self.calls += 1
+            if len(self.tools) < TOOLS_KEPT:
+                self.tools.append(use)
+            if fact is not None and len(self.evidence) < FACTS_KEPT:
+                self.evidence.setdefault(fact.id, fact)
+
     def called(self, tool: ToolCalled) -> None:
+        with self._lock:
+            self._called(tool)
+
+    def _called(self, tool: ToolCalled) -> None:
         self.calls += 1
         if len(self.tools) < TOOLS_KEPT:
             arguments = self.redactor.of({name: str(value) for name, value in tool.arguments.items()})
@@ -113,7 +130,12 @@ class Course:
 
     def packed(self) -> bytes:
         """What a later process is to know. Raises TooLarge."""
-        known = {
+        with self._lock:
+            known = self._known()
+        return pack(known, at_most=COURSE_AT_MOST)
+
+    def _known(self) -> dict[str, Any]:
+        return {
             "usage": self.usage.model_dump(mode="json"),
             "calls": self.calls,
             "dropped": self.dropped,
@@ -124,7 +146,6 @@ class Course:
             "seconds": round(self.seconds, 3),
             "resumed": self.resumed,
         }
-        return pack(known, at_most=COURSE_AT_MOST)
 
 
 def taken_up(models: dict[str, str], redactor: Redactor, last: LastStep | None) -> Course:

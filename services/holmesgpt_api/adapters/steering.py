@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from services.holmesgpt_api.adapters.config_file import BadConfiguration, Loaded, load
 from services.holmesgpt_api.adapters.model_access import entries, limits
+from services.holmesgpt_api.adapters.toolset_access import bind
 from services.holmesgpt_api.domain.budget import Limits
 from services.holmesgpt_api.domain.configuration import Configuration, not_honoured, settings_in
 from services.holmesgpt_api.domain.roster import Entry
@@ -55,6 +56,7 @@ def read(settings: Settings) -> Current:
             toolsets=Toolsets.chosen(
                 settings.toolsets or holmes.enabled_toolsets,
                 settings.default_toolsets or holmes.default_toolsets,
+                bind(settings, configuration.toolsets),
             ),
             configuration=configuration,
             digest=loaded.digest,
@@ -66,13 +68,14 @@ def read(settings: Settings) -> Current:
 
 
 def changed(old: Current, new: Current) -> list[str]:
-    """The sections that differ, and `keys` where only a model's key does."""
+    """The sections that differ, and `keys` where only a model's or a toolset's credential does."""
     names = [
         name
         for name in Configuration.model_fields
         if getattr(old.configuration, name) != getattr(new.configuration, name)
     ]
-    return names or (["keys"] if old.entries != new.entries else [])
+    others = old.entries != new.entries or old.toolsets != new.toolsets
+    return names or (["keys"] if others else [])
 
 
 def needs_restart(old: Current, new: Current) -> list[str]:

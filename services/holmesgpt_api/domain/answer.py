@@ -7,16 +7,20 @@ application's (`investigation.summary`, `strategies[].name`, `patterns`, `contex
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
+from libs.contracts.approvals import ToolApproval
 from libs.contracts.investigations import (
     Investigation,
     InvestigationStatus,
     InvestigationSummary,
     Recommendation,
 )
+from services.holmesgpt_api.domain.custom.approval import Approval, State
 from services.holmesgpt_api.domain.difference import difference
 from services.holmesgpt_api.domain.record import Record
+from services.holmesgpt_api.domain.verdict import ModelUse
 
 PATH = "/api/v1/investigate"
 
@@ -54,6 +58,7 @@ def investigation(record: Record, *, patterns: Sequence[dict[str, Any]] = ()) ->
         timestamp=record.ended_at or record.read_at,
         duration_seconds=_seconds(record),
         metadata=_metadata(record),
+        pending_approvals=[told(one) for one in record.approvals if one.state is State.pending],
         investigation={"summary": summary, "status": record.status.value},
         strategies=[_strategy(one) for one in recommended],
         patterns=list(patterns),
@@ -121,7 +126,7 @@ def _metadata(record: Record) -> dict[str, Any]:
     cached = verdict.cached_from if verdict else None
     return {
         "duration": _seconds(record),
-        "toolsets_used": ["context-api"] if verdict else [],
+        "toolsets_used": ["context-api", *_abroad(verdict.model)] if verdict else [],
         "llm_provider": use.model.partition("/")[0] if use else None,
         "tokens_used": use.tokens if use and not cached else 0,
         "request_id": record.request.request_id,
@@ -133,9 +138,24 @@ def _metadata(record: Record) -> dict[str, Any]:
         "disagreement": verdict.disagreement if verdict else None,
         "model": use.model_dump(mode="json") if use else None,
         **({"cached_from": cached} if cached else {}),
+        **(
+            {"approvals": [told(one).model_dump(mode="json") for one in record.approvals]}
+            if record.approvals
+            else {}
+        ),
         **({"feedback": record.feedback.model_dump()} if record.feedback else {}),
         **_of_replay(record),
     }
+
+
+def told(one: Approval) -> ToolApproval:
+    """A change that is asked for, as people see it."""
+    return ToolApproval(**{**asdict(one), "state": one.state.value})
+
+
+def _abroad(use: ModelUse | None) -> list[str]:
+    """The foreign systems that were asked, each with its toolset's version."""
+    return sorted({one.toolset for one in use.tools if one.toolset}) if use else []
 
 
 def _of_replay(record: Record) -> dict[str, Any]:

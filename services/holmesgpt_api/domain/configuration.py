@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, HttpUrl, PositiveInt, StringConstraints, model_validator
 
 from libs.contracts.base import Contract, Duration
+from services.holmesgpt_api.domain.custom.document import Documents
 from services.holmesgpt_api.domain.toolsets import FORBIDDEN
 
 Provider = Literal["openai", "anthropic", "local_llm", "azure_openai", "ollama"]
@@ -170,6 +171,7 @@ class Configuration(Contract):
     llm: Llm | None = None
     budgets: Budgets = Budgets()
     holmesgpt: Holmes = Holmes()
+    toolsets: Documents = Documents()
     integrations: Integrations | None = None
     cache: Cache | None = None
     logging: Logging | None = None

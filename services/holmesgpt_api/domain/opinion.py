@@ -217,6 +217,8 @@ def _asked_about(use: ModelUse, interim: Verdict, may_read: MayRead) -> list[Tar
     """Objects that were looked at, whether or not there was anything to see."""
     targets = [interim.results.target] if interim.results.target else []
     for one in use.tools:
+        if one.toolset is not None:
+            continue  # what a foreign system was asked about is not the cluster's for that
         named = one.arguments.get("of") or one.arguments.get("target") or ""
         if one.tool == "get_logs":
             named = f"Pod/{one.arguments.get('namespace', '')}/{one.arguments.get('pod', '')}"

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from libs.auth.principal import DEFAULT_TENANT
 from libs.contracts.alerts import Priority
 from libs.contracts.base import Contract
 from libs.contracts.health import ComponentHealth
@@ -15,9 +16,13 @@ from libs.contracts.providers import (
     ModelInfo,
     ProcessInfo,
     ServiceStatus,
+    ToolInfo,
     ToolsetInfo,
 )
 from services.holmesgpt_api.domain import engine_health
+from services.holmesgpt_api.domain.custom import pin
+from services.holmesgpt_api.domain.custom.bound import Bound
+from services.holmesgpt_api.domain.custom.document import HttpToolset
 from services.holmesgpt_api.domain.engine_health import Report
 from services.holmesgpt_api.domain.roster import Entry, Standing
 from services.holmesgpt_api.domain.toolsets import OFFERED, Toolsets
@@ -70,6 +75,8 @@ class Seen:
     active: int = 0
     """Investigations that have not ended."""
     monitoring: bool = True
+    pins: Sequence[pin.Pin] = ()
+    """What is known of the tools of servers of toolsets."""
 
     @property
     def held(self) -> int:
@@ -137,8 +144,11 @@ def _share(part: int, whole: int) -> float | None:
     return round(part / whole, 4) if whole else None
 
 
-def toolsets(chosen: Toolsets) -> list[ToolsetInfo]:
-    return [
+def toolsets(
+    chosen: Toolsets, *, tenant: str = DEFAULT_TENANT, pins: Sequence[pin.Pin] = ()
+) -> list[ToolsetInfo]:
+    """Those that there are, and of foreign systems those that the tenant may use or would, were they not withdrawn."""
+    ours = [
         ToolsetInfo(
             name=one.name,
             description=one.description,
@@ -149,6 +159,61 @@ def toolsets(chosen: Toolsets) -> list[ToolsetInfo]:
         )
         for one in OFFERED.values()
     ]
+    others = [_foreign(one, one.name in chosen.default, pins) for one in chosen.custom if one.seen_by(tenant)]
+    return [*ours, *others]
+
+
+def _foreign(one: Bound, default: bool, pins: Sequence[pin.Pin]) -> ToolsetInfo:
+    document = one.document
+    held = {
+        each.tool: each for each in pins if (each.toolset, each.version) == (document.name, document.version)
+    }
+    if isinstance(document, HttpToolset):
+        tools = [_tool(each.name, each.writes, "ok") for each in document.tools]
+    else:
+        tools = [
+            _tool(
+                each.name,
+                pin.writes(each, offer) if (offer := _offer(held, each.name)) else each.writes,
+                _standing(held.get(each.name)),
+                held[each.name].fault if each.name in held else "",
+            )
+            for each in document.tools
+        ]
+    standing = {each.status for each in tools}
+    status = (
+        "withdrawn"
+        if one.withdrawn
+        else next(word for word in ("ok", "unknown", "withdrawn") if word in standing)
+    )
+    return ToolsetInfo(
+        name=one.name,
+        description=document.description,
+        version=document.version,
+        capabilities=[each.name for each in tools],
+        enabled=not one.withdrawn,
+        default=default,
+        type=document.type,
+        origin=str(one.origin),
+        status=status,
+        reason=one.withdrawn or None,
+        for_some_tenants=bool(document.tenants),
+        tools=tools,
+    )
+
+
+def _offer(held: Mapping[str, pin.Pin], tool: str) -> pin.Offer | None:
+    return held[tool].offer if tool in held else None
+
+
+def _standing(held: pin.Pin | None) -> pin.Standing:
+    if held is None:
+        return "unknown"
+    return "withdrawn" if held.fault else "ok"
+
+
+def _tool(name: str, writes: bool, status: str, reason: str = "") -> ToolInfo:
+    return ToolInfo(name=name, access="write" if writes else "read", status=status, reason=reason or None)
 
 
 def llm_health(entries: Sequence[Entry], seen: Seen | None, *, now: datetime, clock: float) -> LlmHealth:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from libs.contracts.alerts import Priority
 from libs.contracts.feedback import FeedbackCounts
 from libs.contracts.investigations import InvestigationRequest, InvestigationStatus
+from services.holmesgpt_api.domain.custom.approval import Approval
 from services.holmesgpt_api.domain.errors import BadCursor
 from services.holmesgpt_api.domain.verdict import ModelUse, Verdict
 
@@ -66,6 +67,8 @@ class Record:
     replay: Replay | None = None
     original: Verdict | None = None
     """Of a replay: the verdict it is compared with, without its evidence."""
+    approvals: Sequence[Approval] = ()
+    """Changes that it has asked for, in that order; none where they were not asked for."""
 
     @property
     def ended(self) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from services.holmesgpt_api.domain.custom.bound import Bound
 from services.holmesgpt_api.domain.errors import HolmesError
 from services.holmesgpt_api.engine.asking import CAUSES, EVIDENCE, LOGS
 
@@ -51,17 +52,22 @@ class Toolsets:
 
     enabled: tuple[str, ...] = tuple(OFFERED)
     default: tuple[str, ...] = DEFAULT
+    custom: tuple[Bound, ...] = ()
+    """Of foreign systems, withdrawn ones among them."""
 
     @classmethod
-    def chosen(cls, enabled: Iterable[str] | None, default: Iterable[str] | None) -> Toolsets:
-        """As an operator has it. What is never offered is left out.
+    def chosen(
+        cls, enabled: Iterable[str] | None, default: Iterable[str] | None, custom: Sequence[Bound] = ()
+    ) -> Toolsets:
+        """As an operator has it. What is never offered is left out; custom ones are on by being there.
 
         Raises:
             UnknownToolset: a name that nobody knows, or a default that is not switched on.
         """
-        on = cls._known(enabled, OFFERED) or tuple(OFFERED)
-        given = cls._known(default, on)
-        return cls(on, given or tuple(one for one in DEFAULT if one in on) or on)
+        others = [one.name for one in custom]
+        on = cls._known([one for one in enabled or () if one not in others], OFFERED) or tuple(OFFERED)
+        given = cls._known(default, [*on, *others])
+        return cls(on, given or tuple(one for one in DEFAULT if one in on) or on, tuple(custom))
 
     @staticmethod
     def _known(names: Iterable[str] | None, available: Collection[str]) -> tuple[str, ...]:
@@ -70,13 +76,30 @@ class Toolsets:
             raise UnknownToolset(unknown, list(available))
         return tuple(wanted)
 
-    def check(self, names: Iterable[str]) -> None:
-        """Raises UnknownToolset: a request names one that is not switched on."""
-        if unknown := [one for one in dict.fromkeys(names) if one not in self.enabled]:
-            raise UnknownToolset(unknown, self.enabled)
+    def available(self, tenant: str) -> tuple[str, ...]:
+        """What a request of this tenant may name. Of what it may not use it learns nothing."""
+        return (*self.enabled, *(one.name for one in self.custom if one.usable_by(tenant)))
+
+    def check(self, names: Iterable[str], *, tenant: str) -> None:
+        """Raises UnknownToolset: a request names one that it may not."""
+        there = self.available(tenant)
+        if unknown := [one for one in dict.fromkeys(names) if one not in there]:
+            raise UnknownToolset(unknown, there)
 
     def tools(self, names: Iterable[str]) -> list[str]:
-        """The tools that these give, or the default ones; one that was switched off meanwhile gives none."""
-        asked = list(names) or list(self.default)
-        given = {tool for one in asked if one in self.enabled for tool in OFFERED[one].tools}
+        """The tools of ours that these give; one that was switched off meanwhile gives none.
+
+        Custom ones come on top: a request that names only such gets the default ones of ours as well.
+        """
+        asked = list(names)
+        foreign = {one.name for one in self.custom}
+        ours = [one for one in asked if one not in foreign]
+        if not ours:
+            ours = [one for one in self.default if one not in foreign] or list(self.enabled)
+        given = {tool for one in ours if one in self.enabled for tool in OFFERED[one].tools}
         return [tool for tool in (CAUSES, EVIDENCE, LOGS) if tool in given]
+
+    def beside(self, names: Iterable[str], *, tenant: str) -> list[Bound]:
+        """The custom ones that a request is given: those it names, or those among the default ones."""
+        asked = list(names) or list(self.default)
+        return [one for one in self.custom if one.name in asked and one.usable_by(tenant)]

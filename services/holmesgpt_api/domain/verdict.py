@@ -22,6 +22,8 @@ class ToolUse(Contract):
     ok: bool
     detail: str = ""
     seconds: float = 0.0
+    toolset: str | None = None
+    """Of a tool of a foreign system: its toolset and that one's version, `name@1.2.0`."""
 
 
 class ModelRefusal(Contract):

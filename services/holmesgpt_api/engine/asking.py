@@ -1,8 +1,7 @@
 """The three questions a model may ask, and how their answers are told to it. Pure.
 
 A model's arguments are somebody else's input: names that are no names, unknown fields and missing ones are
-refused with a sentence the model can act on. (HolmesGPT turns arguments that are no JSON into none at all and
-calls the tool with them, so that every question has an argument it cannot do without.)
+refused with a sentence the model can act on, and so is what is no JSON object.
 """
 
 from __future__ import annotations
@@ -29,6 +28,10 @@ BODY = 1_500
 
 _OBJECT = r"^[A-Za-z][A-Za-z0-9]{0,62}(\.[a-z0-9][a-z0-9.-]{0,252})?/(_cluster|-|[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)/[A-Za-z0-9][A-Za-z0-9._:-]{0,252}$"
 _ID = r"^ev-[0-9a-f]{8,64}$"
+
+
+NOT_JSON = "(not a JSON object)"
+"""Under this name stands what a model wrote in the place of arguments (`strict`)."""
 
 
 class BadArguments(ValueError):
@@ -95,7 +98,7 @@ class Shown:
 def parse(kind: type[Arguments], given: object) -> Arguments:
     """Raises BadArguments."""
     required = ", ".join(name for name, one in kind.model_fields.items() if one.is_required())
-    if not isinstance(given, dict) or not given:
+    if not isinstance(given, dict) or not given or NOT_JSON in given:
         raise BadArguments(f"no arguments arrived as a JSON object; needed: {required}")
     try:
         return kind.model_validate({name: value for name, value in given.items() if value is not None})
@@ -164,6 +167,31 @@ def shown(arguments: Arguments, body: bytes, *, room: int) -> Shown:
         case LogsOf():
             return _log(LogAnswer.model_validate_json(body), room)
     raise TypeError(type(arguments).__name__)
+
+
+def strict(arguments: object) -> str:
+    """A model's arguments as they may be handed on: the text of one JSON object, no key of it twice.
+
+    HolmesGPT turns everything else into no arguments at all and calls the tool with them; here it becomes an argument
+    that no tool takes, so that each tool refuses it.
+    """
+    text = arguments if isinstance(arguments, str) else ""
+    try:
+        found = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
+    except (ValueError, RecursionError):
+        found = None
+    return text if isinstance(found, dict) else json.dumps({NOT_JSON: text[:200]})
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key stands there twice")
+    return found
+
+
+def _no_number(word: str) -> Any:
+    raise ValueError(f"{word} is no JSON")
 
 
 def failure_in(answer: object) -> str:

@@ -26,6 +26,7 @@ from services.holmesgpt_api.engine import prompt, tools
 from services.holmesgpt_api.engine.context import Context
 from services.holmesgpt_api.engine.desk import Desk
 from services.holmesgpt_api.engine.ear import Ear
+from services.holmesgpt_api.engine.elsewhere import Elsewhere
 from services.holmesgpt_api.engine.failures import NoModel
 from services.holmesgpt_api.engine.framing import Closed, send
 from services.holmesgpt_api.engine.llm import BoundedLLM, forget, probe
@@ -122,11 +123,13 @@ def _investigate(request: RunRequest, tell: _Telling, ear: Ear, executor: ToolEx
                 frozen=request.frozen,
                 tell=tell,
                 calls=resume.calls if resume else 0,
+                elsewhere=Elsewhere(request.custom, tell, ear, until=until) if request.custom else None,
             )
             if resume is not None and resume.phase == "document":
                 asked = messages_of(resume)
             else:
-                given = executor if request.tools is None else tools.executor(request.tools)
+                own = request.tools is None and not request.custom
+                given = executor if own else tools.executor(request.tools, request.custom)
                 answer = _converse(request, llm, desk, given)
                 asked = _last_question(answer, request, llm, desk)
         said, repaired = _document(asked, llm)
@@ -152,7 +155,13 @@ def _converse(request: RunRequest, llm: BoundedLLM, desk: Desk, executor: ToolEx
 
 
 def _first_question(request: RunRequest, llm: BoundedLLM) -> list[dict[str, Any]]:
-    asked = prompt.question(request.alert, request.head_start, window=llm.window, steps=request.max_steps)
+    asked = prompt.question(
+        request.alert,
+        request.head_start,
+        window=llm.window,
+        steps=request.max_steps,
+        others=[one.name for one in request.custom],
+    )
     return opening(prompt.system(), asked)
 
 

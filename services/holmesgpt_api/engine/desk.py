@@ -27,6 +27,7 @@ from services.holmesgpt_api.engine.asking import (
     shown,
 )
 from services.holmesgpt_api.engine.context import Context, NoAnswer
+from services.holmesgpt_api.engine.elsewhere import Elsewhere
 from services.holmesgpt_api.engine.messages import EVIDENCE_AT_MOST, SAID, ToolCalled
 
 MOST_CALLS = 60
@@ -60,6 +61,7 @@ class Desk:
         tell: Callable[[ToolCalled], None],
         frozen: bool = False,
         calls: int = 0,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         """Args:
         room: characters of one answer.
@@ -68,11 +70,12 @@ class Desk:
         redactor: takes secrets out of everything the model is shown, and out of what is told of its questions.
         frozen: nothing may be asked of the cluster of today; those facts are all there is.
         calls: questions answered before the run was taken up again.
+        elsewhere: the tools of foreign systems; the service answers them, and tells of them itself.
         """
         self._context, self._cluster, self._room, self._tell = context, cluster, room, tell
         self._redactor, self._namespaces, self._frozen = redactor, tuple(namespaces), frozen
         self._lock, self._few = threading.Lock(), threading.Semaphore(MOST_AT_ONCE)
-        self._calls = calls
+        self._calls, self._elsewhere = calls, elsewhere
         self._asked: set[tuple[str, str]] = set()
         self._seen: dict[str, EvidenceItem] = {item.id: item for item in known}
 
@@ -83,6 +86,8 @@ class Desk:
 
     def answer(self, tool: str, given: object) -> Answered:
         """Never raises what a model or the Context API can cause: both get a sentence."""
+        if self._elsewhere is not None and tool in self._elsewhere.names:
+            return self._answer_elsewhere(self._elsewhere, tool, given)
         began = time.monotonic()
         try:
             self._count()
@@ -102,6 +107,15 @@ class Desk:
             return self._told(tool, given, began, Answered(False, UNREADABLE), ())
         self._remember(found.evidence)
         return self._told(tool, given, began, Answered(True, found.text), facts)
+
+    def _answer_elsewhere(self, elsewhere: Elsewhere, tool: str, given: object) -> Answered:
+        try:
+            self._count()
+            text, facts = elsewhere.ask(tool, given)
+        except (BadArguments, NoAnswer) as refusal:
+            return Answered(False, str(refusal)[: self._room])
+        self._remember(facts)
+        return Answered(True, text[: self._room])
 
     def _shown(self, arguments: Arguments, body: bytes) -> tuple[Shown, list[EvidenceItem]]:
         """What the model reads, and the same facts as the Context API made them.

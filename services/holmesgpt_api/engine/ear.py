@@ -1,5 +1,5 @@
 """What the service says to a child: requests, one after the other; and to a run while it goes on, leave for a step, that
-one is recorded, or, by closing its end, that it is over."""
+one is recorded, a foreign system's answer, or, by closing its end, that it is over."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import threading
 import time
 
 from services.holmesgpt_api.engine.failures import NoModel
+from services.holmesgpt_api.engine.foreign import ToolAnswered
 from services.holmesgpt_api.engine.framing import BadFrame, Closed, receive
 from services.holmesgpt_api.engine.messages import (
     TO_EAR,
@@ -31,6 +32,7 @@ class Ear:
     def __init__(self, sock: socket.socket) -> None:
         self._sock, self._granted, self._busy = sock, 0, False
         self._news = threading.Condition()
+        self._answers: dict[int, ToolAnswered] = {}
         self._recorded: queue.SimpleQueue[Recorded] = queue.SimpleQueue()
         self._requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
         threading.Thread(target=self._listen, daemon=True).start()
@@ -43,6 +45,7 @@ class Ear:
         """The run has ended; what was said to it and nobody waited for is forgotten."""
         with self._news:
             self._granted, self._busy = 0, False
+            self._answers.clear()
         try:
             while True:
                 self._recorded.get_nowait()
@@ -66,6 +69,12 @@ class Ear:
         except queue.Empty:
             return  # the run's time is up: whoever asks the model next is told so
 
+    def answer(self, number: int, *, until: float) -> ToolAnswered | None:
+        """Wait for the answer to a question to a foreign system; None: none has come by the run's end."""
+        with self._news:
+            self._news.wait_for(lambda: number in self._answers, max(until - time.monotonic(), 0.0))
+            return self._answers.pop(number, None)
+
     def _listen(self) -> None:
         parent, code = os.getppid(), os.EX_NOINPUT
         while os.getppid() == parent:
@@ -82,13 +91,17 @@ class Ear:
                 break
         os._exit(code)
 
-    def _hear(self, said: Request | Granted | Recorded) -> None:
+    def _hear(self, said: Request | Granted | Recorded | ToolAnswered) -> None:
         match said:
             case Recorded():
                 self._recorded.put(said)
             case Granted(step=step):
                 with self._news:
                     self._granted = max(self._granted, step)
+                    self._news.notify_all()
+            case ToolAnswered(number=number):
+                with self._news:
+                    self._answers[number] = said
                     self._news.notify_all()
             case request:
                 if self._busy:

@@ -21,6 +21,7 @@ import litellm
 from holmes.core.llm import ContextWindowUsage, DefaultLLM
 from holmes.core.llm_usage import RequestStats
 
+from services.holmesgpt_api.engine.asking import strict
 from services.holmesgpt_api.engine.failures import Fault, NoModel, fault, pause
 from services.holmesgpt_api.engine.messages import (
     Failed,
@@ -254,6 +255,7 @@ class BoundedLLM(DefaultLLM):
                 "drop_params": drop_params,
             }
             answer = self._walk(able, question)
+            _made_strict(answer)
             self.steps.answered(answer)
         else:
             self._tell(Step(number=number))
@@ -343,6 +345,13 @@ class BoundedLLM(DefaultLLM):
             cost_usd=round(self.usage.cost_usd + cost, 6),
         )
         self._tell(self.usage)
+
+
+def _made_strict(answer: Any) -> None:
+    """Before anything is done with it, and before it is stored: arguments are JSON objects, or say that they are not."""
+    for choice in answer.choices or ():
+        for call in choice.message.tool_calls or ():
+            call.function.arguments = strict(call.function.arguments)
 
 
 def _price(access: ModelAccess, read: int, written: int) -> float:

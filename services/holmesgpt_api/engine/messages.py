@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from libs.contracts.causes import Cause
 from libs.contracts.evidence import EvidenceItem
 from libs.contracts.target import Target
+from services.holmesgpt_api.engine.foreign import CustomTool, ToolAnswered, ToolAsked
 
 PROTOCOL = 3
 """Raised with every change here: the two sides may come from different checkouts for a moment."""
@@ -21,7 +22,7 @@ PROTOCOL = 3
 SDK = "0.45.0"
 """The HolmesGPT this release was tested with; the lock file pins the same one. Another one is refused."""
 
-PROMPT_VERSION = "2026-11-3"
+PROMPT_VERSION = "2026-11-4"
 """Of `prompts/`; kept with every verdict, so that a change in quality can be traced to a change of words."""
 
 TEXT = 4_000
@@ -214,6 +215,7 @@ class RunRequest(Packed):
     )
     metered: bool = Field(default=False, description="each step waits for the service's leave")
     tools: list[str] | None = Field(default=None, description="names of those it is given; null: all")
+    custom: list[CustomTool] = Field(default_factory=list, description="besides, of foreign systems")
     context: ContextAccess
     resume: Resume | None = None
 
@@ -421,14 +423,30 @@ class Rested(Message):
 ToZygote = Annotated[Start | Kill, Field(discriminator="type")]
 FromZygote = Annotated[Hello | Ready | Broken | Started | Ended, Field(discriminator="type")]
 ToChild = Annotated[RunRequest | TalkRequest | ProbeRequest, Field(discriminator="type")]
-ToRun = Annotated[Granted | Recorded, Field(discriminator="type")]
-ToEar = Annotated[RunRequest | TalkRequest | ProbeRequest | Granted | Recorded, Field(discriminator="type")]
-Heard = Step | Checkpoint | ToolCalled | ModelAsked | Usage | Probed | Concluded | Answered | Failed | Rested
+ToRun = Annotated[Granted | Recorded | ToolAnswered, Field(discriminator="type")]
+ToEar = Annotated[
+    RunRequest | TalkRequest | ProbeRequest | Granted | Recorded | ToolAnswered, Field(discriminator="type")
+]
+Heard = (
+    Step
+    | Checkpoint
+    | ToolCalled
+    | ToolAsked
+    | ModelAsked
+    | Usage
+    | Probed
+    | Concluded
+    | Answered
+    | Failed
+    | Rested
+)
 FromChild = Annotated[Heard, Field(discriminator="type")]
 
 TO_ZYGOTE: TypeAdapter[Start | Kill] = TypeAdapter(ToZygote)
 FROM_ZYGOTE: TypeAdapter[Hello | Ready | Broken | Started | Ended] = TypeAdapter(FromZygote)
 TO_CHILD: TypeAdapter[RunRequest | TalkRequest | ProbeRequest] = TypeAdapter(ToChild)
-TO_RUN: TypeAdapter[Granted | Recorded] = TypeAdapter(ToRun)
-TO_EAR: TypeAdapter[RunRequest | TalkRequest | ProbeRequest | Granted | Recorded] = TypeAdapter(ToEar)
+TO_RUN: TypeAdapter[Granted | Recorded | ToolAnswered] = TypeAdapter(ToRun)
+TO_EAR: TypeAdapter[RunRequest | TalkRequest | ProbeRequest | Granted | Recorded | ToolAnswered] = (
+    TypeAdapter(ToEar)
+)
 FROM_CHILD: TypeAdapter[Heard] = TypeAdapter(FromChild)

@@ -48,12 +48,15 @@ def formatting() -> str:
     return _words("format")
 
 
-def question(alert: Alert, head_start: HeadStart, *, window: int, steps: int) -> str:
+def question(
+    alert: Alert, head_start: HeadStart, *, window: int, steps: int, others: Sequence[str] = ()
+) -> str:
     """The first message: what is asked, and below it everything that is known so far.
 
     Args:
         window: tokens that the model reads at most, its answer not counted.
         steps: answers of the model until it must conclude.
+        others: tools of foreign systems that it is given besides.
     """
     room = int(window * PER_TOKEN * SHARE)
     causes = [
@@ -87,6 +90,7 @@ def question(alert: Alert, head_start: HeadStart, *, window: int, steps: int) ->
     known["evidence"] = _fitting(head_start.evidence, room - len(data(known)))
     left_out = len(head_start.evidence) - len(known["evidence"])
     asked = _words("question", steps=steps)
+    asked += f"\n\n{_words('others', names=', '.join(others))}" if others else ""
     more = f" {_words('more', number=left_out)}" if left_out else ""
     return f"{asked}{more}\n\n<telemetry>\n{data(known)}\n</telemetry>"
 

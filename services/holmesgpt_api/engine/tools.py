@@ -1,8 +1,9 @@
-"""The model's tools in HolmesGPT's terms: exactly these three, all of them reading through the run's desk."""
+"""The model's tools in HolmesGPT's terms: three that read the cluster, and those of foreign systems that the service
+offers; all of them ask through the run's desk."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from holmes.core.tools import (
@@ -17,6 +18,7 @@ from holmes.core.tools import (
 from holmes.core.tools_utils.tool_executor import ToolExecutor
 
 from services.holmesgpt_api.engine.asking import QUESTIONS, description, parameters
+from services.holmesgpt_api.engine.foreign import CustomTool
 
 DESK = "desk"
 """Under this key the run's desk stands in HolmesGPT's request context."""
@@ -40,10 +42,10 @@ class ContextTool(Tool):
         return name
 
 
-def executor(names: Collection[str] | None = None) -> ToolExecutor:
+def executor(names: Collection[str] | None = None, custom: Sequence[CustomTool] = ()) -> ToolExecutor:
     """What runs tools, with none of HolmesGPT's own: they are not loaded, so none can be switched on.
 
-    `names`: those of ours that a run is given; None: all.
+    `names`: those of ours that a run is given; None: all. `custom`: those of foreign systems beside them.
     """
     tools = [
         ContextTool(
@@ -66,4 +68,23 @@ def executor(names: Collection[str] | None = None) -> ToolExecutor:
         tools=tools,
     )
     toolset.status = ToolsetStatusEnum.ENABLED
-    return ToolExecutor([toolset])
+    return ToolExecutor([toolset, *([_foreign(custom)] if custom else [])])
+
+
+def _foreign(custom: Sequence[CustomTool]) -> Toolset:
+    tools = [
+        ContextTool(
+            name=one.name,
+            description=one.description,
+            parameters={
+                each.name: ToolParameter(
+                    type=each.type, description=each.description, required=each.required, enum=each.enum
+                )
+                for each in one.parameters
+            },
+        )
+        for one in custom
+    ]
+    toolset = Toolset(name="custom", description="Other systems", enabled=True, tools=tools)
+    toolset.status = ToolsetStatusEnum.ENABLED
+    return toolset

@@ -80,8 +80,14 @@ async def list_models(
 
 @router.get("/toolsets")
 async def list_toolsets(caller: Looks, overseer: Sees) -> ToolsetsAnswer:
-    """What a request's `toolsets` can name, and which of our tools each of them gives to a model."""
-    return ToolsetsAnswer(toolsets=overview.toolsets(overseer.current.toolsets))
+    """What a request's `toolsets` can name, and which tools each of them gives to a model.
+
+    Those of foreign systems say where they are, what each tool may do, and why one is withdrawn; a tenant does not see
+    those of others.
+    """
+    pins = overseer.seen.pins if overseer.seen else ()
+    told = overview.toolsets(overseer.current.toolsets, tenant=caller.tenant, pins=pins)
+    return ToolsetsAnswer(toolsets=told)
 
 
 @router.get("/config")
@@ -92,7 +98,7 @@ async def show_config(caller: Configures, overseer: Sees, request: Request) -> C
     return ConfigAnswer(
         llm_provider=first.provider if first else None,
         llm_model=first.access.model if first else None,
-        available_toolsets=list(current.toolsets.enabled),
+        available_toolsets=list(current.toolsets.available(caller.tenant)),
         default_toolsets=list(current.toolsets.default),
         max_concurrent_investigations=request.app.state.ports.max_concurrent,
         models=_models(overseer),

@@ -33,7 +33,7 @@ class Desk:
         Raises:
             NotReadable, UnknownToolset, KeyReused, StorageUnavailable
         """
-        self.toolsets().check(request.toolsets)
+        self.toolsets().check(request.toolsets, tenant=caller.tenant)
         return (await self.ledger.open(commission(request, caller, key, shares=True))).record
 
     async def take_and_wait(
@@ -44,7 +44,7 @@ class Desk:
         Raises:
             Failed: it ended without a verdict. Beside what `take` raises.
         """
-        self.toolsets().check(request.toolsets)
+        self.toolsets().check(request.toolsets, tenant=caller.tenant)
         opened = await self.ledger.open(commission(request, caller, key, shares=True))
         record = opened.record
         if not record.ended:

@@ -16,6 +16,7 @@ from libs.metrics import Metrics
 from libs.storage import Database
 from libs.web import Check, Checks, ServiceInfo
 from services.holmesgpt_api import worker
+from services.holmesgpt_api.adapters.approvals import PostgresApprovals
 from services.holmesgpt_api.adapters.chat_meters import ChatMeters
 from services.holmesgpt_api.adapters.chat_sessions import PostgresSessions
 from services.holmesgpt_api.adapters.context import ContextApi
@@ -36,6 +37,7 @@ from services.holmesgpt_api.domain.triage import NO_MODEL, Triage
 from services.holmesgpt_api.engine.messages import PROMPT_VERSION
 from services.holmesgpt_api.settings import Settings
 from services.holmesgpt_api.steps.advise import Advising
+from services.holmesgpt_api.steps.approve import Approving
 from services.holmesgpt_api.steps.chat import Chat
 from services.holmesgpt_api.steps.chat_wait import TurnWaiting
 from services.holmesgpt_api.steps.feedback import Opinions
@@ -71,6 +73,7 @@ class Ports:
     max_concurrent: int
     advising: Advising
     recall: Recall
+    approving: Approving
 
 
 @asynccontextmanager
@@ -135,6 +138,7 @@ async def serving(
                 settings.worker_concurrency,
                 Advising(ContextApi(context), settings.context_api_timeout, settings.sync_answer_timeout),
                 Recall(PostgresHistory(database), settings.investigation_retention),
+                Approving(desk, PostgresApprovals(database)),
             )
 
 

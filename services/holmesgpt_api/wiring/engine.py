@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from libs.auth import TokenMinter
 from libs.jobs import Jobs
 from services.holmesgpt_api import worker
+from services.holmesgpt_api.adapters.agency import Agency
 from services.holmesgpt_api.adapters.engine_environment import environment, residents
 from services.holmesgpt_api.adapters.engine_reports import Reporter
 from services.holmesgpt_api.adapters.gatherings import Gatherings
@@ -81,6 +82,7 @@ async def asking(site: Site, ledger: PostgresLedger, leash: Leash, stop: asyncio
             conclusions.asked(one)
             reporter.ended(one.outcome)
 
+        agency = Agency(settings, database, lambda: steering.current.toolsets, meters.abroad)
         purse = PostgresPurse(database, retention=settings.investigation_retention)
         holmes = Holmes(
             zygote,
@@ -96,6 +98,7 @@ async def asking(site: Site, ledger: PostgresLedger, leash: Leash, stop: asyncio
             purse=purse,
             limits=lambda: steering.current.limits,
             toolsets=lambda: steering.current.toolsets,
+            go_abroad=agency.go,
         )
 
         async def probe(model: ModelAccess) -> None:
@@ -139,7 +142,14 @@ async def asking(site: Site, ledger: PostgresLedger, leash: Leash, stop: asyncio
         # The engine ends after the jobs that use it, which may finish their runs when a stop is asked for.
         over = asyncio.Event()
         engine = asyncio.create_task(
-            together(over, zygote.run(over), reporter.run(over), probing.run(over), overseer.run(over))
+            together(
+                over,
+                zygote.run(over),
+                reporter.run(over),
+                probing.run(over),
+                overseer.run(over),
+                agency.run(over),
+            )
         )
         engine.add_done_callback(
             lambda _: stop.set()

@@ -61,3 +61,11 @@ def test_whoever_may_have_something_investigated_may_look_at_evidence():
     assert all(
         Permission.view_context in held for held in ROLES.values() if Permission.investigate_alerts in held
     )
+
+
+@pytest.mark.requirement("HAPI-068")
+def test_only_people_on_call_and_admins_agree_to_changes():
+    assert {role for role, held in ROLES.items() if Permission.approve_changes in held} == {
+        Role.admin,
+        Role.operator,
+    }

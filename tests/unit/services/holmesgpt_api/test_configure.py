@@ -29,6 +29,20 @@ def test_the_documented_example_can_be_used(capsys: pytest.CaptureFixture[str]):
     assert read.budgets.tenants["trial"].tokens_per_day == 500_000
 
 
+@pytest.mark.requirement("HAPI-012", "HAPI-150")
+def test_the_documented_toolsets_can_be_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    file = tmp_path / "settings.yaml"
+    file.write_text(
+        f"toolsets: {{directory: {EXAMPLE.parent / 'toolsets'}}}\nholmesgpt: {{default_toolsets: [register]}}\n"
+    )
+
+    assert main(["check", str(file)]) == 0
+
+    said = capsys.readouterr().out
+    assert "toolset register 1.0.0: http at https://register.example.com" in said
+    assert "toolset runbooks 1.0.0: mcp at https://runbooks.example.com" in said
+
+
 def test_a_file_that_cannot_be_used_is_told_by_exit_code_and_place(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):

@@ -116,3 +116,73 @@ def test_another_key_than_the_one_it_was_encrypted_with_is_told(tmp_path: Path):
 
 def test_an_empty_file_configures_nothing(tmp_path: Path):
     assert load(written(tmp_path, "c.yaml", ""), None).configuration.llm is None
+
+
+TOOLSET = """\
+type: http
+name: {name}
+version: 1.0.0
+description: Register of hosts
+origin: https://cmdb.example.com
+credential: {{token: "{token}"}}
+tools:
+  - name: owner
+    description: Who runs a host
+    path: /hosts/{{host}}
+    parameters: {{properties: {{host: {{type: string}}}}, required: [host]}}
+"""
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> tuple[Path, str]:
+    key = Fernet.generate_key().decode()
+    return written(tmp_path, "keys", key), key
+
+
+@pytest.mark.requirement("HAPI-153", "HAPI-155")
+def test_toolsets_are_read_from_a_directory_wherever_the_file_that_names_it_is_inherited(
+    tmp_path: Path, keys: tuple[Path, str]
+):
+    folder = tmp_path / "base" / "toolsets"
+    folder.mkdir(parents=True)
+    for name in ("b", "a"):
+        written(folder, f"{name}.yaml", TOOLSET.format(name=name, token=seal(f"token of {name}", keys[1])))
+    written(folder, "notes.txt", "no document")
+    written(tmp_path / "base", "base.yaml", "toolsets: {directory: toolsets}\n")
+    path = written(tmp_path, "site.yaml", "extends: base/base.yaml\n")
+
+    loaded = load(path, keys[0])
+    before = loaded.digest
+    written(folder, "a.yaml", TOOLSET.format(name="a2", token=seal("x", keys[1])))
+
+    made = loaded.configuration.toolsets.custom
+    assert [(one.name, one.credential and one.credential.token) for one in made] == [
+        ("a", "token of a"),
+        ("b", "token of b"),
+    ]
+    assert load(path, keys[0]).digest != before
+
+
+@pytest.mark.requirement("HAPI-155", "HAPI-107")
+def test_a_toolsets_credential_in_plain_text_is_refused_and_not_repeated(tmp_path: Path):
+    written(tmp_path, "one.yaml", TOOLSET.format(name="a", token="pla1n-t0ken"))
+    path = written(tmp_path, "site.yaml", "toolsets: {directory: .}\n")
+
+    with pytest.raises(BadConfiguration, match="plain text") as refused:
+        load(path, None)
+    assert "pla1n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("toolsets: {directory: nowhere}\n", "nowhere cannot be read"),
+        ("toolsets: {directory: 3}\n", "toolsets.directory"),
+        ("toolsets: {custom: [{type: shell, command: id}]}\n", "toolsets.custom.0"),
+        ("toolsets: {custom: {}}\n", "toolsets.custom"),
+        ("toolsets: {shell: yes}\n", "toolsets.shell"),
+    ],
+)
+def test_toolsets_that_are_none_are_refused_by_their_place(tmp_path: Path, text: str, said: str):
+    with pytest.raises(BadConfiguration, match=said):
+        load(written(tmp_path, "site.yaml", text), None)

@@ -10,6 +10,7 @@ from libs.redaction import Redactor
 from services.holmesgpt_api.adapters.holmes import HEAD_START
 from services.holmesgpt_api.adapters.run_course import EVIDENCE_AT_MOST, Course, fitting, resume, taken_up
 from services.holmesgpt_api.adapters.steps import LastStep
+from services.holmesgpt_api.domain.verdict import ToolUse
 from services.holmesgpt_api.engine.framing import LARGEST
 from services.holmesgpt_api.engine.messages import ANSWER_AT_MOST, MESSAGES_AT_MOST, ToolCalled, Usage
 from tests.support.investigations import evidence
@@ -83,3 +84,19 @@ def test_the_largest_step_fits_into_a_frame_beside_the_largest_head_start():
     in_base64 = (MESSAGES_AT_MOST + ANSWER_AT_MOST) * 4 // 3
 
     assert in_base64 + EVIDENCE_AT_MOST + HEAD_START < LARGEST
+
+
+@pytest.mark.requirement("HAPI-012")
+def test_what_foreign_systems_answered_is_kept_with_their_toolsets_version():
+    course = Course(MODELS, 0.0, Redactor(KEY))
+    use = ToolUse(tool="cmdb__owner", arguments={"host": "web-1"}, ok=True, toolset="cmdb@1.2.0")
+    course.abroad(use, evidence("ev-1"))
+    course.abroad(use.model_copy(update={"ok": False}), None)
+
+    again = taken_up(MODELS, Redactor(KEY), last(course))
+
+    assert [(one.toolset, one.ok) for one in again.use().tools] == [
+        ("cmdb@1.2.0", True),
+        ("cmdb@1.2.0", False),
+    ]
+    assert (list(again.evidence), again.calls) == (["ev-1"], 2)

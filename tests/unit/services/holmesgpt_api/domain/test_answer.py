@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,9 +10,10 @@ import pytest
 from libs.contracts.causes import NoCause
 from libs.contracts.investigations import InvestigationStatus
 from services.holmesgpt_api.domain.answer import investigation, line
+from services.holmesgpt_api.domain.custom.approval import Approval, State
 from services.holmesgpt_api.domain.record import Failure, Record
 from services.holmesgpt_api.domain.triage import conclude
-from services.holmesgpt_api.domain.verdict import ModelUse
+from services.holmesgpt_api.domain.verdict import ModelUse, ToolUse
 from tests.support.investigations import CHECKOUT, NOW, claimed, found, nothing, record, request
 
 pytestmark = pytest.mark.requirement("HAPI-004", "HAPI-045")
@@ -157,3 +159,33 @@ def test_a_models_name_tokens_and_disagreement_are_told():
 
     assert (told["llm_provider"], told["tokens_used"], told["disagreement"]) == ("openai", 10, "Not so.")
     assert (told["model"]["model"], told["model"]["cost_usd"]) == ("openai/m", 0.5)
+
+
+@pytest.mark.requirement("HAPI-012", "HAPI-005")
+def test_changes_that_wait_for_a_person_are_shown_and_all_of_them_are_told_of():
+    waits = Approval("apr-1", "cmdb", "1.2.0", "restart", {"service": "web"}, "why", State.pending, NOW, END)
+    perhaps = replace(waits, id="apr-2", state=State.unknown, decided_by="ann")
+
+    body = investigation(replace(running(), approvals=[waits, perhaps])).model_dump(mode="json")
+
+    assert [(one["id"], one["arguments"]) for one in body["pending_approvals"]] == [
+        ("apr-1", {"service": "web"})
+    ]
+    assert [one["state"] for one in body["metadata"]["approvals"]] == ["pending", "unknown"]
+    assert "approvals" not in investigation(running()).metadata
+
+
+@pytest.mark.requirement("HAPI-012")
+def test_foreign_systems_that_were_asked_are_named_with_their_toolsets_version():
+    asked = [
+        ToolUse(tool="cmdb__owner", arguments={}, ok=True, toolset="cmdb@1.2.0"),
+        ToolUse(tool="cmdb__any", arguments={}, ok=False, toolset="cmdb@1.2.0"),
+        ToolUse(tool="get_logs", arguments={}, ok=True),
+    ]
+    use = ModelUse(model="openai/m", sdk="1", prompt="1", tools=asked)
+    verdict = completed().verdict
+    assert verdict is not None
+
+    body = investigation(completed(verdict=verdict.model_copy(update={"model": use})))
+
+    assert body.metadata["toolsets_used"] == ["context-api", "cmdb@1.2.0"]

@@ -309,6 +309,20 @@ def test_what_a_tool_was_asked_about_was_looked_at_even_if_nothing_was_found():
     assert one.command is not None
 
 
+@pytest.mark.requirement("HAPI-012")
+def test_what_a_foreign_system_was_asked_about_was_not_looked_at_for_that():
+    target = "Pod/shop/checkout-0"
+    asked = ToolUse(
+        tool="cmdb__any", arguments={"target": target, "of": target}, ok=True, toolset="cmdb@1.2.0"
+    )
+    advice = [{"title": "Look", "command": "kubectl logs checkout-0 -n shop"}]
+    use = USE.model_copy(update={"tools": [asked]})
+
+    (one,) = conclude(Told(said(recommendations=advice), [], use), interim(), claimed()).recommendations
+
+    assert one.command is None
+
+
 def test_a_command_that_triage_gives_too_is_shown():
     given = interim().recommendations[0].command
     advice = [{"title": "Do it", "command": given}]

@@ -9,6 +9,8 @@ import pytest
 
 from libs.contracts.alerts import Priority
 from libs.contracts.health import ComponentHealth
+from services.holmesgpt_api.domain.custom.bound import bound
+from services.holmesgpt_api.domain.custom.pin import Offer, Pin
 from services.holmesgpt_api.domain.engine_health import Report
 from services.holmesgpt_api.domain.overview import (
     Seen,
@@ -22,6 +24,7 @@ from services.holmesgpt_api.domain.overview import (
 from services.holmesgpt_api.domain.roster import Entry, Roster
 from services.holmesgpt_api.domain.toolsets import Toolsets
 from services.holmesgpt_api.engine.messages import ModelAccess, ModelAsked
+from tests.support.toolsets import document, http, listed, mcp
 
 pytestmark = pytest.mark.requirement("HAPI-023", "HAPI-165")
 
@@ -172,3 +175,52 @@ def test_toolsets_say_what_they_can_and_whether_they_are_on():
     assert (told["prometheus"].enabled, told["prometheus"].default) == (True, True)
     assert told["kubernetes"].enabled is False
     assert told["kubernetes/logs"].capabilities == ["get_logs"]
+
+
+CMDB, RUNBOOKS = "https://cmdb.example.com", "https://runbooks.example.com"
+
+
+@pytest.mark.requirement("HAPI-022", "HAPI-079")
+def test_foreign_systems_say_what_each_tool_may_do_and_why_one_is_withdrawn():
+    offer = Offer("lookup", "Finds a runbook", {"type": "object"}, read_only=False, destructive=None)
+    pins = [
+        Pin("runbooks", "1.0.0", "lookup", offer.hash, offer),
+        Pin("runbooks", "1.0.0", "carry_out", None, None, "the server has changed its description"),
+        Pin("runbooks", "0.9.0", "lookup", None, None, "an earlier version's"),
+    ]
+    others = [listed(http(CMDB)), listed(mcp(RUNBOOKS)), bound(document(http(CMDB, name="closed")), [], ())]
+
+    told = {one.name: one for one in toolsets(Toolsets.chosen(None, None, others), pins=pins)}
+
+    assert (told["cmdb"].type, told["cmdb"].origin, told["cmdb"].status) == ("http", CMDB, "ok")
+    assert [(one.name, one.access) for one in told["cmdb"].tools] == [
+        ("owner", "read"),
+        ("any", "read"),
+        ("restart", "write"),
+    ]
+    # A server's own hint makes a tool stricter than its document has it.
+    assert [(one.name, one.access, one.status) for one in told["runbooks"].tools] == [
+        ("lookup", "write", "ok"),
+        ("carry_out", "write", "withdrawn"),
+    ]
+    assert "has changed" in str(told["runbooks"].tools[1].reason)
+    assert (told["closed"].enabled, told["closed"].status) == (False, "withdrawn")
+    assert "HOLMESGPT_TOOLSET_ORIGINS" in str(told["closed"].reason)
+
+
+@pytest.mark.requirement("HAPI-022", "HAPI-079")
+def test_a_tenant_does_not_see_toolsets_of_others():
+    chosen = Toolsets.chosen(None, None, [listed(http(CMDB, tenants=["shop"]))])
+
+    assert "cmdb" not in {one.name for one in toolsets(chosen, tenant="data")}
+    (seen,) = [one for one in toolsets(chosen, tenant="shop") if one.name == "cmdb"]
+    assert seen.for_some_tenants
+    assert "shop" not in seen.model_dump_json().replace("kubernaut", "").replace("shop/", "")
+
+
+def test_a_server_that_nobody_has_looked_at_is_unknown():
+    (seen,) = [
+        one for one in toolsets(Toolsets.chosen(None, None, [listed(mcp(RUNBOOKS))])) if one.type == "mcp"
+    ]
+
+    assert (seen.status, [one.status for one in seen.tools]) == ("unknown", ["unknown", "unknown"])

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from libs.contracts.evidence import EvidencePage, LogAnswer, LogLine
 from services.holmesgpt_api.engine.asking import (
+    NOT_JSON,
     QUESTIONS,
     BadArguments,
     CausesOf,
@@ -23,6 +24,7 @@ from services.holmesgpt_api.engine.asking import (
     parse,
     question,
     shown,
+    strict,
 )
 from tests.support.investigations import CHECKOUT, NOW, cause, evidence, found
 
@@ -224,3 +226,35 @@ def test_data_can_neither_open_nor_close_a_tag_and_reads_back_as_it_was(value: A
     assert "<" not in text
     assert ">" not in text
     assert json.loads(text) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        "",
+        "{not json",
+        "[]",
+        "null",
+        '"x"',
+        "3",
+        '{"a": 1, "a": 2}',
+        '{"a": {"b": 1, "b": 2}}',
+        '{"a": NaN}',
+        '{"a": Infinity}',
+        '{"a": 1} {"b": 2}',
+        "[" * 100_000,
+    ],
+)
+def test_arguments_that_are_no_json_object_become_ones_that_every_tool_refuses(text: object):
+    made = json.loads(strict(text))
+
+    assert list(made) == [NOT_JSON]
+    for kind in QUESTIONS.values():
+        with pytest.raises(BadArguments, match="no arguments arrived as a JSON object"):
+            parse(kind, made)
+
+
+@pytest.mark.parametrize("text", ["{}", '{"a": 1}', ' {"a": {"b": [1, 2]}} '])
+def test_a_json_object_is_handed_on_as_it_is(text: str):
+    assert strict(text) == text

@@ -13,8 +13,11 @@ import pytest
 
 from libs.contracts.evidence import EvidencePage
 from libs.redaction import Redactor
+from services.holmesgpt_api.engine.asking import NOT_JSON
 from services.holmesgpt_api.engine.context import Context
 from services.holmesgpt_api.engine.desk import MOST_CALLS, Desk
+from services.holmesgpt_api.engine.elsewhere import Elsewhere
+from services.holmesgpt_api.engine.foreign import CustomTool, ToolAnswered, ToolAsked
 from services.holmesgpt_api.engine.messages import ContextAccess, ToolCalled
 from tests.support.investigations import CHECKOUT, NOW, cause, evidence, found
 
@@ -211,3 +214,73 @@ def test_globs_of_namespaces_are_within_reach():
 
     assert there.answer("get_causes", {"target": "Pod/team-a/x"}).ok
     assert there.answer("get_causes", {"target": "Pod/shop/x"}).ok
+
+
+class Abroad:
+    """The service's end: answers every question, or none."""
+
+    def __init__(self, answered: ToolAnswered | None) -> None:
+        self.asked: list[ToolAsked] = []
+        self._answered = answered
+
+    def answer(self, number: int, *, until: float) -> ToolAnswered | None:
+        return self._answered and self._answered.model_copy(update={"number": number})
+
+
+def going_abroad(
+    answered: ToolAnswered | None, *, frozen: bool = False
+) -> tuple[Desk, Abroad, list[ToolCalled]]:
+    there, told = Abroad(answered), list[ToolCalled]()
+    access = ContextAccess(url="http://context", timeout_s=5)
+    transport = httpx.MockTransport(lambda _: httpx.Response(500))
+    made = Desk(
+        Context(access, until=time.monotonic() + 60, transport=transport),
+        cluster="local",
+        room=200,
+        known=[],
+        redactor=Redactor(b"0123456789abcdef"),
+        frozen=frozen,
+        tell=told.append,
+        elsewhere=Elsewhere(
+            [CustomTool(name="cmdb__owner", description="x")], there.asked.append, there, until=0
+        ),
+    )
+    return made, there, told
+
+
+@pytest.mark.requirement("HAPI-012")
+def test_a_question_to_a_foreign_system_is_asked_of_the_service_and_its_fact_may_be_cited():
+    answered = ToolAnswered(number=1, ok=True, text="y" * 300, evidence=[evidence(ID)])
+    made, there, told = going_abroad(answered)
+
+    answer = made.answer("cmdb__owner", {"host": "web-1", "none": None})
+
+    assert (answer.ok, len(answer.text)) == (True, 200)
+    assert [(one.tool, one.arguments) for one in there.asked] == [("cmdb__owner", {"host": "web-1"})]
+    assert [item.id for item in made.seen] == [ID]
+    assert told == []  # the service tells of it: what this process says of it would count for nothing
+
+
+@pytest.mark.requirement("HAPI-012")
+@pytest.mark.parametrize(
+    "given", [None, [], "x", {NOT_JSON: "{"}, {"a": object()}, {"a": "\ud800"}, {"a": "x" * 30_000}]
+)
+def test_arguments_that_are_no_json_object_never_leave_the_process(given: Any):
+    made, there, _ = going_abroad(None)
+
+    answer = made.answer("cmdb__owner", given)
+
+    assert not answer.ok
+    assert there.asked == []
+
+
+@pytest.mark.requirement("HAPI-012")
+def test_a_refusal_no_answer_in_time_and_a_replay_are_sentences():
+    refused, _, _ = going_abroad(ToolAnswered(number=1, ok=False, text="not approved in time"))
+    silent, _, _ = going_abroad(None)
+    frozen, there, _ = going_abroad(None, frozen=True)
+
+    assert refused.answer("cmdb__owner", {}).text == "not approved in time"
+    assert "time is up" in silent.answer("cmdb__owner", {}).text
+    assert "replay" in frozen.answer("cmdb__owner", {}).text
+    assert there.asked == []

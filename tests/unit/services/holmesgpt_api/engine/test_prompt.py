@@ -101,7 +101,7 @@ def test_words_that_change_get_a_version_of_their_own():
 
     digest = hashlib.sha256(words.encode()).hexdigest()[:16]
 
-    assert (PROMPT_VERSION, digest) == ("2026-11-3", "cd1d9fb491bca2e0")
+    assert (PROMPT_VERSION, digest) == ("2026-11-4", "637e87b159b89318")
 
 
 def test_what_fills_a_gap_is_not_read_as_one():
@@ -111,3 +111,14 @@ def test_what_fills_a_gap_is_not_read_as_one():
 def test_the_model_is_told_what_a_placeholder_is_and_that_its_words_are_looked_up():
     assert "[SECRET-" in prompt.system()
     assert "looked up in the evidence" in prompt.system()
+
+
+@pytest.mark.requirement("HAPI-012")
+def test_tools_of_other_systems_are_spoken_of_only_where_there_are_some():
+    alert = Alert(name="A", priority="P1")
+    without = prompt.question(alert, head_start(), window=WINDOW, steps=8)
+    with_some = prompt.question(alert, head_start(), window=WINDOW, steps=8, others=["cmdb__owner"])
+
+    assert "other systems" not in without
+    assert "cmdb__owner" in with_some.partition("<telemetry>")[0]
+    assert "only after a person has agreed" in with_some
