@@ -81,15 +81,6 @@ async def test_a_name_with_its_kind_and_namespace_is_resolved_as_an_alerts_label
     assert len(context.asked("/api/v1/context/resolve")) == 1
 
 
-@pytest.mark.parametrize(
-    ("message", "fields"),
-    [
-        ("write me a poem about pods", {}),
-        ("restart the pod", {}),
-        ("Why does it fail?", {}),
-        ("why is checkout slow?", {"namespace": "shop"}),
-    ],
-)
 async def test_a_question_repeated_with_its_key_gives_the_same_answer_and_another_one_is_refused(
     here: Place, context: FakeContextApi
 ):
@@ -109,6 +100,15 @@ async def test_a_question_repeated_with_its_key_gives_the_same_answer_and_anothe
     assert kept == 1
 
 
+@pytest.mark.parametrize(
+    ("message", "fields"),
+    [
+        ("write me a poem about pods", {}),
+        ("restart the pod", {}),
+        ("Why does it fail?", {}),
+        ("why is checkout slow?", {"namespace": "shop"}),
+    ],
+)
 async def test_what_nobody_can_answer_is_refused_with_what_can_be_asked(
     here: Place, message: str, fields: dict[str, str]
 ):
