@@ -6,8 +6,8 @@ import asyncio
 import json
 import logging
 import uuid
+from collections import defaultdict
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import timedelta
 
 from sqlalchemy import text
@@ -95,7 +95,8 @@ class PostgresApprovals:
 
     def __init__(self, database: Database, *, pause: timedelta = PAUSE) -> None:
         self._database, self._pause = database, pause.total_seconds()
-        self._waiting: dict[str, asyncio.Event] = {}
+        self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        """By approval; two runs of one investigation may wait for the same one, until the earlier is stopped."""
         self._somebody = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -148,7 +149,8 @@ class PostgresApprovals:
         """Wait until somebody has decided, or until it is too late to."""
         if asked.state is not State.pending:
             return asked
-        news = self._waiting[asked.id] = asyncio.Event()
+        news = asyncio.Event()
+        self._waiting[asked.id].add(news)
         self._somebody.set()
         try:
             while True:
@@ -158,7 +160,9 @@ class PostgresApprovals:
                 if found.state is not State.pending:
                     return found
         finally:
-            self._waiting.pop(asked.id, None)
+            self._waiting[asked.id].discard(news)
+            if not self._waiting[asked.id]:
+                del self._waiting[asked.id]
             if not self._waiting:
                 self._somebody.clear()
 
@@ -239,8 +243,8 @@ class PostgresApprovals:
                         (await conn.execute(_NEWS, {"ids": list(self._waiting)})).scalars().all()
                     )
                 for one in found:
-                    with suppress(KeyError):
-                        self._waiting[one].set()
+                    for news in self._waiting.get(one, ()):
+                        news.set()
             except StorageUnavailable as error:
                 _log.info("no look for decisions: %s", error)
             except Exception:

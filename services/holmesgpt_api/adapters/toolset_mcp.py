@@ -137,7 +137,8 @@ async def _session(
 
     way = _way(door, headers, within)
     url = f"{door.origin}{endpoint}"
-    inner: BaseException | None = None
+    said: NoAnswer | Changed | None = None
+    late = NoAnswer("timeout", f"it did not answer within {within:.0f} s", maybe=True)
     try:
         async with (
             asyncio.timeout(within),
@@ -151,23 +152,17 @@ async def _session(
                 except Exception as error:
                     raise _fault(error, maybe=False) from None
                 yield session
-            except BaseException as error:
-                # The SDK's task groups would wrap it, or raise another one in its place.
-                inner = error
+            except (NoAnswer, Changed) as error:
+                said = error  # on its way out the SDK's task groups put it into a group, or another one in its place
                 raise
     except TimeoutError:
-        if isinstance(inner, asyncio.CancelledError):
-            raise NoAnswer("timeout", f"it did not answer within {within:.0f} s", maybe=True) from None
-        raise way.fault or NoAnswer(
-            "timeout", f"it did not answer within {within:.0f} s", maybe=True
-        ) from None
-    except BaseException:
-        if isinstance(inner, Changed):
-            raise inner from None
-        if isinstance(inner, NoAnswer):
-            # What the way out says of it is the reason; the SDK only says that a stream has ended.
-            raise (way.fault or inner) from None
-        raise
+        raise way.fault or late from None
+    except Exception as error:
+        # What the way out says is the reason: the SDK only says that a stream has ended, or breaks with it.
+        # A cancelled run is no such exception, and goes on through here.
+        if isinstance(said, Changed):
+            raise said from None
+        raise way.fault or said or _fault(error, maybe=True) from None
 
 
 def _imported() -> None:

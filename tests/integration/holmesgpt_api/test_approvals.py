@@ -101,7 +101,7 @@ async def test_what_is_agreed_to_is_done_once_with_a_key_of_its_own(place: There
     assert effect.body == b'{"reason": "it leaks", "by": "kubernaut"}'
     assert len(effect.headers["idempotency-key"]) == 40
     assert answered.ok
-    assert (again.ok, again.text) == (True, answered.text)
+    assert (again.ok, again.evidence) == (True, answered.evidence)
     assert await state(place, run) == [State.done]
     assert place.counted == [("http", "answered")] * 2
 
