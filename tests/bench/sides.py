@@ -118,7 +118,8 @@ async def ours(stack: Stack) -> AsyncIterator[tuple[Side, Side]]:
             return our_processes(stack)
 
         def database() -> float:
-            return sum(map(cpu_of, [stack.postgres.pid, *children_of(stack.postgres.pid)]))
+            postmaster = stack.postgres.pid
+            return sum(map(cpu_of, [postmaster, *children_of(postmaster)])) if postmaster else 0.0
 
         yield (
             Side("ours", parts, chat, begin, health, 60, database),

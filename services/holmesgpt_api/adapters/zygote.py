@@ -111,7 +111,7 @@ class Zygote:
         self._names = itertools.count(1)
         self._busy: dict[str, Child] = {}
         self._going: set[asyncio.Task[None]] = set()
-        self.residents = residents or Residents(NONE_KEPT)
+        self.residents = Residents(NONE_KEPT) if residents is None else residents
 
     @property
     def state(self) -> State:

@@ -156,6 +156,8 @@ def _construct(model: DefaultLLM, access: ModelAccess) -> None:
 class BoundedLLM(DefaultLLM):
     """What HolmesGPT takes for its model: the chain. Its bounds are the first one's."""
 
+    access: ModelAccess
+
     def __init__(
         self,
         access: ModelAccess,
@@ -188,7 +190,8 @@ class BoundedLLM(DefaultLLM):
         if not self._links:
             raise refused or NoModel("model-misconfigured", "no model")
         # As the library's constructor would make it of the first one's settings.
-        vars(self).update(vars(self._links[0]))
+        for name, value in vars(self._links[0]).items():
+            setattr(self, name, value)
 
     @property
     def window(self) -> int:

@@ -109,7 +109,7 @@ def speaks(model: str) -> bool:
 @functools.cache
 def _chats(name: str) -> bool:
     information, _ = responses_api_bridge_check(model=name, custom_llm_provider="openai")
-    return information.get("mode") != "responses"
+    return bool(information.get("mode") != "responses")
 
 
 def _body(name: str, question: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -170,7 +170,7 @@ async def served(there: Zygote, request: TalkRequest | RunRequest) -> tuple[Chil
 async def test_nothing_of_a_run_can_be_reached_in_its_child_when_it_has_come_to_rest(
     context: FakeContextApi, scripted: FakeModel, tmp_path: Path
 ):
-    requests = [
+    requests: list[TalkRequest | RunRequest] = [
         question(context, scripted, 1),
         investigation(context, scripted, 2),
         question(context, scripted, 3),
