@@ -115,6 +115,8 @@ def _failed(stage: Stage) -> None:
     for old in stage.cluster.ask("GET", "/apis/batch/v1/namespaces/feeds/jobs")["items"]:
         if old.get("status", {}).get("failed"):
             stage.delete(f"jobs/feeds/{old['metadata']['name']}")
+            gone = old["metadata"]["name"]
+            stage.logs = {key: text for key, text in stage.logs.items() if not key[1].startswith(f"{gone}-")}
     stage.calm()
     name = crons.start(stage, "feeds/fetch", stage.now)
     for pods in (1, 2):

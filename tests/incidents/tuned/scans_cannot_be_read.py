@@ -21,7 +21,7 @@ INCIDENT = Incident(
         "https://kubernetes.io/docs/concepts/services-networking/ingress/#ingress-class",
         "https://github.com/kubernetes/ingress-nginx/blob/main/internal/ingress/controller/store/store.go",
     ],
-    labels=kube_prometheus("KubePodCrashLooping", namespace="press", pod="{pod:press/reader-}", container="reader", reason="CrashLoopBackOff", uid="1b6f4c7e-2a5d-4e0e-9b1f-5d0c3a7e9f11"),
+    labels=kube_prometheus("KubePodCrashLooping", namespace="press", pod="{pod:press/reader-6ff4d95fb7-}", container="reader", reason="CrashLoopBackOff", uid="1b6f4c7e-2a5d-4e0e-9b1f-5d0c3a7e9f11"),
     annotations={"summary": "Pod is crash looping."},
     causes=["Deployment/press/reader"],
     says=[["read-only", "readOnlyRootFilesystem", "Read-only"], ["/var/cache/reader"]],
@@ -82,7 +82,6 @@ def play(stage: Stage) -> None:
         '  File "/app/reader/models.py", line 18, in unpack\n'
         "    cache.mkdir(parents=True, exist_ok=True)\n"
         "OSError: [Errno 30] Read-only file system: '/var/cache/reader'\n"))  # fmt: skip
-    # The alert names the pod that comes first by name: let it be the one that crashes.
     stage.wait(minutes=4)
     stage.heartbeat()
     _logs(stage, before)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from tests.incidents import crons
 from tests.incidents.incident import Half, Incident, Trait
 from tests.incidents.logs import chatter, printed
@@ -102,7 +104,9 @@ def play(stage: Stage) -> None:
     stage.calm()
     for pod in stage.pods("market/stalls"):
         words = f'Readiness probe failed: Get "http://{pod["status"]["podIP"]}:8080/up": dial tcp {pod["status"]["podIP"]}:8080: connect: connection refused'
-        stage.told(pod, "Unhealthy", words, kind="Warning", count=2, container="stalls")
+        up = datetime.fromisoformat(pod["status"]["containerStatuses"][0]["state"]["running"]["startedAt"])
+        ago = (stage.clock.real(stage.now) - up).total_seconds() / 60 - 0.05
+        stage.told(pod, "Unhealthy", words, kind="Warning", container="stalls", minutes_ago=ago)
     stage.wait(minutes=26)
     for place in ("harvest/scales", "market/prices", "kube-system/kube-proxy"):
         stage.told(stage.pods(place)[0], "DNSConfigForming", CUT, kind="Warning", count=9, minutes_ago=2)
