@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import median
 
-from services.context_api.domain.failures import FAILED, fails, is_failed_share
+from services.context_api.domain.failures import FAILED, RISEN, fails, is_failed_share
+from services.context_api.domain.failures import LEAST as MANY
 from services.context_api.domain.latency import LEAST, SLOWER, is_timed, seconds, slow, subject, unit_of
 from services.context_api.domain.logs import readable, time_of, weigh
 from services.context_api.domain.metrics import Series, moment_of
@@ -69,11 +70,23 @@ def passed(scene: Scene, about: KubeObject | None, since: datetime) -> Iterator[
             yield Passed(series, began, ended, _words(unit, spell.most))
 
 
+def is_over(scene: Scene, about: KubeObject | None, since: datetime) -> bool:
+    """Whether what was measured of the object was in trouble and is well, and nothing that is measured of it is worse now."""
+    if about is None or not any(passed(scene, about, since)):
+        return False
+    return not any(
+        (fails(series) or (is_timed(series) and slow(series) is not None))
+        and window_of(series) < LONG
+        and _is_about(scene, series, about)
+        for series in scene.metrics.all
+    )
+
+
 def _measured(scene: Scene) -> Iterator[tuple[Series, Points, float, str]]:
     """What measures trouble: the series, its samples, from which value on it is trouble, and in what."""
     for series in scene.metrics.all:
         if is_failed_share(series):
-            yield series, series.points, FAILED, "share"
+            yield series, series.points, _too_many(series.points), "share"
         elif is_timed(series) and len(series.points) >= COMPARED:
             unit = unit_of(series)
             usual = _usual(series.points)
@@ -86,6 +99,12 @@ def _measured(scene: Scene) -> Iterator[tuple[Series, Points, float, str]]:
     for backlog in backlogs(scene.metrics):
         if len(backlog.points) >= COMPARED and is_backlog(backlog.series):
             yield backlog.series, backlog.points, max(HIGHER * _usual(backlog.points), FEWEST), "messages"
+
+
+def _too_many(points: Points) -> float:
+    """From which share on failures were trouble: as many as break any objective, or many times the usual few."""
+    usual = _usual(points) if len(points) >= COMPARED else FAILED
+    return min(FAILED, max(RISEN * usual, MANY))
 
 
 def outlasted(scene: Scene, series: Series, about: KubeObject) -> bool:
@@ -139,8 +158,14 @@ def _is_about(scene: Scene, series: Series, about: KubeObject) -> bool:
     found = subject(graph, series)
     if found is not None:
         own = [about, top, *graph.pods_of(top), *(graph.behind(about) if about.kind == "Service" else [])]
-        behind = graph.behind(found) if found.kind == "Service" else []
+        behind = graph.behind(found) if found.kind == "Service" else _led_to(scene, found)
         return any(o is one for o in (found, *behind) for one in own)
     namespace = series.labels.get("exported_namespace") or series.labels.get("namespace", "")
     place = about.name if about.kind == "Namespace" else about.namespace
     return bool(namespace) and namespace == place
+
+
+def _led_to(scene: Scene, route: KubeObject) -> list[KubeObject]:
+    """The workloads that a route's requests end at."""
+    services = [e.to for e in scene.needs.of(route) if e.relation == "backend"]
+    return [top for service in services for top in scene.graph.behind(service)]

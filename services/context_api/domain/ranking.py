@@ -93,6 +93,8 @@ class Alert:
     """Whether a target was named at all (it may be missing from the evidence)."""
     missing: Target | None = None
     """What was named, where nothing of it was recorded."""
+    over: bool = False
+    """What is measured of it was in trouble and is well again: who merely shares its place and time accounts for nothing."""
 
 
 def rank(scene: Scene, tree: Causality, relations: Relations, alert: Alert) -> list[Ranked]:
@@ -146,7 +148,7 @@ def _nearness(seen: Observation, relations: Relations, alert: Alert) -> float:
     if alert.target is None:
         return _nearness_to_nobody(seen, alert.missing)
     near = relations.nearness(seen.about)
-    if near or seen.latent:
+    if near or seen.latent or alert.over:
         return near
     if seen.about.namespace is None or seen.about.namespace != alert.namespace:
         return 0.0

@@ -34,6 +34,7 @@ from services.context_api.domain.kube import listing
 from services.context_api.domain.logs import cut
 from services.context_api.domain.mutes import Mutes, apart
 from services.context_api.domain.observation import Depth, Observation
+from services.context_api.domain.past_trouble import is_over
 from services.context_api.domain.portrait import portrait
 from services.context_api.domain.ranking import Alert, Ranked, rank
 from services.context_api.domain.relation import Relations, relate
@@ -108,6 +109,7 @@ def judge(
         onset,
         named=target is not None,
         missing=target if about is None else None,
+        over=is_over(scene, about, (onset or scene.now) - verdict.LOOK_BACK),
     )
     relations = relate(scene, about, seen)
     return Judged(

@@ -11,11 +11,19 @@ from datetime import datetime, timedelta
 from libs.contracts.causes import NoCause
 from libs.contracts.target import Target
 from services.context_api.domain.changes import Edit, last_edit
-from services.context_api.domain.containers import containers_of
-from services.context_api.domain.kube import WORKLOADS, entries, replicas
+from services.context_api.domain.containers import containers_of, is_ready
+from services.context_api.domain.elsewhere import foreign
+from services.context_api.domain.events import Event
+from services.context_api.domain.kube import WORKLOADS, condition, entries, replicas
 from services.context_api.domain.past_trouble import lagging, outlasted, passed
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject, Snapshot, parse_time
+
+STARTS_WITHIN = timedelta(minutes=2)
+"""A pod that was ready this soon after it was made has started as pods do. A guess; images that are there start in seconds."""
+
+REPEATED = 3
+"""Times from which on a warning has a rhythm."""
 
 LOOK_BACK = timedelta(hours=1)
 """Signs of trouble this recent, with everything healthy now, mean that it has healed."""
@@ -33,6 +41,8 @@ def without_cause(
         return NoCause.insufficient
     if muted:
         return NoCause.muted
+    if target is None and any(foreign(scene)):
+        return NoCause.insufficient
     since = (scene.onset or scene.now) - LOOK_BACK
     if any(moment >= since for moment in signs(scene, about)) or any(passed(scene, about, since)):
         return NoCause.recovered
@@ -102,8 +112,40 @@ def signs(scene: Scene, about: KubeObject | None) -> Iterator[datetime]:
     watched = [about, *tops, *pods] if about is not None else pods
     for obj in watched:
         for event in scene.graph.events_about(obj):
-            if event.warning and event.last:
+            if (
+                event.warning
+                and event.last
+                and not _of_a_start(obj, event)
+                and not _goes_on(scene, obj, event)
+            ):
                 yield event.last
+
+
+def _of_a_start(obj: KubeObject, event: Event) -> bool:
+    """Whether a pod was warned about while it started, and started as quickly as pods do: probes fail until they succeed."""
+    ready, created = condition(obj, "Ready") if obj.kind == "Pod" else None, obj.created_at
+    if (
+        ready is None
+        or ready.status != "True"
+        or ready.since is None
+        or created is None
+        or event.last is None
+    ):
+        return False
+    return ready.since - created <= STARTS_WITHIN and event.last <= ready.since
+
+
+def _goes_on(scene: Scene, obj: KubeObject, event: Event) -> bool:
+    """Whether a warning is repeated to this day about a pod that is well all the while: it is advice, and not over."""
+    if obj.kind != "Pod" or not is_ready(obj) or event.first is None or event.last is None:
+        return False
+    if event.count < REPEATED or event.last <= event.first:
+        return False
+    ready = condition(obj, "Ready")
+    if ready is None or ready.since is None or ready.since > event.first:
+        return False
+    every = (event.last - event.first) / (event.count - 1)
+    return scene.now - event.last <= 2 * every
 
 
 def not_looked_at(snapshot: Snapshot, target: Target | None, about: KubeObject | None) -> list[str]:

@@ -37,6 +37,7 @@ from services.context_api.domain.logs import cut, quote, weigh
 from services.context_api.domain.mentions import BY_NAME, Mention
 from services.context_api.domain.observation import AGAINST, Depth, Explains, Observation
 from services.context_api.domain.portrait import portrait
+from services.context_api.domain.queues import settings
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
 from services.context_api.domain.voices import Voice, voices
@@ -219,7 +220,7 @@ def _standing(scene: Scene, voice: Voice, obj: KubeObject, used: Mapping[int, st
         return 0.0, ""  # when somebody reads them is for `recent_edit` to say
     if id(obj) in used:
         return USES, used[id(obj)]
-    if how := governs(scene, obj, voice.speaker):
+    if how := governs(scene, obj, voice.speaker) or stands_for(scene, obj, voice.speaker):
         return GOVERNS, how
     if any(obj is one for one in voice.called):
         return REACHED, f"the log of {name_of(voice.speaker)} complains about it"
@@ -251,6 +252,21 @@ def governs(scene: Scene, obj: KubeObject, other: KubeObject) -> str:
             return f"its {path} names {name_of(other)}"
     return ""
 
+
+def stands_for(scene: Scene, obj: KubeObject, other: KubeObject) -> str:
+    """How a platform's object is that as which a program signs in: a setting of it for the user bears the object's name."""
+    if not is_custom(obj) or not _IDENTITY.search(obj.kind):
+        return ""
+    for workload in scene.graph.workloads_of(other):
+        for key, value in settings(scene.graph, workload):
+            if value == obj.name and _USER_KEY.search(key):
+                return f"{name_of(other)} signs in as it ({cut(key, 60)})"
+    return ""
+
+
+_IDENTITY = re.compile(r"(?:User|Account|Principal|Identity|Permissions?|Role|Grant|Acl|ACL)$")
+_USER_KEY = re.compile(r"(?:user|login|account|principal|role)(?:[-_. ]?(?:name|id))?$", re.IGNORECASE)
+"""Kinds that stand for an identity or its rights, and settings that say as whom a program signs in."""
 
 _ROUTING = frozenset({"Ingress", "HorizontalPodAutoscaler"})
 

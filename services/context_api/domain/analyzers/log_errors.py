@@ -2,6 +2,8 @@
 
 Sees, in the logs of the alert's workload and of those its log complains about, whether errors make up a good part of
 the last minutes before the recording. Latent: errors alone are no fault, and an alert elsewhere does not ask.
+Errors that are as old as the log, complain of nobody, and are not felt in what the workload answers (a recorded share of
+failures as low as before, response times as before), are how that program speaks, and not told.
 What the log names (a resource it cannot reconcile, a pod it cannot evict, a caller it refuses) may be why. Lines without
 a time are not counted. Cannot tell an error that matters from one that does not.
 
@@ -19,6 +21,7 @@ from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.containers import is_ready
 from services.context_api.domain.dependencies import PODS_READ, blames, trouble_in
+from services.context_api.domain.effect import unharmed
 from services.context_api.domain.endings import quoted
 from services.context_api.domain.focus import alerted
 from services.context_api.domain.logs import (
@@ -46,6 +49,12 @@ FEWEST = 3
 SHARE = 0.2
 """Errors must be at least this part of the lines of the last minutes. A guess; programs that are well write few."""
 
+COMPLAINS = 0.5
+"""Strength of a blame from which the log speaks of whom it blames; less has who is called and not spoken of."""
+
+BEGINNING = 0.15
+"""Part of a log's time within whose first errors that were there before it are met."""
+
 MOST = 300
 """Logs read where a whole cluster is asked about; of several, each takes about a millisecond."""
 
@@ -64,6 +73,8 @@ class _Errors:
     container: str
     lines: list[Line]
     first: datetime
+    begins: datetime
+    """Where its log begins."""
 
 
 def observe(scene: Scene) -> Iterator[Observation]:
@@ -78,7 +89,20 @@ def observe(scene: Scene) -> Iterator[Observation]:
             strangers = list(_strangers(scene, top, telling([line for e in found for line in e.lines])))
             todo += [s.on for s in strangers if id(s.on) not in known]
             known.update(id(s.on) for s in strangers)
-            yield _observation(scene, top, found, strangers)
+            seen = _observation(scene, top, found, strangers)
+            if not _as_ever(scene, seen, found):
+                yield seen
+
+
+def _as_ever(scene: Scene, seen: Observation, found: Sequence[_Errors]) -> bool:
+    """Whether the errors are as old as their log, complain of nobody, and nothing of them is measured in what it answers."""
+    if any(blame.strength >= COMPLAINS for blame in seen.blames) or any(
+        trouble_in(line.text) for e in found for line in e.lines
+    ):
+        return False
+    old = all(e.first - e.begins <= (scene.now - e.begins) * BEGINNING for e in found)
+    since = min(e.begins for e in found)
+    return old and unharmed(scene, seen.about, min(since, scene.onset or since)) is not None
 
 
 def _logged(scene: Scene) -> list[KubeObject]:
@@ -111,7 +135,7 @@ def _errors(scene: Scene, pod: KubeObject, foreign: frozenset[str]) -> Iterator[
         ]
         if len(bad) >= FEWEST and len(bad) >= SHARE * len(recent):
             lines = telling(clusters(["\n".join(line for _, line in bad)]))
-            yield _Errors(pod, log.container, lines, _began(timed, bad))
+            yield _Errors(pod, log.container, lines, _began(timed, bad), min(moment for moment, _ in timed))
 
 
 def _began(timed: Sequence[tuple[datetime, str]], bad: Sequence[tuple[datetime, str]]) -> datetime:

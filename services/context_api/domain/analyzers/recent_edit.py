@@ -26,7 +26,7 @@ from services.context_api.domain.config_match import in_config, speaks_of
 from services.context_api.domain.containers import containers_of, is_ready
 from services.context_api.domain.dependencies import PODS_READ, trouble_in
 from services.context_api.domain.edits import changes_of, recorded_changes, touched
-from services.context_api.domain.kube import flat, pod_spec
+from services.context_api.domain.kube import flat, pod_spec, text
 from services.context_api.domain.logs import LINES, cut, is_narrative, quote, readable, time_of
 from services.context_api.domain.observation import Depth, Explains, Observation
 from services.context_api.domain.redact import redact
@@ -77,6 +77,8 @@ def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
 def _configs(scene: Scene, trouble: Trouble) -> Iterator[tuple[KubeObject, Reference, float, str]]:
     """ConfigMaps and Secrets edited just before, of which the failing pods use what was edited."""
     best: dict[int, tuple[KubeObject, Reference, float, str]] = {}
+    if _never_placed(scene, trouble):
+        return
     for workload in scene.graph.workloads_of(trouble.top):
         for use in references(pod_spec(workload)):
             if use.kind not in ("ConfigMap", "Secret"):
@@ -94,6 +96,13 @@ def _configs(scene: Scene, trouble: Trouble) -> Iterator[tuple[KubeObject, Refer
             if strength and (id(config) not in best or best[id(config)][2] < strength):
                 best[id(config)] = (config, use, strength, why)
     yield from best.values()
+
+
+def _never_placed(scene: Scene, trouble: Trouble) -> bool:
+    """Whether all that fails are pods for which no node was found: nothing in them has read anything."""
+    waiting = [p for p in scene.graph.pods_of(trouble.top) if not is_ready(p)]
+    speaks = any(o.analyzer == "log_errors" for o in trouble.seen)
+    return bool(waiting) and not speaks and not any(text(p.spec.get("nodeName")) for p in waiting)
 
 
 def _read_by_the_well(scene: Scene, top: KubeObject, use: Reference, edit: Edit) -> bool:

@@ -3,7 +3,9 @@
 Sees the wanted replicas, how many the last `kubectl apply` had asked for, who set them and when: by managedFields,
 and after `kubectl scale`, which leaves no name, by the controller's last report. Latent: it counts only when something
 that depends on the workload fails, or the alert is about it. What its own scaler keeps at zero, saying that nobody asks
-for it, is as it should be, unless a log complains about a Service before it. Cannot know whether a person meant the scaling.
+for it, is as it should be, unless a log complains about a Service before it. Where whoever set it also wrote into an annotation
+why nothing runs, it was meant: then an alert about that very object has no cause in it. Cannot know otherwise whether a
+person meant the scaling.
 
 Rests on: https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#scaling-a-deployment,
 https://kubernetes.io/docs/concepts/workloads/controllers/job/#suspending-a-job (and a CronJob's `suspend`),
@@ -13,19 +15,42 @@ https://knative.dev/docs/serving/autoscaling/scale-to-zero/, https://keda.sh/doc
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import datetime
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
-from services.context_api.domain.changes import SETTLING, Edit, last_applied, status_written, writer_of
-from services.context_api.domain.kube import at, condition, number, replicas
+from services.context_api.domain.changes import (
+    SETTLING,
+    Edit,
+    field_paths,
+    last_applied,
+    status_written,
+    writer_of,
+)
+from services.context_api.domain.kube import at, condition, entries, mapping, number, replicas, text
 from services.context_api.domain.observation import Depth, Observation
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
 from services.context_api.domain.wording import clock, name_of
 
 NAME = "scaled_to_zero"
+MEANT = 0.4
+"""Of what was set with a note beside it saying why, when the alert is about that very object: it may be meant. Whoever misses
+it is another matter, and then it is as sure as ever."""
+
+_SYSTEM = re.compile(r"(?:^|\.)(?:kubernetes|k8s)\.io/")
+_WORDS = 3
+"""Words from which on an annotation's value is somebody's sentence."""
+
+_AT_REST = re.compile(
+    r"suspend|paus|stop|clos|shut|scal|replica|because|reason|until|season|maint|park|rest\b|resting|retir|decommission"
+    r"|frozen|freez|disabl|switched off|turned off|no longer|not needed|unused",
+    re.IGNORECASE,
+)
+"""Words of notes that say why something does not run."""
+
 _SCALED = frozenset(
     {"Deployment", "StatefulSet", "ReplicationController", "DeploymentConfig", "Rollout", "ReplicaSet"}
 )
@@ -60,7 +85,7 @@ def observe(scene: Scene) -> Iterator[Observation]:
             severity=FindingSeverity.warning,
             analyzer=NAME,
             depth=Depth.mechanism,
-            certainty=0.85,
+            certainty=MEANT if _is_noted(workload, field) and scene.target is workload else 0.85,
             facts=(
                 evidence.field(workload, field, True if suspended else 0, f"{name_of(workload)} is {state}"),
             ),
@@ -80,6 +105,21 @@ def _at_rest(scene: Scene, workload: KubeObject) -> bool:
             continue
         if ready is None or ready.status == "True" or ready.reason == active.reason:
             return True
+    return False
+
+
+def _is_noted(workload: KubeObject, field: str) -> bool:
+    """Whether whoever set the field also wrote into the object, in a sentence, why nothing runs."""
+    for entry in entries(workload.metadata.get("managedFields")):
+        paths = list(field_paths(mapping(entry.get("fieldsV1"))))
+        if field not in paths:
+            continue
+        for path in paths:
+            key = path.removeprefix("metadata.annotations.")
+            words = text(workload.annotations.get(key)).split() if key != path else []
+            speaks = _AT_REST.search(" ".join([key, *words])) is not None
+            if len(words) >= _WORDS and speaks and not _SYSTEM.search(key):
+                return True
     return False
 
 

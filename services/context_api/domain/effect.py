@@ -1,0 +1,42 @@
+"""Whether what a workload does for others is measured, and is as well as ever.
+
+Decides only that nothing of it is felt: a share of failed requests that is as low as before, and answers that take no
+longer. A program may log errors for months that nobody notices. Says nothing of a workload whose failures nobody measures.
+
+Rests on: https://sre.google/sre-book/monitoring-distributed-systems/ (symptoms versus causes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from services.context_api.domain.failures import LEAST, fails, is_failed_share
+from services.context_api.domain.latency import is_timed, slow, subject
+from services.context_api.domain.metrics import Series, moment_of
+from services.context_api.domain.scene import Scene
+from services.context_api.domain.snapshot import KubeObject
+from services.context_api.domain.trend import COMPARED
+
+
+def unharmed(scene: Scene, top: KubeObject, since: datetime) -> Series | None:
+    """The share of failures that says so; None where none was recorded from before `since` on, or anything is worse."""
+    shares, others = [], []
+    for series in _about(scene, top):
+        (shares if is_failed_share(series) else others).append(series)
+    if not shares or any(fails(s) or s.last >= LEAST for s in shares) or any(slow(s) for s in others):
+        return None
+    return next((s for s in shares if (began := moment_of(s.points[0][0])) and began <= since), None)
+
+
+def _about(scene: Scene, top: KubeObject) -> Iterator[Series]:
+    """What tells how requests to it end and how long they take: its own, and those of Services that lead to it alone."""
+    for series in scene.metrics.all:
+        if len(series.points) < COMPARED or not (is_failed_share(series) or is_timed(series)):
+            continue
+        found = subject(scene.graph, series)
+        if found is None:
+            continue
+        behind = scene.graph.behind(found) if found.kind == "Service" else [found]
+        if any(one is top for one in behind):
+            yield series
