@@ -98,7 +98,8 @@ class HolmesTalker:
             models=chain,
             context_url=self._context_url,
         )
-        try:
+
+        async def once() -> str:
             async with self._zygote.child(name, patience=patience, reach=who) as child:
                 left = max(ends - time.monotonic(), 0.1)
                 async with asyncio.timeout(left + GRACE):
@@ -106,7 +107,16 @@ class HolmesTalker:
                         self._request, taken, token, left, chain, key, course.redactor, who
                     )
                     await begin(child, request, course)
-                    text = await self._follow(child, course, account, report)
+                    return await self._follow(child, course, account, report)
+
+        try:
+            try:
+                text = await once()
+            except Died as death:
+                if not death.by_signal or course.steps:
+                    raise
+                # It had not begun: a process that waited was ended in the moment in which it was given the question.
+                text = await once()
         except Died as error:
             raise ModelFailed(ENGINE_FAILED, str(error), course.use()) from error
         except Away as error:
