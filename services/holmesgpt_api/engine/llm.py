@@ -12,6 +12,7 @@ import os
 import random
 import threading
 import time
+import urllib.parse
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -418,5 +419,6 @@ def _listed(*, base_model: str, user_max_tokens: int | None, **_: Any) -> int | 
 
 
 def forget() -> None:
-    """What the library keeps of a run: clients with their keys."""
+    """What libraries keep of a run: clients with their keys, and addresses that were taken apart, with what they name."""
     litellm.in_memory_llm_clients_cache.flush_cache()
+    vars(urllib.parse)["clear_cache"]()
