@@ -15,7 +15,7 @@ from services.holmesgpt_api.adapters.account import Account
 from services.holmesgpt_api.adapters.holmes import HEAD_START
 from services.holmesgpt_api.adapters.residents import Child, reach
 from services.holmesgpt_api.adapters.run_course import Course, fitting
-from services.holmesgpt_api.adapters.running import GRACE, Frame, begin, grant, heard, unasked
+from services.holmesgpt_api.adapters.running import GRACE, Died, Frame, begin, grant, heard, unasked
 from services.holmesgpt_api.adapters.zygote import Zygote
 from services.holmesgpt_api.domain.budget import UNLIMITED, Limits, Purse
 from services.holmesgpt_api.domain.chat.history import fold
@@ -91,14 +91,25 @@ class HolmesTalker:
             course, self._purse, self._limits(), name=name, tenant=taken.owner.tenant, within=within
         )
         patience = min(self._start_within, frame.left)
-        async with frame.accounted(), self._zygote.child(name, patience=patience, reach=who) as child:
-            left = frame.left
-            async with asyncio.timeout(left + GRACE):
-                request = await asyncio.to_thread(
-                    self._request, taken, token, left, chain, key, course.redactor, who
-                )
-                await begin(child, request, course)
-                text = await self._follow(child, course, frame.account, report)
+
+        async def once() -> str:
+            async with self._zygote.child(name, patience=patience, reach=who) as child:
+                left = frame.left
+                async with asyncio.timeout(left + GRACE):
+                    request = await asyncio.to_thread(
+                        self._request, taken, token, left, chain, key, course.redactor, who
+                    )
+                    await begin(child, request, course)
+                    return await self._follow(child, course, frame.account, report)
+
+        async with frame.accounted():
+            try:
+                text = await once()
+            except Died as death:
+                if not death.by_signal or course.steps:
+                    raise
+                # It had not begun: a process that waited was ended in the moment in which it was given the question.
+                text = await once()
         return _checked(text, taken, course)
 
     async def _follow(self, child: Child, course: Course, account: Account, report: Report) -> str:

@@ -5,11 +5,14 @@ The client's own would take three attempts of up to ten minutes, and could not b
 
 from __future__ import annotations
 
+import _json
 import json
+import json.encoder
 import os
 import random
 import threading
 import time
+import urllib.parse
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -412,6 +415,9 @@ def quieten() -> None:
     litellm.disable_hf_tokenizer_download = True
     litellm.telemetry = False
     litellm.utils.executor = _Nobody()
+    # A library of HolmesGPT's (python-benedict) takes the fast encoder away from everybody for the sake of its own
+    # dictionaries, of which none comes here. Without it a tool's answer of 100 kB takes 30 ms to be told.
+    vars(json.encoder)["c_make_encoder"] = _json.make_encoder
     # With `modify_params`, which HolmesGPT sets, the library counts the tokens of each question once more to correct
     # its `max_tokens`. Ours was checked against the window, and the exact count takes 28 ms (measured 2026-11).
     litellm.utils._get_modified_max_tokens = lambda: _listed
@@ -422,5 +428,6 @@ def _listed(*, base_model: str, user_max_tokens: int | None, **_: Any) -> int | 
 
 
 def forget() -> None:
-    """What the library keeps of a run: clients with their keys."""
+    """What libraries keep of a run: clients with their keys, and addresses that were taken apart, with what they name."""
     litellm.in_memory_llm_clients_cache.flush_cache()
+    vars(urllib.parse)["clear_cache"]()

@@ -15,11 +15,16 @@ from pathlib import Path
 
 import pytest
 
+from libs.contracts.chat import ChatEvent
 from libs.contracts.target import Target
+from services.holmesgpt_api.adapters import residents
 from services.holmesgpt_api.adapters.engine_environment import environment
+from services.holmesgpt_api.adapters.holmes_chat import HolmesTalker
 from services.holmesgpt_api.adapters.residents import Child, Residents
 from services.holmesgpt_api.adapters.zygote import Zygote
+from services.holmesgpt_api.domain.chat.session import Owner, TakenTurn
 from services.holmesgpt_api.domain.residence import Policy, Why
+from services.holmesgpt_api.domain.roster import Entry, Roster
 from services.holmesgpt_api.engine.messages import (
     Alert,
     Answered,
@@ -37,6 +42,7 @@ from services.holmesgpt_api.engine.messages import (
 )
 from tests.fakes.context_api import FakeContextApi, context_api
 from tests.fakes.model import FakeModel, model
+from tests.fakes.purse import FakePurse
 from tests.support.children import REPOSITORY
 from tests.support.engine import children_of, is_alive, name_of
 from tests.support.investigations import CONFIG, cause, evidence, found
@@ -50,6 +56,9 @@ pytestmark = [
 ]
 
 MIB = 1024 * 1024
+LOOK_TAKES = 120.0
+"""Seconds at most that a child may take to look through a million objects."""
+
 POLICY = Policy(
     idle=4,
     spare=0,
@@ -119,7 +128,7 @@ def known() -> HeadStart:
     return HeadStart(
         target=Target(kind=CONFIG.kind, namespace=CONFIG.namespace, name="canary-config"),
         summary="canary-triage",
-        causes=[],
+        causes=[cause(text="canary-of-triage", evidence_ids=["ev-00000000000000aa"])],
         evidence=[evidence("ev-00000000000000aa", summary="canary-head-start")],
         not_looked_at=[],
     )
@@ -168,8 +177,9 @@ async def served(there: Zygote, request: TalkRequest | RunRequest) -> tuple[Chil
 
 @pytest.mark.requirement("HAPI-103")
 async def test_nothing_of_a_run_can_be_reached_in_its_child_when_it_has_come_to_rest(
-    context: FakeContextApi, scripted: FakeModel, tmp_path: Path
+    context: FakeContextApi, scripted: FakeModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.setattr(residents, "REST_WITHIN", LOOK_TAKES)
     requests: list[TalkRequest | RunRequest] = [
         question(context, scripted, 1),
         investigation(context, scripted, 2),
@@ -178,7 +188,9 @@ async def test_nothing_of_a_run_can_be_reached_in_its_child_when_it_has_come_to_
     async with engine(interpreter(tmp_path), tmp_path) as (there, _):
         served_by = [await served(there, one) for one in requests]
 
-    assert [type(last) for _, last in served_by] == [Answered, Concluded, Answered], served_by
+    assert [type(last) for _, last in served_by] == [Answered, Concluded, Answered], [
+        last for _, last in served_by
+    ]
     lines = left(tmp_path)
     assert [one["runs"] for one in lines] == [1, 2, 3]
     assert len({one["pid"] for one in lines}) == 1
@@ -188,8 +200,9 @@ async def test_nothing_of_a_run_can_be_reached_in_its_child_when_it_has_come_to_
 
 
 async def test_what_a_mistake_would_keep_is_found(
-    context: FakeContextApi, scripted: FakeModel, tmp_path: Path
+    context: FakeContextApi, scripted: FakeModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.setattr(residents, "REST_WITHIN", LOOK_TAKES)
     async with engine(interpreter(tmp_path, "keeps"), tmp_path) as (there, _):
         await served(there, question(context, scripted, 1))
 
@@ -231,22 +244,49 @@ async def test_a_child_that_is_given_a_run_of_another_reach_does_not_begin_it(
         assert whys == ["killed"]
 
 
-async def test_a_child_that_is_killed_while_it_waits_costs_nobody_a_run(
+async def test_a_child_that_is_killed_while_it_waits_costs_nobody_a_question(
     context: FakeContextApi, scripted: FakeModel, tmp_path: Path
 ):
     async with engine(ENGINE, tmp_path) as (there, whys):
-        first, _ = await served(there, question(context, scripted, 1))
+        talker = HolmesTalker(
+            there,
+            Roster([Entry(access(scripted), "local_llm", 0, tools=True)]),
+            context_url=context.url,
+            mint=lambda taken, left: "canary-token",
+            max_steps=4,
+            tool_timeout=timedelta(seconds=5),
+            start_within=timedelta(seconds=120),
+            purse=FakePurse(),
+        )
+        first = await talker.talk(asked("one"), within=timedelta(seconds=120), report=unseen)
         (pid,) = _children(there)
-        assert name_of(pid) == "holmes-idle"
+        name = name_of(pid)
         os.kill(pid, signal.SIGKILL)
-        second, last = await served(there, question(context, scripted, 2))
-        async with asyncio.timeout(10):
-            while whys != ["killed"]:
-                await asyncio.sleep(0.02)
+        # In this same moment, before anybody can have heard of it.
+        second = await talker.talk(asked("two"), within=timedelta(seconds=60), report=unseen)
 
-        assert isinstance(last, Answered)
-        assert second is not first
+        assert name == "holmes-idle"
+        assert ("one" in first.text, "two" in second.text) == (True, True)
+        assert whys == ["killed"]
         assert not is_alive(pid)
+
+
+def asked(what: str) -> TakenTurn:
+    return TakenTurn(
+        id=f"chat-{what}",
+        fence=1,
+        owner=Owner("default", "ann"),
+        reads=("shop",),
+        message=f"Why does {what} fail?",
+        namespace=None,
+        interim=None,
+        verdict=None,
+        time_left=timedelta(seconds=60),
+    )
+
+
+async def unseen(event: ChatEvent) -> None:
+    assert event.kind
 
 
 async def test_one_waits_for_whoever_comes_first(
