@@ -19,7 +19,7 @@ from tests.fakes.foreign_system import Says, foreign_system, says
 from tests.fakes.model import agreeing, model, telemetry
 from tests.fakes.runbook_server import runbook_server
 from tests.integration.holmesgpt_api.test_events import followed
-from tests.support.engine import engine
+from tests.support.engine import KEY, engine
 from tests.support.foreign_engine import (
     ID,
     INVESTIGATE,
@@ -116,13 +116,14 @@ async def test_the_engine_holds_no_credential_of_a_toolset_and_has_no_way_to_it(
     async with serving(there.settings(), there.engine.place.api_key) as api:
         id_ = await begun(api, "cmdb")
         await asyncio.to_thread(there.model.wait_for, 1)
-        held = await asyncio.to_thread(
-            lambda: [one for one in there.engine.processes() if _holds(one, TOKEN.encode())]
-        )
+        zygote, child = await asyncio.to_thread(there.engine.processes)
+        held = await asyncio.to_thread(lambda: [_holds(one, TOKEN.encode()) for one in (zygote, child)])
+        # The model's key is where the model is asked: what is looked for would be found.
+        known = await asyncio.to_thread(_holds, child, KEY.encode())
         there.model.let_go()
         await ended(api, id_, within=60)
 
-    assert held == []
+    assert (held, known) == ([False, False], True)
 
 
 def _holds(process: int, secret: bytes) -> bool:
