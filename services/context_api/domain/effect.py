@@ -21,7 +21,8 @@ from services.context_api.domain.trend import COMPARED
 
 def unharmed(scene: Scene, top: KubeObject, since: datetime) -> Series | None:
     """The share of failures that says so; None where none was recorded from before `since` on, or anything is worse."""
-    shares, others = [], []
+    shares: list[Series] = []
+    others: list[Series] = []
     for series in _about(scene, top):
         (shares if is_failed_share(series) else others).append(series)
     if not shares or any(fails(s) or s.last >= LEAST for s in shares) or any(slow(s) for s in others):
