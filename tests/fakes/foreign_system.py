@@ -6,6 +6,7 @@ In a thread of its own, so that a worker process under test can be killed while 
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -85,7 +86,7 @@ class ForeignSystem:
 
 
 @contextmanager
-def foreign_system() -> Iterator[ForeignSystem]:
+def foreign_system(tls: ssl.SSLContext | None = None) -> Iterator[ForeignSystem]:
     fake = ForeignSystem()
 
     class Handler(BaseHTTPRequestHandler):
@@ -124,7 +125,9 @@ def foreign_system() -> Iterator[ForeignSystem]:
         setattr(Handler, f"do_{method}", Handler._any)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    fake.url = f"http://127.0.0.1:{server.server_address[1]}"
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    fake.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:

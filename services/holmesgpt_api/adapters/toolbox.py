@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
-from typing import Any
+from contextlib import AbstractAsyncContextManager, suppress
 
 from libs.storage.errors import StorageUnavailable
 from services.holmesgpt_api.adapters import toolset_http, toolset_mcp
@@ -42,12 +41,16 @@ class Toolbox:
         self._pins, self._current = pins, current
         self._at_once, self._every, self._resolve = at_once, every, resolve
         self._doors: dict[Origin, Door] = {}
-        self._known: dict[tuple[str, str], Mapping[str, Pin]] = {}
+        self._known: dict[str, Mapping[str, Pin]] = {}
+        """By the document's digest: a changed one is looked at anew."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Look at the servers, until `stop`."""
         while not stop.is_set():
-            for one in self._servers():
+            servers = self._servers()
+            current = {one.document.digest for one in servers}
+            self._known = {digest: pins for digest, pins in self._known.items() if digest in current}
+            for one in servers:
                 try:
                     await self.look(one)
                 except Exception:
@@ -78,9 +81,9 @@ class Toolbox:
                     )
             except NoAnswer as error:
                 _log.info("toolset %s was not looked at: %s: %s", one.name, error.word, error)
-                self._known[_version(document)] = await self._pins.of(document)
+                self._known[document.digest] = await self._pins.of(document)
                 return
-            self._known[_version(document)] = pins = await self._pins.looked(document, offers)
+            self._known[document.digest] = pins = await self._pins.looked(document, offers)
         except StorageUnavailable as error:
             _log.info("what toolset %s offers is not kept: %s", one.name, error)
             return
@@ -93,9 +96,9 @@ class Toolbox:
         made: list[Ready] = []
         for one in toolsets:
             document = one.document
-            if isinstance(document, McpToolset) and _version(document) not in self._known:
+            if isinstance(document, McpToolset) and document.digest not in self._known:
                 await self.look(one)
-            made += ready(one, self._known.get(_version(document), {}))
+            made += ready(one, self._known.get(document.digest, {}))
         return by_name(made)
 
     def has(self, tool: Ready) -> bool:
@@ -107,7 +110,7 @@ class Toolbox:
             for one in self._current()
         )
 
-    def place(self, tool: Ready, within: float) -> Any:
+    def place(self, tool: Ready, within: float) -> AbstractAsyncContextManager[None]:
         """A place at its origin. Raises NoAnswer."""
         return self._door(tool.bound.origin).place(within)
 
@@ -151,12 +154,12 @@ class Toolbox:
             raise
 
     async def _withdraw(self, document: McpToolset, tool: str, changed: toolset_mcp.Changed) -> None:
-        known = self._known.get(_version(document), {})
+        known = self._known.get(document.digest, {})
         offers = {name: pin.offer for name, pin in known.items() if pin.offer is not None and name != tool}
         if changed.offer is not None:
             offers[tool] = changed.offer
         try:
-            self._known[_version(document)] = await self._pins.looked(document, offers)
+            self._known[document.digest] = await self._pins.looked(document, offers)
         except StorageUnavailable as error:
             _log.info("that %s of %s has changed is not kept: %s", tool, document.name, error)
 
@@ -164,7 +167,3 @@ class Toolbox:
         if origin not in self._doors:
             self._doors[origin] = Door(origin, at_once=self._at_once, resolve=self._resolve)
         return self._doors[origin]
-
-
-def _version(document: Any) -> tuple[str, str]:
-    return document.name, document.version

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import get_args
 
 import pytest
 
 from libs.jobs import JobEnd
 from libs.metrics import Metrics
+from services.holmesgpt_api.adapters.abroad import OUTCOMES
 from services.holmesgpt_api.adapters.meters import CHAT, INVESTIGATION, PROBE, Meters
+from services.holmesgpt_api.adapters.outbound import Word
 from services.holmesgpt_api.domain.record import Asked, End
 from services.holmesgpt_api.engine.messages import ModelAsked
 
@@ -74,3 +77,20 @@ def test_what_a_model_took_is_counted_whether_its_answer_stood_or_not():
     assert f'{asked}"model-garbage"}} 1.0' in text
     assert "left-the-configuration" not in text
     assert 'holmesgpt_api_llm_places{state="running"} 2.0' in text
+
+
+@pytest.mark.requirement("HAPI-012")
+def test_calls_of_foreign_systems_are_counted_by_closed_words():
+    metrics = Metrics("holmesgpt-api")
+    meters = Meters(metrics)
+
+    for outcome in OUTCOMES:
+        meters.abroad("http", outcome)
+    meters.abroad("mcp", "whatever a server likes to say")
+    assert set(get_args(Word)) < set(OUTCOMES)
+
+    text = metrics.exposition().decode()
+    assert 'holmesgpt_api_toolset_calls_total{outcome="answered",type="http"} 1.0' in text
+    assert 'holmesgpt_api_toolset_calls_total{outcome="other",type="mcp"} 1.0' in text
+    assert 'outcome="other",type="http"} 1.0' not in text
+    assert "whatever" not in text
