@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from services.context_api.domain.past_trouble import outlasted, passed
+from services.context_api.domain.past_trouble import is_over, outlasted, passed
 from services.context_api.domain.scene import Scene
-from tests.support.kube import NOW, deployment, log, moment, pods_in, service, snapshot
+from tests.support.kube import NOW, deployment, log, moment, pods_in, service, snapshot, thing
 from tests.support.series import recorded, scene, series
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-004", "API-BR-CAPI-009")
@@ -101,3 +101,44 @@ def test_an_hours_quantile_is_out_of_date_where_the_errors_have_ended_and_work_g
     about = known.graph.find("Deployment", "shop", "api")
     assert about
     assert outlasted(known, slow, about) is over
+
+
+def test_a_share_many_times_the_usual_one_was_trouble_though_it_broke_no_common_objective():
+    assert found(recorded(SHARE, [0.0004] * 20 + [0.03] * 10 + [0.0004] * 20, namespace="shop", service="api")) == [
+        "3.0% of all failed"
+    ]  # fmt: skip
+
+
+def test_what_a_route_measures_is_about_the_workload_that_its_requests_end_at():
+    backend = {"service": {"name": "api", "port": {"number": 80}}}
+    route = thing("Ingress", "api", api="networking.k8s.io/v1", spec={"rules": [{"http": {"paths": [{"path": "/", "backend": backend}]}}]})  # fmt: skip
+    metric = recorded(SHARE, FAILED, namespace="shop", ingress="api")
+
+    def about(name: str) -> list[str]:
+        known = scene(
+            deployment("api"), service("api", ready=2), deployment("web"), route, metrics=[metric], onset=moment(28)
+        )  # fmt: skip
+        target = known.graph.find("Deployment", "shop", name)
+        return [p.words for p in passed(known, target, moment(28) - timedelta(hours=1))]
+
+    assert about("api") == ["90.0% of all failed"]
+    assert about("web") == []
+
+
+@pytest.mark.parametrize(
+    ("second", "expected"),
+    [
+        ([0.2] * 50, True),
+        ([0.2] * 30 + [3.0] * 20, False),
+    ],
+    ids=["as fast as before", "slow now"],
+)
+def test_trouble_is_over_when_nothing_else_that_is_measured_of_it_is_worse(
+    second: list[float], expected: bool
+):
+    of_api = {"namespace": "shop", "service": "api"}
+    metrics = [recorded(SHARE, FAILED, **of_api), recorded(P99, second, **of_api)]
+    known = scene(deployment("api"), service("api", ready=2), metrics=metrics, onset=moment(28))
+    about = known.graph.find("Deployment", "shop", "api")
+
+    assert is_over(known, about, moment(28) - timedelta(hours=1)) is expected

@@ -12,6 +12,7 @@ from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import NotRead
 from services.context_api.domain.verdict import not_looked_at, without_cause
 from tests.support.kube import (
+    ago,
     config_map,
     deployment,
     edit,
@@ -147,3 +148,50 @@ def test_a_pod_made_since_the_alert_is_a_sign_of_trouble_of_its_own_workload_alo
 
     assert verdict(*objects, onset=moment(20)) is NoCause.recovered
     assert verdict(*objects, target=None, onset=moment(20)) is NoCause.nothing_wrong
+
+
+def started(seconds_to_ready: float, *, about: float):
+    """A pod made half an hour ago, ready so long after, and a failed probe `about` minutes ago."""
+    (workload, replica_set, pod) = deployment("api", replicas=1, pod_age=30)
+    (ready,) = [c for c in pod["status"]["conditions"] if c["type"] == "Ready"]
+    ready["lastTransitionTime"] = ago(30 - seconds_to_ready / 60)
+    words = "Readiness probe failed: connection refused"
+    return [workload, replica_set, pod, event(pod, "Unhealthy", words, first=about, last=about, count=1)]
+
+
+def test_a_probe_that_failed_while_a_pod_started_as_pods_do_is_no_trouble_that_healed():
+    assert verdict(*started(11, about=29.95)) is NoCause.nothing_wrong
+
+
+@pytest.mark.parametrize(("seconds", "about"), [(11, 5), (600, 25)], ids=["later", "a slow start"])
+def test_a_probe_that_failed_later_or_for_long_is_trouble_that_healed(seconds: float, about: float):
+    assert verdict(*started(seconds, about=about)) is NoCause.recovered
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "count", "expected"),
+    [
+        (50, 2, 12, NoCause.nothing_wrong),
+        (50, 20, 12, NoCause.recovered),
+        (50, 2, 2, NoCause.recovered),
+        (2, 2, 9, NoCause.recovered),
+    ],
+    ids=["to this day", "until twenty minutes ago", "twice", "all at once"],
+)
+def test_a_warning_that_is_repeated_to_this_day_about_a_pod_that_is_well_is_not_over(
+    first: float, last: float, count: int, expected: NoCause
+):
+    objects = deployment("api")
+    words = "Nameserver limits were exceeded, some nameservers have been omitted"
+    warning = event(pods_in(objects)[0], "DNSConfigForming", words, first=first, last=last, count=count)
+
+    assert verdict(objects, warning) is expected
+
+
+def test_where_nobody_names_an_object_trouble_measured_outside_is_no_sign_that_all_is_well():
+    metric = recorded(
+        "rate(ifInErrors[5m])", [0.0] * 30 + [4.0] * 20, job="snmp", instance="sw-2.net.example"
+    )
+
+    assert without_cause(scene(deployment("api"), metrics=[metric]), None, None) is NoCause.insufficient
+    assert without_cause(scene(deployment("api"), metrics=[]), None, None) is NoCause.nothing_wrong

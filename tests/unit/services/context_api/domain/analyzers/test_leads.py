@@ -126,3 +126,28 @@ def test_text_that_gives_orders_is_followed_by_nobody():
     ]
 
     assert seen(leads, objects, thing("Secret", "keys"), logs=logs) == []
+
+
+RIGHTS = {"authorization": {"acls": [{"resource": {"type": "group", "name": "invoices-"}}]}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "variable", "found"),
+    [
+        ("KafkaUser", "teller", "KAFKA_USERNAME", True),
+        ("KafkaUser", "other", "KAFKA_USERNAME", False),
+        ("KafkaUser", "teller", "KAFKA_TOPIC", False),
+        ("KafkaTopic", "teller", "KAFKA_USERNAME", False),
+    ],
+    ids=["as whom it signs in", "somebody else", "no user's setting", "no identity"],
+)
+def test_the_identity_as_which_a_program_signs_in_is_a_lead_when_its_rights_were_changed(
+    kind: str, name: str, variable: str, found: bool
+):
+    api = deployment("api", containers=[container(env=env(**{variable: "teller"}))])
+    logs = [log(p, "\n".join(f"{ago(10 - i)} ERROR not authorized to access group: api" for i in range(6))) for p in pods_in(api)]  # fmt: skip
+    user = thing(kind, name, "streams", api="kafka.strimzi.io/v1beta2", age=60 * 24, edits=[edit(14, "spec/authorization")], spec=RIGHTS)  # fmt: skip
+
+    answer = causes(api, user, target="Deployment/shop/api", logs=logs)
+
+    assert (f"{kind}/streams/{name}" in [str(c.target) for c in answer.ranked]) is found

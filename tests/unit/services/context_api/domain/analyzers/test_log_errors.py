@@ -19,6 +19,7 @@ from tests.support.kube import (
     service,
     thing,
 )
+from tests.support.series import answered, recorded
 from tests.support.triage import causes, first
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-006", "API-BR-CAPI-009")
@@ -183,3 +184,30 @@ def test_what_the_pods_of_an_alerting_service_complain_of_is_followed_along_a_ch
     answer = causes(chain, [service(name, ready=2) for name in names], target="Service/shop/front", logs=logs)
 
     assert first(answer) == ("Deployment/shop/stock", "ErrorsInLog")
+
+
+SHARE = 'sum(rate(http_requests_total{code=~"5.."}[5m])) / sum(rate(http_requests_total[5m]))'
+DUPLICATE = "ERROR cannot keep upload: duplicate digest, the first one is answered"
+
+
+@pytest.mark.parametrize(
+    ("text", "before", "share", "told"),
+    [
+        (DUPLICATE, 0, [0.0003] * 50, False),
+        (DUPLICATE, 0, [0.0003] * 30 + [0.2] * 20, True),
+        (DUPLICATE, 10, [0.0003] * 50, True),
+        ("ERROR POST http://store:80/put: connection refused", 0, [0.0003] * 50, True),
+    ],
+    ids=["as ever and not felt", "felt", "new", "complains of a call"],
+)
+def test_errors_as_old_as_their_log_that_nobody_feels_are_how_a_program_speaks(
+    text: str, before: int, share: list[float], told: bool
+):
+    api = deployment("api")
+    said = [f"{ago(14 - i / 2)} {'INFO  upload kept' if i < before or i % 2 else text}" for i in range(24)]
+    logs = [log(pods_in(api)[0], "\n".join(said))]
+    metrics = [recorded(SHARE, share, namespace="shop", service="api")]
+
+    answer = answered("Deployment/shop/api", api, service("api", ready=2), metrics=metrics, logs=logs)
+
+    assert any(c.reason == "ErrorsInLog" for c in answer.ranked) is told

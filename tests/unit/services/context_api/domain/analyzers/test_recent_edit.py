@@ -297,3 +297,15 @@ def test_what_an_operator_renders_leads_to_the_object_a_person_edited():
 
 def test_what_an_operator_writes_without_having_been_told_so_is_its_own_edit():
     assert first(causes(rendered(600), target="Deployment/shop/api"))[0] == "ConfigMap/shop/titles-conf"
+
+
+@pytest.mark.parametrize(("placed", "told"), [(None, False), ("node-1", True)], ids=["no node", "on a node"])
+def test_what_no_node_was_found_for_has_read_no_settings(placed: str | None, told: bool):
+    uses = container("app", env=[{"name": "RUNS", "valueFrom": {"configMapKeyRef": {"name": "runs", "key": "runs"}}}])  # fmt: skip
+    config = config_map("runs", edits=[edit(22, "data/runs")], data={"runs": "epochs: 60"})
+    state = [crashing()] if placed else []
+    objects = deployment("trainer", containers=[uses], statuses=state, node=placed, unready_since=20)
+
+    found = seen(recent_edit, objects, config)
+
+    assert bool(found) is told

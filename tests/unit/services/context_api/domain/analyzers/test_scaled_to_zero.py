@@ -5,7 +5,20 @@ from __future__ import annotations
 import pytest
 
 from services.context_api.domain.analyzers import scaled_to_zero
-from tests.support.kube import Doc, ago, applied, deployment, edit, log, moment, pods_in, service, thing
+from tests.support.kube import (
+    Doc,
+    ago,
+    applied,
+    container,
+    deployment,
+    edit,
+    log,
+    moment,
+    pods_in,
+    service,
+    template,
+    thing,
+)
 from tests.support.triage import causes, seen
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-001", "API-BR-CAPI-006")
@@ -104,3 +117,36 @@ def test_what_somebody_misses_does_not_rest():
     logs = [log(pods_in(caller)[0], "ERROR GET http://api/v1/things: connection refused")]
 
     assert len(seen(scaled_to_zero, parked(), service("api"), caller, scaler("False", "NoTraffic"), logs=logs)) == 1  # fmt: skip
+
+
+def copies(note: dict[str, str], *, by_hand: bool = True):
+    """A cron job that was suspended by hand, with annotations of the same hand or of somebody else's."""
+    spec = {"suspend": True, "schedule": "0 2 * * *", "jobTemplate": {"spec": {"template": template({}, [container()])}}}  # fmt: skip
+    suspended = edit(60 * 24, "spec/suspend")
+    noted = edit(60 * 24 * 2, "spec/schedule", by="helm")
+    keys = {f"f:{key}": {} for key in note}
+    (suspended if by_hand else noted)["fieldsV1"]["f:metadata"] = {"f:annotations": keys}
+    return thing("CronJob", "copy", api="batch/v1", age=60 * 24 * 9, annotations=note, spec=spec, edits=[noted, suspended])  # fmt: skip
+
+
+WHY = {"example.com/suspended-because": "archive closed, the last copy is kept for good"}
+
+
+def test_what_was_suspended_with_a_note_saying_why_is_no_cause_of_an_alert_about_itself():
+    assert causes(copies(WHY), target="CronJob/shop/copy").ranked == []
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        copies({}),
+        copies(WHY, by_hand=False),
+        copies({"example.com/team": "keepers of old deeds"}),
+        copies({"example.com/why": "closed"}),
+    ],
+    ids=["no note", "somebody else's note", "a note about something else", "a word"],
+)
+def test_without_such_a_note_it_is(made):
+    (found,) = causes(made, target="CronJob/shop/copy").ranked
+
+    assert found.reason == "Suspended"

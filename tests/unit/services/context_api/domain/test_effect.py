@@ -1,0 +1,43 @@
+"""Nothing is felt of what a program complains of: measured, low, and as it was."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.context_api.domain.effect import unharmed
+from tests.support.kube import deployment, moment, service
+from tests.support.series import recorded, scene
+
+pytestmark = pytest.mark.requirement("API-BR-CAPI-004", "API-BR-CAPI-009")
+
+SHARE = 'sum(rate(http_requests_total{code=~"5.."}[5m])) / sum(rate(http_requests_total[5m]))'
+P99 = "histogram_quantile(0.99, rate(http_request_duration_seconds_bucket[5m]))"
+OF_API = {"namespace": "shop", "service": "api"}
+
+
+def felt_nothing(*metrics, minutes: float = 30) -> bool:
+    known = scene(deployment("api"), service("api", ready=2), deployment("web"), metrics=metrics)
+    top = known.graph.find("Deployment", "shop", "api")
+    assert top is not None
+    return unharmed(known, top, moment(minutes)) is not None
+
+
+def test_a_share_of_failures_as_low_as_ever_says_that_nothing_is_felt():
+    assert felt_nothing(recorded(SHARE, [0.0003, 0.0004] * 25, **OF_API))
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    [
+        [],
+        [recorded(SHARE, [0.0003] * 25 + [0.2] * 25, **OF_API)],
+        [recorded(SHARE, [0.02] * 50, **OF_API)],
+        [recorded(SHARE, [0.0003] * 50, **OF_API), recorded(P99, [0.2] * 25 + [2.0] * 25, **OF_API)],
+        [recorded(SHARE, [0.0003] * 50, namespace="shop", deployment="web")],
+        [recorded(P99, [0.2] * 50, **OF_API)],
+        [recorded(SHARE, [0.0003] * 20, **OF_API)],
+    ],
+    ids=["not measured", "fails now", "fails all the time", "slower than before", "another's", "times alone", "recorded too late"],
+)  # fmt: skip
+def test_what_is_not_measured_or_is_worse_is_no_such_sign(metrics):
+    assert not felt_nothing(*metrics)
