@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
+from typing import Any
 
 from libs.storage.errors import StorageUnavailable
 from services.holmesgpt_api.adapters import toolset_http, toolset_mcp
