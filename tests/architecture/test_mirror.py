@@ -344,6 +344,10 @@ SEEN_ELSEWHERE: dict[str, tuple[str, str]] = {
         "one suite holds it beside the in-process one; its rule is said again in Lua, which a Redis runs",
         "tests/integration/ratelimit/test_ratelimit.py",
     ),
+    "libs/storage/statements.py": (
+        "what a statement returns, and in which transaction it is, a database decides",
+        "tests/integration/storage/test_statements.py",
+    ),
     "libs/jobs/rescue.py": (
         "its decision is one SQL statement",
         "tests/integration/jobs/test_survival.py",

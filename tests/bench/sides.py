@@ -129,7 +129,8 @@ async def ours(stack: Stack) -> AsyncIterator[tuple[Side, Side]]:
 
 async def investigated(http: httpx.AsyncClient) -> dict[str, Any]:
     answer = await http.post("/api/v1/investigate", json=_alert(), headers=_apart())
-    answer.raise_for_status()
+    if not answer.is_success:
+        raise RuntimeError(f"HTTP {answer.status_code}: {answer.text[:500]}")
     body: dict[str, Any] = answer.json()
     while body["metadata"]["stage"] != "ended":  # 25 s were not enough; it goes on under its id
         await asyncio.sleep(0.1)

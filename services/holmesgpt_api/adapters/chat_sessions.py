@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from pydantic import BaseModel
-from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.contracts.chat import ChatEvent
 from libs.jobs import Jobs
-from libs.storage import Database, StorageUnavailable
+from libs.storage import Database, StorageUnavailable, statements
 from services.holmesgpt_api.adapters import chat_sql as sql
 from services.holmesgpt_api.domain.chat.errors import (
     OtherInvestigation,
@@ -92,7 +91,7 @@ class PostgresSessions:
 
     async def find(self, session_id: str, owner: Owner) -> Session | None:
         async with self._begin() as conn:
-            row = (await conn.execute(sql.FIND, {"id": session_id, **_of(owner)})).mappings().first()
+            row = await statements.first(conn, sql.FIND, {"id": session_id, **_of(owner)})
         return None if row is None else _session(row)
 
     async def asked_before(self, owner: Owner, key: Key) -> Turn | None:
@@ -129,8 +128,8 @@ class PostgresSessions:
         owner = _of(question.owner)
         if reply is None:
             # Only these: a hundred who wait for one lock would hold a connection each.
-            await conn.execute(sql.ONE_AT_A_TIME, owner)
-            if (await conn.execute(sql.QUESTIONS, owner)).scalar_one() >= self._limits.questions:
+            await statements.rows(conn, sql.ONE_AT_A_TIME, owner)
+            if (await statements.one(conn, sql.QUESTIONS, owner))["count"] >= self._limits.questions:
                 raise TooManyQuestions(self._limits.questions)
         session_id = await self._session_for(conn, question)
         values = {
@@ -140,7 +139,7 @@ class PostgresSessions:
             "idle": self._idle,
             "life": life,
         }
-        session = (await conn.execute(sql.USE, values)).mappings().one()
+        session = await statements.one(conn, sql.USE, values)
         if session["turns"] > KEPT_TURNS:
             await conn.execute(sql.FOLD, {"id": session_id, "up_to": session["turns"] - KEPT_TURNS})
         asked = {
@@ -159,13 +158,13 @@ class PostgresSessions:
             "digest": question.key.digest if question.key else None,
             "life": life,
         }
-        return _turn((await conn.execute(sql.ASK, asked)).mappings().one())
+        return _turn(await statements.one(conn, sql.ASK, asked))
 
     async def _session_for(self, conn: AsyncConnection, question: Question) -> str:
         """The session the question goes on with, locked until the commit; or a new one."""
         owner = _of(question.owner)
         if question.session_id is not None:
-            row = (await conn.execute(sql.LOCK, {"id": question.session_id, **owner})).mappings().first()
+            row = await statements.first(conn, sql.LOCK, {"id": question.session_id, **owner})
             if row is None:
                 raise UnknownSession
             if row["answering"]:
@@ -175,7 +174,7 @@ class PostgresSessions:
                 raise OtherInvestigation
             return question.session_id
         # Unlocked: of several that begin at one moment a few may be too many, which does no harm.
-        if (await conn.execute(sql.SESSIONS, owner)).scalar_one() >= self._limits.sessions:
+        if (await statements.one(conn, sql.SESSIONS, owner))["count"] >= self._limits.sessions:
             raise TooManySessions(self._limits.sessions)
         values = {
             "id": f"session-{uuid.uuid4().hex}",
@@ -184,28 +183,28 @@ class PostgresSessions:
             "about": question.about.model_dump_json(),
             "idle": self._idle,
         }
-        row = (await conn.execute(sql.BEGIN, values)).mappings().one()
+        row = await statements.one(conn, sql.BEGIN, values)
         await self._jobs.defer(conn, TIDY, {"session_id": row["id"]}, in_=self._idle)
         return str(row["id"])
 
     async def look(self, ids: Collection[str]) -> Sequence[Turn]:
         async with self._begin() as conn:
-            rows = (await conn.execute(sql.LOOK, {"ids": list(ids)})).mappings().all()
+            rows = await statements.rows(conn, sql.LOOK, {"ids": list(ids)})
         return [_turn(row) for row in rows]
 
     async def take(self, turn_id: str, *, ends_by: int | None = None) -> TakenTurn | None:
         async with self._begin() as conn:
-            row = (await conn.execute(sql.TAKE, {"id": turn_id})).mappings().first()
+            row = await statements.first(conn, sql.TAKE, {"id": turn_id})
             if row is None:
                 return None
-            session = (await conn.execute(sql.ABOUT, {"id": row["session_id"]})).mappings().one()
+            session = await statements.one(conn, sql.ABOUT, {"id": row["session_id"]})
             asked = {
                 "session_id": row["session_id"],
                 "number": row["number"],
                 "limit": MOST_TURNS + MOST_FOLDED,
             }
             first = row["number"] == 1
-            earlier = [] if first else (await conn.execute(sql.EARLIER, asked)).mappings().all()
+            earlier = [] if first else await statements.rows(conn, sql.EARLIER, asked)
         interim, verdict = row["interim"], row["verdict"]
         return TakenTurn(
             id=row["id"],
@@ -225,8 +224,8 @@ class PostgresSessions:
     async def note(self, taken: TakenTurn, event: ChatEvent) -> bool:
         values = {"id": taken.id, "fence": taken.fence, "event": _document(event), "most": EVENTS}
         async with self._begin() as conn:
-            done = await conn.execute(sql.NOTE, values)
-        return bool(done.rowcount)
+            noted = await statements.changed(conn, sql.NOTE, values)
+        return bool(noted)
 
     async def end(self, taken: TakenTurn, reply: Reply | None, *, code: str = "", error: str = "") -> bool:
         values = {
@@ -237,7 +236,7 @@ class PostgresSessions:
             "error": None if reply else error.replace("\0", "�"),
         }
         async with self._begin() as conn:
-            ended = (await conn.execute(sql.END, values)).first() is not None
+            ended = await statements.first(conn, sql.END, values) is not None
             if ended and taken.ends_by is not None:
                 # To find that there is nothing to end would cost as much as the rest of this.
                 await self._jobs.withdraw(conn, taken.ends_by)
@@ -245,7 +244,7 @@ class PostgresSessions:
 
     async def end_overdue(self, turn_id: str, *, now: bool = False) -> Turn | None:
         async with self._begin() as conn:
-            row = (await conn.execute(sql.END_OVERDUE, {"id": turn_id, "now": now})).mappings().first()
+            row = await statements.first(conn, sql.END_OVERDUE, {"id": turn_id, "now": now})
             if row is not None:
                 await conn.execute(sql.USED, {"id": turn_id})
         return None if row is None else _turn(row)
@@ -253,7 +252,7 @@ class PostgresSessions:
     async def page(self, session: Session, *, before: int | None, limit: int) -> Sequence[Turn]:
         values = {"id": session.id, "before": before, "limit": limit}
         async with self._begin() as conn:
-            rows = (await conn.execute(sql.PAGE, values)).mappings().all()
+            rows = await statements.rows(conn, sql.PAGE, values)
         return [_turn(row) for row in rows]
 
     async def delete(self, session_id: str, owner: Owner) -> bool:
@@ -292,7 +291,7 @@ def _of(owner: Owner) -> dict[str, str]:
     return {"tenant": owner.tenant, "owner": owner.name}
 
 
-def _session(row: RowMapping) -> Session:
+def _session(row: statements.Row) -> Session:
     return Session(
         id=row["id"],
         owner=Owner(row["tenant"], row["owner"]),
@@ -305,7 +304,7 @@ def _session(row: RowMapping) -> Session:
     )
 
 
-def _turn(row: RowMapping) -> Turn:
+def _turn(row: statements.Row) -> Turn:
     reply = row["reply"]
     return Turn(
         id=row["id"],

@@ -8,7 +8,7 @@ from datetime import timedelta
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from libs.storage import Database
+from libs.storage import Database, statements
 from services.holmesgpt_api.domain.budget import Amount, Limit, check_day
 
 _TODAY = "(clock_timestamp() AT TIME ZONE 'UTC')::date"
@@ -49,12 +49,13 @@ class PostgresPurse:
 
     async def reserve(self, run: str, tenant: str, step: Amount, *, limit: Limit, life: timedelta) -> None:
         async with self._database.begin() as conn:
-            day = (await conn.execute(_OPEN_DAY, {"tenant": tenant})).one()
-            held = (await conn.execute(_HELD, {"tenant": tenant, "run": run})).one()
-            check_day(limit, Amount(day.tokens, day.cost_usd), Amount(held.tokens, held.cost_usd))
+            day = await statements.one(conn, _OPEN_DAY, {"tenant": tenant})
+            held = await statements.one(conn, _HELD, {"tenant": tenant, "run": run})
+            spent, kept = Amount(day["tokens"], day["cost_usd"]), Amount(held["tokens"], held["cost_usd"])
+            check_day(limit, spent, kept)
             values = {"run": run, "tenant": tenant, "tokens": step.tokens, "cost_usd": step.cost_usd}
-            await conn.execute(_HOLD, {**values, "life": life})
-            if day.new:
+            await statements.changed(conn, _HOLD, {**values, "life": life})
+            if day["new"]:
                 await self._forget(conn)
 
     async def _forget(self, conn: AsyncConnection) -> None:
@@ -66,8 +67,8 @@ class PostgresPurse:
         async with self._database.begin() as conn:
             if used:
                 values = {"tenant": tenant, "tokens": used.tokens, "cost_usd": used.cost_usd}
-                await conn.execute(_CHARGE, values)
-            await conn.execute(_LET_GO, {"run": run})
+                await statements.changed(conn, _CHARGE, values)
+            await statements.changed(conn, _LET_GO, {"run": run})
 
     async def spent_today(self, tenant: str) -> Amount:
         async with self._database.begin() as conn:

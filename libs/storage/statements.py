@@ -1,0 +1,56 @@
+"""Run a statement on the psycopg connection below a transaction of SQLAlchemy's.
+
+For paths that run a dozen statements for one request: SQLAlchemy's own way costs 0.3 ms of CPU for each, this one 0.1
+(measured 2026-11, 2 shared cores).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any, LiteralString, cast
+
+from psycopg.rows import dict_row
+from sqlalchemy import TextClause
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from libs.storage.database import driver
+
+Row = dict[str, Any]
+
+_DIALECT = PGDialect_psycopg()
+
+
+async def rows(conn: AsyncConnection, statement: TextClause, values: Mapping[str, object]) -> list[Row]:
+    """What it returns, in the transaction of `conn`. A statement that returns no rows is told by `changed`."""
+    raw = await driver(conn)
+    async with raw.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(_written(statement), values)
+        return await cursor.fetchall() if cursor.description else []
+
+
+async def first(conn: AsyncConnection, statement: TextClause, values: Mapping[str, object]) -> Row | None:
+    """Its first row; None: it returns none."""
+    found = await rows(conn, statement, values)
+    return found[0] if found else None
+
+
+async def one(conn: AsyncConnection, statement: TextClause, values: Mapping[str, object]) -> Row:
+    """The one row that it always returns."""
+    (found,) = await rows(conn, statement, values)
+    return found
+
+
+async def changed(conn: AsyncConnection, statement: TextClause, values: Mapping[str, object]) -> int:
+    """How many rows it has touched."""
+    raw = await driver(conn)
+    async with raw.cursor() as cursor:
+        await cursor.execute(_written(statement), values)
+        return cursor.rowcount
+
+
+@functools.cache
+def _written(statement: TextClause) -> LiteralString:
+    """As psycopg wants it: parameters by `%(name)s`."""
+    return cast("LiteralString", str(statement.compile(dialect=_DIALECT)))
