@@ -2,8 +2,9 @@
 
 Sees, in the logs of the alert's workload and of those its log complains about, whether errors make up a good part of
 the last minutes before the recording. Latent: errors alone are no fault, and an alert elsewhere does not ask.
-Errors that are as old as the log, complain of nobody, and are not felt in what the workload answers (a recorded share of
-failures as low as before, response times as before), are how that program speaks, and not told.
+Not told, as it is how that program speaks: lines that call themselves warnings and complain of nobody; and errors that
+complain of nobody, are as old as the log, and are not felt in what the workload answers (a recorded share of failures as
+low as before, response times as before).
 What the log names (a resource it cannot reconcile, a pod it cannot evict, a caller it refuses) may be why. Lines without
 a time are not counted. Cannot tell an error that matters from one that does not.
 
@@ -52,6 +53,11 @@ SHARE = 0.2
 COMPLAINS = 0.5
 """Strength of a blame from which the log speaks of whom it blames; less has who is called and not spoken of."""
 
+_MODEST = re.compile(
+    r"\W*(?:[\w.,:/-]+\W+){0,3}?(?:level=|lvl=)?\W?(?:WARN(?:ING)?|INFO|NOTICE|DEBUG)\b", re.IGNORECASE
+)
+"""Lines whose writer calls them less than errors, whatever words they hold."""
+
 BEGINNING = 0.15
 """Part of a log's time within whose first errors that were there before it are met."""
 
@@ -95,11 +101,13 @@ def observe(scene: Scene) -> Iterator[Observation]:
 
 
 def _as_ever(scene: Scene, seen: Observation, found: Sequence[_Errors]) -> bool:
-    """Whether the errors are as old as their log, complain of nobody, and nothing of them is measured in what it answers."""
-    if any(blame.strength >= COMPLAINS for blame in seen.blames) or any(
-        trouble_in(line.text) for e in found for line in e.lines
-    ):
+    """Whether the errors complain of nobody, and either call themselves less than errors, or are as old as their log and
+    nothing of them is measured in what the workload answers."""
+    lines = [line.text for e in found for line in e.lines]
+    if any(blame.strength >= COMPLAINS for blame in seen.blames) or any(map(trouble_in, lines)):
         return False
+    if all(map(_MODEST.match, lines)):
+        return True
     old = all(e.first - e.begins <= (scene.now - e.begins) * BEGINNING for e in found)
     since = min(e.begins for e in found)
     return old and unharmed(scene, seen.about, min(since, scene.onset or since)) is not None

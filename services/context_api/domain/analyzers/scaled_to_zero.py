@@ -85,7 +85,7 @@ def observe(scene: Scene) -> Iterator[Observation]:
             severity=FindingSeverity.warning,
             analyzer=NAME,
             depth=Depth.mechanism,
-            certainty=MEANT if _is_noted(workload, field) and scene.target is workload else 0.85,
+            certainty=MEANT if _is_meant(scene, workload, field) else 0.85,
             facts=(
                 evidence.field(workload, field, True if suspended else 0, f"{name_of(workload)} is {state}"),
             ),
@@ -106,6 +106,13 @@ def _at_rest(scene: Scene, workload: KubeObject) -> bool:
         if ready is None or ready.status == "True" or ready.reason == active.reason:
             return True
     return False
+
+
+def _is_meant(scene: Scene, workload: KubeObject, field: str) -> bool:
+    """Whether a note says why, and nobody misses it: the alert is about it, or no log complains of a Service before it."""
+    about = scene.target is not None and scene.graph.top(scene.target) is scene.graph.top(workload)
+    missed = workload.kind not in _SCALED or _asked_for(scene, workload)
+    return _is_noted(workload, field) and (about or not missed)
 
 
 def _is_noted(workload: KubeObject, field: str) -> bool:

@@ -13,7 +13,7 @@ Rests on: Kubernetes API conventions, "Typical status properties" (node conditio
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from libs.contracts.causes import FindingSeverity
@@ -56,7 +56,9 @@ def observe(scene: Scene) -> Iterator[Observation]:
     for obj in scene.graph.of_kind("Node", "Namespace", "Job", "HorizontalPodAutoscaler"):
         said = [_condition(obj, c) for c in conditions(obj) if _is_bad(obj, c)]
         if said and not (obj.kind == "Job" and _made_up_for(scene, obj)):
-            yield _observation(scene, obj, [*said, *_warnings(scene, obj)], latent=False)
+            found = _observation(scene, obj, [*said, *_warnings(scene, obj)], latent=False)
+            # A run is told about its cron job, as those who know the fault tell it: two names are not two faults.
+            yield replace(found, about=scene.graph.top(obj)) if obj.kind == "Job" else found
     for claim in scene.graph.of_kind("PersistentVolumeClaim"):
         if text(claim.status.get("phase")) in ("Pending", "Lost"):
             yield from _by_warning(scene, claim, f"is {text(claim.status.get('phase'))}", latent=False)

@@ -211,3 +211,20 @@ def test_errors_as_old_as_their_log_that_nobody_feels_are_how_a_program_speaks(
     answer = answered("Deployment/shop/api", api, service("api", ready=2), metrics=metrics, logs=logs)
 
     assert any(c.reason == "ErrorsInLog" for c in answer.ranked) is told
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("WARN  prices: price of quince is missing, article is left out", False),
+        ("ERROR prices: price of quince is missing, article is left out", True),
+        ("WARN  prices: GET http://store:80/quince failed: connection refused", True),
+    ],
+    ids=["a warning", "an error", "a warning about a call"],
+)
+def test_what_calls_itself_a_warning_and_complains_of_nobody_is_no_error(text: str, told: bool):
+    api = deployment("api")
+
+    answer = causes(api, target="Deployment/shop/api", logs=[log(pods_in(api)[0], lines(text))])
+
+    assert any(c.reason == "ErrorsInLog" for c in answer.ranked) is told

@@ -150,3 +150,24 @@ def test_without_such_a_note_it_is(made):
     (found,) = causes(made, target="CronJob/shop/copy").ranked
 
     assert found.reason == "Suspended"
+
+
+def at_rest(*, missed: bool):
+    """A workload at zero with a note of the same hand, a Service before it, and a caller that may miss it."""
+    by_hand = edit(60 * 24, "spec/replicas")
+    by_hand["fieldsV1"]["f:metadata"] = {"f:annotations": {"f:example.com/season": {}}}
+    parts = deployment("press", replicas=0, edits=[by_hand])
+    parts[0]["metadata"]["annotations"] = {"example.com/season": "closed until the next harvest"}
+    web = deployment("web")
+    line = "ERROR GET http://press:80/jobs failed: connection refused" if missed else "INFO GET / 200"
+    logs = [log(p, "\n".join(f"{ago(9 - i)} {line}" for i in range(6))) for p in pods_in(web)]
+    return [parts, service("press"), web], logs
+
+
+@pytest.mark.parametrize("missed", [False, True], ids=["nobody asks", "somebody does"])
+def test_what_rests_with_a_note_is_a_cause_only_where_somebody_misses_it(missed: bool):
+    objects, logs = at_rest(missed=missed)
+
+    answer = causes(*objects, target="Deployment/shop/web", logs=logs)
+
+    assert ("Deployment/shop/press" in [str(c.target) for c in answer.ranked]) is missed
