@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from typing import Any, LiteralString, cast
+from typing import Any, LiteralString
 
 from psycopg.rows import dict_row
 from sqlalchemy import TextClause
@@ -53,4 +53,4 @@ async def changed(conn: AsyncConnection, statement: TextClause, values: Mapping[
 @functools.cache
 def _written(statement: TextClause) -> LiteralString:
     """As psycopg wants it: parameters by `%(name)s`."""
-    return cast("LiteralString", str(statement.compile(dialect=_DIALECT)))
+    return str(statement.compile(dialect=_DIALECT))
