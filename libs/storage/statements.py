@@ -8,25 +8,23 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from typing import Any, LiteralString, cast
+from typing import Any, LiteralString
 
 from psycopg.rows import dict_row
 from sqlalchemy import TextClause
-from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.storage.database import driver
 
 Row = dict[str, Any]
 
-_DIALECT = PGDialect_psycopg()
-
 
 async def rows(conn: AsyncConnection, statement: TextClause, values: Mapping[str, object]) -> list[Row]:
     """What it returns, in the transaction of `conn`. A statement that returns no rows is told by `changed`."""
     raw = await driver(conn)
     async with raw.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(_written(statement), values)
+        await cursor.execute(_written(statement, conn.dialect), values)
         return await cursor.fetchall() if cursor.description else []
 
 
@@ -46,11 +44,11 @@ async def changed(conn: AsyncConnection, statement: TextClause, values: Mapping[
     """How many rows it has touched."""
     raw = await driver(conn)
     async with raw.cursor() as cursor:
-        await cursor.execute(_written(statement), values)
+        await cursor.execute(_written(statement, conn.dialect), values)
         return cursor.rowcount
 
 
 @functools.cache
-def _written(statement: TextClause) -> LiteralString:
+def _written(statement: TextClause, dialect: Dialect) -> LiteralString:
     """As psycopg wants it: parameters by `%(name)s`."""
-    return cast("LiteralString", str(statement.compile(dialect=_DIALECT)))
+    return str(statement.compile(dialect=dialect))

@@ -138,7 +138,7 @@ def _parameters(name: str, tools: bool, wanted: str) -> Mapping[str, Any]:
         **({"tools": some, "tool_choice": "auto"} if tools else {}),
         **{**dict(settings), "max_tokens": at_most(name, dict(settings).get("max_tokens"))},
     )
-    for ours in ("tools", "max_retries", "extra_body"):
+    for ours in ("tools", "max_retries", "stream", "extra_body"):
         extra = made.pop(ours, None)
         if ours == "extra_body" and extra:
             made |= extra
