@@ -74,7 +74,9 @@ class Held(CourseEvent):
     """It waits for a place at the model."""
 
     progress: int
-    waiting_before: int = Field(description="how many had their turn before it, as the line stood when it came")
+    waiting_before: int = Field(
+        description="how many had their turn before it, as the line stood when it came"
+    )
 
 
 class ModelStep(CourseEvent):
