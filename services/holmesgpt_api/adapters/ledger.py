@@ -36,9 +36,6 @@ CONDUCT, EXPIRE, DEEPEN = "conduct", "expire", "deepen"
 TRIES = 3
 """To record a request whose like ends just then."""
 
-STORM = 10_000
-"""Of one tenant and priority; how many more wait for triage makes no difference to those who come then."""
-
 QUEUE, MODEL_QUEUE = "runs", "model"
 """Names of the jobs and of their queues: a stuck model holds up nobody who only wants triage; `worker.py` says what they do."""
 
@@ -207,11 +204,9 @@ class PostgresLedger:
 
 
 async def set_going(conn: AsyncConnection, jobs: Jobs, row: RowMapping, life: timedelta) -> None:
-    """The jobs that conduct an investigation and end it, in the transaction that records it."""
+    """The jobs that conduct an investigation and end it, in the transaction that records it. `row`: as it was opened."""
     arguments = {"investigation_id": row["id"]}
-    asked = {"tenant": row["tenant"], "priority": row["priority"], "at_most": STORM}
-    waiting = (await conn.execute(sql.NOT_TRIAGED, asked)).scalar_one() - 1
-    urgency = line_rule.urgency(Priority(row["priority"]), waiting)
+    urgency = line_rule.urgency(Priority(row["priority"]), row["not_triaged"])
     await jobs.defer(conn, CONDUCT, arguments, lock=row["id"], priority=urgency)
     await jobs.defer(conn, EXPIRE, arguments, in_=life)
 
