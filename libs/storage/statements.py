@@ -1,7 +1,7 @@
 """Run a statement on the psycopg connection below a transaction of SQLAlchemy's.
 
-For paths that run a dozen statements for one request: SQLAlchemy's own way costs 0.3 ms of CPU for each, this one 0.1
-(measured 2026-11, 2 shared cores).
+For paths that run a dozen statements for one request: an empty chat took the API 20.8 ms of CPU with SQLAlchemy's own way and
+7.4 with this one (measured 2026-11 on a busy machine, which exaggerates it).
 """
 
 from __future__ import annotations

@@ -416,7 +416,7 @@ def quieten() -> None:
     litellm.telemetry = False
     litellm.utils.executor = _Nobody()
     # A library of HolmesGPT's (python-benedict) takes the fast encoder away from everybody for the sake of its own
-    # dictionaries, of which none comes here. Without it a tool's answer of 100 kB takes 30 ms to be told.
+    # dictionaries, of which none comes here. Without it a chat takes 7.3 ms instead of 5.2 (measured).
     vars(json.encoder)["c_make_encoder"] = _json.make_encoder
     # With `modify_params`, which HolmesGPT sets, the library counts the tokens of each question once more to correct
     # its `max_tokens`. Ours was checked against the window, and the exact count takes 28 ms (measured 2026-11).

@@ -1,8 +1,7 @@
 """What the first question makes anew, made in the zygote, once: imports, tables of the libraries, compiled schemas.
 
 The question is put to nobody: an answer that is known is handed to the client in the place of a connection. So the zygote
-still talks to no model, and its children begin as if they had asked one (measured 2026-11: the first question of a child
-took 320 ms of CPU without this).
+still talks to no model, and its children begin as if they had asked one.
 """
 
 from __future__ import annotations

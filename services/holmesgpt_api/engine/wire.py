@@ -1,8 +1,7 @@
 """One question to a server that speaks OpenAI's protocol, without what litellm does around it.
 
 litellm's own way makes a logging object, a payload for callbacks that nobody has registered, a task in a thread, two
-copies of the answer and a client for each key and timeout: 15 ms of CPU for each question (measured 2026-11), more than
-all the rest of a question. What it knows of models it is still asked: which parameters one takes, how messages are put
+copies of the answer and a client for each key and timeout. What it knows of models it is still asked: which parameters one takes, how messages are put
 to it, what an answer means. Models of other protocols, and those that OpenAI serves by its newer one, go through it
 whole (`llm.py`).
 """
