@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from libs.contracts.alerts import Priority
-from services.holmesgpt_api.domain.line import Lane, Turn, Waiting, before, decide, full, turn_of
+from services.holmesgpt_api.domain.line import Lane, Turn, Waiting, before, decide, full, last_of, turn_of
 
 
 @dataclass
@@ -22,7 +22,13 @@ class MemoryLine:
         self.held[id_] = Waiting(id_, priority, tenant, turn)
 
     def leave(self, id_: str) -> None:
-        self.held.pop(id_, None)
+        """Without a turn."""
+        gone = self.held.pop(id_, None)
+        if gone is not None:
+            own = [one.turn for one in self.lane(gone.priority) if one.tenant == gone.tenant]
+            last = last_of(self.lanes[gone.priority].clock, max(own, default=None))
+            key = gone.priority, gone.tenant
+            self.last[key] = min(self.last[key], last)
 
     def lane(self, priority: Priority) -> list[Waiting]:
         """Those of a lane, the next one first; of equal numbers the one that has waited longer."""
@@ -42,7 +48,7 @@ class MemoryLine:
         ]
         turn = decide(self.lanes.values(), first, next(iter(self.held.values())), not_full=free)
         self.lanes = {lane.priority: lane for lane in turn.lanes}
-        self.leave(turn.next.id)
+        del self.held[turn.next.id]
         return turn
 
     def place(self, id_: str) -> int:

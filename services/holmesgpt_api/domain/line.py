@@ -91,6 +91,15 @@ def turn_of(clock: int, last: int | None) -> int:
     return clock if last is None else max(clock, last + 1)
 
 
+def last_of(clock: int, held: int | None) -> int:
+    """The last number of a tenant after one of its own has left without a turn: what it had beyond is free again.
+
+    Args:
+        held: the highest number that the tenant still has waiting in this lane.
+    """
+    return clock if held is None else held
+
+
 def urgency(priority: Priority, waiting: int) -> int:
     """Of the job that triages one; the greatest comes first.
 

@@ -107,6 +107,27 @@ _STATEMENTS = (
     CREATE TRIGGER line_up BEFORE UPDATE OF held_at ON investigation
         FOR EACH ROW WHEN (OLD.held_at IS NULL AND NEW.held_at IS NOT NULL) EXECUTE FUNCTION line_up()
     """,
+    # Numbers of those that leave without a turn are free again: or a tenant whose storm ran out of time would pay for it
+    # with its next one. Whoever is giving that tenant a number just now has seen the same, so nobody waits for it.
+    """
+    CREATE FUNCTION line_off() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        UPDATE line_tenant AS known SET last = left_over.last
+          FROM (SELECT coalesce(max(one.turn), max(line.clock)) AS last
+                  FROM line LEFT JOIN investigation AS one
+                    ON one.held_at IS NOT NULL AND one.priority = line.priority AND one.tenant = OLD.tenant
+                 WHERE line.priority = OLD.priority) AS left_over
+         WHERE (known.priority, known.tenant) IN (
+                SELECT priority, tenant FROM line_tenant WHERE priority = OLD.priority AND tenant = OLD.tenant
+                   FOR UPDATE SKIP LOCKED)
+           AND known.last > left_over.last;
+        RETURN NULL;
+    END $$
+    """,
+    """
+    CREATE TRIGGER line_off AFTER UPDATE OF ended_at ON investigation
+        FOR EACH ROW WHEN (OLD.held_at IS NOT NULL AND NEW.ended_at IS NOT NULL) EXECUTE FUNCTION line_off()
+    """,
     """
     CREATE FUNCTION held_before(its_priority text, its_turn bigint, since timestamptz, its_id text) RETURNS bigint
     LANGUAGE sql STABLE AS $$
@@ -150,7 +171,8 @@ def downgrade() -> None:
     op.execute("ALTER TABLE chat_turn DROP COLUMN idempotency_key, DROP COLUMN digest")
     op.execute(_told_by(_BY_TURN, _BY_AGE))
     op.execute("DROP TRIGGER line_up ON investigation")
-    op.execute("DROP FUNCTION line_up, held_before")
+    op.execute("DROP TRIGGER line_off ON investigation")
+    op.execute("DROP FUNCTION line_up, line_off, held_before")
     op.execute("DROP INDEX investigation_not_triaged, investigation_asking")
     op.execute("ALTER TABLE investigation DROP COLUMN turn, DROP COLUMN token")
     op.execute("DROP TABLE line_tenant, line")
