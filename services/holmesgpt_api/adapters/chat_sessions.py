@@ -279,7 +279,7 @@ async def _by_key(
     values = {**_of(owner), "key": key.word}
     if alone:
         await conn.execute(sql.ONE_KEY, values)
-    row = (await conn.execute(sql.BY_KEY, values)).mappings().first()
+    row = await statements.first(conn, sql.BY_KEY, values)
     if row is None:
         return None
     if bytes(row["digest"]) != key.digest:

@@ -124,7 +124,7 @@ def copies(note: dict[str, str], *, by_hand: bool = True):
     spec = {"suspend": True, "schedule": "0 2 * * *", "jobTemplate": {"spec": {"template": template({}, [container()])}}}  # fmt: skip
     suspended = edit(60 * 24, "spec/suspend")
     noted = edit(60 * 24 * 2, "spec/schedule", by="helm")
-    keys = {f"f:{key}": {} for key in note}
+    keys: dict[str, object] = {f"f:{key}": {} for key in note}
     (suspended if by_hand else noted)["fieldsV1"]["f:metadata"] = {"f:annotations": keys}
     return thing("CronJob", "copy", api="batch/v1", age=60 * 24 * 9, annotations=note, spec=spec, edits=[noted, suspended])  # fmt: skip
 
