@@ -145,7 +145,7 @@ def _goes_on(scene: Scene, obj: KubeObject, event: Event) -> bool:
     if ready is None or ready.since is None or ready.since > event.first:
         return False
     every = (event.last - event.first) / (event.count - 1)
-    return scene.now - event.last <= 2 * every
+    return scene.now - event.last < 2 * every
 
 
 def not_looked_at(snapshot: Snapshot, target: Target | None, about: KubeObject | None) -> list[str]:
