@@ -16,8 +16,7 @@ from services.holmesgpt_api.engine.framing import receive, send
 from services.holmesgpt_api.engine.messages import (
     PROTOCOL,
     SDK,
-    TO_CHILD,
-    TO_RUN,
+    TO_EAR,
     Broken,
     Checkpoint,
     Concluded,
@@ -48,7 +47,7 @@ def interpreter(folder: Path, mood: str) -> Path:
 
 
 def live(sock: socket.socket) -> int:
-    request = receive(sock, TO_CHILD, within=10)
+    request = receive(sock, TO_EAR, within=10)
     if isinstance(request, ProbeRequest):
         send(sock, ModelAsked(step=1, model=request.model.name))
         send(sock, Probed(tools=False))
@@ -106,7 +105,7 @@ def _goes_on(sock: socket.socket, request: RunRequest) -> None:
 
 def _checkpoint(sock: socket.socket, point: Checkpoint) -> None:
     send(sock, point)
-    while not isinstance(said := receive(sock, TO_RUN, within=10), Recorded):
+    while not isinstance(said := receive(sock, TO_EAR, within=10), Recorded):
         pass  # leave for a step
     assert said.number == point.number
 

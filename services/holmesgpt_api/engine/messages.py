@@ -422,8 +422,6 @@ class Rested(Message):
 
 ToZygote = Annotated[Start | Kill, Field(discriminator="type")]
 FromZygote = Annotated[Hello | Ready | Broken | Started | Ended, Field(discriminator="type")]
-ToChild = Annotated[RunRequest | TalkRequest | ProbeRequest, Field(discriminator="type")]
-ToRun = Annotated[Granted | Recorded | ToolAnswered, Field(discriminator="type")]
 ToEar = Annotated[
     RunRequest | TalkRequest | ProbeRequest | Granted | Recorded | ToolAnswered, Field(discriminator="type")
 ]
@@ -444,8 +442,6 @@ FromChild = Annotated[Heard, Field(discriminator="type")]
 
 TO_ZYGOTE: TypeAdapter[Start | Kill] = TypeAdapter(ToZygote)
 FROM_ZYGOTE: TypeAdapter[Hello | Ready | Broken | Started | Ended] = TypeAdapter(FromZygote)
-TO_CHILD: TypeAdapter[RunRequest | TalkRequest | ProbeRequest] = TypeAdapter(ToChild)
-TO_RUN: TypeAdapter[Granted | Recorded | ToolAnswered] = TypeAdapter(ToRun)
 TO_EAR: TypeAdapter[RunRequest | TalkRequest | ProbeRequest | Granted | Recorded | ToolAnswered] = (
     TypeAdapter(ToEar)
 )
