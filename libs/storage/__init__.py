@@ -5,8 +5,14 @@ what "not reachable" is called are decided here.
 """
 
 from libs.storage.database import Database
-from libs.storage.errors import StorageError, StorageUnavailable, storage_faults, why_unavailable
-from libs.storage.migrations import MigrationFailed, migrate
+from libs.storage.errors import (
+    MigrationFailed,
+    StorageError,
+    StorageUnavailable,
+    storage_faults,
+    why_unavailable,
+)
+from libs.storage.migrations import migrate
 from libs.storage.settings import StorageSettings
 
 __all__ = [

@@ -53,6 +53,14 @@ class StorageUnavailable(StorageError):
         self.retry_after = retry_after
 
 
+class MigrationFailed(StorageError):
+    """The schema could not be brought to this code's state; nothing of the attempt remains."""
+
+    def __init__(self, service: str, reason: str) -> None:
+        super().__init__(f"schema {service}: {reason}")
+        self.service = service
+
+
 def why_unavailable(error: BaseException) -> UnavailableReason | None:
     """The reason when it is the database that cannot serve; None when the error is the caller's own."""
     if isinstance(error, sa.TimeoutError):

@@ -368,6 +368,10 @@ SEEN_ELSEWHERE: dict[str, tuple[str, str]] = {
         "transactions and locks are the database's",
         "tests/integration/storage/test_migrations.py",
     ),
+    "libs/storage/upgrade.py": (
+        "transactions and locks are the database's",
+        "tests/integration/storage/test_migrations.py",
+    ),
     "libs/storage/embedded/[lrs]*.py": (
         "starting, ending and clearing away processes is only real with processes",
         "tests/integration/storage/test_embedded.py",

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from libs.storage import MigrationFailed, StorageUnavailable, migrate
-from tests.support.children import start
+from libs.storage.migrations import newest
+from libs.storage.upgrade import lock_key, scripts_in
+from tests.support.children import REPOSITORY, start
 from tests.support.postgres import FreshDatabase, MakeDatabase
 
 pytestmark = pytest.mark.requirement("INF-BR-TYPE-005", "API-BR-REL-002")
@@ -18,6 +22,11 @@ down_revision = {down!r}
 def upgrade():
     op.execute({sql!r})
 """
+
+
+SERVICES_WITH_MIGRATIONS = sorted(
+    folder.parent.name for folder in (REPOSITORY / "services").glob("*/migrations")
+)
 
 
 @pytest.fixture
@@ -60,6 +69,41 @@ def test_a_second_run_does_nothing_and_a_new_script_is_applied(database: FreshDa
     migrate(database.url("alerts"), "alerts", versions=versions)
 
     assert tables(database, "alerts") >= {"inbox", "episode"}
+
+
+def test_a_start_that_finds_nothing_to_do_waits_for_nobody_and_loads_nothing_that_migrates(
+    database: FreshDatabase, versions: Path
+):
+    write(versions, "0001", None, "CREATE TABLE inbox (id int)")
+    migrate(database.url("alerts"), "alerts", versions=versions)
+    script = (
+        "import sys; from pathlib import Path; from libs.storage import migrate;"
+        f" migrate({database.url('alerts')!r}, 'alerts', versions=Path({str(versions)!r}));"
+        " print('alembic' in sys.modules)"
+    )
+
+    with psycopg.connect(database.url("alerts")) as other:
+        other.execute("SELECT pg_advisory_xact_lock(%s)", (lock_key("alerts"),))
+        said = subprocess.run(
+            [sys.executable, "-c", script],
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            timeout=50,
+            check=True,
+        )
+
+    assert said.stdout.split() == ["False"]
+
+
+@pytest.mark.parametrize("service", SERVICES_WITH_MIGRATIONS)
+def test_a_script_s_file_is_named_by_its_revision_and_the_scripts_stand_in_a_line(service: str):
+    folder = REPOSITORY / "services" / service / "migrations" / "versions"
+    found = scripts_in(folder)
+
+    assert found.get_heads() == [newest(folder)]
+    for script in found.walk_revisions():
+        assert Path(script.path).name.startswith(f"{script.revision}_")
 
 
 def test_two_services_in_one_database_do_not_meet(database: FreshDatabase, versions: Path):
