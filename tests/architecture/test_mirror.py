@@ -364,6 +364,10 @@ SEEN_ELSEWHERE: dict[str, tuple[str, str]] = {
         "only a real server can be frozen under a real connection",
         "tests/integration/storage/test_database.py",
     ),
+    "libs/storage/few.py": (
+        "whether a pool turns a burst away, and whose connections are left, is seen with a pool",
+        "tests/integration/storage/test_few.py",
+    ),
     "libs/storage/migrations.py": (
         "transactions and locks are the database's",
         "tests/integration/storage/test_migrations.py",

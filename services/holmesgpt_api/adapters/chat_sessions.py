@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import uuid
-from collections.abc import AsyncIterator, Collection, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -15,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.contracts.chat import ChatEvent
 from libs.jobs import Jobs
-from libs.storage import Database, StorageUnavailable, statements
+from libs.storage import Database, statements
+from libs.storage.few import Few
 from services.holmesgpt_api.adapters import chat_sql as sql
 from services.holmesgpt_api.domain.chat.errors import (
     OtherInvestigation,
@@ -45,9 +44,6 @@ TALK, END_TURN, TIDY = CHAT_JOBS = "talk", "end_turn", "tidy_chat"
 EVENTS = 100
 """Events of one question that are kept: a model's steps and tools are bounded below that."""
 
-PATIENCE = timedelta(seconds=10)
-"""Longest wait for a transaction of a process that records many questions at once."""
-
 # jsonb and text store no NUL. An escaped backslash before "u0000" is none.
 _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
@@ -61,52 +57,30 @@ class Limits:
 
 
 class PostgresSessions:
-    def __init__(
-        self, database: Database, jobs: Jobs, *, idle: timedelta, limits: Limits, at_once: int = 2
-    ) -> None:
-        """Args:
-        idle: how long a session lives after its last question was answered.
-        at_once: transactions side by side; fewer than the pool has connections.
-        """
-        self._database, self._jobs, self._idle, self._limits = database, jobs, idle, limits
-        self._few = asyncio.Semaphore(at_once)
-
-    @asynccontextmanager
-    async def _begin(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction, after those that were asked for before.
-
-        The pool would turn a burst away after two seconds; and what chats wait for, investigations must not.
-        """
-        try:
-            async with asyncio.timeout(PATIENCE.total_seconds()):
-                await self._few.acquire()
-        except TimeoutError:
-            said = f"more questions at once than can be recorded in {PATIENCE.total_seconds():.0f} s"
-            raise StorageUnavailable("busy", said, retry_after=timedelta(seconds=2)) from None
-        try:
-            async with self._database.begin() as conn:
-                yield conn
-        finally:
-            self._few.release()
+    def __init__(self, database: Database, jobs: Jobs, *, idle: timedelta, limits: Limits) -> None:
+        """`idle`: how long a session lives after its last question was answered."""
+        self._jobs, self._idle, self._limits = jobs, idle, limits
+        # What chats wait for, investigations must not.
+        self._few = Few(database)
 
     async def find(self, session_id: str, owner: Owner) -> Session | None:
-        async with self._begin() as conn:
+        async with self._few.begin() as conn:
             row = await statements.first(conn, sql.FIND, {"id": session_id, **_of(owner)})
         return None if row is None else _session(row)
 
     async def asked_before(self, owner: Owner, key: Key) -> Turn | None:
-        async with self._begin() as conn:
+        async with self._few.begin() as conn:
             return await _by_key(conn, owner, key)
 
     async def answered(self, question: Question, reply: Reply) -> Turn:
-        async with self._begin() as conn:
+        async with self._few.begin() as conn:
             known = await _by_key(conn, question.owner, question.key, alone=True)
             return known or await self._ask(conn, question, life=timedelta(0), reply=reply)
 
     async def open(
         self, question: Question, *, interim: Reply | None, verdict: Verdict | None, life: timedelta
     ) -> Turn:
-        async with self._begin() as conn:
+        async with self._few.begin() as conn:
             known = await _by_key(conn, question.owner, question.key, alone=True)
             if known is not None:
                 return known
@@ -188,12 +162,12 @@ class PostgresSessions:
         return str(row["id"])
 
     async def look(self, ids: Collection[str]) -> Sequence[Turn]:
-        async with self._begin() as conn:
+        async with self._few.begin() as conn:
             rows = await statements.rows(conn, sql.LOOK, {"ids": list(ids)})
         return [_turn(row) for row in rows]
 
     async def take(self, turn_id: str, *, ends_by: int | None = None) -> TakenTurn | None:
-        async with self._begin() as conn:
+        async with self._few.begin() as conn:
             row = await statements.first(conn, sql.TAKE, {"id": turn_id})
             if row is None:
                 return None
@@ -223,7 +197,7 @@ class PostgresSessions:
 
     async def note(self, taken: TakenTurn, event: ChatEvent) -> bool:
         values = {"id": taken.id, "fence": taken.fence, "event": _document(event), "most": EVENTS}
-        async with self._begin() as conn:
+        async with self._few.begin() as conn:
             noted = await statements.changed(conn, sql.NOTE, values)
         return bool(noted)
 
@@ -235,7 +209,7 @@ class PostgresSessions:
             "code": None if reply else code,
             "error": None if reply else error.replace("\0", "�"),
         }
-        async with self._begin() as conn:
+        async with self._few.begin() as conn:
             ended = await statements.first(conn, sql.END, values) is not None
             if ended and taken.ends_by is not None:
                 # To find that there is nothing to end would cost as much as the rest of this.
@@ -243,7 +217,7 @@ class PostgresSessions:
         return ended
 
     async def end_overdue(self, turn_id: str, *, now: bool = False) -> Turn | None:
-        async with self._begin() as conn:
+        async with self._few.begin() as conn:
             row = await statements.first(conn, sql.END_OVERDUE, {"id": turn_id, "now": now})
             if row is not None:
                 await conn.execute(sql.USED, {"id": turn_id})
@@ -251,17 +225,17 @@ class PostgresSessions:
 
     async def page(self, session: Session, *, before: int | None, limit: int) -> Sequence[Turn]:
         values = {"id": session.id, "before": before, "limit": limit}
-        async with self._begin() as conn:
+        async with self._few.begin() as conn:
             rows = await statements.rows(conn, sql.PAGE, values)
         return [_turn(row) for row in rows]
 
     async def delete(self, session_id: str, owner: Owner) -> bool:
-        async with self._begin() as conn:
+        async with self._few.begin() as conn:
             lived = (await conn.execute(sql.DELETE, {"id": session_id, **_of(owner)})).scalar_one_or_none()
         return bool(lived)
 
     async def tidy(self, session_id: str) -> bool:
-        async with self._begin() as conn:
+        async with self._few.begin() as conn:
             if (await conn.execute(sql.TIDY, {"id": session_id})).rowcount:
                 return True
             left = (await conn.execute(sql.LEFT, {"id": session_id})).scalar_one_or_none()

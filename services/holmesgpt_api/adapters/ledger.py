@@ -19,6 +19,7 @@ from libs.contracts.feedback import FeedbackCounts
 from libs.contracts.investigations import InvestigationRequest, InvestigationStatus
 from libs.jobs import Jobs
 from libs.storage import Database, StorageUnavailable
+from libs.storage.few import Few
 from services.holmesgpt_api.adapters import ledger_sql as sql
 from services.holmesgpt_api.adapters import line
 from services.holmesgpt_api.domain import line as line_rule
@@ -47,11 +48,12 @@ class PostgresLedger:
     def __init__(self, database: Database, jobs: Jobs, *, life: timedelta) -> None:
         """`life`: from being asked for to its deadline."""
         self._database, self._jobs, self._life = database, jobs, life
+        self._arrivals = Few(database)
         # Turns come one after the other anyway; those of this process wait here and not at a connection each.
         self._one_turn = asyncio.Lock()
 
     async def open(self, commission: Commission) -> Opened:
-        async with self._database.begin() as conn:
+        async with self._arrivals.begin() as conn:
             for _ in range(TRIES):
                 row = (await conn.execute(sql.OPEN, values_of(commission, self._life))).mappings().first()
                 if row is not None:
