@@ -29,7 +29,7 @@ def context() -> Iterator[FakeContextApi]:
 
 @pytest.fixture
 def here(fresh_database: MakeDatabase, context: FakeContextApi, tmp_path: Path) -> Place:
-    return place(fresh_database(SCHEMA), context.url, tmp_path).missing_workers_soon()
+    return place(fresh_database(SCHEMA, migrated=True), context.url, tmp_path).missing_workers_soon()
 
 
 async def campaign_of(here: Place, context: FakeContextApi, *, kills: int, at_once: int) -> None:

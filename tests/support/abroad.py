@@ -114,6 +114,4 @@ async def there(
 
 
 def migrated(make: MakeDatabase) -> FreshDatabase:
-    made = make(SCHEMA)
-    made.migrate(SCHEMA)
-    return made
+    return make(SCHEMA, migrated=True)

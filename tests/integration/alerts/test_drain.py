@@ -17,7 +17,7 @@ FIRING, RESOLVED, EXPIRED = EpisodeState.firing, EpisodeState.resolved, EpisodeS
 
 @pytest.fixture
 async def alerts(fresh_database):
-    async with house(fresh_database("alerts")) as running:
+    async with house(fresh_database("alerts", migrated=True)) as running:
         yield running
 
 
@@ -194,7 +194,7 @@ async def test_large_deliveries_are_drained_in_several_transactions_and_all_of_t
 
 
 async def test_a_backlog_longer_than_one_run_is_handed_to_the_next(fresh_database):
-    async with house(fresh_database("alerts"), drain_batch=1) as alerts:
+    async with house(fresh_database("alerts", migrated=True), drain_batch=1) as alerts:
         for n in range(BATCHES + 3):
             await alerts.receive(a_body(an_alert(f"p-{n}")))
 

@@ -16,7 +16,7 @@ PATIENCE = timedelta(minutes=3)
 
 @pytest.fixture
 async def alerts(fresh_database):
-    async with house(fresh_database("alerts")) as running:
+    async with house(fresh_database("alerts", migrated=True)) as running:
         yield running
 
 

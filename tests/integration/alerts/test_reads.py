@@ -14,7 +14,7 @@ ALERTS = "/api/v1/alerts"
 
 @pytest.fixture
 def database(fresh_database):
-    return fresh_database("alerts")
+    return fresh_database("alerts", migrated=True)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.requirement(
 
 @pytest.fixture
 def database(fresh_database):
-    return fresh_database("alerts")
+    return fresh_database("alerts", migrated=True)
 
 
 @pytest.fixture

@@ -21,4 +21,4 @@ def context() -> Iterator[FakeContextApi]:
 
 @pytest.fixture
 def here(fresh_database: MakeDatabase, context: FakeContextApi, tmp_path: Path) -> Place:
-    return place(fresh_database(SCHEMA), context.url, tmp_path)
+    return place(fresh_database(SCHEMA, migrated=True), context.url, tmp_path)

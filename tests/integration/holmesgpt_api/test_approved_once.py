@@ -42,7 +42,7 @@ async def test_a_worker_that_is_killed_has_it_done_at_most_once(
             "config_file": str(tmp_path / "settings.yaml"),
             "toolset_origins": f"{system.url},{runbooks.url}",
         }
-        here = place(module_database(SCHEMA), context.url, tmp_path)
+        here = place(module_database(SCHEMA, migrated=True), context.url, tmp_path)
         fake.asks = [("get_causes", {"target": "Pod/shop/checkout-1"}), ("cmdb__restart", WEB)]
         with engine(here, context, fake, **own) as first:
             async with serving(first.settings(), here.api_key) as api:

@@ -31,8 +31,7 @@ ID = "ev-00000000000000e1"
 
 @pytest.fixture
 async def database(fresh_database: MakeDatabase) -> AsyncIterator[Database]:
-    made = fresh_database(SCHEMA)
-    made.migrate(SCHEMA)
+    made = fresh_database(SCHEMA, migrated=True)
     opened = Database(made.settings(SCHEMA), application=SCHEMA)
     yield opened
     await opened.close()
@@ -135,7 +134,7 @@ async def spent(made: FreshDatabase) -> tuple[int, int]:
 async def test_a_spent_budget_leaves_triages_verdict_and_says_which_one_it_was(
     fresh_database: MakeDatabase, tmp_path: Path
 ):
-    made = fresh_database(SCHEMA)
+    made = fresh_database(SCHEMA, migrated=True)
     budgets: dict[str, Any] = {"budget_run_tokens": 2_000, "budget_tenant_tokens_per_day": 3_000}
     with context_api(causes=answer()) as context, model() as fake:
         here = place(made, context.url, tmp_path)
@@ -164,7 +163,7 @@ async def test_a_spent_budget_leaves_triages_verdict_and_says_which_one_it_was(
 async def test_a_killed_workers_usage_is_lost_by_the_step_under_way_at_most(
     fresh_database: MakeDatabase, tmp_path: Path
 ):
-    made = fresh_database(SCHEMA)
+    made = fresh_database(SCHEMA, migrated=True)
     with context_api(causes=answer()) as context, model() as fake:
         here = place(made, context.url, tmp_path)
         with engine(here, context, fake) as there:

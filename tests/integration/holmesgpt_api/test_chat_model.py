@@ -46,7 +46,9 @@ def answer() -> CausesAnswer:
 @pytest.fixture(scope="module")
 def shared(module_database: MakeDatabase, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     with context_api() as context, model() as fake:
-        here = place(module_database(SCHEMA), context.url, tmp_path_factory.mktemp("holmes-chat"))
+        here = place(
+            module_database(SCHEMA, migrated=True), context.url, tmp_path_factory.mktemp("holmes-chat")
+        )
         with engine(here, context, fake) as running:
             yield running
 
@@ -342,7 +344,7 @@ async def test_many_sockets_ask_a_slow_model_at_once_and_each_is_answered(there:
 async def test_a_killed_workers_question_is_taken_up_by_another(fresh_database: MakeDatabase, tmp_path: Path):
     with context_api() as context, model() as fake:
         context.causes = answer()
-        here = place(fresh_database(SCHEMA), context.url, tmp_path).missing_workers_soon()
+        here = place(fresh_database(SCHEMA, migrated=True), context.url, tmp_path).missing_workers_soon()
         with engine(here, context, fake) as first:
             settings = first.settings(chat_timeout=180)
             async with serving(settings, here.api_key) as api:

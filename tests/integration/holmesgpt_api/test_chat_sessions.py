@@ -65,9 +65,7 @@ def make(request: pytest.FixtureRequest) -> Makers:
     if request.param == "memory":
         return Makers("memory", None)
     fresh: MakeDatabase = request.getfixturevalue("fresh_database")
-    database = fresh(SERVICE)
-    database.migrate(SERVICE)
-    return Makers("postgres", database)
+    return Makers("postgres", fresh(SERVICE, migrated=True))
 
 
 async def test_a_question_with_its_answer_is_in_the_history(make: Makers):
@@ -333,8 +331,7 @@ async def test_findings_are_kept_only_while_a_question_is_open(make: Makers):
 
 
 async def test_a_question_that_has_ended_leaves_no_job_that_would_end_it(fresh_database: MakeDatabase):
-    fresh = fresh_database(SERVICE)
-    fresh.migrate(SERVICE)
+    fresh = fresh_database(SERVICE, migrated=True)
     async with Makers("postgres", fresh).sessions() as sessions:
         turn = await sessions.open(question(), interim=None, verdict=None, life=LONG)
         before, (talk,) = await waiting(fresh), await waiting(fresh, ARGUMENTS)

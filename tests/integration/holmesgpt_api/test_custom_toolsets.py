@@ -54,7 +54,7 @@ def shared(module_database: MakeDatabase, tmp_path_factory: pytest.TempPathFacto
         runbook_server() as runbooks,
     ):
         write(folder / "settings.yaml", system, runbooks)
-        here = place(module_database(SCHEMA), context.url, folder)
+        here = place(module_database(SCHEMA, migrated=True), context.url, folder)
         own: dict[str, Any] = {
             "config_file": str(folder / "settings.yaml"),
             "toolset_origins": f"{system.url},{runbooks.url}",

@@ -22,8 +22,7 @@ pytestmark = pytest.mark.requirement("HAPI-019", "HAPI-165")
 
 @pytest.fixture
 async def database(fresh_database: MakeDatabase) -> AsyncIterator[Database]:
-    made = fresh_database(SCHEMA)
-    made.migrate(SCHEMA)
+    made = fresh_database(SCHEMA, migrated=True)
     opened = Database(made.settings(SCHEMA), application=SCHEMA)
     yield opened
     await opened.close()

@@ -67,9 +67,7 @@ def database(fresh_database: MakeDatabase) -> FreshDatabase:
 
 
 def migrated(make_database: MakeDatabase) -> FreshDatabase:
-    made = make_database(SERVICE)
-    made.migrate(SERVICE)
-    return made
+    return make_database(SERVICE, migrated=True)
 
 
 def asked(key: str | None = None, **fields: Any) -> Commission:

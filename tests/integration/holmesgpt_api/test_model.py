@@ -48,7 +48,7 @@ def answer(**fields: Any) -> CausesAnswer:
 @pytest.fixture(scope="module")
 def shared(module_database: MakeDatabase, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     with context_api() as context, model() as fake:
-        here = place(module_database(SCHEMA), context.url, tmp_path_factory.mktemp("holmes"))
+        here = place(module_database(SCHEMA, migrated=True), context.url, tmp_path_factory.mktemp("holmes"))
         with engine(here, context, fake) as running:
             yield running
 
@@ -346,7 +346,7 @@ async def test_a_model_that_cannot_be_reached_is_told_by_health_and_stood_in_for
         nobody.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{nobody.getsockname()[1]}/v1"
         with context_api(causes=answer()) as context, model() as unused:
-            here = place(module_database(SCHEMA), context.url, tmp_path)
+            here = place(module_database(SCHEMA, migrated=True), context.url, tmp_path)
             with engine(here, context, unused, llm_base_url=url) as there:
                 body = await investigated(there)
                 async with serving(there.settings(), here.api_key) as api:
@@ -368,7 +368,7 @@ async def test_without_an_installed_engine_triage_stands_in_and_the_remedy_is_to
     module_database: MakeDatabase, tmp_path: Path
 ):
     with context_api(causes=answer()) as context, model() as unused:
-        here = place(module_database(SCHEMA), context.url, tmp_path)
+        here = place(module_database(SCHEMA, migrated=True), context.url, tmp_path)
         with engine(here, context, unused, engine_python=str(tmp_path / "no-python")) as there:
             body = await investigated(there)
             async with serving(there.settings(), here.api_key) as api:

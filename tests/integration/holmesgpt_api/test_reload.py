@@ -56,7 +56,7 @@ async def test_the_next_run_after_a_reload_asks_the_new_model(fresh_database: Ma
     admin = {"127.0.0.0/8": {"principal": "admin", "roles": ["admin"]}}
     with context_api(causes=answer) as context, model() as first, model() as second:
         write(file, "old-house", "sk-old", first)
-        here = place(fresh_database(SCHEMA), context.url, tmp_path)
+        here = place(fresh_database(SCHEMA, migrated=True), context.url, tmp_path)
         with_file: dict[str, Any] = {
             "llm_model": None,
             "llm_tools": None,
@@ -98,7 +98,7 @@ async def test_the_first_model_that_a_reload_brings_is_asked_without_a_restart(
     file.write_text("{}")
     admin = {"127.0.0.0/8": {"principal": "admin", "roles": ["admin"]}}
     with context_api(causes=answer) as context, model() as fake:
-        here = place(fresh_database(SCHEMA), context.url, tmp_path)
+        here = place(fresh_database(SCHEMA, migrated=True), context.url, tmp_path)
         with_file: dict[str, Any] = {"llm_model": None, "config_file": str(file)}
         with engine(here, context, fake, **with_file) as there:
             async with serving(there.settings(trusted_networks=admin)) as api:

@@ -76,7 +76,7 @@ def citing_what_was_seen_before(known: dict[str, Any]) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def shared(module_database: MakeDatabase, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     with context_api() as context, model() as fake:
-        here = place(module_database(SCHEMA), context.url, tmp_path_factory.mktemp("resume"))
+        here = place(module_database(SCHEMA, migrated=True), context.url, tmp_path_factory.mktemp("resume"))
         with engine(here, context, fake) as running:
             yield running
 
@@ -161,7 +161,7 @@ async def test_a_run_whose_worker_is_killed_goes_on_in_another_worker(
     module_database: MakeDatabase, tmp_path: Path
 ):
     with context_api() as context, model() as fake:
-        here = place(module_database(SCHEMA), context.url, tmp_path).missing_workers_soon()
+        here = place(module_database(SCHEMA, migrated=True), context.url, tmp_path).missing_workers_soon()
         with engine(here, context, fake) as first:
             telling = prepare(first)
             async with serving(first.settings(), here.api_key) as api:

@@ -15,7 +15,7 @@ from tests.support.postgres import MakeDatabase
 
 @pytest.fixture
 def here(fresh_database: MakeDatabase, tmp_path: Path) -> Place:
-    return place(fresh_database(SERVICE), tmp_path)
+    return place(fresh_database(SERVICE, migrated=True), tmp_path)
 
 
 @pytest.fixture
