@@ -5,7 +5,6 @@ Which statements are run is the adapters' business.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
@@ -17,6 +16,7 @@ from psycopg_pool import AsyncConnectionPool
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from libs.storage.awake import awake_timeout
 from libs.storage.connection import conninfo
 from libs.storage.errors import StorageUnavailable, pause, storage_faults
 from libs.storage.patience import PatientConnection
@@ -74,7 +74,7 @@ class Database:
 
     async def _acquire(self, held: AsyncExitStack) -> AsyncConnection:
         try:
-            async with asyncio.timeout(self._acquire_within.total_seconds()):
+            async with awake_timeout(self._acquire_within):
                 return await held.enter_async_context(self.engine.connect())
         except TimeoutError as error:
             raise StorageUnavailable("unreachable", "no answer", retry_after=pause()) from error

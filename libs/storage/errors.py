@@ -36,6 +36,11 @@ _BY_STATE: dict[str, UnavailableReason] = {
 }
 
 
+CROWDED = ("too many connections", "too many clients", "connection slots are reserved")
+"""What PostgreSQL says to who comes when a role, a database or the server has no connection left. libpq passes the
+words on, but not their SQLSTATE; with another language than English set for its messages this is `unreachable`."""
+
+
 class StorageError(Exception):
     """Something about the database that a caller may want to know."""
 
@@ -74,8 +79,14 @@ def why_unavailable(error: BaseException) -> UnavailableReason | None:
         return _BY_STATE.get(error.sqlstate) or _BY_CLASS.get(error.sqlstate[:2])
     if type(error).__name__ in {"PoolTimeout", "TooManyRequests"}:
         return "busy"
+    if _crowded(error):
+        return "busy"
     # Without an SQLSTATE the server has said nothing: the connection is the fault.
     return "unreachable" if isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)) else None
+
+
+def _crowded(error: BaseException) -> bool:
+    return any(words in str(error) for words in CROWDED)
 
 
 def pause() -> timedelta:
@@ -92,5 +103,6 @@ def storage_faults() -> Iterator[None]:
         reason = why_unavailable(error)
         if reason is None:
             raise
-        # The driver's own text may carry the host name but no password; SQL and parameters are left out.
-        raise StorageUnavailable(reason, type(error).__name__, retry_after=pause()) from error
+        # The driver's own text may carry host names, SQL and parameters: they are left out.
+        said = "too many connections" if _crowded(error) else type(error).__name__
+        raise StorageUnavailable(reason, said, retry_after=pause()) from error

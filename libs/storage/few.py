@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from libs.storage.awake import awake_timeout
 from libs.storage.database import Database
 from libs.storage.errors import StorageUnavailable, pause
 
@@ -33,7 +34,7 @@ class Few:
             StorageUnavailable: `busy` when no turn came in time; else as `Database.begin` says.
         """
         try:
-            async with asyncio.timeout(self._patience.total_seconds()):
+            async with awake_timeout(self._patience):
                 await self._turns.acquire()
         except TimeoutError:
             said = f"more at once than can be recorded in {self._patience.total_seconds():g} s"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
@@ -54,6 +55,9 @@ def response(
     return Response(body, status_code=status, media_type=MEDIA_TYPE, headers=dict(headers or {}))
 
 
+_log = logging.getLogger(__name__)
+
+
 def install(app: FastAPI, problems: Problems) -> None:
     """Register the handlers: the service's own errors, validation, and what Starlette raises."""
     for error_type, spec in problems.items():
@@ -69,6 +73,9 @@ def _domain_handler(spec: ProblemSpec) -> Any:
         if pause is not None:
             headers["Retry-After"] = str(max(1, math.ceil(pause.total_seconds())))
         detail = spec.detail(error) if spec.detail else str(error)
+        if spec.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            # The caller is told what to do; whoever is on call needs to know why.
+            _log.warning("%s: %s", spec.code, error)
         return response(request, spec.status, spec.code, title=spec.title, detail=detail, headers=headers)
 
     return handle

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,39 @@ async def investigated(api: httpx.AsyncClient, alert: dict[str, Any]) -> dict[st
     return await ended(api, taken["investigation_id"], within=120)
 
 
+def configured_for(model_url: str) -> dict[str, str]:
+    return {
+        "MODEL": "scripted",
+        "HOLMESGPT_LLM_PROVIDER": "local_llm",
+        "HOLMESGPT_LLM_BASE_URL": model_url,
+        "HOLMESGPT_LLM_API_KEY": KEY,
+    }
+
+
+@pytest.mark.requirement("HAPI-005", "HAPI-038", "API-BR-PERF-034")
+async def test_a_burst_is_served_within_the_connections_that_an_installation_gives_the_service(
+    tmp_path: Path,
+):
+    refusals = "too many connections"
+    with model() as fake:
+        async with (
+            running(
+                tmp_path, services={"context_api", "holmesgpt_api"}, environment=configured_for(fake.url)
+            ) as stack,
+            httpx.AsyncClient(
+                base_url=stack.urls["holmesgpt_api"], headers=stack.headers(), trust_env=False, timeout=90
+            ) as api,
+        ):
+            answers = await asyncio.gather(
+                *(api.post("/api/v1/investigate", json={**ALERT, "context": {"n": n}}) for n in range(20)),
+                *(api.post("/api/v1/chat", json={"message": f"Is order {n} well?"}) for n in range(20)),
+            )
+            log = stack.postgres.place.log.read_text()
+
+    assert {answer.status_code for answer in answers} == {200}
+    assert [line for line in log.splitlines() if refusals in line] == []
+
+
 @pytest.mark.requirement("HAPI-075", "HAPI-096")
 async def test_a_model_cites_what_its_tools_read_and_reads_nothing_its_asker_may_not(tmp_path: Path):
     with model() as fake:
@@ -57,15 +91,9 @@ async def test_a_model_cites_what_its_tools_read_and_reads_nothing_its_asker_may
             ("get_logs", {**CRASHING, "previous": True}),
             ("get_logs", {"namespace": "nowhere", "pod": "nothing"}),
         ]
-        configured = {
-            "MODEL": "scripted",
-            "HOLMESGPT_LLM_PROVIDER": "local_llm",
-            "HOLMESGPT_LLM_BASE_URL": fake.url,
-            "HOLMESGPT_LLM_API_KEY": KEY,
-        }
         services = {"context_api", "holmesgpt_api"}
         async with (
-            running(tmp_path, services=services, environment=configured) as stack,
+            running(tmp_path, services=services, environment=configured_for(fake.url)) as stack,
             httpx.AsyncClient(
                 base_url=stack.urls["holmesgpt_api"], headers=stack.headers(), trust_env=False, timeout=60
             ) as api,

@@ -27,7 +27,8 @@ async def linked(kind: str, request: pytest.FixtureRequest) -> AsyncIterator[Red
         link = RedisLink(FakeAsyncRedis(server=FakeServer()), guard)
     else:
         url = request.getfixturevalue("redis_server").url
-        made = connect(RedisSettings.model_validate({"redis_url": url}))
+        # What a slow answer means is another suite's question; here each is waited for.
+        made = connect(RedisSettings.model_validate({"redis_url": url, "redis_timeout": 10}))
         assert made is not None
         link = made
     await link.client.flushdb()

@@ -165,7 +165,7 @@ class EmbeddedPostgres:
         """Give each service its role and schema of the same name. Repeatable.
 
         Args:
-            connections: each role's limit; by default an equal part of what seven services share.
+            connections: each role's limit; by default what its service's processes keep open at most.
         """
         provision(self.url(database="postgres"), services, database=database, connections=connections)
 

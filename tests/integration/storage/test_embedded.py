@@ -17,6 +17,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from libs.storage import StorageUnavailable, storage_faults
 from libs.storage.embedded import AlreadyRunning, EmbeddedFailed, EmbeddedPostgres
 from libs.storage.embedded.place import SOCKET_NAME, SOCKET_PATH_BYTES
 from libs.storage.embedded.remains import workers_in
@@ -351,8 +352,12 @@ def test_a_role_cannot_take_more_than_its_share_of_the_connections(server: Embed
     server.provision(["alerts"], connections=2)
     held = [psycopg.connect(server.url("alerts")) for _ in range(2)]
     try:
-        with pytest.raises(psycopg.OperationalError, match="too many connections for role"):
+        with (
+            pytest.raises(StorageUnavailable, match="busy: too many connections") as caught,
+            storage_faults(),
+        ):
             psycopg.connect(server.url("alerts"))
+        assert caught.value.reason == "busy"
     finally:
         for connection in held:
             connection.close()

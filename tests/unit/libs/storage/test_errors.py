@@ -22,6 +22,8 @@ pytestmark = pytest.mark.requirement("INT-BR-REL-004", "INT-BR-REL-006")
         (pg.CannotConnectNow(), "unreachable"),
         (pg.ConnectionFailure(), "unreachable"),
         (pg.TooManyConnections(), "busy"),
+        (psycopg.OperationalError('connection failed: FATAL:  too many connections for role "a"'), "busy"),
+        (psycopg.OperationalError("connection failed: FATAL:  sorry, too many clients already"), "busy"),
         (PoolTimeout(), "busy"),
         (sa.TimeoutError(), "busy"),
         (pg.QueryCanceled(), "timeout"),
@@ -57,6 +59,15 @@ def test_a_fault_becomes_one_exception_that_says_when_to_ask_again():
 
     assert timedelta(seconds=1) <= caught.value.retry_after <= timedelta(seconds=3)
     assert "secret" not in str(caught.value)
+
+
+def test_a_role_without_a_connection_left_is_told_by_its_cause():
+    refused = psycopg.OperationalError(
+        'connection to "db.example.com" failed: too many connections for role "a"'
+    )
+
+    with pytest.raises(StorageUnavailable, match=r"^database busy: too many connections$"), storage_faults():
+        raise sa.OperationalError("SELECT 1", {}, refused)
 
 
 def test_a_mistake_of_ours_passes_as_it_is():

@@ -70,3 +70,15 @@ async def test_a_body_with_a_thousand_faults_names_a_few():
     assert 1 <= len(answer.json()["errors"]) <= MAX_ERRORS
     assert several.status_code == 422
     assert len(several.content) < 5_000
+
+
+async def test_what_the_caller_is_not_told_stands_in_the_log(caplog: pytest.LogCaptureFixture):
+    async with calling() as service:
+        away = await service.http.get("/api/v1/away")
+        missing = await service.http.get("/api/v1/nowhere")
+
+    assert (away.status_code, away.json()["detail"]) == (503, "ask again")
+    assert missing.status_code == 404
+    assert [one.message for one in caplog.records if one.name == "libs.web.problems"] == [
+        "away: db.internal:5432"
+    ]
