@@ -23,6 +23,7 @@ async def awake_timeout(limit: timedelta) -> AsyncIterator[None]:
         TimeoutError: the block took longer.
     """
     loop = asyncio.get_running_loop()
+    looking: asyncio.TimerHandle
     async with asyncio.timeout(limit.total_seconds()) as scope:
 
         def look_later() -> asyncio.TimerHandle:
