@@ -26,8 +26,6 @@ from libs.auth.new_keys import NewKeys, new_keys_file
 from libs.storage.embedded import EmbeddedPostgres
 from tests.bench import reads
 from tests.bench.document import with_body, with_part
-from tests.bench.engine import AT_ONCE, LOOKS, EngineRun
-from tests.bench.engine import measure as measure_engine
 from tests.bench.load import ALERT_SCRIPT, READ_SCRIPT, Run, wrk
 from tests.bench.table import cpu_ratio, machine, markdown, rows
 from tests.bench.triage import TriageRun
@@ -209,39 +207,8 @@ GOALS = """
 """
 
 
-ENGINE = """
-Through the real HolmesGPT, forked per run; its model is scripted and answers at once ({steps} calls, {tokens:,} tokens).
-
-| | measured | wanted |
-|---|--:|--:|
-| an investigation by triage alone | {triage:.2f} s | |
-| the same with the engine | {alone:.2f} s | |
-| investigations with the engine, {at_once} at once | {per_second:.1f} a second | |
-| `/health`, median, while {stuck} runs hang on their model | {p50:.1f} ms | |
-| its 99th percentile | {p99:.1f} ms | < 50 ms |
-| its worst of {looks} | {worst:.1f} ms | |
-"""
-
-
-def engine_table(run: EngineRun) -> str:
-    return ENGINE.format(
-        steps=run.steps,
-        tokens=run.tokens,
-        triage=run.triage,
-        alone=run.alone,
-        at_once=AT_ONCE,
-        per_second=run.per_second,
-        stuck=run.stuck,
-        looks=LOOKS,
-        p50=1000 * run.health_p50,
-        p99=1000 * run.health_p99,
-        worst=1000 * run.health_worst,
-    )
-
-
 def report(
     triage: TriageRun,
-    engine: EngineRun,
     main: dict[str, list[Run]],
     many: dict[str, list[Run]],
     rounds: int,
@@ -276,8 +243,6 @@ def report(
             "",
             markdown(crowd),
             "",
-            "## Asking a model",
-            engine_table(engine),
             TRIAGE,
             triage_table(triage),
         ]
@@ -339,9 +304,7 @@ def main() -> None:
             read = reads.measure(bench, base, keys.operator_key, chosen.rounds, chosen.seconds)
         finally:
             postgres.destroy()
-        print("asking a model …", flush=True)
-        engine = measure_engine(base)
-        text = report(triage, engine, main_table, crowd, chosen.rounds, chosen.seconds)
+        text = report(triage, main_table, crowd, chosen.rounds, chosen.seconds)
     print(text)
     if not chosen.dry:
         whole = with_body(REPORT.read_text(), text)

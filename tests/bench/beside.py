@@ -23,7 +23,7 @@ from statistics import median, quantiles
 from typing import Any
 
 from tests.bench.document import with_part
-from tests.bench.engine import MODEL, PATIENCE_S, STUCK, _client
+from tests.bench.engine import MODEL, PATIENCE_S, STUCK, client
 from tests.bench.sides import (
     GIVES_UP_S,
     Ask,
@@ -226,7 +226,7 @@ async def alone(base: Path, stack: Stack, fake: FakeModel, side: Side) -> Alone:
     first = await first_answer(stack, side)
     fake.mood, fake.delay = "digs", LATENCY_S
     say("investigations with three tools, one after the other")
-    async with _client(stack) as http:
+    async with client(stack) as http:
         slow = median([await timed(lambda: investigated(http)) for _ in range(ALONE)])
     return Alone(first, await _by_triage(base), slow)
 
@@ -235,7 +235,7 @@ async def _by_triage(base: Path) -> float:
     """An investigation where no model is configured."""
     say("triage alone")
     services = {"context_api", "holmesgpt_api"}
-    async with running(base, services=services) as stack, _client(stack) as http:
+    async with running(base, services=services) as stack, client(stack) as http:
         return median([await timed(lambda: investigated(http)) for _ in range(ALONE)])
 
 
@@ -276,7 +276,7 @@ async def measure(base: Path, *, runs: int, rounds: int) -> tuple[dict[str, Foun
 
 TABLE = """## Our engine beside a plain app around the SDK
 
-{machine} One run, in turns, {rounds} rounds; `{command}`. The same scripted model and Context API on all sides, and the same
+{machine}. One run, in turns, {rounds} rounds; `{command}`. The same scripted model and Context API on all sides, and the same
 number of questions to the model. *Plain* calls HolmesGPT {sdk} as its own server does: plain functions in one pool of 40
 threads, the toolsets a server loads by default beside our tool. *Lean* is the same with our tool alone, which nobody runs; it
 tells how much comes of the toolsets. Ours stores session, question and events, asks the budget before each step, clears

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 
 from services.holmesgpt_api.adapters.engine_environment import environment
-from tests.bench.engine import PATIENCE_S, _alert, _apart, _client, _until_ready
+from tests.bench.engine import PATIENCE_S, alert, apart, client, until_ready
 from tests.fakes.model import FakeModel
 from tests.support.engine import children_of, command_of
 from tests.support.ports import free_ports
@@ -92,8 +92,8 @@ def our_processes(stack: Stack) -> dict[str, list[int]]:
 @contextlib.asynccontextmanager
 async def ours(stack: Stack) -> AsyncIterator[tuple[Side, Side]]:
     """Chats, and investigations."""
-    async with _client(stack) as http:
-        await _until_ready(http)
+    async with client(stack) as http:
+        await until_ready(http)
 
         async def chat() -> None:
             answer = await http.post("/api/v1/chat", json={"message": QUESTION})
@@ -108,7 +108,7 @@ async def ours(stack: Stack) -> AsyncIterator[tuple[Side, Side]]:
                 raise RuntimeError(f"triage answered: {body['degraded_reason']}")
 
         async def begin() -> None:
-            answer = await http.post("/api/v1/investigate/async", json=_alert(), headers=_apart())
+            answer = await http.post("/api/v1/investigate/async", json=alert(), headers=apart())
             answer.raise_for_status()
 
         async def health() -> None:
@@ -128,7 +128,7 @@ async def ours(stack: Stack) -> AsyncIterator[tuple[Side, Side]]:
 
 
 async def investigated(http: httpx.AsyncClient) -> dict[str, Any]:
-    answer = await http.post("/api/v1/investigate", json=_alert(), headers=_apart())
+    answer = await http.post("/api/v1/investigate", json=alert(), headers=apart())
     if not answer.is_success:
         raise RuntimeError(f"HTTP {answer.status_code}: {answer.text[:500]}")
     body: dict[str, Any] = answer.json()

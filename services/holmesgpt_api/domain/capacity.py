@@ -8,7 +8,8 @@ ZYGOTE = 400 * MIB
 """HolmesGPT loaded once (measured: 320 MB) and the worker beside it."""
 
 CHILD = 80 * MIB
-"""What one run has for itself (measured: 30 MB at first, 60 MB at the end of a long one)."""
+"""What a process that serves runs has for itself (measured: 30 MB at first, 60 MB at the end of a long run). One that
+has twice this after a run is ended (`HOLMESGPT_ENGINE_CHILD_MEMORY`)."""
 
 MOST = 50
 """Runs at once, however much memory there is: each costs processor time too, and each opens connections."""
