@@ -26,6 +26,8 @@ OUTCOMES = (
 ANSWERED = "answered"
 PURPOSES = INVESTIGATION, CHAT, PROBE = "investigation", "chat", "probe"
 """What models are asked for."""
+RESULT = "result"
+"""What is kept: verdicts of models."""
 PROVIDERS = get_args(Provider)
 ENGINES = (NAME, HOLMES)
 _DURATIONS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
@@ -89,17 +91,20 @@ class Meters:
             "Calls of tools of foreign systems, by the toolset's type and how they ended.",
             {"type": ("http", "mcp"), "outcome": ABROAD},
         )
-        self._kept = metrics.counter(
-            "holmesgpt_api_result_cache_total",
-            "Questions to a model whose answer was looked for among kept ones.",
-            {"outcome": ("hit", "miss")},
+        self._hits, self._misses = (
+            metrics.counter(
+                f"holmesgpt_api_cache_{what}_total",
+                f"Questions to a model whose answer {was} among kept ones.",
+                {"cache_type": (RESULT,)},
+            )
+            for what, was in (("hits", "was found"), ("misses", "was not"))
         )
 
     def abroad(self, type_: str, outcome: str) -> None:
         self._abroad.inc(type=type_, outcome=outcome)
 
     def kept(self, found: bool) -> None:
-        self._kept.inc(outcome="hit" if found else "miss")
+        (self._hits if found else self._misses).inc(cache_type=RESULT)
 
     def models(self, models: Mapping[str, str]) -> None:
         """These are configured now: name to provider."""

@@ -99,8 +99,8 @@ async def test_a_models_verdict_answers_the_same_question_again_while_the_eviden
     assert [one["metadata"].get("cached_from") for one in (first, other, moved, replayed)] == [None] * 4
     assert names(told)[-2:] == ["interim", "completed"]
     assert 'holmesgpt_api_llm_runs_total{outcome="concluded"} 4.0' in counted
-    assert 'holmesgpt_api_result_cache_total{outcome="hit"} 2.0' in counted
-    assert 'holmesgpt_api_result_cache_total{outcome="miss"} 3.0' in counted
+    assert 'holmesgpt_api_cache_hits_total{cache_type="result"} 2.0' in counted
+    assert 'holmesgpt_api_cache_misses_total{cache_type="result"} 3.0' in counted
 
 
 @pytest.mark.parametrize("ttl", [0, 0.001])
