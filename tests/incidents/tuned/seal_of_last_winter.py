@@ -17,7 +17,8 @@ INCIDENT = Incident(
     story=(
         "The shop's host was served with a bought certificate, put into a Secret by hand. Five weeks ago its Ingress was pointed to the Secret that cert-manager keeps. The old Secret"
         " was left behind, and what is in it expired yesterday evening; the exporter reads every Secret there is. Visitors meet the new certificate, which is valid for eight weeks"
-        " more. The Secret may be deleted, which mends nothing. sizes was released an hour ago."
+        " more. The Secret may be deleted, which mends nothing. sizes was released an hour ago. A notebook of"
+        " somebody's trial crashes in another namespace, which has nothing to do with the shop."
     ),
     sources=[
         "https://github.com/enix/x509-certificate-exporter",
@@ -61,13 +62,15 @@ def play(stage: Stage) -> None:
         deployment("boutique/basket", container("basket", "boutique/basket:7.0.4", port=8080, ready="/ready", env={"DB_HOST": "goods.boutique.svc"})), service("boutique/basket", 80, 8080),
         stateful_set("boutique/goods", container("postgres", "postgres:17.6", port=5432, memory=("512Mi", "1Gi"))), service("boutique/goods", 5432, headless=True),
         config_map("boutique/seasons", {"now": "winter"}),
+        deployment("lab/notebook", container("notebook", "lab/notebook:2026.11", port=8888), replicas=1), service("lab/notebook", 80, 8888),
     ])  # fmt: skip
     stage.calm()
     _ready(stage, began)
     stage.wait(days=34, hours=22, minutes=10)
     stage.kubectl("set", "image", "deployment/sizes", "sizes=registry.example.com/boutique/sizes:2.2.1", "-n", "boutique")  # fmt: skip
     stage.calm()
-    stage.wait(minutes=58)
+    stage.wait(minutes=47)
+    stage.crash("lab/notebook", code=1, restarts=9, log="ModuleNotFoundError: No module named 'jupyter_ai'")
     stage.heartbeat()
     chatter(stage, "ingress-nginx/ingress-nginx-controller", [
         '198.51.100.<2-250> - - [<%d/%b/%Y:%H:%M:%S> +0000] "GET / HTTP/2.0" 200 9120 "-" "Mozilla/5.0" 390 0.0<10-40> [boutique-window-80] [] 10.244.1.<4-9>:3000 9120 0.0<10-40> 200',
