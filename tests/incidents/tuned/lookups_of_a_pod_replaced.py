@@ -10,7 +10,7 @@ from tests.incidents.manifests import kube_prometheus
 from tests.incidents.stage import Stage
 from tests.incidents.workloads import config_map, container, deployment, service, stateful_set, system
 
-GONE = "geo-6d8f5c9b7d-t7kfx"
+GONE = "geo-c7758ff55-t7kfx"
 """One of the pods of the release before; its name is in the alert and nowhere in the cluster."""
 
 INCIDENT = Incident(
