@@ -20,6 +20,7 @@ from services.context_api.domain.observation import AGAINST, Depth, Observation
 from services.context_api.domain.relation import Relations
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
+from services.context_api.domain.unfelt import Unfelt
 
 WEIGHTS: dict[str, float] = {
     "certainty": 1.0,
@@ -31,6 +32,7 @@ WEIGHTS: dict[str, float] = {
     "critical": 0.2,
     "explained": -1.2,
     "bystander": -0.6,
+    "unfelt": -0.8,
 }
 """What each fact about a candidate adds to its score."""
 
@@ -57,6 +59,9 @@ UNSURE = 0.45
 
 FAINTEST = 0.1
 """Confidence below which a candidate is left to the findings."""
+
+_PLACES = frozenset({"Namespace", "Node"})
+"""What an alert about holds much that has to do with it by its place alone."""
 
 AROUND_BEFORE, AROUND_AFTER = timedelta(minutes=30), timedelta(minutes=5)
 
@@ -100,10 +105,11 @@ class Alert:
 def rank(scene: Scene, tree: Causality, relations: Relations, alert: Alert) -> list[Ranked]:
     """Candidates that may be the cause, best first; none that has nothing to do with the alert."""
     seen = tree.observations
-    nearness = _with_what_explains([_nearness(o, relations, alert) for o in seen], tree)
+    unfelt = Unfelt(scene)
+    nearness = _with_what_explains([_nearness(o, relations, alert, unfelt) for o in seen], tree)
     chain = _chain(tree, nearness, relations, alert)
     candidates = [
-        _judge(scene, tree, index, nearness[index], chain)
+        _judge(scene, tree, index, nearness[index], chain, _unfelt(o, relations, alert, unfelt))
         for index, o in enumerate(seen)
         if o.severity is not FindingSeverity.info
         and nearness[index] > 0
@@ -142,17 +148,21 @@ def _plausible(candidates: list[Ranked]) -> list[Ranked]:
     return [c for i, c in enumerate(candidates) if i == 0 or c.confidence >= FAINTEST]
 
 
-def _nearness(seen: Observation, relations: Relations, alert: Alert) -> float:
+def _nearness(seen: Observation, relations: Relations, alert: Alert, unfelt: Unfelt) -> float:
     if not alert.named:
         return 1.0
     if alert.target is None:
         return _nearness_to_nobody(seen, alert.missing)
     near = relations.nearness(seen.about)
+    if near < ITSELF and alert.target.kind in _PLACES and unfelt.unused(seen.about):
+        return 0.0
     if near or seen.latent or alert.over:
         return near
     if seen.about.namespace is None or seen.about.namespace != alert.namespace:
         return 0.0
-    # The alert's object may depend on this in a way nobody wrote down.
+    # The alert's object may depend on this in a way nobody wrote down, but not on what nobody can feel.
+    if unfelt.why(seen.about):
+        return 0.0
     if alert.onset and seen.onset and alert.onset - AROUND_BEFORE <= seen.onset <= alert.onset + AROUND_AFTER:
         return COINCIDENCE
     return 0.0
@@ -308,7 +318,13 @@ def _with_causes(tree: Causality, own: list[int]) -> set[int]:
     return chain
 
 
-def _judge(scene: Scene, tree: Causality, index: int, near: float, chain: _Chain) -> Ranked:
+def _unfelt(seen: Observation, relations: Relations, alert: Alert, unfelt: Unfelt) -> str:
+    """Why nobody else feels it, where the alert is about somebody else."""
+    elsewhere = alert.named and alert.target is not None and relations.nearness(seen.about) < ITSELF
+    return unfelt.why(seen.about) if elsewhere and not seen.measured else ""
+
+
+def _judge(scene: Scene, tree: Causality, index: int, near: float, chain: _Chain, unfelt: str) -> Ranked:
     seen = tree.observations[index]
     effects = tree.all_effects(index)
     inside = [e for e in effects if e in chain.members]
@@ -327,6 +343,7 @@ def _judge(scene: Scene, tree: Causality, index: int, near: float, chain: _Chain
         "critical": 1.0 if seen.severity is FindingSeverity.critical else 0.0,
         "explained": explained,
         "bystander": 0.0 if index in chain.members or inside else 1.0,
+        "unfelt": 1.0 if unfelt else 0.0,
     }
     parts = {name: WEIGHTS[name] * value for name, value in facts.items()}
     return Ranked(
@@ -339,7 +356,7 @@ def _judge(scene: Scene, tree: Causality, index: int, near: float, chain: _Chain
         explained=explained,
         confidence=_confidence(seen, near, explained, facts),
         basis=_basis(seen, inside, edited),
-        against=_against(tree, seen, near, link),
+        against=(*_against(tree, seen, near, link), *((unfelt,) if unfelt else ())),
         edited=edited,
     )
 
@@ -362,7 +379,7 @@ def _confidence(seen: Observation, near: float, explained: float, facts: dict[st
     """How sure that this is the cause: the reason's own certainty, dimmed by distance and by a better explanation."""
     value = seen.certainty * (0.55 + 0.45 * near) * (1 - 0.75 * explained)
     value += 0.04 * facts["covers"] + 0.03 * facts["precedes"] + 0.03 * facts["changed"]
-    if facts["bystander"]:
+    if facts["bystander"] or facts["unfelt"]:
         value *= 0.6
     return round(min(max(value, 0.02), 0.97), 2)
 
