@@ -32,7 +32,7 @@ WEIGHTS: dict[str, float] = {
     "critical": 0.2,
     "explained": -1.2,
     "bystander": -0.6,
-    "unfelt": -0.8,
+    "unfelt": -1.2,
 }
 """What each fact about a candidate adds to its score."""
 

@@ -106,7 +106,7 @@ def _logs(stage: Stage, restarted) -> None:
     for pod in stage.pods("market/courier-"):
         if pod["status"]["phase"] == "Running":
             stage.log(f"market/{pod['metadata']['name']}", printed(stage.ago(minutes=60), ["INFO courier: label <100000-999999> fetched in <200-600>ms"] * 20, every_s=170))  # fmt: skip
-    chatter(stage, "web/front", ['{"level":50,"req":{"method":"POST","url":"/pay"},"res":{"statusCode":503},"responseTime":<5010-5060>,"msg":"request errored"}', '{"level":30,"req":{"method":"GET","url":"/"},"res":{"statusCode":200},"responseTime":<9-30>,"msg":"request completed"}'], minutes=28)  # fmt: skip
+    chatter(stage, "web/front", ['{"level":50,"req":{"method":"POST","url":"/pay"},"res":{"statusCode":503},"responseTime":<5010-5060>,"err":"POST http://checkout.market.svc/checkout: 503 Service Unavailable","msg":"request errored"}', '{"level":30,"req":{"method":"GET","url":"/"},"res":{"statusCode":200},"responseTime":<9-30>,"msg":"request completed"}'], minutes=28)  # fmt: skip
 
 
 def _metrics(stage: Stage) -> None:

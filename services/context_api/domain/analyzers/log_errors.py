@@ -81,6 +81,25 @@ class _Errors:
     first: datetime
     begins: datetime
     """Where its log begins."""
+    bad: int
+    recent: int
+    """Lines of the last minutes: errors, and all."""
+
+    @property
+    def many(self) -> bool:
+        return self.bad >= FEWEST and self.bad >= SHARE * self.recent
+
+
+def _enough(found: Sequence[_Errors], *, together: bool) -> list[_Errors]:
+    """Those whose own log is full of errors; else all, where together they are as many: requests go to one pod or another.
+
+    Not together where somebody asks about one object: there a complaint is a cause by itself, and a few are written always.
+    """
+    full = [e for e in found if e.many]
+    if full or not together:
+        return full
+    bad, recent = sum(e.bad for e in found), sum(e.recent for e in found)
+    return [e for e in found if e.bad] if bad >= FEWEST and bad >= SHARE * recent else []
 
 
 def observe(scene: Scene) -> Iterator[Observation]:
@@ -90,7 +109,9 @@ def observe(scene: Scene) -> Iterator[Observation]:
     known = {id(top) for top in todo}
     for top in todo:
         pods = [p for p in scene.graph.pods_of(top) if is_ready(p)]
-        found = [e for p in pods[:PODS_READ] for e in _errors(scene, p, foreign)]
+        found = _enough(
+            [e for p in pods[:PODS_READ] for e in _errors(scene, p, foreign)], together=scene.target is None
+        )
         if found:
             strangers = list(_strangers(scene, top, telling([line for e in found for line in e.lines])))
             todo += [s.on for s in strangers if id(s.on) not in known]
@@ -141,9 +162,11 @@ def _errors(scene: Scene, pod: KubeObject, foreign: frozenset[str]) -> Iterator[
         bad = [
             (moment, line) for moment, line in recent if weigh(line) and not any(h in line for h in foreign)
         ]
-        if len(bad) >= FEWEST and len(bad) >= SHARE * len(recent):
-            lines = telling(clusters(["\n".join(line for _, line in bad)]))
-            yield _Errors(pod, log.container, lines, _began(timed, bad), min(moment for moment, _ in timed))
+        if recent:
+            lines = telling(clusters(["\n".join(line for _, line in bad)])) if bad else []
+            began = _began(timed, bad) if bad else scene.now
+            begins = min(moment for moment, _ in timed)
+            yield _Errors(pod, log.container, lines, began, begins, len(bad), len(recent))
 
 
 def _began(timed: Sequence[tuple[datetime, str]], bad: Sequence[tuple[datetime, str]]) -> datetime:
