@@ -2,7 +2,8 @@
 
 Decides which series tell of such trouble that began within the record and goes on: errors that are counted more than ever
 before, a probe that no longer succeeds. Who measures so is of this cluster, what is measured is not: nothing that was recorded
-can say why, and that is no sign that all is well.
+can say why, and that is no sign that all is well. A prober may also name what was recorded (an address that an Ingress serves)
+and fail on the way there.
 
 Rests on: https://prometheus.io/docs/practices/naming/, https://github.com/prometheus/snmp_exporter (if_mib),
 https://github.com/prometheus/blackbox_exporter (probe_success), https://prometheus.io/docs/concepts/jobs_instances/ (up).

@@ -154,7 +154,8 @@ def _nearness(seen: Observation, relations: Relations, alert: Alert, unfelt: Unf
     if alert.target is None:
         return _nearness_to_nobody(seen, alert.missing)
     near = relations.nearness(seen.about)
-    if near < ITSELF and alert.target.kind in _PLACES and unfelt.unused(seen.about):
+    idle = alert.target.kind in _PLACES and near < ITSELF and not seen.explains
+    if idle and unfelt.unused(seen.about):
         return 0.0
     if near or seen.latent or alert.over:
         return near
@@ -331,6 +332,7 @@ def _judge(scene: Scene, tree: Causality, index: int, near: float, chain: _Chain
     others = [e for e in inside if tree.observations[e].about is not seen.about]
     link = tree.explained_by.get(index)
     explained = link.strength if link else 0.0
+    unfelt = "" if others else unfelt  # who accounts for another's trouble is felt
     edited = _changed_before(scene, seen, chain.first)
     symptoms = chain.of_others(seen) or 1
     facts = {

@@ -13,7 +13,17 @@ from services.context_api.domain.observation import Blame, Depth, Explains, Obse
 from services.context_api.domain.ranking import WEIGHTS, Alert, Ranked, rank
 from services.context_api.domain.relation import relate
 from services.context_api.domain.scene import Scene
-from tests.support.kube import config_map, container, deployment, edit, env, moment, service, snapshot
+from tests.support.kube import (
+    config_map,
+    container,
+    deployment,
+    edit,
+    env,
+    moment,
+    service,
+    snapshot,
+    waiting,
+)
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-004", "API-BR-CAPI-007")
 
@@ -23,6 +33,14 @@ SCENE = Scene(
         deployment("api"),
         service("api", ready=2),
         deployment("stranger"),
+        deployment(
+            "held",
+            before=[container(image="registry.example/app:0.9")],
+            old_pods=2,
+            pods=1,
+            statuses=[waiting()],
+            rolled_out=30,
+        ),
         deployment("far", "elsewhere"),
         config_map("c", edits=[edit(25, "data/x")]),
         config_map("d"),
@@ -36,8 +54,8 @@ def at(kind: str, name: str, namespace: str = "shop"):
     return found
 
 
-WEB, API, STRANGER, FAR, EDITED, UNTOUCHED = (
-    at("Deployment", "web"), at("Deployment", "api"), at("Deployment", "stranger"), at("Deployment", "far", "elsewhere"), at("ConfigMap", "c"), at("ConfigMap", "d"),
+WEB, API, STRANGER, HELD, FAR, EDITED, UNTOUCHED = (
+    at("Deployment", "web"), at("Deployment", "api"), at("Deployment", "stranger"), at("Deployment", "held"), at("Deployment", "far", "elsewhere"), at("ConfigMap", "c"), at("ConfigMap", "d"),
 )  # fmt: skip
 
 
@@ -141,10 +159,14 @@ def symptom(**more) -> Observation:
 def test_no_weight_is_idle(weight: str, monkeypatch: pytest.MonkeyPatch):
     """Setting any weight to zero changes a score in a scene that has all the facts."""
     client = seen(
-        WEB, 0.5, onset=moment(20), blames=(Blame(API, 0.9, "x"),), severity=FindingSeverity.critical
+        WEB,
+        0.5,
+        onset=moment(20),
+        blames=(Blame(API, 0.9, "x"), Blame(HELD, 0.9, "x")),
+        severity=FindingSeverity.critical,
     )
     cause = seen(EDITED, 0.6, onset=moment(25), depth=Depth.change, explains=(Explains(API, 0.9, "x"),))
-    scene = [client, seen(API, 0.5, onset=moment(21)), cause, seen(STRANGER, onset=moment(20))]
+    scene = [client, seen(API, 0.5, onset=moment(21)), cause, seen(STRANGER, onset=moment(20)), seen(HELD)]
     before = {r.observation.about.name: r.score for r in ranked(*scene, onset=moment(20))}
 
     monkeypatch.setitem(ranking.WEIGHTS, weight, 0.0)
