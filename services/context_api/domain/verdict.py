@@ -5,7 +5,7 @@ Decides which of the three, and says which evidence is missing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from libs.contracts.causes import NoCause
@@ -100,7 +100,9 @@ def signs(scene: Scene, about: KubeObject | None) -> Iterator[datetime]:
     place = about is not None and about.kind == "Namespace"
     if about is not None and place:
         tops = list({id(t): t for t in map(scene.graph.top, scene.graph.workloads_in(about.name))}.values())
-    pods = [p for top in tops for p in scene.graph.pods_of(top)] if about is not None else scene.graph.pods
+    pods: Sequence[KubeObject] = scene.graph.pods
+    if about is not None:
+        pods = [p for top in tops for p in scene.graph.pods_of(top)]
     if about is not None and place:
         pods = scene.graph.pods_in(about.name)
     for pod in pods:

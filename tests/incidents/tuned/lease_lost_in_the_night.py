@@ -33,7 +33,7 @@ INCIDENT = Incident(
         "https://github.com/cert-manager/cert-manager/issues/1081",
         "https://kubernetes.io/docs/tasks/administer-cluster/cluster-upgrade/",
     ],
-    labels=kube_prometheus("ContainerRestarted", namespace="external-secrets") | {"container": "external-secrets"},
+    labels={**kube_prometheus("ContainerRestarted", namespace="external-secrets"), "container": "external-secrets"},
     annotations={"summary": "Container external-secrets was started again within the last twelve hours."},
     no_cause="already-recovered",
     traits=frozenset({Trait.healthy}),

@@ -26,7 +26,7 @@ INCIDENT = Incident(
         "https://github.com/kubernetes/kube-state-metrics/blob/main/docs/metrics/workload/pod-metrics.md",
         "https://runbooks.prometheus-operator.dev/runbooks/kubernetes/kubepodcrashlooping/",
     ],
-    labels=kube_prometheus("PodRestartsOften", namespace="maps", pod=GONE, uid="0b7be7e2-0f53-4e0f-8d0c-4f0f5a0f6a11") | {"container": "geo"},
+    labels={**kube_prometheus("PodRestartsOften", namespace="maps", pod=GONE, uid="0b7be7e2-0f53-4e0f-8d0c-4f0f5a0f6a11"), "container": "geo"},
     annotations={"summary": f"Container geo of {GONE} was started again 14 times within six hours."},
     no_cause="already-recovered",
     traits=frozenset({Trait.healthy}),
