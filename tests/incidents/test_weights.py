@@ -218,7 +218,7 @@ SCENE = Scene(
     snapshot(
         deployment("web", containers=[container(env=env(API="http://api:80"))]), deployment("api"), service("api", ready=2),
         deployment("cat", before=[container(image="registry.example/app:0.9")], old_pods=2, pods=1, statuses=[waiting()], rolled_out=30),
-        deployment("ant"), deployment("bee"), config_map("ant"), config_map("bee", edits=[edit(25, "data/x")]),
+        deployment("ant", statuses=[waiting()]), deployment("bee"), config_map("ant"), config_map("bee", edits=[edit(25, "data/x")]),
     )
 )  # fmt: skip
 """`ant` comes before `bee` where nothing else decides."""

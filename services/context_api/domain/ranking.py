@@ -16,6 +16,7 @@ from libs.contracts.causes import FindingSeverity
 from libs.contracts.target import Target
 from services.context_api.domain.causality import Causality, Link
 from services.context_api.domain.changes import Edit, last_edit
+from services.context_api.domain.containers import is_ready
 from services.context_api.domain.observation import AGAINST, Depth, Observation
 from services.context_api.domain.relation import Relations
 from services.context_api.domain.scene import Scene
@@ -106,7 +107,8 @@ def rank(scene: Scene, tree: Causality, relations: Relations, alert: Alert) -> l
     """Candidates that may be the cause, best first; none that has nothing to do with the alert."""
     seen = tree.observations
     unfelt = Unfelt(scene)
-    nearness = _with_what_explains([_nearness(o, relations, alert, unfelt) for o in seen], tree)
+    beside = _Beside(scene, unfelt, any(_is_own(o, relations) for o in seen))
+    nearness = _with_what_explains([_nearness(o, relations, alert, beside) for o in seen], tree)
     chain = _chain(tree, nearness, relations, alert)
     candidates = [
         _judge(scene, tree, index, nearness[index], chain, _unfelt(o, relations, alert, unfelt))
@@ -148,21 +150,44 @@ def _plausible(candidates: list[Ranked]) -> list[Ranked]:
     return [c for i, c in enumerate(candidates) if i == 0 or c.confidence >= FAINTEST]
 
 
-def _nearness(seen: Observation, relations: Relations, alert: Alert, unfelt: Unfelt) -> float:
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """Whether a fault that only shares place and time with the alert may be why."""
+
+    scene: Scene
+    unfelt: Unfelt
+    own: bool
+    """Something is seen to be amiss with the alert's own object, or with the pods that it stands for."""
+
+    def counts(self, obj: KubeObject) -> bool:
+        """Not what nobody else can feel. Where nothing is seen of the alert's object, only a workload without any ready pod:
+        much is unwell in a cluster at any time, and what shows no trouble needs no cause."""
+        if self.unfelt.why(obj):
+            return False
+        pods = self.scene.graph.pods_of(obj)
+        return self.own or (bool(pods) and not any(map(is_ready, pods)))
+
+
+def _is_own(seen: Observation, relations: Relations) -> bool:
+    ill = seen.depth is not Depth.change and seen.severity is not FindingSeverity.info
+    return ill and not _may_be_meant(seen) and relations.nearness(seen.about) >= STANDS_FOR
+
+
+def _nearness(seen: Observation, relations: Relations, alert: Alert, beside: _Beside) -> float:
     if not alert.named:
         return 1.0
     if alert.target is None:
         return _nearness_to_nobody(seen, alert.missing)
     near = relations.nearness(seen.about)
-    idle = alert.target.kind in _PLACES and near < ITSELF and not seen.explains
-    if idle and unfelt.unused(seen.about):
+    concerned = (seen.about, *(claim.about for claim in seen.explains))
+    if alert.target.kind in _PLACES and near < ITSELF and all(map(beside.unfelt.unused, concerned)):
         return 0.0
     if near or seen.latent or alert.over:
         return near
     if seen.about.namespace is None or seen.about.namespace != alert.namespace:
         return 0.0
-    # The alert's object may depend on this in a way nobody wrote down, but not on what nobody can feel.
-    if unfelt.why(seen.about):
+    # The alert's object may depend on this in a way nobody wrote down.
+    if not beside.counts(seen.about):
         return 0.0
     if alert.onset and seen.onset and alert.onset - AROUND_BEFORE <= seen.onset <= alert.onset + AROUND_AFTER:
         return COINCIDENCE

@@ -3,7 +3,7 @@
 Decides only whether a fault of an object can be why others fail. It stays a finding, and the cause of an alert about the
 object itself. Nobody feels
 - a claim, a Secret, a ConfigMap or a Service that no recorded workload, pod, route or platform object names: it may have
-  lain there broken for months;
+  lain there broken for months; and a workload at zero replicas whose Services, if it has any, are such ones;
 - a workload with as many ready pods as it wants, none of which is of its newest revision: what was rolled out has never
   served anybody. Not where somebody's log complains of it: that is felt.
 
@@ -24,11 +24,13 @@ from services.context_api.domain.kube import (
     WORKLOADS,
     at,
     entries,
+    flat,
     is_custom,
     leaves,
     number,
     pod_spec,
     replicas,
+    template_labels,
     text,
 )
 from services.context_api.domain.references import references
@@ -59,7 +61,19 @@ class Unfelt:
         """Whether it does nothing by itself, and nobody who could is recorded to use it."""
         if obj.kind in _USED:
             return (obj.kind, obj.namespace, obj.name) not in self._referred
+        if obj.kind in _SURGES | {"StatefulSet"} and replicas(obj) == 0:
+            return not any(self._is_called(service) for service in self._doors(obj))
         return obj.kind == "Service" and not self._is_called(obj)
+
+    def _doors(self, workload: KubeObject) -> list[KubeObject]:
+        """The Services that select what it would run."""
+        labels = template_labels(workload)
+        found = []
+        for service in self._scene.graph.services_in(workload.namespace):
+            wanted = flat(service.spec.get("selector"))
+            if wanted and all(labels.get(key) == value for key, value in wanted.items()):
+                found.append(service)
+        return found
 
     def _why(self, obj: KubeObject) -> str:
         if self.unused(obj):

@@ -2,7 +2,7 @@
 
 Sees, in the logs of the alert's workload and of those its log complains about, whether errors make up a good part of
 the last minutes before the recording. Latent: errors alone are no fault, and an alert elsewhere does not ask.
-Not told, as it is how that program speaks: lines that call themselves warnings and complain of nobody; and errors that
+Not told, as it is how that program speaks: lines about clients that left; lines that call themselves warnings and complain of nobody; and errors that
 complain of nobody, are as old as the log, and are not felt in what the workload answers (a recorded share of failures as
 low as before, response times as before).
 What the log names (a resource it cannot reconcile, a pod it cannot evict, a caller it refuses) may be why. Lines without
@@ -63,6 +63,12 @@ BEGINNING = 0.15
 
 MOST = 300
 """Logs read where a whole cluster is asked about; of several, each takes about a millisecond."""
+
+_LEFT = re.compile(
+    r"\b(?:from|by|to) (?:the )?client\b|\bclient (?:[\w-]+ ){0,3}?(?:closed|disconnected|went away|gone|aborted|timed out|reset)\b",
+    re.IGNORECASE,
+)
+"""A server tells that a client left: of whoever is served some always do."""
 
 _URL = re.compile(r"https?://[^\s\"'`<>]{4,300}")
 PAGE = 0.9
@@ -160,7 +166,9 @@ def _errors(scene: Scene, pod: KubeObject, foreign: frozenset[str]) -> Iterator[
         ]
         recent = [(moment, line) for moment, line in timed if timedelta(0) <= scene.now - moment <= RECENT]
         bad = [
-            (moment, line) for moment, line in recent if weigh(line) and not any(h in line for h in foreign)
+            (moment, line)
+            for moment, line in recent
+            if weigh(line) and not _LEFT.search(line) and not any(h in line for h in foreign)
         ]
         if recent:
             lines = telling(clusters(["\n".join(line for _, line in bad)])) if bad else []

@@ -32,7 +32,8 @@ SCENE = Scene(
         deployment("web", containers=[container(env=env(API="http://api:80"))]),
         deployment("api"),
         service("api", ready=2),
-        deployment("stranger"),
+        deployment("stranger", statuses=[waiting()]),
+        deployment("neighbour"),
         deployment(
             "held",
             before=[container(image="registry.example/app:0.9")],
@@ -54,8 +55,8 @@ def at(kind: str, name: str, namespace: str = "shop"):
     return found
 
 
-WEB, API, STRANGER, HELD, FAR, EDITED, UNTOUCHED = (
-    at("Deployment", "web"), at("Deployment", "api"), at("Deployment", "stranger"), at("Deployment", "held"), at("Deployment", "far", "elsewhere"), at("ConfigMap", "c"), at("ConfigMap", "d"),
+WEB, API, STRANGER, NEIGHBOUR, HELD, FAR, EDITED, UNTOUCHED = (
+    at("Deployment", "web"), at("Deployment", "api"), at("Deployment", "stranger"), at("Deployment", "neighbour"), at("Deployment", "held"), at("Deployment", "far", "elsewhere"), at("ConfigMap", "c"), at("ConfigMap", "d"),
 )  # fmt: skip
 
 
@@ -224,6 +225,20 @@ def test_a_neighbour_that_fell_ill_brings_what_explains_it_and_is_not_named_in_i
         "Deployment/shop/stranger",
     ]
     assert 0 < named[0].nearness < named[1].nearness
+
+
+def test_a_neighbour_with_ready_pods_is_no_candidate_where_nothing_is_seen_of_the_alerts_own_object():
+    ill = seen(NEIGHBOUR, onset=moment(20), depth=Depth.symptom)
+
+    assert order(ill, onset=moment(19)) == []
+    assert order(ill, seen(API, latent=True, depth=Depth.process), target=API, onset=moment(19)) == [
+        "api",
+        "neighbour",
+    ]
+
+
+def test_a_held_rollout_is_no_candidate_for_its_neighbours_though_something_is_seen_of_them():
+    assert order(seen(HELD, onset=moment(20)), seen(WEB, 0.5), onset=moment(19)) == ["web"]
 
 
 def test_what_explains_a_fault_that_has_nothing_to_do_with_the_alert_is_not_brought():

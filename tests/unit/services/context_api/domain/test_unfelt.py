@@ -65,8 +65,9 @@ TEMPLATES = {"volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": {}}
         ("Secret", "seal", [thing("Secret", "seal"), deployment("api")]),
         ("ConfigMap", "notes", [config_map("notes"), deployment("api", containers=[container(env=env(A="notes-2"))])]),
         ("Service", "old", [service("old"), deployment("api", containers=[container(env=env(A="http://older:80"))])]),
+        ("Deployment", "trial", [deployment("trial", replicas=0), service("trial"), deployment("api")]),
     ],
-    ids=["a claim", "a Secret", "a ConfigMap", "a Service"],
+    ids=["a claim", "a Secret", "a ConfigMap", "a Service", "a workload at zero"],
 )  # fmt: skip
 def test_what_nothing_recorded_names_is_felt_by_nobody(kind: str, name: str, objects: list[Any]):
     assert why(kind, name, *objects) == f"nothing that was recorded uses {kind} {name}"
@@ -86,8 +87,9 @@ def test_what_nothing_recorded_names_is_felt_by_nobody(kind: str, name: str, obj
         ("Service", "old", [service("old"), deployment("api", containers=[container(env=env(A="http://old:80"))])]),
         ("Service", "old", [service("old"), ROUTE]),
         ("Service", "old", [service("old"), MONITOR]),
+        ("Deployment", "trial", [deployment("trial", replicas=0), service("trial"), deployment("api", containers=[container(env=env(A="http://trial:80"))])]),
     ],
-    ids=["mounted by what does not run", "made for a set", "of a route", "read as environment", "called", "routed to", "named by a platform"],
+    ids=["mounted by what does not run", "made for a set", "of a route", "read as environment", "called", "routed to", "named by a platform", "at zero and called"],
 )  # fmt: skip
 def test_what_somebody_names_may_be_felt(kind: str, name: str, objects: list[Any]):
     assert why(kind, name, *objects) == ""

@@ -241,3 +241,15 @@ def test_a_few_errors_in_each_of_several_pods_are_many_together_where_a_whole_cl
     assert "OutsideHostFails" in {c.reason for c in causes(api, logs=logs).ranked}
     assert causes(api, logs=logs[:1]).ranked == []
     assert all(c.reason != "ErrorsInLog" for c in causes(api, target="Deployment/shop/api", logs=logs).ranked)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["LOG:  could not receive data from client: Connection reset by peer", "ERROR client went away before the answer: context canceled"],
+)  # fmt: skip
+def test_that_clients_left_is_no_fault_of_who_served_them(line: str):
+    api = deployment("api")
+
+    assert causes(api, target="Deployment/shop/api", logs=[log(pods_in(api)[0], lines(line))]).ranked == []
+    other = lines("ERROR client cache is corrupt: cannot render")
+    assert causes(api, target="Deployment/shop/api", logs=[log(pods_in(api)[0], other)]).ranked
