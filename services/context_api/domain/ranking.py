@@ -61,6 +61,9 @@ UNSURE = 0.45
 FAINTEST = 0.1
 """Confidence below which a candidate is left to the findings."""
 
+LONG_BEFORE = timedelta(days=1)
+"""A state of a place that is this much older than an alert about the place did not begin it. A guess; no rule waits that long."""
+
 _PLACES = frozenset({"Namespace", "Node"})
 """What an alert about holds much that has to do with it by its place alone."""
 
@@ -108,7 +111,11 @@ def rank(scene: Scene, tree: Causality, relations: Relations, alert: Alert) -> l
     seen = tree.observations
     unfelt = Unfelt(scene)
     beside = _Beside(scene, unfelt, any(_is_own(o, relations) for o in seen))
-    nearness = _with_what_explains([_nearness(o, relations, alert, beside) for o in seen], tree)
+    near = [
+        0.0 if _is_settled(tree, index, relations, alert) else _nearness(o, relations, alert, beside)
+        for index, o in enumerate(seen)
+    ]
+    nearness = _with_what_explains(near, tree)
     chain = _chain(tree, nearness, relations, alert)
     candidates = [
         _judge(scene, tree, index, nearness[index], chain, _unfelt(o, relations, alert, unfelt))
@@ -166,6 +173,18 @@ class _Beside:
             return False
         pods = self.scene.graph.pods_of(obj)
         return self.own or (bool(pods) and not any(map(is_ready, pods)))
+
+
+def _is_settled(tree: Causality, index: int, relations: Relations, alert: Alert) -> bool:
+    """Whether it and all that it accounts for were so for a day before an alert about the place where it lies.
+
+    What has been wrong in a namespace for days has not begun to matter when the alert did.
+    """
+    seen, place = tree.observations[index], alert.target is not None and alert.target.kind in _PLACES
+    if not place or alert.onset is None or relations.nearness(seen.about) >= ITSELF:
+        return False
+    moments = [tree.observations[i].onset for i in (index, *tree.all_effects(index))]
+    return all(moment is not None and moment < alert.onset - LONG_BEFORE for moment in moments)
 
 
 def _is_own(seen: Observation, relations: Relations) -> bool:

@@ -22,6 +22,7 @@ from tests.support.kube import (
     moment,
     service,
     snapshot,
+    thing,
     waiting,
 )
 
@@ -34,6 +35,7 @@ SCENE = Scene(
         service("api", ready=2),
         deployment("stranger", statuses=[waiting()]),
         deployment("neighbour"),
+        thing("Namespace", "shop", None),
         deployment(
             "held",
             before=[container(image="registry.example/app:0.9")],
@@ -49,7 +51,7 @@ SCENE = Scene(
 )
 
 
-def at(kind: str, name: str, namespace: str = "shop"):
+def at(kind: str, name: str, namespace: str | None = "shop"):
     found = SCENE.graph.get(kind, namespace, name)
     assert found
     return found
@@ -235,6 +237,17 @@ def test_a_neighbour_with_ready_pods_is_no_candidate_where_nothing_is_seen_of_th
         "api",
         "neighbour",
     ]
+
+
+def test_what_was_wrong_in_a_namespace_for_days_is_not_why_an_alert_about_it_began():
+    space, days_ago = at("Namespace", "shop", None), moment(60 * 24 * 5)
+    behind = seen(NEIGHBOUR, onset=days_ago, explains=(Explains(STRANGER, 0.9, "x"),))
+
+    assert order(seen(NEIGHBOUR, onset=days_ago), target=space, onset=moment(19)) == []
+    assert order(seen(NEIGHBOUR, onset=moment(60)), target=space, onset=moment(19)) == ["neighbour"]
+    assert order(seen(NEIGHBOUR), target=space, onset=moment(19)) == ["neighbour"]
+    assert order(behind, seen(STRANGER, onset=moment(20)), target=space, onset=moment(19))[0] == "neighbour"
+    assert order(seen(NEIGHBOUR, onset=days_ago), target=NEIGHBOUR, onset=moment(19)) == ["neighbour"]
 
 
 def test_a_held_rollout_is_no_candidate_for_its_neighbours_though_something_is_seen_of_them():
