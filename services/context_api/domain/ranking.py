@@ -16,12 +16,11 @@ from libs.contracts.causes import FindingSeverity
 from libs.contracts.target import Target
 from services.context_api.domain.causality import Causality, Link
 from services.context_api.domain.changes import Edit, last_edit
-from services.context_api.domain.containers import is_ready
 from services.context_api.domain.observation import AGAINST, Depth, Observation
 from services.context_api.domain.relation import Relations
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
-from services.context_api.domain.unfelt import Unfelt
+from services.context_api.domain.unfelt import Beside, Unfelt
 
 WEIGHTS: dict[str, float] = {
     "certainty": 1.0,
@@ -110,7 +109,7 @@ def rank(scene: Scene, tree: Causality, relations: Relations, alert: Alert) -> l
     """Candidates that may be the cause, best first; none that has nothing to do with the alert."""
     seen = tree.observations
     unfelt = Unfelt(scene)
-    beside = _Beside(scene, unfelt, any(_is_own(o, relations) for o in seen))
+    beside = Beside(scene, unfelt, any(_is_own(o, relations) for o in seen))
     near = [
         0.0 if _is_settled(tree, index, relations, alert) else _nearness(o, relations, alert, beside)
         for index, o in enumerate(seen)
@@ -157,29 +156,8 @@ def _plausible(candidates: list[Ranked]) -> list[Ranked]:
     return [c for i, c in enumerate(candidates) if i == 0 or c.confidence >= FAINTEST]
 
 
-@dataclass(frozen=True, slots=True)
-class _Beside:
-    """Whether a fault that only shares place and time with the alert may be why."""
-
-    scene: Scene
-    unfelt: Unfelt
-    own: bool
-    """Something is seen to be amiss with the alert's own object, or with the pods that it stands for."""
-
-    def counts(self, obj: KubeObject) -> bool:
-        """Not what nobody else can feel. Where nothing is seen of the alert's object, only a workload without any ready pod:
-        much is unwell in a cluster at any time, and what shows no trouble needs no cause."""
-        if self.unfelt.why(obj):
-            return False
-        pods = self.scene.graph.pods_of(obj)
-        return self.own or (bool(pods) and not any(map(is_ready, pods)))
-
-
 def _is_settled(tree: Causality, index: int, relations: Relations, alert: Alert) -> bool:
-    """Whether it and all that it accounts for were so for a day before an alert about the place where it lies.
-
-    What has been wrong in a namespace for days has not begun to matter when the alert did.
-    """
+    """Whether it and all it accounts for were so for a day before an alert about their place: they did not begin it."""
     seen, place = tree.observations[index], alert.target is not None and alert.target.kind in _PLACES
     if not place or alert.onset is None or relations.nearness(seen.about) >= ITSELF:
         return False
@@ -192,7 +170,7 @@ def _is_own(seen: Observation, relations: Relations) -> bool:
     return ill and not _may_be_meant(seen) and relations.nearness(seen.about) >= STANDS_FOR
 
 
-def _nearness(seen: Observation, relations: Relations, alert: Alert, beside: _Beside) -> float:
+def _nearness(seen: Observation, relations: Relations, alert: Alert, beside: Beside) -> float:
     if not alert.named:
         return 1.0
     if alert.target is None:

@@ -16,6 +16,7 @@ old pods serve until new ones are ready), https://kubernetes.io/docs/concepts/st
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import cached_property
 
 from services.context_api.domain.containers import is_ready
@@ -153,6 +154,24 @@ class Unfelt:
             if is_custom(obj) or obj.kind in _HOOKS
             for _, value in leaves(obj.body)
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """Whether a fault that only shares place and time with the alert may be why."""
+
+    scene: Scene
+    unfelt: Unfelt
+    own: bool
+    """Something is seen to be amiss with the alert's own object, or with the pods that it stands for."""
+
+    def counts(self, obj: KubeObject) -> bool:
+        """Not what nobody else can feel. Where nothing is seen of the alert's object, only a workload without any ready pod:
+        much is unwell in a cluster at any time, and what shows no trouble needs no cause."""
+        if self.unfelt.why(obj):
+            return False
+        pods = self.scene.graph.pods_of(obj)
+        return self.own or (bool(pods) and not any(map(is_ready, pods)))
 
 
 _HOOKS = frozenset(

@@ -2,9 +2,9 @@
 
 Sees, in the logs of the alert's workload and of those its log complains about, whether errors make up a good part of
 the last minutes before the recording. Latent: errors alone are no fault, and an alert elsewhere does not ask.
-Not told, as it is how that program speaks: lines about clients that left; lines that call themselves warnings and complain of nobody; and errors that
-complain of nobody, are as old as the log, and are not felt in what the workload answers (a recorded share of failures as
-low as before, response times as before).
+Not told, as it is how that program speaks: lines about clients that left; lines that call themselves warnings and
+complain of nobody; and errors that complain of nobody, are as old as the log, and are not felt in what the workload
+answers (a recorded share of failures as low as before, response times as before).
 What the log names (a resource it cannot reconcile, a pod it cannot evict, a caller it refuses) may be why. Lines without
 a time are not counted. Cannot tell an error that matters from one that does not.
 
