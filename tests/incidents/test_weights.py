@@ -217,7 +217,8 @@ def test_without_its_strength_a_relation_leads_to_no_cause(name: str, monkeypatc
 SCENE = Scene(
     snapshot(
         deployment("web", containers=[container(env=env(API="http://api:80"))]), deployment("api"), service("api", ready=2),
-        deployment("ant"), deployment("bee"), config_map("ant"), config_map("bee", edits=[edit(25, "data/x")]),
+        deployment("cat", before=[container(image="registry.example/app:0.9")], old_pods=2, pods=1, statuses=[waiting()], rolled_out=30),
+        deployment("ant", statuses=[waiting()]), deployment("bee"), config_map("ant"), config_map("bee", edits=[edit(25, "data/x")]),
     )
 )  # fmt: skip
 """`ant` comes before `bee` where nothing else decides."""
@@ -229,8 +230,8 @@ def at(kind: str, name: str) -> KubeObject:
     return found
 
 
-W, API, ANT, BEE, ANTS, BEES = (
-    at("Deployment", "web"), at("Deployment", "api"), at("Deployment", "ant"), at("Deployment", "bee"), at("ConfigMap", "ant"), at("ConfigMap", "bee"),
+W, API, ANT, BEE, CAT, ANTS, BEES = (
+    at("Deployment", "web"), at("Deployment", "api"), at("Deployment", "ant"), at("Deployment", "bee"), at("Deployment", "cat"), at("ConfigMap", "ant"), at("ConfigMap", "bee"),
 )  # fmt: skip
 
 
@@ -255,6 +256,7 @@ FACTS: Mapping[str, tuple[KubeObject | None, Sequence[Observation], Sequence[str
         W, [saw(W, 0.9), saw(ANT, 0.3, explains=on(W, strength=0.7)), saw(BEE, 0.2, explains=on(W))], ["bee", "ant", "web"],
     ),
     "bystander": (W, [saw(W, 0.3), saw(API, 0.9)], ["web", "api"]),
+    "unfelt": (W, [saw(W, 0.15, blames=(Blame(CAT, 0.9, "x"),)), saw(CAT, 0.9)], ["web", "cat"]),
 }  # fmt: skip
 """By fact, in the order of the document's table: the alert's object, what was seen, and who comes first."""
 

@@ -5,6 +5,7 @@ Decides links between observations and how strong they are; how causes are order
 A link is made where an observation blames an object that has observations of its own (directly or
 through healthy-looking things between them), where an observation says what it accounts for, and
 where two observations about one object differ in depth (killed for memory explains not available).
+Blame of what serves as before, by the pods that it had before its rollout, leads nowhere (`unfelt.py`).
 A cause that began clearly after its effect counts half. Circles (two services that wait for each
 other) are cut at their weakest link.
 """
@@ -20,6 +21,7 @@ from libs.contracts.causes import FindingSeverity
 from services.context_api.domain.observation import Depth, Observation
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
+from services.context_api.domain.unfelt import Unfelt
 
 WEAKEST = 0.35
 """Weaker links are coincidence: a setting that names a Service while the log speaks of something else."""
@@ -95,11 +97,14 @@ def _proposed(
     scene: Scene, observations: Sequence[Observation], by_object: dict[int, list[int]]
 ) -> list[Link]:
     links: list[Link] = []
+    unfelt = Unfelt(scene)
     for members in by_object.values():
         links += _on_one_object(observations, members)
     for index, seen in enumerate(observations):
         for blame in seen.blames:
             for obj, factor, through in _reach(scene, blame.on, by_object, observations):
+                if obj is not seen.about and unfelt.why(obj) and not unfelt.unused(obj):
+                    continue  # it is named, and what is wrong with it has not reached anybody
                 for other in by_object.get(id(obj), []):
                     if other != index and observations[other].depth is not Depth.change:
                         links.append(Link(other, index, blame.strength * factor, blame.why + through))

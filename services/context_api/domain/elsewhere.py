@@ -2,7 +2,8 @@
 
 Decides which series tell of such trouble that began within the record and goes on: errors that are counted more than ever
 before, a probe that no longer succeeds. Who measures so is of this cluster, what is measured is not: nothing that was recorded
-can say why, and that is no sign that all is well.
+can say why, and that is no sign that all is well. A prober may also name what was recorded (an address that an Ingress serves)
+and fail on the way there.
 
 Rests on: https://prometheus.io/docs/practices/naming/, https://github.com/prometheus/snmp_exporter (if_mib),
 https://github.com/prometheus/blackbox_exporter (probe_success), https://prometheus.io/docs/concepts/jobs_instances/ (up).
@@ -17,7 +18,11 @@ from services.context_api.domain.latency import subject
 from services.context_api.domain.metrics import Series
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.series_of import node_of
+from services.context_api.domain.snapshot import KubeObject
 from services.context_api.domain.trend import BEYOND, FEWEST, stepped
+
+MOSTLY = 0.5
+"""Part of the tries below which an answer stays away: an average over several minutes is rarely 0."""
 
 RISEN = 2.0
 """Times as many as before. A guess; counters of errors stand still where all is well."""
@@ -52,9 +57,16 @@ def _counts_more(series: Series) -> bool:
     return step is not None and all(v <= BEYOND * step.after for t, v in series.points if t < step.since)
 
 
+def unreached(scene: Scene, about: KubeObject) -> Iterator[Series]:
+    """Series of a prober that no longer reaches this object, of which nothing else that was recorded is amiss."""
+    for series in scene.metrics.all:
+        if _is_lost(series) and subject(scene.graph, series) in (about, scene.graph.top(about)):
+            yield series
+
+
 def _is_lost(series: Series) -> bool:
-    """What answered and does not any more."""
+    """What always answered and mostly does not any more."""
     values = [v for _, v in series.points]
     if not _REACHED.search(series.name or series.query) or len(values) <= FEWEST:
         return False
-    return values[0] == 1 and all(v == 0 for v in values[-FEWEST:])
+    return values[0] == 1 and max(values) == 1 and all(0 <= v < MOSTLY for v in values[-FEWEST:])

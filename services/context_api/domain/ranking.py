@@ -20,6 +20,7 @@ from services.context_api.domain.observation import AGAINST, Depth, Observation
 from services.context_api.domain.relation import Relations
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
+from services.context_api.domain.unfelt import Beside, Unfelt
 
 WEIGHTS: dict[str, float] = {
     "certainty": 1.0,
@@ -31,6 +32,7 @@ WEIGHTS: dict[str, float] = {
     "critical": 0.2,
     "explained": -1.2,
     "bystander": -0.6,
+    "unfelt": -1.2,
 }
 """What each fact about a candidate adds to its score."""
 
@@ -57,6 +59,12 @@ UNSURE = 0.45
 
 FAINTEST = 0.1
 """Confidence below which a candidate is left to the findings."""
+
+LONG_BEFORE = timedelta(days=1)
+"""A state of a place that is this much older than an alert about the place did not begin it. A guess; no rule waits that long."""
+
+_PLACES = frozenset({"Namespace", "Node"})
+"""What an alert about holds much that has to do with it by its place alone."""
 
 AROUND_BEFORE, AROUND_AFTER = timedelta(minutes=30), timedelta(minutes=5)
 
@@ -100,10 +108,16 @@ class Alert:
 def rank(scene: Scene, tree: Causality, relations: Relations, alert: Alert) -> list[Ranked]:
     """Candidates that may be the cause, best first; none that has nothing to do with the alert."""
     seen = tree.observations
-    nearness = _with_what_explains([_nearness(o, relations, alert) for o in seen], tree)
+    unfelt = Unfelt(scene)
+    beside = Beside(scene, unfelt, any(_is_own(o, relations) for o in seen))
+    near = [
+        0.0 if _is_settled(tree, index, relations, alert) else _nearness(o, relations, alert, beside)
+        for index, o in enumerate(seen)
+    ]
+    nearness = _with_what_explains(near, tree)
     chain = _chain(tree, nearness, relations, alert)
     candidates = [
-        _judge(scene, tree, index, nearness[index], chain)
+        _judge(scene, tree, index, nearness[index], chain, _unfelt(o, relations, alert, unfelt))
         for index, o in enumerate(seen)
         if o.severity is not FindingSeverity.info
         and nearness[index] > 0
@@ -142,17 +156,36 @@ def _plausible(candidates: list[Ranked]) -> list[Ranked]:
     return [c for i, c in enumerate(candidates) if i == 0 or c.confidence >= FAINTEST]
 
 
-def _nearness(seen: Observation, relations: Relations, alert: Alert) -> float:
+def _is_settled(tree: Causality, index: int, relations: Relations, alert: Alert) -> bool:
+    """Whether it and all it accounts for were so for a day before an alert about their place: they did not begin it."""
+    seen, place = tree.observations[index], alert.target is not None and alert.target.kind in _PLACES
+    if not place or alert.onset is None or relations.nearness(seen.about) >= ITSELF:
+        return False
+    moments = [tree.observations[i].onset for i in (index, *tree.all_effects(index))]
+    return all(moment is not None and moment < alert.onset - LONG_BEFORE for moment in moments)
+
+
+def _is_own(seen: Observation, relations: Relations) -> bool:
+    ill = seen.depth is not Depth.change and seen.severity is not FindingSeverity.info
+    return ill and not _may_be_meant(seen) and relations.nearness(seen.about) >= STANDS_FOR
+
+
+def _nearness(seen: Observation, relations: Relations, alert: Alert, beside: Beside) -> float:
     if not alert.named:
         return 1.0
     if alert.target is None:
         return _nearness_to_nobody(seen, alert.missing)
     near = relations.nearness(seen.about)
+    concerned = (seen.about, *(claim.about for claim in seen.explains))
+    if alert.target.kind in _PLACES and near < ITSELF and all(map(beside.unfelt.unused, concerned)):
+        return 0.0
     if near or seen.latent or alert.over:
         return near
     if seen.about.namespace is None or seen.about.namespace != alert.namespace:
         return 0.0
     # The alert's object may depend on this in a way nobody wrote down.
+    if not beside.counts(seen.about):
+        return 0.0
     if alert.onset and seen.onset and alert.onset - AROUND_BEFORE <= seen.onset <= alert.onset + AROUND_AFTER:
         return COINCIDENCE
     return 0.0
@@ -308,13 +341,20 @@ def _with_causes(tree: Causality, own: list[int]) -> set[int]:
     return chain
 
 
-def _judge(scene: Scene, tree: Causality, index: int, near: float, chain: _Chain) -> Ranked:
+def _unfelt(seen: Observation, relations: Relations, alert: Alert, unfelt: Unfelt) -> str:
+    """Why nobody else feels it, where the alert is about somebody else."""
+    elsewhere = alert.named and alert.target is not None and relations.nearness(seen.about) < ITSELF
+    return unfelt.why(seen.about) if elsewhere and not seen.measured else ""
+
+
+def _judge(scene: Scene, tree: Causality, index: int, near: float, chain: _Chain, unfelt: str) -> Ranked:
     seen = tree.observations[index]
     effects = tree.all_effects(index)
     inside = [e for e in effects if e in chain.members]
     others = [e for e in inside if tree.observations[e].about is not seen.about]
     link = tree.explained_by.get(index)
     explained = link.strength if link else 0.0
+    unfelt = "" if others else unfelt  # who accounts for another's trouble is felt
     edited = _changed_before(scene, seen, chain.first)
     symptoms = chain.of_others(seen) or 1
     facts = {
@@ -327,6 +367,7 @@ def _judge(scene: Scene, tree: Causality, index: int, near: float, chain: _Chain
         "critical": 1.0 if seen.severity is FindingSeverity.critical else 0.0,
         "explained": explained,
         "bystander": 0.0 if index in chain.members or inside else 1.0,
+        "unfelt": 1.0 if unfelt else 0.0,
     }
     parts = {name: WEIGHTS[name] * value for name, value in facts.items()}
     return Ranked(
@@ -339,7 +380,7 @@ def _judge(scene: Scene, tree: Causality, index: int, near: float, chain: _Chain
         explained=explained,
         confidence=_confidence(seen, near, explained, facts),
         basis=_basis(seen, inside, edited),
-        against=_against(tree, seen, near, link),
+        against=(*_against(tree, seen, near, link), *((unfelt,) if unfelt else ())),
         edited=edited,
     )
 
@@ -362,7 +403,7 @@ def _confidence(seen: Observation, near: float, explained: float, facts: dict[st
     """How sure that this is the cause: the reason's own certainty, dimmed by distance and by a better explanation."""
     value = seen.certainty * (0.55 + 0.45 * near) * (1 - 0.75 * explained)
     value += 0.04 * facts["covers"] + 0.03 * facts["precedes"] + 0.03 * facts["changed"]
-    if facts["bystander"]:
+    if facts["bystander"] or facts["unfelt"]:
         value *= 0.6
     return round(min(max(value, 0.02), 0.97), 2)
 

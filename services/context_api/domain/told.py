@@ -12,6 +12,7 @@ from datetime import datetime
 from libs.contracts.causes import NoCause
 from libs.contracts.target import Target
 from services.context_api.domain.containers import is_ready
+from services.context_api.domain.elsewhere import unreached
 from services.context_api.domain.kube import condition, listing, replicas, text
 from services.context_api.domain.logs import cut, is_narrative
 from services.context_api.domain.names import resembles
@@ -31,11 +32,18 @@ def told(scene: Scene, target: Target | None, about: KubeObject | None, reason: 
         return " ".join(_not_recorded(scene, target))
     if reason is NoCause.insufficient:
         if not pods_missing(scene, about):
-            return ""
+            return " ".join([*_well(scene, about), *_unreached(scene, about)])
         return (
             f"{name_of(about)} should have {replicas(about)} pods, and no pod of its namespace was recorded."
         )
     return " ".join([*_gone(scene, target, about), *_well(scene, about), *_healed(scene, about, reason)])
+
+
+def _unreached(scene: Scene, about: KubeObject) -> Iterator[str]:
+    """What a prober says, of which nothing here says why."""
+    for series in unreached(scene, about):
+        yield f"A prober does not reach it ({series}), and nothing that was recorded of it says why: look at the way there."
+        return
 
 
 def _not_recorded(scene: Scene, target: Target) -> Iterator[str]:

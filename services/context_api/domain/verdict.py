@@ -5,14 +5,14 @@ Decides which of the three, and says which evidence is missing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from libs.contracts.causes import NoCause
 from libs.contracts.target import Target
 from services.context_api.domain.changes import Edit, last_edit
 from services.context_api.domain.containers import containers_of, is_ready
-from services.context_api.domain.elsewhere import foreign
+from services.context_api.domain.elsewhere import foreign, unreached
 from services.context_api.domain.events import Event
 from services.context_api.domain.kube import WORKLOADS, condition, entries, replicas
 from services.context_api.domain.past_trouble import lagging, outlasted, passed
@@ -51,6 +51,8 @@ def without_cause(
     if target is not None and about is not None and replaced(target, about) and not scaled_down(scene, about):
         return NoCause.recovered
     if about is None and scene.snapshot.not_read:
+        return NoCause.insufficient
+    if about is not None and any(unreached(scene, about)):
         return NoCause.insufficient
     return NoCause.nothing_wrong
 
@@ -94,20 +96,30 @@ def signs(scene: Scene, about: KubeObject | None) -> Iterator[datetime]:
     tops = [scene.graph.top(about)] if about is not None else []
     if about is not None and about.kind == "Service":
         tops = scene.graph.behind(about)
-    pods = [p for top in tops for p in scene.graph.pods_of(top)] if about is not None else scene.graph.pods
+    # An alert about a namespace is one about the workloads in it.
+    place = about is not None and about.kind == "Namespace"
+    if about is not None and place:
+        tops = list({id(t): t for t in map(scene.graph.top, scene.graph.workloads_in(about.name))}.values())
+    pods: Sequence[KubeObject] = scene.graph.pods
+    if about is not None:
+        pods = [p for top in tops for p in scene.graph.pods_of(top)]
+    if about is not None and place:
+        pods = scene.graph.pods_in(about.name)
     for pod in pods:
-        for container in containers_of(pod):
+        # Who has done his work has come to no harm.
+        for container in containers_of(pod) if pod.status.get("phase") != "Succeeded" else ():
             ended = parse_time(container.last_end.get("finishedAt"))
             if ended and container.role != "init":
                 yield ended
         created = pod.created_at
         # Replaced since the alert began; somewhere in a cluster some pod always is.
-        if about is not None and created and scene.onset and created > scene.onset:
+        if about is not None and not place and created and scene.onset and created > scene.onset:
             yield created
         for raw in entries(pod.status.get("conditions")):
             moment = parse_time(raw.get("lastTransitionTime"))
             # Becoming ready the first time is a start; becoming it again is a recovery.
-            if raw.get("type") == "Ready" and moment and created and moment - created > timedelta(minutes=15):
+            late = moment and created and moment - created > timedelta(minutes=15)
+            if raw.get("type") == "Ready" and moment and late and pod.status.get("phase") != "Succeeded":
                 yield moment
     watched = [about, *tops, *pods] if about is not None else pods
     for obj in watched:

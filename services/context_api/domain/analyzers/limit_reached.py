@@ -233,9 +233,9 @@ def _observation(
     else:
         words = (
             f"{name_of(holder)} sets `{setting.row.shown}` ({setting.where}), and {name_of(top)} has no {met.limit.what} "
-            f"left: {complaint}{_history(scene, top, holder, setting.row)}"
+            f"left: {complaint}{history_of(scene, top, holder, setting.row)}"
         )
-    lowered = setting is not None and _changed(scene, holder, setting.row) != ""
+    lowered = setting is not None and changed_row(scene, holder, setting.row) != ""
     return Observation(
         about=holder,
         reason="LimitReached",
@@ -270,7 +270,7 @@ def _observation(
     )  # fmt: skip
 
 
-def _changed(scene: Scene, holder: KubeObject, row: Row) -> str:
+def changed_row(scene: Scene, holder: KubeObject, row: Row) -> str:
     """What the limit's row was changed from and to, where that is recorded."""
     edit = last_edit(holder)
     if edit is None:
@@ -284,9 +284,9 @@ def _changed(scene: Scene, holder: KubeObject, row: Row) -> str:
     return next((str(c) for c in named if row.setting in f"{c.path} {c.after}"), "")
 
 
-def _history(scene: Scene, top: KubeObject, holder: KubeObject, row: Row) -> str:
+def history_of(scene: Scene, top: KubeObject, holder: KubeObject, row: Row) -> str:
     """Who changed it, and since when the program works with it."""
-    edit, changed = last_edit(holder), _changed(scene, holder, row)
+    edit, changed = last_edit(holder), changed_row(scene, holder, row)
     if edit is None or not changed:
         return ""
     starts = [c.started_at for p in scene.graph.pods_of(top) for c in containers_of(p) if c.started_at]

@@ -2,9 +2,9 @@
 
 Sees, in the logs of the alert's workload and of those its log complains about, whether errors make up a good part of
 the last minutes before the recording. Latent: errors alone are no fault, and an alert elsewhere does not ask.
-Not told, as it is how that program speaks: lines that call themselves warnings and complain of nobody; and errors that
-complain of nobody, are as old as the log, and are not felt in what the workload answers (a recorded share of failures as
-low as before, response times as before).
+Not told, as it is how that program speaks: lines about clients that left; lines that call themselves warnings and
+complain of nobody; and errors that complain of nobody, are as old as the log, and are not felt in what the workload
+answers (a recorded share of failures as low as before, response times as before).
 What the log names (a resource it cannot reconcile, a pod it cannot evict, a caller it refuses) may be why. Lines without
 a time are not counted. Cannot tell an error that matters from one that does not.
 
@@ -64,6 +64,12 @@ BEGINNING = 0.15
 MOST = 300
 """Logs read where a whole cluster is asked about; of several, each takes about a millisecond."""
 
+_LEFT = re.compile(
+    r"\b(?:from|by|to) (?:the )?client\b|\bclient (?:[\w-]+ ){0,3}?(?:closed|disconnected|went away|gone|aborted|timed out|reset)\b",
+    re.IGNORECASE,
+)
+"""A server tells that a client left: of whoever is served some always do."""
+
 _URL = re.compile(r"https?://[^\s\"'`<>]{4,300}")
 PAGE = 0.9
 """How surely the route that serves a URL is why its caller complains: nearly as surely as a Service that a line names."""
@@ -81,6 +87,25 @@ class _Errors:
     first: datetime
     begins: datetime
     """Where its log begins."""
+    bad: int
+    recent: int
+    """Lines of the last minutes: errors, and all."""
+
+    @property
+    def many(self) -> bool:
+        return self.bad >= FEWEST and self.bad >= SHARE * self.recent
+
+
+def _enough(found: Sequence[_Errors], *, together: bool) -> list[_Errors]:
+    """Those whose own log is full of errors; else all, where together they are as many: requests go to one pod or another.
+
+    Not together where somebody asks about one object: there a complaint is a cause by itself, and a few are written always.
+    """
+    full = [e for e in found if e.many]
+    if full or not together:
+        return full
+    bad, recent = sum(e.bad for e in found), sum(e.recent for e in found)
+    return [e for e in found if e.bad] if bad >= FEWEST and bad >= SHARE * recent else []
 
 
 def observe(scene: Scene) -> Iterator[Observation]:
@@ -90,7 +115,9 @@ def observe(scene: Scene) -> Iterator[Observation]:
     known = {id(top) for top in todo}
     for top in todo:
         pods = [p for p in scene.graph.pods_of(top) if is_ready(p)]
-        found = [e for p in pods[:PODS_READ] for e in _errors(scene, p, foreign)]
+        found = _enough(
+            [e for p in pods[:PODS_READ] for e in _errors(scene, p, foreign)], together=scene.target is None
+        )
         if found:
             strangers = list(_strangers(scene, top, telling([line for e in found for line in e.lines])))
             todo += [s.on for s in strangers if id(s.on) not in known]
@@ -139,11 +166,15 @@ def _errors(scene: Scene, pod: KubeObject, foreign: frozenset[str]) -> Iterator[
         ]
         recent = [(moment, line) for moment, line in timed if timedelta(0) <= scene.now - moment <= RECENT]
         bad = [
-            (moment, line) for moment, line in recent if weigh(line) and not any(h in line for h in foreign)
+            (moment, line)
+            for moment, line in recent
+            if weigh(line) and not _LEFT.search(line) and not any(h in line for h in foreign)
         ]
-        if len(bad) >= FEWEST and len(bad) >= SHARE * len(recent):
-            lines = telling(clusters(["\n".join(line for _, line in bad)]))
-            yield _Errors(pod, log.container, lines, _began(timed, bad), min(moment for moment, _ in timed))
+        if recent:
+            lines = telling(clusters(["\n".join(line for _, line in bad)])) if bad else []
+            began = _began(timed, bad) if bad else scene.now
+            begins = min(moment for moment, _ in timed)
+            yield _Errors(pod, log.container, lines, began, begins, len(bad), len(recent))
 
 
 def _began(timed: Sequence[tuple[datetime, str]], bad: Sequence[tuple[datetime, str]]) -> datetime:

@@ -1,13 +1,15 @@
 """Hosts outside the cluster that fail a workload which nobody changed, and the setting that names them.
 
 Sees, in the logs of failing workloads and of those an alert leads to, complaints about hosts that are no Service of this
-cluster, beside what names them: an ExternalName Service, a key of a ConfigMap, an environment variable. That is what a
-person can change here; the host itself is somebody else's. An answer (503, 403, 429, a certificate) is surer than silence.
+cluster, beside what names them: an ExternalName Service, a key of a ConfigMap, an environment variable, and a pod's own
+hosts file (`hostAliases`), which keeps the address that a name had when somebody wrote it down. That is what a person can
+change here; the host itself is somebody else's. An answer (503, 403, 429, a certificate) is surer than silence.
 Latent. Silent where several hosts outside give no answer or no address: then the way out is broken, not they; and where
 the complaining workload was itself rolled out just before.
 Cannot see the host, nor settings in Secrets.
 
-Rests on: https://kubernetes.io/docs/concepts/services-networking/service/#externalname.
+Rests on: https://kubernetes.io/docs/concepts/services-networking/service/#externalname,
+https://kubernetes.io/docs/tasks/network/customize-hosts-file-for-pods/.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.dependencies import Spoken
 from services.context_api.domain.focus import concerned
-from services.context_api.domain.kube import containers, entries, flat, listing, pod_spec, text
+from services.context_api.domain.kube import containers, entries, flat, listing, pod_spec, strings, text
 from services.context_api.domain.logs import cut
 from services.context_api.domain.observation import Depth, Explains, Observation
 from services.context_api.domain.redact import sensitive
@@ -31,7 +33,10 @@ from services.context_api.domain.trouble import Trouble, troubles
 from services.context_api.domain.wording import name_of
 
 NAME = "outside_host"
-_FAILING = frozenset({"pod_crash_loop", "probe_failure", "init_waiting", "rollout_stuck"})
+_PINNED = 0.64
+"""An address that somebody wrote down is not what the name's owner says today: surer than mere silence."""
+
+_FAILING = frozenset({"pod_crash_loop", "probe_failure", "init_waiting", "rollout_stuck", "log_errors"})
 _ANSWERED = frozenset({"http", "auth", "tls"})
 _STATUS = re.compile(r"(?<![\d.:-])([45]\d\d)(?: [A-Z][\w-]+(?: [A-Z]\w+){0,3})?(?![\d.])")
 _NO_ADDRESS = re.compile(
@@ -94,7 +99,20 @@ def _is_lookup(said: Spoken) -> bool:
     return said.trouble == "dns" or re.search(r"\blookup [\w.-]+ on ", said.line) is not None
 
 
+def _aliases(scene: Scene, top: KubeObject) -> Iterator[tuple[str, str]]:
+    """(address, name) of the hosts files of its pods."""
+    for workload in scene.graph.workloads_of(top):
+        for alias in entries(pod_spec(workload).get("hostAliases")):
+            for name in strings(alias.get("hostnames")):
+                yield text(alias.get("ip")), name
+
+
 def _outer_name(scene: Scene, top: KubeObject, said: Spoken) -> str:
+    if said.found is None and said.host is not None:
+        # Who dials an address from its hosts file complains of the address.
+        for address, alias in _aliases(scene, top):
+            if said.host.name in (address, alias):
+                return alias
     if said.found is not None:
         return (
             text(said.found.spec.get("externalName")) if said.found.spec.get("type") == "ExternalName" else ""
@@ -108,6 +126,9 @@ def _outer_name(scene: Scene, top: KubeObject, said: Spoken) -> str:
 
 def _named_by(scene: Scene, top: KubeObject, host: str) -> _Setting | None:
     """Who names the host: an ExternalName Service of its namespace, a ConfigMap it reads, its own environment."""
+    for address, name in _aliases(scene, top):
+        if name == host:
+            return _Setting(scene.graph.top(top), f"hostAliases ({name} is {address})")
     for service in scene.graph.services_in(top.namespace):
         if text(service.spec.get("externalName")).rstrip(".") == host:
             return _Setting(service, "spec.externalName")
@@ -146,7 +167,7 @@ def _row(value: str, whole: re.Pattern[str]) -> str:
 def _observation(leads: list[_Lead]) -> Observation:
     lead = leads[0]
     said, holder = lead.said, lead.setting.holder
-    answered = said.trouble in _ANSWERED
+    answered, pinned = said.trouble in _ANSWERED, lead.setting.where.startswith("hostAliases")
     others = [name_of(one.top) for one in leads[1:]]
     words = (
         f"{lead.setting.where} of {name_of(holder)} names {lead.host}, a host outside the cluster, which {_does(said)} when "
@@ -160,7 +181,7 @@ def _observation(leads: list[_Lead]) -> Observation:
         severity=FindingSeverity.warning,
         analyzer=NAME,
         depth=Depth.mechanism,
-        certainty=min((0.72 if answered else 0.55) + 0.05 * len(others), 0.85),
+        certainty=min((0.72 if answered else _PINNED if pinned else 0.55) + 0.05 * len(others), 0.85),
         facts=(
             evidence.field(holder, lead.setting.where, lead.host, f"{name_of(holder)} names {lead.host}"),
             *(evidence.log_line(k.said.pod, k.said.container, k.said.line, k.said.count) for k in leads[:3]),

@@ -236,7 +236,8 @@ def _observation(
         certainty=certainty,
         facts=tuple(facts),
         basis=(ground,),
-        onset=event.first if event is not None else claim.created_at,
+        # A claim is Pending since it was made; an event of it is at most an hour old.
+        onset=claim.created_at if reason != "VolumeLost" else None,
         remediation=remedies.edit(storage, f"Correct StorageClass {storage.name} or its provisioner.")
         if storage is not None
         else remedies.look(

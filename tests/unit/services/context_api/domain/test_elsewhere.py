@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.context_api.domain.elsewhere import foreign
+from services.context_api.domain.elsewhere import foreign, unreached
 from tests.support.kube import deployment, node, service
 from tests.support.series import recorded, scene
 
@@ -50,3 +50,16 @@ def test_trouble_that_began_and_goes_on_outside_of_what_was_recorded(metric):
 )  # fmt: skip
 def test_what_is_as_ever_over_or_of_the_cluster_is_none(metric):
     assert found(metric) == 0
+
+
+def test_a_prober_that_names_what_was_recorded_is_told_of_that():
+    labels = {"namespace": "shop", "service": "api"}
+    lost = recorded("avg_over_time(probe_success[5m])", [1.0] * 30 + [0.2] * 20, **labels)
+    half = recorded("avg_over_time(probe_success[5m])", [1.0] * 30 + [0.8] * 20, **labels)
+    known = scene(deployment("api"), service("api", ready=2), node("node-1"), metrics=[lost, half])
+    about, other = known.graph.get("Service", "shop", "api"), known.graph.get("Node", None, "node-1")
+    assert about is not None
+    assert other is not None
+
+    assert [series.last for series in unreached(known, about)] == [0.2]
+    assert list(unreached(known, other)) == []

@@ -13,7 +13,18 @@ from services.context_api.domain.observation import Blame, Depth, Explains, Obse
 from services.context_api.domain.ranking import WEIGHTS, Alert, Ranked, rank
 from services.context_api.domain.relation import relate
 from services.context_api.domain.scene import Scene
-from tests.support.kube import config_map, container, deployment, edit, env, moment, service, snapshot
+from tests.support.kube import (
+    config_map,
+    container,
+    deployment,
+    edit,
+    env,
+    moment,
+    service,
+    snapshot,
+    thing,
+    waiting,
+)
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-004", "API-BR-CAPI-007")
 
@@ -22,7 +33,17 @@ SCENE = Scene(
         deployment("web", containers=[container(env=env(API="http://api:80"))]),
         deployment("api"),
         service("api", ready=2),
-        deployment("stranger"),
+        deployment("stranger", statuses=[waiting()]),
+        deployment("neighbour"),
+        thing("Namespace", "shop", None),
+        deployment(
+            "held",
+            before=[container(image="registry.example/app:0.9")],
+            old_pods=2,
+            pods=1,
+            statuses=[waiting()],
+            rolled_out=30,
+        ),
         deployment("far", "elsewhere"),
         config_map("c", edits=[edit(25, "data/x")]),
         config_map("d"),
@@ -30,14 +51,14 @@ SCENE = Scene(
 )
 
 
-def at(kind: str, name: str, namespace: str = "shop"):
+def at(kind: str, name: str, namespace: str | None = "shop"):
     found = SCENE.graph.get(kind, namespace, name)
     assert found
     return found
 
 
-WEB, API, STRANGER, FAR, EDITED, UNTOUCHED = (
-    at("Deployment", "web"), at("Deployment", "api"), at("Deployment", "stranger"), at("Deployment", "far", "elsewhere"), at("ConfigMap", "c"), at("ConfigMap", "d"),
+WEB, API, STRANGER, NEIGHBOUR, HELD, FAR, EDITED, UNTOUCHED = (
+    at("Deployment", "web"), at("Deployment", "api"), at("Deployment", "stranger"), at("Deployment", "neighbour"), at("Deployment", "held"), at("Deployment", "far", "elsewhere"), at("ConfigMap", "c"), at("ConfigMap", "d"),
 )  # fmt: skip
 
 
@@ -141,10 +162,14 @@ def symptom(**more) -> Observation:
 def test_no_weight_is_idle(weight: str, monkeypatch: pytest.MonkeyPatch):
     """Setting any weight to zero changes a score in a scene that has all the facts."""
     client = seen(
-        WEB, 0.5, onset=moment(20), blames=(Blame(API, 0.9, "x"),), severity=FindingSeverity.critical
+        WEB,
+        0.5,
+        onset=moment(20),
+        blames=(Blame(API, 0.9, "x"), Blame(HELD, 0.9, "x")),
+        severity=FindingSeverity.critical,
     )
     cause = seen(EDITED, 0.6, onset=moment(25), depth=Depth.change, explains=(Explains(API, 0.9, "x"),))
-    scene = [client, seen(API, 0.5, onset=moment(21)), cause, seen(STRANGER, onset=moment(20))]
+    scene = [client, seen(API, 0.5, onset=moment(21)), cause, seen(STRANGER, onset=moment(20)), seen(HELD)]
     before = {r.observation.about.name: r.score for r in ranked(*scene, onset=moment(20))}
 
     monkeypatch.setitem(ranking.WEIGHTS, weight, 0.0)
@@ -202,6 +227,31 @@ def test_a_neighbour_that_fell_ill_brings_what_explains_it_and_is_not_named_in_i
         "Deployment/shop/stranger",
     ]
     assert 0 < named[0].nearness < named[1].nearness
+
+
+def test_a_neighbour_with_ready_pods_is_no_candidate_where_nothing_is_seen_of_the_alerts_own_object():
+    ill = seen(NEIGHBOUR, onset=moment(20), depth=Depth.symptom)
+
+    assert order(ill, onset=moment(19)) == []
+    assert order(ill, seen(API, latent=True, depth=Depth.process), target=API, onset=moment(19)) == [
+        "api",
+        "neighbour",
+    ]
+
+
+def test_what_was_wrong_in_a_namespace_for_days_is_not_why_an_alert_about_it_began():
+    space, days_ago = at("Namespace", "shop", None), moment(60 * 24 * 5)
+    behind = seen(NEIGHBOUR, onset=days_ago, explains=(Explains(STRANGER, 0.9, "x"),))
+
+    assert order(seen(NEIGHBOUR, onset=days_ago), target=space, onset=moment(19)) == []
+    assert order(seen(NEIGHBOUR, onset=moment(60)), target=space, onset=moment(19)) == ["neighbour"]
+    assert order(seen(NEIGHBOUR), target=space, onset=moment(19)) == ["neighbour"]
+    assert order(behind, seen(STRANGER, onset=moment(20)), target=space, onset=moment(19))[0] == "neighbour"
+    assert order(seen(NEIGHBOUR, onset=days_ago), target=NEIGHBOUR, onset=moment(19)) == ["neighbour"]
+
+
+def test_a_held_rollout_is_no_candidate_for_its_neighbours_though_something_is_seen_of_them():
+    assert order(seen(HELD, onset=moment(20)), seen(WEB, 0.5), onset=moment(19)) == ["web"]
 
 
 def test_what_explains_a_fault_that_has_nothing_to_do_with_the_alert_is_not_brought():

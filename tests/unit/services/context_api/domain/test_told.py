@@ -240,3 +240,18 @@ def test_trouble_that_a_metric_shows_to_be_over_is_told_with_its_time_and_height
 
     assert answer.no_cause_reason is NoCause.recovered
     assert "up to 90.0% of all failed, and since then as before" in answer.no_cause_text
+
+
+def test_a_target_that_a_prober_no_longer_reaches_is_told_with_what_was_measured():
+    lost = recorded(
+        "avg_over_time(probe_success[5m])",
+        [1.0] * 30 + [0.1] * 20,
+        namespace="shop",
+        service="api",
+        probe="Sydney",
+    )
+    answer = answered("Service/shop/api", deployment("api"), service("api", ready=2), metrics=[lost])
+
+    assert answer.no_cause_reason is NoCause.insufficient
+    assert "A prober does not reach it" in answer.no_cause_text
+    assert "probe=Sydney" in answer.no_cause_text

@@ -20,10 +20,13 @@ from tests.support.kube import (
     event,
     log,
     moment,
+    pod,
     pods_in,
     running,
     service,
     snapshot,
+    thing,
+    waiting,
 )
 from tests.support.series import recorded, scene
 
@@ -195,3 +198,43 @@ def test_where_nobody_names_an_object_trouble_measured_outside_is_no_sign_that_a
 
     assert without_cause(scene(deployment("api"), metrics=[metric]), None, None) is NoCause.insufficient
     assert without_cause(scene(deployment("api"), metrics=[]), None, None) is NoCause.nothing_wrong
+
+
+SPACE = thing("Namespace", "shop", None)
+TRIED = pod(
+    "load-1", phase="Failed", statuses=[{**waiting("app"), "state": {"terminated": ended(1, minutes=50)}}]
+)
+DONE = pod(
+    "load-2",
+    phase="Succeeded",
+    statuses=[{**waiting("app"), "state": {"terminated": ended(0, "Completed", minutes=40)}}],
+)
+
+
+def test_an_alert_about_a_namespace_is_judged_by_its_pods():
+    target = Target.parse("Namespace/_cluster/shop")
+
+    assert verdict(SPACE, deployment("api"), TRIED, DONE, target=target) is NoCause.recovered
+    assert verdict(SPACE, deployment("api"), DONE, target=target) is NoCause.nothing_wrong
+    assert verdict(SPACE, deployment("api", "other"), target=target) is NoCause.nothing_wrong
+
+
+def test_a_pod_of_a_namespace_made_since_the_alert_is_no_sign_as_some_pod_always_is():
+    target = Target.parse("Namespace/_cluster/shop")
+
+    assert (
+        verdict(SPACE, deployment("api", pod_age=10), target=target, onset=moment(30))
+        is NoCause.nothing_wrong
+    )
+
+
+def test_a_prober_that_no_longer_reaches_the_target_means_that_evidence_is_missing():
+    known = deployment("api"), service("api", ready=2)
+    labels = {"namespace": "shop", "service": "api", "probe": "Sydney"}
+    lost = recorded("avg_over_time(probe_success[5m])", [1.0] * 30 + [0.1] * 20, **labels)
+    well = recorded("avg_over_time(probe_success[5m])", [1.0] * 30 + [0.1] * 10 + [1.0] * 10, **labels)
+
+    for metric, expected in ((lost, NoCause.insufficient), (well, NoCause.nothing_wrong)):
+        seen = scene(*known, metrics=[metric])
+        about = seen.graph.find("Service", "shop", "api")
+        assert without_cause(seen, Target.parse("Service/shop/api"), about) is expected

@@ -228,3 +228,28 @@ def test_what_calls_itself_a_warning_and_complains_of_nobody_is_no_error(text: s
     answer = causes(api, target="Deployment/shop/api", logs=[log(pods_in(api)[0], lines(text))])
 
     assert any(c.reason == "ErrorsInLog" for c in answer.ranked) is told
+
+
+def test_a_few_errors_in_each_of_several_pods_are_many_together_where_a_whole_cluster_is_asked_about():
+    api = deployment("api", containers=[container(env=env(LDAP="ldaps://directory.example.com:636"))])
+    few = "\n".join(
+        f"{ago(9 - n)} {'ERROR dial tcp: lookup failed: directory.example.com:636: i/o timeout' if n < 2 else 'INFO served'}"
+        for n in range(6)
+    )
+    logs = [log(one, few) for one in pods_in(api)[:2]]
+
+    assert "OutsideHostFails" in {c.reason for c in causes(api, logs=logs).ranked}
+    assert causes(api, logs=logs[:1]).ranked == []
+    assert all(c.reason != "ErrorsInLog" for c in causes(api, target="Deployment/shop/api", logs=logs).ranked)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["LOG:  could not receive data from client: Connection reset by peer", "ERROR client went away before the answer: context canceled"],
+)  # fmt: skip
+def test_that_clients_left_is_no_fault_of_who_served_them(line: str):
+    api = deployment("api")
+
+    assert causes(api, target="Deployment/shop/api", logs=[log(pods_in(api)[0], lines(line))]).ranked == []
+    other = lines("ERROR client cache is corrupt: cannot render")
+    assert causes(api, target="Deployment/shop/api", logs=[log(pods_in(api)[0], other)]).ranked

@@ -100,3 +100,25 @@ def test_a_complaint_that_has_ended_is_no_trouble():
     logs = [log(pods_in(api)[0], lines(ANSWERS, start=50) + "\n" + lines("INFO quoted"))]
 
     assert causes(api, target="Deployment/shop/api", logs=logs).ranked == []
+
+
+@pytest.mark.parametrize(
+    "said", ["10.40.7.12:636", "directory.example.com:636"], ids=["by address", "by name"]
+)
+def test_an_address_that_the_pods_hosts_file_holds_is_what_can_be_changed(said: str):
+    aliases = {"hostAliases": [{"ip": "10.40.7.12", "hostnames": ["directory.example.com"]}]}
+    api = deployment("api", spec=aliases)
+    told = log(pods_in(api)[0], lines(f"ERROR dial tcp {said}: i/o timeout"))
+    answer = causes(api, target="Deployment/shop/api", logs=[told])
+
+    assert first(answer) == ("Deployment/shop/api", "OutsideHostFails")
+    assert "hostAliases (directory.example.com is 10.40.7.12)" in answer.ranked[0].text
+
+
+def test_an_address_that_no_hosts_file_holds_leads_to_no_setting():
+    api = deployment("api", spec={"hostAliases": [{"ip": "10.40.7.13", "hostnames": ["mail.example.com"]}]})
+    told = log(pods_in(api)[0], lines("ERROR dial tcp 10.40.7.12:636: i/o timeout"))
+
+    assert all(
+        c.reason != "OutsideHostFails" for c in causes(api, target="Deployment/shop/api", logs=[told]).ranked
+    )

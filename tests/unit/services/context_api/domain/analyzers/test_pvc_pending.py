@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.context_api.domain.analyzers import pvc_pending
-from tests.support.kube import event, thing
+from tests.support.kube import event, moment, thing
 from tests.support.triage import said, seen
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-001", "API-BR-CAPI-006")
@@ -133,3 +133,12 @@ def test_waiting_for_the_first_consumer_is_no_fault():
 @pytest.mark.parametrize("phase", ["Bound", ""])
 def test_a_bound_claim_and_one_without_status_are_no_findings(phase):
     assert seen(pvc_pending, claim(phase=phase), storage_class()) == []
+
+
+def test_a_claim_that_stays_pending_has_done_so_since_it_was_made_whenever_it_was_told_last():
+    wanted = claim()
+    told = event(wanted, "ProvisioningFailed", "no room", last=1)
+
+    (found,) = seen(pvc_pending, wanted, storage_class(), told)
+
+    assert found.onset == moment(20)
