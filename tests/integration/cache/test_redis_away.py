@@ -175,7 +175,7 @@ async def test_a_caller_who_gives_up_leaves_no_answer_for_the_next_one(
     own_redis: RedisServer, faults: Counter[str]
 ):
     # Nothing here may run into the time limit, however busy the machine: callers go while it still runs.
-    async with linked(own_redis, 30, faults) as patient:
+    async with linked(own_redis, 5, faults) as patient:
         cache = RedisCache(patient, namespace="test")
         await cache.set("mine", b"mine", LONG)
         await cache.set("yours", b"yours", LONG)
