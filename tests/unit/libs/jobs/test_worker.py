@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
@@ -10,7 +10,7 @@ from psycopg_pool import PoolTimeout
 from pydantic import SecretStr
 
 from libs.jobs import Jobs, Retry
-from libs.jobs.worker import HOUSEKEEPING, build_app, passes
+from libs.jobs.worker import HOUSEKEEPING, JITTER, build_app, passes
 from libs.storage import Database, StorageSettings
 
 pytestmark = pytest.mark.requirement("INT-BR-REL-004", "API-BR-MQ-001")
@@ -75,3 +75,16 @@ def test_a_run_cut_short_by_a_stop_is_put_back_at_once_even_when_it_was_the_last
 
     assert returned is not None
     assert failed is None
+
+
+def test_what_failed_together_does_not_come_back_together(jobs: Jobs):
+    strategy = build_app(jobs).tasks["drain"].retry_strategy
+    assert strategy is not None
+
+    decided = [strategy.get_retry_decision(exception=LookupError(), job=job(attempts=0)) for _ in range(100)]
+
+    now = datetime.now(UTC)
+    waits = [(one.retry_at - now).total_seconds() for one in decided if one is not None and one.retry_at]
+    assert len(waits) == 100
+    assert 4 * (1 - JITTER) - 0.5 <= min(waits) < max(waits) <= 4
+    assert max(waits) - min(waits) > 4 * JITTER / 2
