@@ -12,7 +12,10 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 LOOK_S = 0.25
-"""How often it is looked at whether the event loop comes to its timers; one that is later than this stood still."""
+"""How often it is looked at whether the event loop comes to its timers."""
+
+STILL_S = 1.0
+"""One that comes later than this stood still. Less is a busy process, whose callers should not wait longer for it."""
 
 
 @asynccontextmanager
@@ -33,7 +36,7 @@ async def awake_timeout(limit: timedelta) -> AsyncIterator[None]:
         def look(due: float) -> None:
             nonlocal looking
             late, ends = loop.time() - due, scope.when()
-            if late > LOOK_S and ends is not None and not scope.expired():
+            if late > STILL_S and ends is not None and not scope.expired():
                 # This timer was due before the limit's own, so it runs before it, even if both are past.
                 scope.reschedule(ends + late)
             looking = look_later()

@@ -86,7 +86,11 @@ def why_unavailable(error: BaseException) -> UnavailableReason | None:
 
 
 def _crowded(error: BaseException) -> bool:
-    return any(words in str(error) for words in CROWDED)
+    if isinstance(
+        error, sa.DBAPIError
+    ):  # whose own text has the statement and its values, which anybody may have sent
+        return error.orig is not None and _crowded(error.orig)
+    return isinstance(error, psycopg.OperationalError) and any(words in str(error) for words in CROWDED)
 
 
 def pause() -> timedelta:

@@ -52,15 +52,20 @@ def newest(versions: Path) -> str | None:
 
 def _recorded(database_url: str, service: str) -> str | None:
     """The revision that the schema says it has; None when it says none."""
-    with storage_faults(), _connect(database_url, service) as connection:
-        version_table = connection.execute(
-            "SELECT to_regclass(%s)", (f"{service}.alembic_version",)
-        ).fetchone()
-        if version_table is None or version_table[0] is None:
-            return None
-        found = connection.execute(
-            sql.SQL("SELECT version_num FROM {}").format(sql.Identifier(service, "alembic_version"))
-        ).fetchall()
+    try:
+        with storage_faults(), _connect(database_url, service) as connection:
+            return _read_revision(connection, service)
+    except psycopg.Error as error:  # the role may not read it, or it is not what Alembic makes
+        raise MigrationFailed(service, str(error)) from error
+
+
+def _read_revision(connection: psycopg.Connection[tuple[object, ...]], service: str) -> str | None:
+    version_table = connection.execute("SELECT to_regclass(%s)", (f"{service}.alembic_version",)).fetchone()
+    if version_table is None or version_table[0] is None:
+        return None
+    found = connection.execute(
+        sql.SQL("SELECT version_num FROM {}").format(sql.Identifier(service, "alembic_version"))
+    ).fetchall()
     return str(found[0][0]) if len(found) == 1 else None
 
 

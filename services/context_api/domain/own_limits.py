@@ -30,6 +30,7 @@ _MOST = re.compile(r"\b(?:max(?:imum)?|limit(?:ed)?|quota|allowed|exceed\w*)\b",
 _ROW = re.compile(
     r"^[ \t]*(?:-[ \t]+)?[\"']?([A-Za-z][\w.-]{2,78})[\"']?[ \t]{0,4}(?:[=:]|[ \t])[ \t]{0,4}[\"']?(\d[\w.]{0,20})[\"']?[ \t,;]*$"
 )
+_WORDS = re.compile(r"[\w-]+")
 _AMISS = re.compile(
     r"\bwarn(?:ing)?\b|\berr(?:or)?\b|\balarm\b|\bblock(?:ed|ing)\b|\brefus|\breject|\bexceed", re.IGNORECASE
 )
@@ -51,6 +52,17 @@ def numeric_rows(text: str) -> Iterator[Row]:
         found = _ROW.match(line)
         if found is not None and _stem(found[1]):
             yield Row(found[1], found[2], line.strip())
+
+
+def words_of(lines: Sequence[str]) -> frozenset[str]:
+    """The words of a log, among which that of a setting must be for `says_setting` to find it."""
+    return frozenset(_WORDS.findall("\n".join(lines)))
+
+
+def word_of(row: Row) -> str:
+    """The word with which the setting's name begins; empty where the name says too little."""
+    found = _WORDS.match(_stem(row.setting))
+    return found[0] if found is not None else ""
 
 
 def says_setting(row: Row, lines: Sequence[str]) -> str:

@@ -24,6 +24,7 @@ from services.context_api.domain.edges import ROUTES, backends
 from services.context_api.domain.kube import (
     WORKLOADS,
     at,
+    containers,
     entries,
     flat,
     is_custom,
@@ -31,6 +32,7 @@ from services.context_api.domain.kube import (
     number,
     pod_spec,
     replicas,
+    strings,
     template_labels,
     text,
 )
@@ -134,10 +136,35 @@ class Unfelt:
             return True
         word = re.compile(rf"(?<![\w-]){re.escape(service.name)}(?![\w-])")
         tops = {id(top): top for top in map(graph.top, graph.workloads)}.values()
+        files = self._files_with(service.name)
         return any(
-            any(mention.found is service for mention in deps.configured(top)) or deps.mentions(top, word)
+            deps.mentions(top, word)
+            or (
+                self._may_name(top, service.name, files)
+                and any(mention.found is service for mention in deps.configured(top))
+            )
             for top in tops
         )
+
+    def _files_with(self, name: str) -> frozenset[str | None]:
+        """Namespaces of the ConfigMaps in which the name stands."""
+        return frozenset(
+            config.namespace
+            for config in self._scene.graph.of_kind("ConfigMap")
+            if any(name in words for words in flat(config.body.get("data")).values())
+        )
+
+    def _may_name(self, top: KubeObject, name: str, files: frozenset[str | None]) -> bool:
+        """Whether the name may stand in its settings: reading who is meant there takes a hundred times as long."""
+        for workload in self._scene.graph.workloads_of(top):
+            if workload.namespace in files:
+                return True
+            for container in containers(pod_spec(workload)):
+                values = (text(one.get("value")) for one in entries(container.get("env")))
+                words = (*values, *strings(container.get("command")), *strings(container.get("args")))
+                if any(name in one for one in words):
+                    return True
+        return False
 
     @cached_property
     def _served(self) -> frozenset[tuple[str, str | None, str]]:

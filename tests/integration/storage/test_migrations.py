@@ -96,6 +96,17 @@ def test_a_start_that_finds_nothing_to_do_waits_for_nobody_and_loads_nothing_tha
     assert said.stdout.split() == ["False"]
 
 
+def test_a_schema_whose_state_the_role_may_not_read_is_a_failure_that_says_so(
+    database: FreshDatabase, versions: Path
+):
+    write(versions, "0001", None, "CREATE TABLE inbox (id int)")
+    with psycopg.connect(database.server.url("postgres", database.name)) as other:
+        other.execute("CREATE TABLE alerts.alembic_version (version_num text)")
+
+    with pytest.raises(MigrationFailed, match="permission denied"):
+        migrate(database.url("alerts"), "alerts", versions=versions)
+
+
 @pytest.mark.parametrize("service", SERVICES_WITH_MIGRATIONS)
 def test_a_script_s_file_is_named_by_its_revision_and_the_scripts_stand_in_a_line(service: str):
     folder = REPOSITORY / "services" / service / "migrations" / "versions"

@@ -25,7 +25,7 @@ from services.context_api.domain.kube import containers, flat, listing, pod_spec
 from services.context_api.domain.limits import Row, limit_in
 from services.context_api.domain.logs import LINES, cut, quote, readable, time_of
 from services.context_api.domain.observation import AGAINST, Depth, Explains, Observation
-from services.context_api.domain.own_limits import all_in_use, numeric_rows, says_setting
+from services.context_api.domain.own_limits import all_in_use, numeric_rows, says_setting, word_of, words_of
 from services.context_api.domain.redact import redact
 from services.context_api.domain.references import references
 from services.context_api.domain.scene import Scene
@@ -90,7 +90,8 @@ def _named(scene: Scene, top: KubeObject, one: Observation) -> tuple[_Setting, _
                 for line in log.text[-LINES * 500 :].splitlines()[-LINES:]
                 if _is_of_now(scene, line, one)
             ]
-            for setting in settings:
+            spoken = words_of(lines)
+            for setting in (s for s in settings if word_of(s.row) in spoken):
                 line = says_setting(setting.row, lines)
                 # Known limits are told by `limit_reached`, which knows what they are limits of.
                 if line and limit_in(line) is None:

@@ -70,6 +70,19 @@ def test_a_role_without_a_connection_left_is_told_by_its_cause():
         raise sa.OperationalError("SELECT 1", {}, refused)
 
 
+def test_words_that_somebody_sent_are_not_taken_for_the_server_s():
+    alert = "PostgresConnections: too many connections for role orders"
+
+    with (
+        pytest.raises(StorageUnavailable, match=r"^database unreachable: OperationalError$") as caught,
+        storage_faults(),
+    ):
+        raise sa.OperationalError("INSERT", {"body": alert}, pg.AdminShutdown())
+
+    assert caught.value.reason == "unreachable"
+    assert "too many connections" not in str(caught.value)
+
+
 def test_a_mistake_of_ours_passes_as_it_is():
     with pytest.raises(pg.UniqueViolation), storage_faults():
         raise pg.UniqueViolation

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.context_api.domain.limits import Row
-from services.context_api.domain.own_limits import all_in_use, numeric_rows, says_setting
+from services.context_api.domain.own_limits import all_in_use, numeric_rows, says_setting, word_of, words_of
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-006")
 
@@ -72,3 +72,13 @@ def test_a_setting_named_where_something_is_amiss(lines: list[str]):
 )
 def test_a_setting_that_is_merely_mentioned_is_none(lines: list[str]):
     assert says_setting(MARK, lines) == ""
+
+
+def test_a_log_without_the_first_word_of_a_setting_does_not_say_it():
+    row = Row("vm_memory_high_watermark.absolute", "150MB", "vm_memory_high_watermark.absolute = 150MB")
+    said = ["2026-11-27 [warning] memory resource limit alarm set: vm_memory_high_watermark set. blocked"]
+
+    assert says_setting(row, said)
+    assert word_of(row) in words_of(said)
+    assert word_of(row) not in words_of(["2026-11-27 [warning] blocked"])
+    assert word_of(Row("port", "80", "port = 80")) == ""
