@@ -18,7 +18,7 @@ from rich.markup import escape
 from cli.run import report
 from cli.run.incident import Services, StepFailed, Story, follow
 from cli.run.lock import AlreadyRunning, only_one
-from cli.run.stack import SERVICES, BadPort, Process, port_of, processes
+from cli.run.stack import CONNECTION_LIMITS, SERVICES, BadPort, Process, port_of, processes
 from cli.run.supervisor import StartFailed, Supervisor, keep_postgres
 from libs.auth.new_keys import NewKeys, new_keys_file
 from libs.clients.alerts import AlertsClient
@@ -77,7 +77,7 @@ def _with_database(state: Path, *, once: bool, console: Console) -> int:
             _serve(state, keys, dict.fromkeys(owners, given), None, once=once, console=console)
         )
     with EmbeddedPostgres(state / "postgres") as postgres:
-        postgres.provision(owners)
+        postgres.provision(CONNECTION_LIMITS)
         console.print(f"  database     embedded PostgreSQL, data in {postgres.place.data}")
         urls = {owner: postgres.url(role=owner) for owner in owners}
         return asyncio.run(_serve(state, keys, urls, postgres, once=once, console=console))

@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+# API and worker of one service keep two pools of 4, a group committer 2, the queue 2 and its listener 1.
+CONNECTIONS = 13
+
 
 @dataclass(frozen=True, slots=True)
 class Service:
@@ -21,14 +24,23 @@ class Service:
     port: int
     metrics_port: int
     has_worker: bool
+    connections: int = CONNECTIONS
+    """To the database, that its processes keep open at most."""
 
+
+# It has two queues in its worker, triage's and the model's, so that neither holds up the other: pools of 4 and 4, queues
+# and listeners 3 and 3, and two for processes that start while others end.
+TWO_QUEUES = 17
 
 SERVICES = (
     Service("context_api", "CONTEXT_API", 8091, 9092, has_worker=False),
     Service("notifications", "NOTIFICATIONS", 8093, 9094, has_worker=True),
-    Service("holmesgpt_api", "HOLMESGPT", 8090, 9091, has_worker=True),
+    Service("holmesgpt_api", "HOLMESGPT", 8090, 9091, has_worker=True, connections=TWO_QUEUES),
     Service("alerts", "ALERTS", 8092, 9093, has_worker=True),
 )
+
+CONNECTION_LIMITS = {service.name: service.connections for service in SERVICES}
+"""Each service's role in the embedded database, and how many connections it may have at once."""
 
 PEER_URLS = {
     "context_api": "KUBERNAUT_CONTEXT_API_URL",

@@ -21,7 +21,7 @@ from pathlib import Path
 import httpx
 import psycopg
 
-from cli.run.stack import SERVICES
+from cli.run.stack import CONNECTION_LIMITS
 from libs.auth.new_keys import NewKeys, new_keys_file
 from libs.storage.embedded import EmbeddedPostgres
 from tests.bench import reads
@@ -295,7 +295,7 @@ def main() -> None:
         try:
             if postgres.pid is not None:
                 os.sched_setaffinity(postgres.pid, {int(LOAD_CORE)})
-            postgres.provision([service.name for service in SERVICES])
+            postgres.provision(CONNECTION_LIMITS)
             keys = new_keys_file(base / "keys.yaml")
             bench = Bench(base, keys, postgres.url(role="alerts"))
             settle(postgres, bench)

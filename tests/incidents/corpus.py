@@ -6,7 +6,9 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 
 from tests.incidents import blind, tuned
 from tests.incidents.incident import RECORDINGS, Half, Incident
@@ -29,6 +31,7 @@ class Entry:
 PACKAGES = {Half.tuned: tuned, Half.blind: blind}
 
 
+@cache
 def entries(*halves: Half) -> Mapping[str, Entry]:
     """By name, of those halves or of both; a name is there once in the whole corpus."""
     found: dict[str, Entry] = {}
@@ -42,4 +45,4 @@ def entries(*halves: Half) -> Mapping[str, Entry]:
                     f"{package.__name__}.{module}: says {entry.incident.half}, or its name is taken"
                 )
             found[module] = entry
-    return found
+    return MappingProxyType(found)

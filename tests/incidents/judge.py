@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from libs.contracts.causes import CausesAnswer
+from libs.contracts.target import Target
 from services.context_api.adapters.recording import load_recording
 from services.context_api.domain.graph import Graph
 from services.context_api.domain.resolve import resolve_in
 from services.context_api.domain.snapshot import Snapshot
 from services.context_api.domain.triage import find_causes
-from tests.incidents.corpus import Entry
+from tests.incidents.corpus import Entry, entries
 from tests.incidents.incident import Half
 from tests.incidents.play import filled, names_of
 
@@ -63,6 +65,42 @@ def ask(
     target = resolve_in(graph, one["labels"]).target
     onset = datetime.fromisoformat(one["startsAt"])
     return find_causes(snapshot, target=target, onset=onset, graph=graph, without=without)
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """An incident as it was recorded, the answer to its alert, and what that is worth."""
+
+    snapshot: Snapshot
+    labels: Mapping[str, str]
+    """The alert's."""
+    target: Target | None
+    onset: datetime
+    answer: CausesAnswer
+    verdict: Verdict
+
+
+@cache
+def heard(name: str) -> Heard:
+    """Read and asked once per process: a dozen tests look at each incident.
+
+    Raises:
+        Exception: whatever an analyzer failed with.
+    """
+    entry = entries()[name]
+    snapshot = load_recording(entry.recording)
+    one = json.loads((entry.recording / "alert.json").read_text("utf-8"))["alerts"][0]
+    graph, onset = Graph(snapshot), datetime.fromisoformat(one["startsAt"])
+    target = resolve_in(graph, one["labels"]).target
+    began = time.perf_counter()
+    answer = find_causes(snapshot, target=target, onset=onset, graph=graph, broken=_raised)
+    took = time.perf_counter() - began
+    whole = find_causes(snapshot, graph=graph, broken=_raised) if entry.incident.second else None
+    return Heard(snapshot, one["labels"], target, onset, answer, compare(entry, answer, took, whole))
+
+
+def _raised(_name: str, error: Exception) -> None:
+    raise error
 
 
 def judge(entry: Entry) -> Verdict:

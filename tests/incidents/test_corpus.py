@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from functools import cache
 
 import pytest
 
-from libs.contracts.causes import CausesAnswer
-from services.context_api.adapters.recording import load_recording
-from services.context_api.domain.triage import find_causes
 from tests.incidents.corpus import Entry, entries
 from tests.incidents.goals import GOALS_MISSED, not_yet
 from tests.incidents.incident import Half, Trait
-from tests.incidents.judge import Verdict, ask, compare
+from tests.incidents.judge import Verdict, heard
 from tests.incidents.table import calibration
 
 pytestmark = pytest.mark.requirement(
@@ -32,19 +27,8 @@ SURE_AND_RIGHT = 0.9
 LEAST = {"incidents": 40, Trait.innocent: 12, Trait.false_narrative: 5, Trait.healthy: 5, Trait.two_faults: 5}
 
 
-@cache
-def answered(name: str) -> tuple[CausesAnswer, Verdict]:
-    """The answer to the incident's alert, and what it is worth."""
-    entry = CORPUS[name]
-    snapshot = load_recording(entry.recording)
-    alert = json.loads((entry.recording / "alert.json").read_text("utf-8"))
-    answer = ask(snapshot, alert)
-    whole = find_causes(snapshot) if entry.incident.second else None
-    return answer, compare(entry, answer, 0.0, whole)
-
-
 def verdicts(names: Sequence[str] = tuple(CORPUS)) -> list[Verdict]:
-    return [answered(name)[1] for name in names]
+    return [heard(name).verdict for name in names]
 
 
 def test_the_corpus_is_as_large_and_as_hard_as_it_has_to_be():
@@ -98,7 +82,7 @@ READS = ("describe", "logs", "get", "events", "top", "auth", "debug")
 
 @pytest.mark.parametrize("name", CORPUS)
 def test_a_cause_says_what_to_do_at_what_risk_and_how_to_undo_it_and_cites_its_evidence(name: str):
-    answer, _ = answered(name)
+    answer = heard(name).answer
     known = {item.id for item in answer.evidence}
 
     for cause in answer.ranked:
@@ -116,7 +100,7 @@ def test_a_cause_says_what_to_do_at_what_risk_and_how_to_undo_it_and_cites_its_e
 
 @pytest.mark.parametrize("name", CORPUS)
 def test_a_first_cause_carries_its_path_to_the_alert(name: str):
-    answer, _ = answered(name)
+    answer = heard(name).answer
     if not answer.ranked or answer.target is None:
         pytest.skip("no cause, or no object was asked about")
     first = answer.ranked[0]
@@ -136,6 +120,6 @@ def test_a_recording_says_what_was_authored_and_holds_no_secret(name: str):
 
     assert "authored:" in facts
     assert {"objects", "alert.json", "snapshot.yaml"} <= entry_names(entry)
-    for secret in load_recording(entry.recording).of_kind("Secret"):
+    for secret in heard(name).snapshot.of_kind("Secret"):
         values = {str(v) for part in ("data", "stringData") for v in (secret.body.get(part) or {}).values()}
         assert values <= {"", "None"}

@@ -26,7 +26,7 @@ from services.context_api.domain.triage import find_causes, find_findings
 from tests.incidents.corpus import entries
 from tests.incidents.goals import HOSTILE_WRONG, not_yet
 from tests.incidents.hostile import BLIND, WOUNDS, draft
-from tests.incidents.judge import judge
+from tests.incidents.judge import heard
 from tests.incidents.test_authored_incidents import INCIDENTS
 from tests.incidents.test_bundled_incident import INCIDENT as BUNDLED
 from tests.incidents.test_bundled_incident import UNDONE
@@ -113,7 +113,8 @@ def base(name: str) -> Base | None:
     """None where triage does not answer the sound recording rightly: nothing could be held against it."""
     kind, _, rest = name.partition("/")
     if kind == "corpus":
-        return _recorded(entries()[rest].recording) if judge(entries()[rest]).right else None
+        one = heard(rest)
+        return Base(one.snapshot, one.target, one.onset, one.answer) if one.verdict.right else None
     if kind == "authored":
         return _authored(rest)
     return {"shop": _shop, "undone": lambda: _recorded(UNDONE), "bundled": lambda: _recorded(BUNDLED)}[kind]()

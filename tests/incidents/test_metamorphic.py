@@ -16,7 +16,7 @@ from services.context_api.adapters.recording import load_recording
 from services.context_api.domain.snapshot import KubeObject
 from tests.incidents.corpus import entries
 from tests.incidents.goals import RENAMED_WRONG, SHUFFLED_WRONG, not_yet
-from tests.incidents.judge import judge
+from tests.incidents.judge import heard
 from tests.incidents.metamorphic import KEPT, LESS, Case, Renaming, bystanders, crowded, shuffled
 from tests.incidents.test_authored_incidents import INCIDENTS
 from tests.incidents.test_bundled_incident import INCIDENT as BUNDLED
@@ -62,12 +62,11 @@ NAMES = [
 def told(name: str) -> Told:
     kind, _, rest = name.partition("/")
     if kind == "corpus":
-        entry = entries()[rest]
-        if not judge(entry).right:
+        one = heard(rest)
+        if not one.verdict.right:
             pytest.skip("is not answered rightly as it is")
-        case = _recorded(entry.recording)
-    else:
-        case = _authored(rest) if kind == "authored" else _recorded(BUNDLED)
+        return Told(Case(one.snapshot, one.labels, None, one.onset), one.answer)
+    case = _authored(rest) if kind == "authored" else _recorded(BUNDLED)
     return Told(case, case.answer())
 
 

@@ -97,6 +97,9 @@ class FreshDatabase:
 MakeDatabase = Callable[..., FreshDatabase]
 
 
+CONNECTIONS = 60
+"""Of a role at once: they are the server's, and shared by all tests that leave connections open."""
+
 _TEMPLATES: dict[tuple[EmbeddedPostgres, tuple[str, ...]], str] = {}
 
 
@@ -106,7 +109,7 @@ def _migrated(server: EmbeddedPostgres, services: tuple[str, ...]) -> str:
     if known is not None:
         return known
     name = f"template_{os.getpid()}_{next(_NUMBERS)}"
-    server.provision(services, database=name, connections=60)
+    server.provision(dict.fromkeys(services, CONNECTIONS), database=name)
     for service in services:
         migrate(server.url(service, name), service)
     _TEMPLATES[server, services] = name
@@ -133,8 +136,7 @@ def databases(server: EmbeddedPostgres) -> Iterator[MakeDatabase]:
         made.append(name)
         if migrated:
             _copy(server, _migrated(server, services), name)
-        # Roles are the server's; a limit per role would be shared by all tests that leave connections open.
-        server.provision(services, database=name, connections=60)
+        server.provision(dict.fromkeys(services, CONNECTIONS), database=name)
         return FreshDatabase(server, name)
 
     try:

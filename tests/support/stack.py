@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 
-from cli.run.stack import SERVICES, Process, processes
+from cli.run.stack import CONNECTION_LIMITS, SERVICES, Process, processes
 from cli.run.supervisor import Supervisor, keep_postgres
 from libs.auth.new_keys import NewKeys, new_keys_file
 from libs.storage.embedded import EmbeddedPostgres
@@ -87,11 +87,10 @@ async def running(
 ) -> AsyncIterator[Stack]:
     """Start the named services (all by default) below `state`, wait until they are ready, stop them in the end."""
     keys = new_keys_file(state / "keys.yaml")
-    owners = [service.name for service in SERVICES]
     postgres = EmbeddedPostgres(state / "postgres")
     postgres.start()
     try:
-        postgres.provision(owners)
+        postgres.provision(CONNECTION_LIMITS)
         chosen = _chosen(state, postgres, services, environment or {})
         said: list[str] = []
         logs = state / "logs"

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -159,15 +159,13 @@ class EmbeddedPostgres:
         """A libpq URI for the socket. There is no password: who may enter the socket's folder may connect."""
         return f"postgresql://{role}@/{database}?host={quote(str(self.place.sockets), safe='')}"
 
-    def provision(
-        self, services: Sequence[str], *, database: str = DATABASE, connections: int | None = None
-    ) -> None:
+    def provision(self, services: Mapping[str, int], *, database: str = DATABASE) -> None:
         """Give each service its role and schema of the same name. Repeatable.
 
         Args:
-            connections: each role's limit; by default what its service's processes keep open at most.
+            services: name -> how many connections its role may have at once.
         """
-        provision(self.url(database="postgres"), services, database=database, connections=connections)
+        provision(self.url(database="postgres"), services, database=database)
 
     def drop_database(self, database: str) -> None:
         """Remove a database, and whoever is still connected to it. For tests."""

@@ -12,8 +12,8 @@ from functools import cached_property
 
 from services.context_api.domain.graph import Graph
 from services.context_api.domain.kube import at, entries, mapping, quantity, text
-from services.context_api.domain.references import references
 from services.context_api.domain.snapshot import KubeObject
+from services.context_api.domain.uses import CLAIM, used_by
 
 
 def requests_of(spec: object) -> dict[str, float]:
@@ -35,14 +35,7 @@ VOLUMES = "volumes of "
 def volumes_of(graph: Graph, pod: KubeObject) -> dict[str, frozenset[str]]:
     """Resource name -> the volumes of that driver that a pod's claims stand for."""
     found: dict[str, set[str]] = {}
-    for use in references(pod.spec):
-        claim = (
-            graph.get("PersistentVolumeClaim", pod.namespace, use.name)
-            if use.kind == "PersistentVolumeClaim"
-            else None
-        )
-        if claim is None:
-            continue
+    for _, claim in used_by(graph, pod, CLAIM):
         volume = graph.get("PersistentVolume", None, text(claim.spec.get("volumeName")))
         kind = graph.get("StorageClass", None, text(claim.spec.get("storageClassName")))
         driver = text(at(volume.spec, "csi", "driver")) if volume is not None else ""

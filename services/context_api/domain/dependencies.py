@@ -19,7 +19,6 @@ from services.context_api.domain.graph import Graph
 from services.context_api.domain.kube import (
     containers,
     entries,
-    flat,
     number,
     pod_spec,
     strings,
@@ -29,8 +28,8 @@ from services.context_api.domain.logs import LONGEST, Line, ends, is_narrative, 
 from services.context_api.domain.names import Host, hosts_in
 from services.context_api.domain.observation import Blame
 from services.context_api.domain.redact import redact
-from services.context_api.domain.references import Reference, references
 from services.context_api.domain.snapshot import ContainerLog, KubeObject
+from services.context_api.domain.uses import values_of
 
 PODS_READ = 6
 """Pods of one workload whose logs are read, unready ones first: replicas tell the same story."""
@@ -223,18 +222,9 @@ class Dependencies:
                 yield from self._named(
                     value or word, flag, f"an argument of container {name}", workload, workload
                 )
-        for reference in references(spec):
-            if reference.kind == "ConfigMap":
-                yield from self._in_config_map(workload, reference)
-
-    def _in_config_map(self, workload: KubeObject, reference: Reference) -> Iterator[Mention]:
-        config = self._graph.get("ConfigMap", workload.namespace, reference.name)
-        if config is None:
-            return
-        for key, value in flat(config.body.get("data")).items():
-            if reference.key in (None, key):
-                where = f"key {key} of ConfigMap {config.name} ({reference.where})"
-                yield from self._named(value, reference.variable or key, where, config, workload, key)
+        for use, config, key, value in values_of(self._graph, workload):
+            where = f"key {key} of ConfigMap {config.name} ({use.where})"
+            yield from self._named(value, use.variable or key, where, config, workload, key)
 
     def _named(
         self, value: str, key: str, where: str, via: KubeObject, workload: KubeObject, data_key: str = ""

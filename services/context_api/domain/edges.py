@@ -21,14 +21,13 @@ from services.context_api.domain.kube import (
     is_custom,
     mapping,
     number,
-    pod_spec,
     selects,
     strings,
     text,
 )
 from services.context_api.domain.platforms import Platforms
-from services.context_api.domain.references import references
 from services.context_api.domain.snapshot import Body, KubeObject
+from services.context_api.domain.uses import CLAIM, used_by, uses
 
 TABLE: dict[str, float] = {
     "owner": 1.0,
@@ -178,16 +177,11 @@ class Needs:
         relations = {
             "ConfigMap": "config",
             "Secret": "secret",
-            "PersistentVolumeClaim": "volume",
+            CLAIM: "volume",
             "ServiceAccount": "account",
         }
-        for reference in references(pod_spec(workload)):
-            relation = relations.get(reference.kind)
-            if relation is None:
-                continue
-            found = self._graph.get(reference.kind, workload.namespace, reference.name)
-            if found is not None:
-                yield Edge(found, relation, f"{workload.kind} {workload.name} uses it ({reference.where})")
+        for use, found in used_by(self._graph, workload, *relations):
+            yield Edge(found, relations[use.kind], f"{workload.kind} {workload.name} uses it ({use.where})")
 
     def _dependencies(self, top: KubeObject) -> Iterator[Edge]:
         for said in self._deps.spoken(top):
@@ -210,11 +204,8 @@ class Needs:
             node = self._graph.get("Node", None, text(pod.spec.get("nodeName")))
             if node is not None:
                 yield Edge(node, "node", f"pod {pod.name} runs on it")
-            for reference in references(pod.spec):
-                if reference.kind == "PersistentVolumeClaim":
-                    claim = self._graph.get("PersistentVolumeClaim", pod.namespace, reference.name)
-                    if claim is not None:
-                        yield Edge(claim, "volume", f"pod {pod.name} uses it ({reference.where})")
+            for use, claim in used_by(self._graph, pod, CLAIM):
+                yield Edge(claim, "volume", f"pod {pod.name} uses it ({use.where})")
 
     @cached_property
     def _routes(self) -> dict[tuple[str | None, str], list[KubeObject]]:
@@ -264,7 +255,7 @@ class Needs:
         # Of a claim for one node, others that mount it (a backup) read what its owner writes.
         many = {"ReadWriteMany", "ReadOnlyMany"} & set(strings(obj.spec.get("accessModes")))
         for pod in self._graph.pods_in(obj.namespace) if many else ():
-            if any(r.kind == "PersistentVolumeClaim" and r.name == obj.name for r in references(pod.spec)):
+            if uses(pod, CLAIM, obj.name):
                 yield Edge(self._graph.top(pod), "shared", f"its pod {pod.name} mounts claim {obj.name} too")
         source = self._platforms.source_of(obj)
         if source is not None:

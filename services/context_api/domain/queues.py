@@ -16,10 +16,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from services.context_api.domain.graph import Graph
-from services.context_api.domain.kube import containers, entries, flat, pod_spec, strings, text
+from services.context_api.domain.kube import containers, entries, pod_spec, strings, text
 from services.context_api.domain.metrics import MetricIndex, Series
-from services.context_api.domain.references import references
 from services.context_api.domain.snapshot import KubeObject
+from services.context_api.domain.uses import values_of
 
 GROUP_LABELS = ("consumergroup", "consumer_group", "group", "group_id", "groupid", "queue")
 """Labels with which exporters name a consumer group or queue, in order."""
@@ -168,13 +168,6 @@ def settings(graph: Graph, workload: KubeObject) -> Iterator[tuple[str, str]]:
         for flag, after in zip(words, [*words[1:], ""], strict=False):
             key, equals, value = flag.partition("=")
             yield key, value if equals else after
-    for reference in references(spec):
-        config = (
-            graph.get("ConfigMap", workload.namespace, reference.name)
-            if reference.kind == "ConfigMap"
-            else None
-        )
-        for key, value in flat(config.body.get("data")).items() if config is not None else ():
-            if reference.key in (None, key):
-                yield reference.variable or key, value
-                yield from _ASSIGNED.findall(value[:_LONGEST])
+    for use, _, key, value in values_of(graph, workload):
+        yield use.variable or key, value
+        yield from _ASSIGNED.findall(value[:_LONGEST])

@@ -148,7 +148,7 @@ async def test_a_raw_pool_reaches_the_same_schema_and_translates_its_faults(data
 def own_server() -> Iterator[EmbeddedPostgres]:
     """A server that these tests may kill."""
     with running_server() as server:
-        server.provision(["alerts"])
+        server.provision({"alerts": 4})
         yield server
 
 

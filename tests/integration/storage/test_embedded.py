@@ -47,7 +47,7 @@ def server(folder: Path) -> Iterator[EmbeddedPostgres]:
 
 def test_it_starts_keeps_what_was_written_and_starts_again(server: EmbeddedPostgres):
     server.start()
-    server.provision(["alerts"], database="keeps")
+    server.provision({"alerts": 4}, database="keeps")
     with psycopg.connect(server.url("alerts", "keeps")) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
     server.stop()
@@ -72,7 +72,7 @@ def test_a_server_that_neither_serves_nor_recovers_is_known_and_loses_nothing_by
     server: EmbeddedPostgres,
 ):
     server.start()
-    server.provision(["alerts"], database="stuck")
+    server.provision({"alerts": 4}, database="stuck")
     with psycopg.connect(server.url("alerts", "stuck")) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
     worked = server.at_work()
@@ -148,7 +148,7 @@ def test_it_recovers_when_everything_was_killed_and_the_lock_file_names_a_living
     server: EmbeddedPostgres,
 ):
     server.start()
-    server.provision(["alerts"])
+    server.provision({"alerts": 4})
     kill_all(server)
     # As after a reboot: the process id in the lock files is by now somebody else's.
     for stale in (server.place.data / "postmaster.pid", server.place.sockets / f"{SOCKET_NAME}.lock"):
@@ -324,7 +324,7 @@ def test_a_socket_folder_that_somebody_else_prepared_is_refused(server: Embedded
 
 def test_each_service_gets_its_own_role_and_cannot_read_its_neighbour(server: EmbeddedPostgres):
     server.start()
-    server.provision(["alerts", "notifications"])
+    server.provision({"alerts": 4, "notifications": 4})
     with psycopg.connect(server.url("alerts")) as alerts:
         alerts.execute("CREATE TABLE private (x int)")
 
@@ -337,11 +337,11 @@ def test_each_service_gets_its_own_role_and_cannot_read_its_neighbour(server: Em
 
 def test_provisioning_twice_changes_nothing(server: EmbeddedPostgres):
     server.start()
-    server.provision(["alerts"], database="twice")
+    server.provision({"alerts": 4}, database="twice")
     with psycopg.connect(server.url("alerts", "twice")) as connection:
         connection.execute("CREATE TABLE kept (x int)")
 
-    server.provision(["alerts", "notifications"], database="twice")
+    server.provision({"alerts": 4, "notifications": 4}, database="twice")
 
     with psycopg.connect(server.url("alerts", "twice")) as connection:
         assert connection.execute("SELECT count(*) FROM kept").fetchone() == (0,)
@@ -349,7 +349,7 @@ def test_provisioning_twice_changes_nothing(server: EmbeddedPostgres):
 
 def test_a_role_cannot_take_more_than_its_share_of_the_connections(server: EmbeddedPostgres):
     server.start()
-    server.provision(["alerts"], connections=2)
+    server.provision({"alerts": 2})
     held = [psycopg.connect(server.url("alerts")) for _ in range(2)]
     try:
         with (

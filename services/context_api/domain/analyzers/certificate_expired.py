@@ -15,11 +15,11 @@ from datetime import datetime
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.focus import concerned
-from services.context_api.domain.kube import entries, mapping, pod_spec, text
+from services.context_api.domain.kube import entries, mapping, text
 from services.context_api.domain.observation import Blame, Depth, Explains, Observation
-from services.context_api.domain.references import references
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject, parse_time
+from services.context_api.domain.uses import used_by
 from services.context_api.domain.wording import clock, name_of
 
 NAME = "certificate_expired"
@@ -32,15 +32,14 @@ def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
         return
     users: dict[int, list[KubeObject]] = {}
     for workload in scene.graph.workloads:
-        for use in references(pod_spec(workload)):
-            found = scene.graph.get("Secret", workload.namespace, use.name) if use.kind == "Secret" else None
-            if found is not None and id(found) in bad:
+        for _, found in used_by(scene.graph, workload, "Secret"):
+            if id(found) in bad:
                 users.setdefault(id(found), []).append(scene.graph.top(workload))
     for route in scene.graph.of_kind("Ingress"):
         for tls in entries(route.spec.get("tls")):
-            found = scene.graph.get("Secret", route.namespace, text(tls.get("secretName")))
-            if found is not None and id(found) in bad:
-                users.setdefault(id(found), []).append(route)
+            shown = scene.graph.get("Secret", route.namespace, text(tls.get("secretName")))
+            if shown is not None and id(shown) in bad:
+                users.setdefault(id(shown), []).append(route)
     for key_id, owners in users.items():
         secret, key, when, early = bad[key_id]
         yield _observation(scene, secret, key, when, early, owners, _complaining(scene, seen, owners))

@@ -21,13 +21,14 @@ from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.analyzers.unhealthy_condition import head_of
 from services.context_api.domain.focus import concerned
-from services.context_api.domain.kube import conditions, listing, mapping, number, pod_spec, text
+from services.context_api.domain.kube import conditions, listing, mapping, number, text
 from services.context_api.domain.logs import cut, is_narrative, quote
 from services.context_api.domain.observation import Blame, Depth, Explains, Observation
 from services.context_api.domain.redact import redact
-from services.context_api.domain.references import Reference, references
+from services.context_api.domain.references import Reference
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject, parse_time
+from services.context_api.domain.uses import used_by
 from services.context_api.domain.wording import clock, name_of, span
 
 NAME = "certificate_issue"
@@ -197,11 +198,10 @@ def _older_than_secret(
     if not starts:
         return None
     for workload in scene.graph.workloads_of(server):
-        for use in references(pod_spec(workload)):
-            secret = scene.graph.get("Secret", workload.namespace, use.name) if use.kind == "Secret" else None
-            for summary in mapping(secret.body.get("dataSummary")).values() if secret is not None else ():
+        for use, secret in used_by(scene.graph, workload, "Secret"):
+            for summary in mapping(secret.body.get("dataSummary")).values():
                 begins, ends = (parse_time(mapping(summary).get(f)) for f in ("not_before", "not_after"))
-                if secret and begins and ends and max(starts) < begins <= scene.now < ends:
+                if begins and ends and max(starts) < begins <= scene.now < ends:
                     return secret, use, begins, max(starts)
     return None
 

@@ -30,9 +30,9 @@ from services.context_api.domain.kube import at, flat, listing, pod_spec, string
 from services.context_api.domain.logs import cut, is_narrative, last_lines, quote
 from services.context_api.domain.observation import Depth, Explains, Observation
 from services.context_api.domain.redact import redact
-from services.context_api.domain.references import references
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
+from services.context_api.domain.uses import used_by
 from services.context_api.domain.wording import clock, name_of
 
 NAME = "cluster_dns"
@@ -138,11 +138,9 @@ def _of_corefile(
 
 def _config(scene: Scene, server: KubeObject) -> KubeObject | None:
     for workload in scene.graph.workloads_of(server):
-        for reference in references(pod_spec(workload)):
-            if reference.kind == "ConfigMap":
-                found = scene.graph.get("ConfigMap", workload.namespace, reference.name)
-                if found is not None and at(found.body, "data", "Corefile"):
-                    return found
+        for _, found in used_by(scene.graph, workload, "ConfigMap"):
+            if at(found.body, "data", "Corefile"):
+                return found
     return None
 
 

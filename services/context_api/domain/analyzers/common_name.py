@@ -28,7 +28,7 @@ from services.context_api.domain.config_match import speaks_of
 from services.context_api.domain.dependencies import PODS_READ
 from services.context_api.domain.edits import changes_of
 from services.context_api.domain.focus import alerted, concerned
-from services.context_api.domain.kube import at, listing, pod_spec, text
+from services.context_api.domain.kube import at, listing, text
 from services.context_api.domain.logs import (
     LINES,
     Line,
@@ -42,11 +42,11 @@ from services.context_api.domain.logs import (
 )
 from services.context_api.domain.observation import AGAINST, Blame, Depth, Explains, Observation
 from services.context_api.domain.redact import redact
-from services.context_api.domain.references import references
 from services.context_api.domain.rollouts import RESTARTED
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject, parse_time
 from services.context_api.domain.trouble import SLACK, WINDOW
+from services.context_api.domain.uses import used_by
 from services.context_api.domain.wording import clock, name_of
 
 NAME = "common_name"
@@ -229,14 +229,9 @@ def _changed(scene: Scene, one: _Said, naming: Naming) -> Iterator[_Change]:
         if rollout is not None and changes and _before(scene, one, rollout.at):
             made = Edit(rollout.at, rollout.by or "a rollout", ())
             yield _Change(holder, made, tuple(changes), "a rollout")  # fmt: skip
-        for use in references(pod_spec(workload)):
-            config = (
-                scene.graph.get(use.kind, workload.namespace, use.name)
-                if use.kind in ("ConfigMap", "Secret")
-                else None
-            )
-            edit = last_edit(config) if config is not None else None
-            if config is not None and edit is not None and _before(scene, one, edit.at):
+        for use, config in used_by(scene.graph, workload, "ConfigMap", "Secret"):
+            edit = last_edit(config)
+            if edit is not None and _before(scene, one, edit.at):
                 how = f"{name_of(workload)} uses it, {use.where}"
                 yield _Change(config, edit, tuple(changes_of(scene, config, edit)), how)  # fmt: skip
 

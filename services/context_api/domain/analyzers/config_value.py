@@ -45,10 +45,11 @@ from services.context_api.domain.logs import (
 from services.context_api.domain.names import resembles
 from services.context_api.domain.observation import Depth, Explains, Observation
 from services.context_api.domain.redact import redact, value_of
-from services.context_api.domain.references import Reference, references
+from services.context_api.domain.references import Reference
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import ContainerLog, KubeObject
 from services.context_api.domain.trouble import SLACK, WINDOW
+from services.context_api.domain.uses import used_by, values_of
 from services.context_api.domain.wording import clock, name_of
 
 NAME = "config_value"
@@ -90,37 +91,31 @@ def _spelled_out(scene: Scene, symptom: Observation) -> Iterator[Observation]:
     ]
     lines = [line for line in clusters(log.text for _, log in logs) if trouble_in(line.text) is None]
     for workload in scene.graph.workloads_of(symptom.about):
-        for use in references(pod_spec(workload)):
-            config = (
-                scene.graph.get("ConfigMap", workload.namespace, use.name)
-                if use.kind == "ConfigMap"
-                else None
-            )
-            for key, value in flat(config.body.get("data")).items() if config is not None else ():
-                line = spelled_out(key, value, lines) if use.key in (None, key) else ""
-                if line and config is not None:
-                    edit = last_edit(config)
-                    shown = f"{key}={cut(value_of(key, value), 120)}"
-                    yield _observation(
-                        symptom,
-                        config,
-                        "SettingComplainedAbout",
-                        f"{name_of(config)} sets `{shown}` ({use.where}), and the log of {name_of(symptom.about)} complains of just that: `{quote(line)}`{_door_edited(scene, symptom)}",
-                        SPELLED_OUT,
-                        [
-                            evidence.field(
-                                config, f"data.{key}", value_of(key, value), f"{name_of(config)}: {shown}"
-                            ),
-                            *symptom.facts[:2],
-                        ],
-                        remedies.edit(
-                            config,
-                            f"Make `{key}` in {name_of(config)} agree with what {name_of(symptom.about)} is sent.",
+        for use, config, key, value in values_of(scene.graph, workload):
+            line = spelled_out(key, value, lines)
+            if line:
+                edit = last_edit(config)
+                shown = f"{key}={cut(value_of(key, value), 120)}"
+                yield _observation(
+                    symptom,
+                    config,
+                    "SettingComplainedAbout",
+                    f"{name_of(config)} sets `{shown}` ({use.where}), and the log of {name_of(symptom.about)} complains of just that: `{quote(line)}`{_door_edited(scene, symptom)}",
+                    SPELLED_OUT,
+                    [
+                        evidence.field(
+                            config, f"data.{key}", value_of(key, value), f"{name_of(config)}: {shown}"
                         ),
-                        onset=edit.at if edit is not None else symptom.onset,
-                        latent=True,
-                    )
-                    return
+                        *symptom.facts[:2],
+                    ],
+                    remedies.edit(
+                        config,
+                        f"Make `{key}` in {name_of(config)} agree with what {name_of(symptom.about)} is sent.",
+                    ),
+                    onset=edit.at if edit is not None else symptom.onset,
+                    latent=True,
+                )
+                return
 
 
 def _doubted(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
@@ -141,23 +136,10 @@ def _doubted(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]
             }.values()
         )
         for workload in scene.graph.workloads_of(top) if lines else ():
-            for use in references(pod_spec(workload)):
-                config = (
-                    scene.graph.get("ConfigMap", workload.namespace, use.name)
-                    if use.kind == "ConfigMap"
-                    else None
-                )
-                data = flat(config.body.get("data")) if config is not None else {}
-                heard = next(
-                    (
-                        (k, v, line)
-                        for k, v in data.items()
-                        if use.key in (None, k) and (line := doubted(k, v, lines))
-                    ),
-                    None,
-                )
-                if config is not None and heard is not None:
-                    yield _doubt(scene, top, config, use, *heard, logs[0])
+            for use, config, key, value in values_of(scene.graph, workload):
+                line = doubted(key, value, lines)
+                if line:
+                    yield _doubt(scene, top, config, use, key, value, line, logs[0])
                     break
 
 
@@ -211,14 +193,12 @@ def _bad_values(
     scene: Scene, symptom: Observation, workload: KubeObject, lines: list[Line], facts: list[Fact]
 ) -> Iterator[Observation]:
     found: list[tuple[KubeObject, Match, str]] = []
-    uses: dict[str, list[Reference]] = {}
-    for use in references(pod_spec(workload)):
-        if use.kind == "ConfigMap":
-            uses.setdefault(use.name, []).append(use)
-    for name, group in uses.items():
-        config = scene.graph.get("ConfigMap", workload.namespace, name)
-        match = in_config(config, group, lines) if config is not None else None
-        if config is not None and match is not None:
+    uses: dict[int, tuple[KubeObject, list[Reference]]] = {}
+    for use, config in used_by(scene.graph, workload, "ConfigMap"):
+        uses.setdefault(id(config), (config, []))[1].append(use)
+    for config, group in uses.values():
+        match = in_config(config, group, lines)
+        if match is not None:
             found.append((config, match, group[0].where))
     found += [(scene.graph.top(workload), match, where) for match, where in _inline(workload, lines)]
     if found:
@@ -294,9 +274,8 @@ def _missing_variables(
     given: dict[str, KubeObject] = {}
     for container in containers(pod_spec(workload)):
         given.update({text(v.get("name")): scene.graph.top(workload) for v in entries(container.get("env"))})
-    for use in references(pod_spec(workload)):
-        config = scene.graph.get(use.kind, workload.namespace, use.name)
-        if config is not None and use.where.startswith("envFrom"):
+    for use, config in used_by(scene.graph, workload, "ConfigMap", "Secret"):
+        if use.where.startswith("envFrom"):
             given.update(dict.fromkeys(flat(config.body.get("data")), config))
     for variable, line in wanted.items():
         if variable in given:

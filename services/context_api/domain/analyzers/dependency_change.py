@@ -22,13 +22,13 @@ from services.context_api.domain.changes import Edit, FieldChange, last_applied,
 from services.context_api.domain.config_match import speaks_of
 from services.context_api.domain.dependencies import PODS_READ, Spoken
 from services.context_api.domain.edits import changes_of, edited
-from services.context_api.domain.kube import at, listing, number, pod_spec
+from services.context_api.domain.kube import at, listing, number
 from services.context_api.domain.logs import clusters, quote
 from services.context_api.domain.observation import Depth, Explains, Observation
-from services.context_api.domain.references import references
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
 from services.context_api.domain.trouble import Trouble, troubles
+from services.context_api.domain.uses import used_by, uses
 from services.context_api.domain.wording import clock, name_of
 
 NAME = "dependency_change"
@@ -95,14 +95,10 @@ def _changed(
             lowered = _lowered(scene, workload)
             if lowered is not None and trouble.recent(scene, lowered.at):
                 yield workload, lowered, "the workload behind it"
-            for use in references(pod_spec(workload)):
-                if use.kind not in ("ConfigMap", "Secret"):
-                    continue
-                config = scene.graph.get(use.kind, workload.namespace, use.name)
-                edit = last_edit(config) if config is not None else None
+            for use, config in used_by(scene.graph, workload, "ConfigMap", "Secret"):
+                edit = last_edit(config)
                 if (
-                    config is not None
-                    and edit is not None
+                    edit is not None
                     and trouble.recent(scene, edit.at)
                     and any("ata" in p for p in edit.paths)
                 ):
@@ -190,7 +186,7 @@ def _own_words(scene: Scene, changed: KubeObject, changes: Sequence[FieldChange]
     if not changes:
         return ""
     for workload in scene.graph.workloads_in(changed.namespace):
-        if any(r.kind == changed.kind and r.name == changed.name for r in references(pod_spec(workload))):
+        if uses(workload, changed.kind, changed.name):
             pods = scene.graph.pods_of(workload)[:PODS_READ]
             logs = [g.text for p in pods for g in scene.snapshot.logs_of(p.namespace, p.name)]
             if line := speaks_of(changes, clusters(logs), file_too=False):

@@ -26,6 +26,7 @@ from services.context_api.domain.observation import Depth, Explains, Observation
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
 from services.context_api.domain.trend import bent
+from services.context_api.domain.uses import users_of_claim
 from services.context_api.domain.wording import clock, name_of, span
 
 NAME = "filled_since"
@@ -46,7 +47,7 @@ def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
         if since is None:
             continue
         moment, near, fact = since
-        for top in volume_full.mounted_by(scene, claim):
+        for top in users_of_claim(scene.graph, claim.namespace, claim.name):
             found = _happened(scene, top, ill, moment, near)
             if found is not None and id(top) not in told:
                 told.add(id(top))

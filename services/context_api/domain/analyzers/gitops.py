@@ -28,6 +28,7 @@ from services.context_api.domain.references import references
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject, parse_time
 from services.context_api.domain.trouble import troubles
+from services.context_api.domain.uses import used_by
 from services.context_api.domain.wording import clock, name_of
 
 NAME = "gitops"
@@ -216,14 +217,9 @@ def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
 def _of_workload(scene: Scene, top: KubeObject) -> Iterator[tuple[KubeObject, str]]:
     for workload in scene.graph.workloads_of(top):
         yield workload, "the workload itself"
-        for use in references(pod_spec(workload)):
-            found = (
-                scene.graph.get(use.kind, workload.namespace, use.name)
-                if use.kind in ("ConfigMap", "Secret")
-                else None
-            )
-            if found is not None:
-                yield found, use.where
+        yield from (
+            (found, use.where) for use, found in used_by(scene.graph, workload, "ConfigMap", "Secret")
+        )
 
 
 def _writes(obj: KubeObject) -> list[_Write]:

@@ -24,15 +24,15 @@ from services.context_api.domain.changes import FieldChange, last_edit
 from services.context_api.domain.containers import containers_of
 from services.context_api.domain.dependencies import PODS_READ
 from services.context_api.domain.edits import changes_of, recorded_changes
-from services.context_api.domain.kube import containers, entries, flat, listing, pod_spec, strings, text
+from services.context_api.domain.kube import containers, entries, listing, pod_spec, strings, text
 from services.context_api.domain.limits import Limit, Row, limit_in, row_of, rows
 from services.context_api.domain.logs import LINES, cut, readable
 from services.context_api.domain.observation import AGAINST, Depth, Explains, Observation
 from services.context_api.domain.redact import redact
-from services.context_api.domain.references import references
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
 from services.context_api.domain.takers import clients_of, grown
+from services.context_api.domain.uses import used_by, values_of
 from services.context_api.domain.wording import clock, name_of
 
 NAME = "limit_reached"
@@ -60,9 +60,12 @@ class _Met:
 
 
 @dataclass(frozen=True, slots=True)
-class _Setting:
+class Setting:
+    """A row that sets a limit, and what holds it."""
+
     holder: KubeObject
     where: str
+    """In words: `key redis.conf`, `an argument of container server`."""
     row: Row
 
 
@@ -153,19 +156,9 @@ def _changed_then(
             and since - LATELY <= rollout.at <= since + SLACK
         ):
             return top, rollout.at, rollout.by, list(rollout.changes)
-        for use in references(pod_spec(workload)):
-            config = (
-                scene.graph.get("ConfigMap", workload.namespace, use.name)
-                if use.kind == "ConfigMap"
-                else None
-            )
-            edit = last_edit(config) if config is not None else None
-            if (
-                config is not None
-                and edit is not None
-                and since is not None
-                and since - LATELY <= edit.at <= since + SLACK
-            ):
+        for _, config in used_by(scene.graph, workload, "ConfigMap"):
+            edit = last_edit(config)
+            if edit is not None and since is not None and since - LATELY <= edit.at <= since + SLACK:
                 return config, edit.at, edit.by, changes_of(scene, config, edit)
     return None
 
@@ -197,7 +190,7 @@ def _whose(scene: Scene, top: KubeObject, limit: Limit) -> list[KubeObject]:
     return list({id(t): t for t in called}.values()) or [top]
 
 
-def _setting(scene: Scene, top: KubeObject, limit: Limit) -> _Setting | None:
+def _setting(scene: Scene, top: KubeObject, limit: Limit) -> Setting | None:
     for workload in scene.graph.workloads_of(top):
         spec = pod_spec(workload)
         for container in containers(spec):
@@ -205,26 +198,20 @@ def _setting(scene: Scene, top: KubeObject, limit: Limit) -> _Setting | None:
             for row in rows(
                 limit, [" ".join(strings(container.get("command")) + strings(container.get("args")))]
             ):
-                return _Setting(top, f"an argument of container {name}", row)
+                return Setting(top, f"an argument of container {name}", row)
             for variable in entries(container.get("env")):
                 found = row_of(limit, text(variable.get("name")), text(variable.get("value")))
                 if found is not None:
-                    return _Setting(top, f"env of container {name}", found)
-        for use in references(spec):
-            config = (
-                scene.graph.get("ConfigMap", workload.namespace, use.name)
-                if use.kind == "ConfigMap"
-                else None
-            )
-            for key, value in flat(config.body.get("data")).items() if config is not None else ():
-                found = row_of(limit, use.variable or key, value) if use.key in (None, key) else None
-                if config is not None and found is not None:
-                    return _Setting(config, f"key {key}", found)
+                    return Setting(top, f"env of container {name}", found)
+        for use, config, key, value in values_of(scene.graph, workload):
+            found = row_of(limit, use.variable or key, value)
+            if found is not None:
+                return Setting(config, f"key {key}", found)
     return None  # fmt: skip
 
 
 def _observation(
-    scene: Scene, top: KubeObject, met: _Met, setting: _Setting | None, one: Observation
+    scene: Scene, top: KubeObject, met: _Met, setting: Setting | None, one: Observation
 ) -> Observation:
     holder = setting.holder if setting is not None else top
     complaint = f"`{met.line}`" + (f" (×{met.count})" if met.count > 1 else "")

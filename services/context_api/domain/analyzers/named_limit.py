@@ -17,20 +17,20 @@ from dataclasses import dataclass
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
-from services.context_api.domain.analyzers.limit_reached import changed_row, history_of
+from services.context_api.domain.analyzers.limit_reached import Setting, changed_row, history_of
 from services.context_api.domain.changes import last_edit
 from services.context_api.domain.dependencies import PODS_READ
 from services.context_api.domain.edits import changes_of
-from services.context_api.domain.kube import containers, flat, listing, pod_spec, strings, text
-from services.context_api.domain.limits import Row, limit_in
+from services.context_api.domain.kube import containers, listing, pod_spec, strings, text
+from services.context_api.domain.limits import limit_in
 from services.context_api.domain.logs import LINES, cut, quote, readable, time_of
 from services.context_api.domain.observation import AGAINST, Depth, Explains, Observation
 from services.context_api.domain.own_limits import all_in_use, numeric_rows, says_setting, word_of, words_of
 from services.context_api.domain.redact import redact
-from services.context_api.domain.references import references
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
 from services.context_api.domain.trouble import WINDOW
+from services.context_api.domain.uses import used_by, values_of
 from services.context_api.domain.wording import clock, name_of
 
 NAME = "named_limit"
@@ -45,13 +45,6 @@ class _Said:
     pod: KubeObject
     container: str
     line: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Setting:
-    holder: KubeObject
-    where: str
-    row: Row
 
 
 def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
@@ -81,7 +74,7 @@ def _whose(scene: Scene, top: KubeObject) -> list[KubeObject]:
     return list({id(t): t for t in (*called, top)}.values())
 
 
-def _named(scene: Scene, top: KubeObject, one: Observation) -> tuple[_Setting, _Said] | None:
+def _named(scene: Scene, top: KubeObject, one: Observation) -> tuple[Setting, _Said] | None:
     settings = list(_settings(scene, top))
     for pod in scene.graph.pods_of(top)[:PODS_READ] if settings else ():
         for log in scene.snapshot.logs_of(pod.namespace, pod.name):
@@ -104,28 +97,17 @@ def _is_of_now(scene: Scene, line: str, one: Observation) -> bool:
     return moment is None or moment >= (one.onset or scene.onset or scene.now) - WINDOW
 
 
-def _settings(scene: Scene, top: KubeObject) -> Iterator[_Setting]:
+def _settings(scene: Scene, top: KubeObject) -> Iterator[Setting]:
     for workload in scene.graph.workloads_of(top):
-        spec = pod_spec(workload)
-        for use in references(spec):
-            config = (
-                scene.graph.get("ConfigMap", workload.namespace, use.name)
-                if use.kind == "ConfigMap"
-                else None
-            )
-            for key, value in flat(config.body.get("data")).items() if config is not None else ():
-                if config is not None and use.key in (None, key):
-                    body = (
-                        value
-                        if "\n" in value.strip() or not value.strip()[:1].isdigit()
-                        else f"{key}={value}"
-                    )
-                    yield from (_Setting(config, f"key {key}", row) for row in numeric_rows(body))
-        for container in containers(spec):
+        for _, config, key, value in values_of(scene.graph, workload):
+            number = "\n" not in value.strip() and value.strip()[:1].isdigit()
+            body = f"{key}={value}" if number else value
+            yield from (Setting(config, f"key {key}", row) for row in numeric_rows(body))
+        for container in containers(pod_spec(workload)):
             words = [*strings(container.get("command")), *strings(container.get("args"))]
             flags = "\n".join(word.lstrip("-") for word in words)
             where = f"an argument of container {text(container.get('name'))}"
-            yield from (_Setting(scene.graph.top(workload), where, row) for row in numeric_rows(flags))
+            yield from (Setting(scene.graph.top(workload), where, row) for row in numeric_rows(flags))
 
 
 def _full(scene: Scene, top: KubeObject) -> tuple[_Said, str, int] | None:
@@ -142,7 +124,7 @@ def _full(scene: Scene, top: KubeObject) -> tuple[_Said, str, int] | None:
 
 
 def _of_setting(
-    scene: Scene, top: KubeObject, setting: _Setting, said: _Said, one: Observation
+    scene: Scene, top: KubeObject, setting: Setting, said: _Said, one: Observation
 ) -> Observation:
     holder, row = setting.holder, setting.row
     lowered = changed_row(scene, holder, row) != ""
@@ -209,11 +191,11 @@ def _changes(scene: Scene, top: KubeObject) -> str:
     """What was changed last of the files that it reads, however long ago: what fills up does so slowly."""
     told = []
     for workload in scene.graph.workloads_of(top):
-        names = {use.name for use in references(pod_spec(workload)) if use.kind == "ConfigMap"}
-        for name in sorted(names):
-            config = scene.graph.get("ConfigMap", workload.namespace, name)
-            edit = last_edit(config) if config is not None else None
-            if config is not None and edit is not None and (changes := changes_of(scene, config, edit)):
+        for config in {
+            config.name: config for _, config in used_by(scene.graph, workload, "ConfigMap")
+        }.values():
+            edit = last_edit(config)
+            if edit is not None and (changes := changes_of(scene, config, edit)):
                 told.append(
                     f"; {name_of(config)}, which it reads, was edited at {clock(edit.at)} by {edit.by} ({listing([str(c) for c in changes], 3)})"
                 )

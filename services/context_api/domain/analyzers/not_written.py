@@ -28,6 +28,7 @@ from services.context_api.domain.references import references
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
 from services.context_api.domain.trouble import troubles
+from services.context_api.domain.uses import used_by
 from services.context_api.domain.wording import clock, name_of
 
 NAME = "not_written"
@@ -77,13 +78,13 @@ def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
 
 def _secrets(scene: Scene, top: KubeObject) -> list[KubeObject]:
     """The Secrets it reads that are there."""
-    uses = [
-        scene.graph.get("Secret", w.namespace, use.name)
-        for w in scene.graph.workloads_of(top)
-        for use in references(pod_spec(w))
-        if use.kind == "Secret" and use.where != "imagePullSecrets"
+    read = [
+        secret
+        for workload in scene.graph.workloads_of(top)
+        for use, secret in used_by(scene.graph, workload, "Secret")
+        if use.where != "imagePullSecrets"
     ]
-    return list({id(s): s for s in uses if s is not None}.values())
+    return list({id(s): s for s in read}.values())
 
 
 def _failed_before(writer: KubeObject, onset: datetime | None) -> Condition | None:

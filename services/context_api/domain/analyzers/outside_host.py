@@ -22,14 +22,14 @@ from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.dependencies import Spoken
 from services.context_api.domain.focus import concerned
-from services.context_api.domain.kube import containers, entries, flat, listing, pod_spec, strings, text
+from services.context_api.domain.kube import containers, entries, listing, pod_spec, strings, text
 from services.context_api.domain.logs import cut
 from services.context_api.domain.observation import Depth, Explains, Observation
 from services.context_api.domain.redact import sensitive
-from services.context_api.domain.references import references
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
 from services.context_api.domain.trouble import Trouble, troubles
+from services.context_api.domain.uses import values_of
 from services.context_api.domain.wording import name_of
 
 NAME = "outside_host"
@@ -134,20 +134,9 @@ def _named_by(scene: Scene, top: KubeObject, host: str) -> _Setting | None:
             return _Setting(service, "spec.externalName")
     whole = re.compile(rf"(?<![\w.-]){re.escape(host)}(?![\w-]|\.\w)")
     for workload in scene.graph.workloads_of(top):
-        for use in references(pod_spec(workload)):
-            config = (
-                scene.graph.get("ConfigMap", workload.namespace, use.name)
-                if use.kind == "ConfigMap"
-                else None
-            )
-            for key, value in flat(config.body.get("data")).items() if config is not None else ():
-                if (
-                    config is not None
-                    and use.key in (None, key)
-                    and not sensitive(key)
-                    and whole.search(value[:65536])
-                ):
-                    return _Setting(config, f"key {key}{_row(value, whole)}")
+        for _, config, key, value in values_of(scene.graph, workload):
+            if not sensitive(key) and whole.search(value[:65536]):
+                return _Setting(config, f"key {key}{_row(value, whole)}")
         for container in containers(pod_spec(workload)):
             for variable in entries(container.get("env")):
                 if whole.search(text(variable.get("value"))):

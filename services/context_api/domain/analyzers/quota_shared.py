@@ -29,9 +29,9 @@ from services.context_api.domain.latency import subject
 from services.context_api.domain.logs import cut
 from services.context_api.domain.metrics import Series
 from services.context_api.domain.observation import AGAINST, Depth, Explains, Observation
-from services.context_api.domain.references import references
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
+from services.context_api.domain.uses import used_by
 from services.context_api.domain.wording import clock, name_of
 
 NAME = "quota_shared"
@@ -106,13 +106,8 @@ def _named_by(scene: Scene, host: str) -> list[KubeObject]:
         spec = pod_spec(workload)
         said = [text(v.get("value")) for c in containers(spec) for v in entries(c.get("env"))]
         said += [w for c in containers(spec) for w in (*strings(c.get("args")), *strings(c.get("command")))]
-        for use in references(spec):
-            config = (
-                scene.graph.get("ConfigMap", workload.namespace, use.name)
-                if use.kind == "ConfigMap"
-                else None
-            )
-            said += flat(config.body.get("data")).values() if config is not None else ()
+        for _, config in used_by(scene.graph, workload, "ConfigMap"):
+            said += flat(config.body.get("data")).values()
         if any(whole.search(words[:65536]) for words in said):
             top = scene.graph.top(workload)
             found[id(top)] = top
@@ -124,14 +119,9 @@ def _edited(scene: Scene, top: KubeObject) -> tuple[KubeObject, str] | None:
     starts = [p.created_at for p in scene.graph.pods_of(top) if p.created_at is not None]
     since = max(starts, default=None)
     for workload in scene.graph.workloads_of(top) if since is not None else ():
-        for use in references(pod_spec(workload)):
-            config = (
-                scene.graph.get("ConfigMap", workload.namespace, use.name)
-                if use.kind == "ConfigMap"
-                else None
-            )
-            edit = last_edit(config) if config is not None else None
-            if config is None or edit is None or since is None or not since - LATELY <= edit.at <= since:
+        for use, config in used_by(scene.graph, workload, "ConfigMap"):
+            edit = last_edit(config)
+            if edit is None or since is None or not since - LATELY <= edit.at <= since:
                 continue
             shown = [str(c) for c in changes_of(scene, config, edit)]
             return config, (

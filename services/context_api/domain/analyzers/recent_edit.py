@@ -26,15 +26,16 @@ from services.context_api.domain.config_match import in_config, speaks_of
 from services.context_api.domain.containers import containers_of, is_ready
 from services.context_api.domain.dependencies import PODS_READ, trouble_in
 from services.context_api.domain.edits import changes_of, recorded_changes, touched
-from services.context_api.domain.kube import flat, pod_spec, text
+from services.context_api.domain.kube import flat, text
 from services.context_api.domain.logs import LINES, cut, is_narrative, quote, readable, time_of
 from services.context_api.domain.observation import Depth, Explains, Observation
 from services.context_api.domain.redact import redact
-from services.context_api.domain.references import Reference, references
+from services.context_api.domain.references import Reference
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject, parse_time
 from services.context_api.domain.trouble import SLACK, Trouble, troubles
 from services.context_api.domain.uneven import uneven
+from services.context_api.domain.uses import used_by
 from services.context_api.domain.wording import clock, name_of
 
 NAME = "recent_edit"
@@ -80,12 +81,9 @@ def _configs(scene: Scene, trouble: Trouble) -> Iterator[tuple[KubeObject, Refer
     if _never_placed(scene, trouble):
         return
     for workload in scene.graph.workloads_of(trouble.top):
-        for use in references(pod_spec(workload)):
-            if use.kind not in ("ConfigMap", "Secret"):
-                continue
-            config = scene.graph.get(use.kind, workload.namespace, use.name)
-            edit = last_edit(config) if config is not None else None
-            if config is None or edit is None or not _uses(use, edit):
+        for use, config in used_by(scene.graph, workload, "ConfigMap", "Secret"):
+            edit = last_edit(config)
+            if edit is None or not _uses(use, edit):
                 continue
             met = _first_met(scene, workload, use, edit)
             if not trouble.recent(scene, edit.at) and (met is None or not trouble.recent(scene, met)):

@@ -21,13 +21,12 @@ from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.dependencies import PODS_READ
 from services.context_api.domain.focus import listened
-from services.context_api.domain.kube import pod_spec
 from services.context_api.domain.logs import cut, is_narrative, last_lines, quote, time_of
 from services.context_api.domain.observation import Depth, Explains, Observation
 from services.context_api.domain.redact import redact
-from services.context_api.domain.references import references
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
+from services.context_api.domain.uses import CLAIM, used_by
 from services.context_api.domain.wording import name_of
 
 NAME = "stale_data"
@@ -93,10 +92,7 @@ def _stores(scene: Scene, top: KubeObject) -> dict[tuple[str, str, str], KubeObj
     """Services that its settings name and claims that it mounts."""
     found = [m.found for m in scene.deps.configured(top) if m.found is not None]
     for workload in scene.graph.workloads_of(top):
-        for use in references(pod_spec(workload)):
-            if use.kind == "PersistentVolumeClaim":
-                claim = scene.graph.get(use.kind, workload.namespace, use.name)
-                found += [claim] if claim is not None else []
+        found += [claim for _, claim in used_by(scene.graph, workload, CLAIM)]
     return {(f.kind, f.namespace or "", f.name): f for f in found}
 
 

@@ -22,12 +22,12 @@ from services.context_api.domain import evidence, remedies
 from services.context_api.domain.changes import first_seen_change
 from services.context_api.domain.dependencies import Spoken
 from services.context_api.domain.focus import concerned
-from services.context_api.domain.kube import listing, mapping, pod_spec
+from services.context_api.domain.kube import listing, mapping
 from services.context_api.domain.logs import last_lines, quote
 from services.context_api.domain.observation import Depth, Explains, Observation
-from services.context_api.domain.references import references
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject, parse_time
+from services.context_api.domain.uses import used_by
 from services.context_api.domain.wording import clock, name_of
 
 NAME = "stale_trust"
@@ -89,14 +89,11 @@ def _distrusts(scene: Scene, top: KubeObject) -> Spoken | None:
 def _held(scene: Scene, top: KubeObject) -> list[_Held]:
     """Certificates in the Secrets that its pods use."""
     found: dict[tuple[int, str], _Held] = {}
-    specs = [(w.namespace, pod_spec(w)) for w in scene.graph.workloads_of(top)]
-    specs += [(p.namespace, p.spec) for p in scene.graph.pods_of(top)[:1]]
-    for namespace, spec in specs:
-        for use in references(spec):
-            secret = scene.graph.get("Secret", namespace, use.name) if use.kind == "Secret" else None
-            for key, summary in mapping(secret.body.get("dataSummary")).items() if secret is not None else ():
+    for user in (*scene.graph.workloads_of(top), *scene.graph.pods_of(top)[:1]):
+        for use, secret in used_by(scene.graph, user, "Secret"):
+            for key, summary in mapping(secret.body.get("dataSummary")).items():
                 begins = parse_time(mapping(summary).get("not_before"))
-                if begins is not None and secret is not None and use.key in (None, key):
+                if begins is not None and use.key in (None, key):
                     found[id(secret), str(key)] = _Held(secret, str(key), begins)
     return list(found.values())
 

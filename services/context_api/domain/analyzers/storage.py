@@ -21,9 +21,9 @@ from services.context_api.domain.kube import at, condition, listing, mapping, te
 from services.context_api.domain.logs import cut
 from services.context_api.domain.observation import Depth, Explains, Observation
 from services.context_api.domain.redact import redact
-from services.context_api.domain.references import references
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
+from services.context_api.domain.uses import CLAIM, uses
 from services.context_api.domain.wording import name_of, pods_by_top
 
 NAME = "storage"
@@ -122,8 +122,12 @@ def _unplaced(scene: Scene, claim: KubeObject) -> list[KubeObject]:
 
     def waits(pod: KubeObject) -> bool:
         placed = condition(pod, "PodScheduled")
-        used = any(r.kind == claim.kind and r.name == claim.name for r in references(pod.spec))
-        return used and placed is not None and placed.status == "False" and "persistent" in placed.message
+        return (
+            uses(pod, CLAIM, claim.name)
+            and placed is not None
+            and placed.status == "False"
+            and "persistent" in placed.message
+        )
 
     return [top for top, _ in pods_by_top(scene, filter(waits, scene.graph.pods_in(claim.namespace)))]
 

@@ -31,9 +31,9 @@ from services.context_api.domain.kube import (
 )
 from services.context_api.domain.logs import quote
 from services.context_api.domain.observation import Blame, Depth, Observation
-from services.context_api.domain.references import references
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject, parse_time
+from services.context_api.domain.uses import CLAIM, users_of_claim
 from services.context_api.domain.wording import clock, name_of, span
 
 NAME = "stuck_deletion"
@@ -73,14 +73,9 @@ def _keepers(scene: Scene, obj: KubeObject, finalizers: list[str]) -> list[KubeO
 
 def _users(scene: Scene, obj: KubeObject, finalizers: list[str]) -> list[KubeObject]:
     """Whose pods still mount a claim that waits for nothing else."""
-    if obj.kind != "PersistentVolumeClaim" or "kubernetes.io/pvc-protection" not in finalizers:
+    if obj.kind != CLAIM or "kubernetes.io/pvc-protection" not in finalizers:
         return []
-    found = [
-        scene.graph.top(pod)
-        for pod in scene.graph.pods_in(obj.namespace)
-        if any(r.kind == obj.kind and r.name == obj.name for r in references(pod.spec))
-    ]
-    return list({id(top): top for top in found}.values())
+    return users_of_claim(scene.graph, obj.namespace, obj.name)
 
 
 def _called(workload: KubeObject) -> set[str]:

@@ -23,12 +23,13 @@ from services.context_api.domain import evidence, remedies
 from services.context_api.domain.changes import first_seen_change
 from services.context_api.domain.dependencies import Spoken
 from services.context_api.domain.focus import outspoken
-from services.context_api.domain.kube import at, flat, mapping, pod_spec, text
+from services.context_api.domain.kube import at, flat, mapping, text
 from services.context_api.domain.logs import cut
 from services.context_api.domain.observation import AGAINST, Depth, Explains, Observation
-from services.context_api.domain.references import Reference, references
+from services.context_api.domain.references import Reference
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject, parse_time
+from services.context_api.domain.uses import used_by, uses
 from services.context_api.domain.wording import clock, name_of
 
 NAME = "untrusted_root"
@@ -98,12 +99,9 @@ def _shown(scene: Scene, found: KubeObject) -> Iterator[_Signed]:
     shown = []
     for behind in scene.deps.behind(found):
         for workload in scene.graph.workloads_of(behind):
-            for use in references(pod_spec(workload)):
-                secret = (
-                    scene.graph.get("Secret", workload.namespace, use.name) if use.kind == "Secret" else None
-                )
+            for _, secret in used_by(scene.graph, workload, "Secret"):
                 since = _valid_from(secret, "tls.crt")
-                if secret is not None and since is not None:
+                if since is not None:
                     root = _authority(scene, secret)
                     shown.append(_Signed(secret, since, root, _valid_from(root, "tls.crt")))
     yield from sorted(shown, key=lambda s: (s.since, s.secret.name), reverse=True)
@@ -135,15 +133,10 @@ def _authority(scene: Scene, secret: KubeObject) -> KubeObject | None:
 def _trusted(scene: Scene, top: KubeObject) -> Iterator[tuple[KubeObject, Reference]]:
     """Objects with certificates that a workload reads and no key goes with: what it trusts, not what it shows."""
     for workload in scene.graph.workloads_of(top):
-        for use in references(pod_spec(workload)):
-            found = scene.graph.get(use.kind, workload.namespace, use.name)
-            if found is None:
-                continue
-            if use.kind == "ConfigMap" and any(
-                _PEM in value for value in flat(found.body.get("data")).values()
-            ):
+        for use, found in used_by(scene.graph, workload, "ConfigMap", "Secret"):
+            if any(_PEM in value for value in flat(found.body.get("data")).values()):
                 yield found, use
-            elif use.kind == "Secret":
+            elif found.kind == "Secret":
                 summary = mapping(found.body.get("dataSummary"))
                 dated = [key for key in summary if "not_before" in mapping(summary[key])]
                 if dated and "tls.key" not in summary:
@@ -175,7 +168,7 @@ def _observation(
         )
     others = [
         one for one in scene.graph.workloads_in(roots.namespace)
-        if scene.graph.top(one) is not top and any(r.kind == roots.kind and r.name == roots.name for r in references(pod_spec(one)))
+        if scene.graph.top(one) is not top and uses(one, roots.kind, roots.name)
     ]  # fmt: skip
     return Observation(
         about=roots,

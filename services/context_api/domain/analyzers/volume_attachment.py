@@ -31,6 +31,7 @@ from services.context_api.domain.redact import redact
 from services.context_api.domain.references import references
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject, parse_time
+from services.context_api.domain.uses import users_of_claim
 from services.context_api.domain.wording import name_of
 
 NAME = "volume_attachment"
@@ -84,12 +85,7 @@ def _attachment(scene: Scene, attachment: KubeObject) -> Iterator[Observation]:
 def _users(scene: Scene, volume: KubeObject) -> list[KubeObject]:
     """Top owners of pods that use the claim a volume is bound to."""
     claim = mapping(volume.spec.get("claimRef"))
-    name, space = text(claim.get("name")), text(claim.get("namespace"))
-    found = {}
-    for pod in scene.graph.pods_in(space):
-        if any(r.kind == "PersistentVolumeClaim" and r.name == name for r in references(pod.spec)):
-            found[id(scene.graph.top(pod))] = scene.graph.top(pod)
-    return list(found.values())
+    return users_of_claim(scene.graph, text(claim.get("namespace")), text(claim.get("name")))
 
 
 def _serving(scene: Scene, driver: str) -> list[KubeObject]:

@@ -29,6 +29,7 @@ from services.context_api.domain.references import Reference, references
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
 from services.context_api.domain.trend import forecast
+from services.context_api.domain.uses import users_of_claim
 from services.context_api.domain.wording import clock, name_of, span
 
 NAME = "volume_full"
@@ -216,7 +217,13 @@ def _observation(
     facts: list[Fact],
     top: KubeObject | None,
 ) -> Observation:
-    users = [top] if top is not None else mounted_by(scene, claim) if reason == "VolumeFull" else []
+    users = (
+        [top]
+        if top is not None
+        else users_of_claim(scene.graph, claim.namespace, claim.name)
+        if reason == "VolumeFull"
+        else []
+    )
     strength, deepest = (0.93, Depth.mechanism) if top is not None else (0.8, Depth.process)
     return Observation(
         about=claim,
@@ -243,13 +250,3 @@ def _observation(
         ),
         explains=tuple(Explains(u, strength, "it cannot write to its volume", deepest) for u in users),
     )
-
-
-def mounted_by(scene: Scene, claim: KubeObject) -> list[KubeObject]:
-    """The workloads whose pods mount the claim."""
-    found = [
-        scene.graph.top(pod)
-        for pod in scene.graph.pods_in(claim.namespace)
-        if any(r.kind == "PersistentVolumeClaim" and r.name == claim.name for r in references(pod.spec))
-    ]
-    return list({id(t): t for t in found}.values())

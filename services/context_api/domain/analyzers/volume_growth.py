@@ -23,14 +23,14 @@ from services.context_api.domain import evidence, remedies
 from services.context_api.domain.analyzers.scaled_to_zero import scaled_since
 from services.context_api.domain.analyzers.volume_full import judged, measured
 from services.context_api.domain.containers import is_ready
-from services.context_api.domain.kube import at, pod_spec, quantity, replicas, text
+from services.context_api.domain.kube import at, quantity, replicas, text
 from services.context_api.domain.metrics import Series, moment_of
 from services.context_api.domain.observation import Depth, Explains, Observation
 from services.context_api.domain.queues import settings
-from services.context_api.domain.references import references
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
 from services.context_api.domain.trend import COMPARED, Points
+from services.context_api.domain.uses import CLAIM, uses
 from services.context_api.domain.wording import clock, name_of, size
 
 NAME = "volume_growth"
@@ -101,7 +101,7 @@ def _rise(points: Points) -> float:
 
 
 def _parts(scene: Scene, claim: KubeObject, grown: float, share: float, whole: float) -> Iterator[_Part]:
-    pods = {p.name for p in scene.graph.pods_in(claim.namespace) if _mounts(p, claim)}
+    pods = {p.name for p in scene.graph.pods_in(claim.namespace) if uses(p, CLAIM, claim.name)}
     for series in scene.metrics.all:
         said, labels = series.name or series.query, series.labels
         if (
@@ -120,20 +120,12 @@ def _parts(scene: Scene, claim: KubeObject, grown: float, share: float, whole: f
             yield _Part(series, key, labels[key], series.last, rose=False)
 
 
-def _mounts(pod: KubeObject, claim: KubeObject) -> bool:
-    return any(r.kind == "PersistentVolumeClaim" and r.name == claim.name for r in references(pod.spec))
-
-
 def _idle(scene: Scene, claim: KubeObject, name: str) -> list[KubeObject]:
     """Uppermost owners of the workloads that name this reader in their settings and run no ready pod."""
     found: dict[int, KubeObject] = {}
     for workload in scene.graph.workloads:
-        mounts = any(
-            r.kind == "PersistentVolumeClaim" and r.name == claim.name for r in references(pod_spec(workload))
-        )
-        if (workload.namespace == claim.namespace and mounts) or not any(
-            value == name for _, value in settings(scene.graph, workload)
-        ):
+        mounts = workload.namespace == claim.namespace and uses(workload, CLAIM, claim.name)
+        if mounts or not any(value == name for _, value in settings(scene.graph, workload)):
             continue
         top = scene.graph.top(workload)
         if not any(is_ready(pod) for pod in scene.graph.pods_of(top)):

@@ -23,6 +23,7 @@ from services.context_api.domain.observation import Blame, Depth, Observation
 from services.context_api.domain.references import references
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
+from services.context_api.domain.uses import uses
 from services.context_api.domain.wording import how_many, name_of, pods_by_top
 
 NAME = "volume_mount"
@@ -104,7 +105,12 @@ def _held(
     for claim in claims:
         for other in scene.graph.pods_in(pod.namespace):
             node = text(other.spec.get("nodeName"))
-            if other is pod or not node or node == pod.spec.get("nodeName") or not _uses(other, claim):
+            if (
+                other is pod
+                or not node
+                or node == pod.spec.get("nodeName")
+                or not uses(other, claim.kind, claim.name)
+            ):
                 continue
             words = f"; claim {claim.name} is {listing(strings(claim.spec.get('accessModes')))} and pod {other.name} on node {node} holds it"
             holder = scene.graph.top(other)
@@ -126,7 +132,3 @@ def _held(
                 )
             return words, []
     return "", []
-
-
-def _uses(pod: KubeObject, claim: KubeObject) -> bool:
-    return any(r.kind == claim.kind and r.name == claim.name for r in references(pod.spec))

@@ -23,9 +23,9 @@ from services.context_api.domain.kube import at, entries, listing, strings, text
 from services.context_api.domain.logs import quote
 from services.context_api.domain.observation import Depth, Explains, Observation
 from services.context_api.domain.placement import may_be_attached, may_go_to, untolerated
-from services.context_api.domain.references import references
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
+from services.context_api.domain.uses import CLAIM, used_by
 from services.context_api.domain.wording import clock, name_of
 
 NAME = "volume_place"
@@ -64,13 +64,10 @@ def _tied(scene: Scene, seen: Sequence[Observation]) -> Iterator[_Tied]:
         for pod in scene.graph.pods_of(one.about):
             if text(pod.spec.get("nodeName")):
                 continue
-            for use in references(pod.spec):
-                if use.kind != "PersistentVolumeClaim":
-                    continue
-                claim = scene.graph.get("PersistentVolumeClaim", pod.namespace, use.name)
-                bound = text(claim.spec.get("volumeName")) if claim is not None else ""
+            for _, claim in used_by(scene.graph, pod, CLAIM):
+                bound = text(claim.spec.get("volumeName"))
                 volume = scene.graph.get("PersistentVolume", None, bound) if bound else None
-                if claim is not None and volume is not None and _required(volume):
+                if volume is not None and _required(volume):
                     yield _Tied(one.about, pod, claim, volume)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -171,7 +171,7 @@ class Embedded:
     def __exit__(self, *_: object) -> None:
         self.log.append("stopped")
 
-    def provision(self, owners: list[str]) -> None:
+    def provision(self, owners: Mapping[str, int]) -> None:
         self.log.append(f"provisioned {sorted(owners)}")
 
     def url(self, *, role: str) -> str:

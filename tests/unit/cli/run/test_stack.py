@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.run.stack import SERVICES, BadPort, processes
+from cli.run.stack import CONNECTION_LIMITS, CONNECTIONS, SERVICES, BadPort, processes
 
 pytestmark = pytest.mark.requirement("HAPI-051", "HAPI-052", "HAPI-054")
 
@@ -31,6 +31,19 @@ def test_each_service_has_an_api_and_those_with_background_work_a_worker_of_thei
         "alerts api",
         "alerts worker",
     }
+
+
+@pytest.mark.requirement("API-BR-PERF-034")
+def test_seven_services_fit_into_the_connections_of_a_default_server():
+    usable = 97  # of a hundred, three are kept for administrators
+
+    assert sum(CONNECTION_LIMITS.values()) + (7 - len(SERVICES)) * CONNECTIONS <= usable
+
+
+@pytest.mark.requirement("API-BR-PERF-034")
+def test_a_service_with_two_queues_has_connections_for_both():
+    assert CONNECTION_LIMITS["alerts"] == CONNECTIONS
+    assert CONNECTION_LIMITS["holmesgpt_api"] >= 4 + 4 + 2 * (2 + 1)
 
 
 def test_no_two_processes_are_told_the_same_port():
