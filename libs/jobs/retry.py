@@ -11,7 +11,7 @@ RESCUES = 5
 
 @dataclass(frozen=True)
 class Retry:
-    """Waits grow by `factor` from `wait` up to `longest`.
+    """Waits grow by `factor` from `wait` up to `longest`, but where whoever failed a run says when to come back.
 
     Args:
         attempts: runs in all, 1 or more; None repeats for ever (for work that must not be given up).
@@ -22,10 +22,17 @@ class Retry:
     factor: float = 2.0
     longest: timedelta = timedelta(minutes=5)
 
-    def pause_after(self, failed: int) -> timedelta | None:
-        """How long to wait when `failed` runs have failed (1 or more); None: give up."""
+    def pause_after(self, failed: int, asked: timedelta | None = None) -> timedelta | None:
+        """How long to wait when `failed` runs have failed (1 or more); None: give up.
+
+        Args:
+            asked: how long whoever failed the last run asks to be left alone; between `wait` and `longest` it is
+                heeded. A breaker that opens again in four seconds is not worth a wait of ten.
+        """
         if self.attempts is not None and failed >= self.attempts:
             return None
+        if asked is not None:
+            return min(max(asked, self.wait), self.longest)
         # The exponent is bounded because 2.0 ** 1024 overflows, long after `longest` has been reached.
         seconds = self.wait.total_seconds() * self.factor ** min(failed - 1, 60)
         return timedelta(seconds=min(seconds, self.longest.total_seconds()))

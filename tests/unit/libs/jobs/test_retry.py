@@ -17,6 +17,14 @@ def test_waits_grow_up_to_the_longest():
     assert waits == [timedelta(seconds=s) for s in (1, 2, 4, 5, 5)]
 
 
+@pytest.mark.parametrize(("asked", "heeded"), [(0, 1), (3, 3), (60, 5)])
+def test_who_says_when_to_come_back_is_heeded_between_the_first_wait_and_the_longest(asked: int, heeded: int):
+    retry = Retry(attempts=2, wait=timedelta(seconds=1), longest=timedelta(seconds=5))
+
+    assert retry.pause_after(1, timedelta(seconds=asked)) == timedelta(seconds=heeded)
+    assert retry.pause_after(2, timedelta(seconds=asked)) is None
+
+
 def test_the_last_attempt_is_the_last():
     retry = Retry(attempts=2)
 

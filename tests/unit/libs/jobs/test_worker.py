@@ -88,3 +88,18 @@ def test_what_failed_together_does_not_come_back_together(jobs: Jobs):
     assert len(waits) == 100
     assert 4 * (1 - JITTER) - 0.5 <= min(waits) < max(waits) <= 4
     assert max(waits) - min(waits) > 4 * JITTER / 2
+
+
+def test_who_says_when_to_come_back_is_not_come_back_to_before_that(jobs: Jobs):
+    class Away(Exception):
+        retry_after = timedelta(seconds=20)
+
+    strategy = build_app(jobs).tasks["drain"].retry_strategy
+    assert strategy is not None
+
+    decided = [strategy.get_retry_decision(exception=Away(), job=job(attempts=0)) for _ in range(50)]
+
+    now = datetime.now(UTC)
+    waits = [(one.retry_at - now).total_seconds() for one in decided if one is not None and one.retry_at]
+    assert len(waits) == 50
+    assert 20 - 0.5 <= min(waits) < max(waits) <= 20 * (1 + JITTER)
