@@ -218,12 +218,7 @@ def _lifespan(
         async with _closing(link), wiring(app) as built:
             app.state.ports = built
             config.pages = pages(built) if pages else None
-            store = (
-                {"redis": Check(functools.partial(_redis, link))}
-                if isinstance(settings, RedisSettings)
-                else {}
-            )
-            await board.start({**store, **(checks(built) if checks else {})})
+            await board.start({**_store(settings, link), **(checks(built) if checks else {})})
             try:
                 yield
             finally:
@@ -232,8 +227,12 @@ def _lifespan(
     return lifespan
 
 
+def _store(settings: WebSettings, link: RedisLink | None) -> Checks:
+    """Of a service whose limits may stand in Redis. Not critical: without it everybody is answered, and nobody limited."""
+    return {"redis": Check(functools.partial(_redis, link))} if isinstance(settings, RedisSettings) else {}
+
+
 async def _redis(link: RedisLink | None) -> ComponentHealth:
-    """How the store of the rate limits is, for /health. Without it nobody is limited, and everybody is answered."""
     if link is None:
         return ComponentHealth(
             status="not_configured", detail="limits are counted in this process; REDIS_URL shares them"

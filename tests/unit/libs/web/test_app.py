@@ -129,8 +129,9 @@ class Limited(Settings, RedisSettings):
 
 
 @contextlib.asynccontextmanager
-async def limited(**settings: str | None) -> AsyncIterator[httpx.AsyncClient]:
-    app = application(Limited(**settings), Metrics("sample"), authenticator=authenticator())
+async def limited(redis_url: str | None) -> AsyncIterator[httpx.AsyncClient]:
+    settings = Limited.model_validate({"redis_url": redis_url})
+    app = application(settings, Metrics("sample"), authenticator=authenticator())
     transport = httpx.ASGITransport(app)
     async with (
         app.router.lifespan_context(app),

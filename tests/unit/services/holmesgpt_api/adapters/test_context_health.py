@@ -45,6 +45,6 @@ async def test_one_answer_serves_all_who_ask_together_and_the_next_round_asks_an
     now += FRESH_S
     later = await says.look()
 
-    assert together == [away, away]
+    assert list(together) == [away, away]
     assert later is WELL
     assert context.answers == []
