@@ -8,7 +8,7 @@ from libs.contracts.base import Contract, UtcTime
 
 
 class ComponentHealth(Contract):
-    status: str = Field(description="`healthy`, `unhealthy`, `degraded` or `not_configured`")
+    status: str = Field(description="`healthy`, `unhealthy`, `degraded`, `unknown` or `not_configured`")
     detail: str = ""
     age_s: float | None = Field(default=None, description="seconds since this was last checked")
 
@@ -22,7 +22,7 @@ class Health(Contract):
     timestamp: UtcTime
     timestamp_unix: float
     checks: dict[str, ComponentHealth]
-    services: dict[str, str]
+    services: dict[str, str] = Field(description="the same by name alone, and under names older callers know")
 
 
 class Readiness(Contract):

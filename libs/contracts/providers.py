@@ -88,7 +88,9 @@ class ConfigAnswer(Contract):
     version: int = Field(description="0: as it was at start; each reload counts on")
     digest: str
     source: str = Field(description="`environment` or `file`")
-    not_honoured: dict[str, str] = Field(description="what stands in the file without effect, and why")
+    not_honoured: dict[str, str] = Field(
+        description="what stands in the file (by its path) or the environment without effect, and why"
+    )
     processes: list[ProcessInfo]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -23,6 +23,7 @@ from libs.auth.errors import NotAllowed, NotAuthenticated
 from libs.auth.settings import AuthSettings
 from libs.cache.connect import RedisLink, connect
 from libs.cache.settings import RedisSettings
+from libs.contracts.health import ComponentHealth
 from libs.metrics import Metrics
 from libs.ratelimit import AheadRateLimiter, Limit, MemoryRateLimiter, RedisRateLimiter
 from libs.web import docs, health, problems
@@ -30,7 +31,7 @@ from libs.web.answer import security_headers
 from libs.web.edge import Edge, EdgeConfig
 from libs.web.fast import FastRoute
 from libs.web.hosts import AllowedHosts
-from libs.web.info import Checks, Problems, ProblemSpec, ServiceInfo
+from libs.web.info import Check, Checks, Problems, ProblemSpec, ServiceInfo
 from libs.web.openapi import document, tell_refusals
 from libs.web.pages import KeptRoute, Pages
 from libs.web.routes import ASSETS
@@ -69,6 +70,7 @@ def create_app(
     fast_routes: Sequence[FastRoute] = (),
     kept: Sequence[KeptRoute] = (),
     pages: Callable[[Any], Pages] | None = None,
+    elsewhere: Collection[str] = (),
     authenticator: Authenticator | None = None,
 ) -> FastAPI:
     """Build the application. Reads no file and opens no connection; that happens when it starts.
@@ -77,6 +79,8 @@ def create_app(
         wiring: its result becomes `app.state.ports`.
         checks: from the ports, what /health reports and /ready depends on.
         kept, pages: `GET` routes whose answers are kept, and from the ports, by what.
+        elsewhere: templates of routes that only tell which service answers there: no credential and no body is asked
+            for or looked at.
         authenticator: given by tests; otherwise made at the start from the settings, which then inherit
             `AuthSettings`, and its absence ends the start.
     """
@@ -102,6 +106,7 @@ def create_app(
         metrics=metrics,
         fast={(route.method, route.path): route for route in fast_routes},
         kept=tuple(kept),
+        elsewhere=frozenset(elsewhere),
         origins=frozenset(settings.cors_origins),
         limit=Limit(settings.rate_limit_requests, settings.rate_limit_window),
     )
@@ -179,11 +184,16 @@ def _cors(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
             "Authorization",
             "Content-Type",
             "Idempotency-Key",
+            "If-None-Match",
+            "Last-Event-ID",  # an EventSource may send it unasked, a page that reads streams by fetch may not
+            "Prefer",
             "X-API-Key",
             "X-Request-ID",
             "X-Request-Deadline",
+            "traceparent",
+            "tracestate",  # not read here; pages that trace send both, and one unknown name refuses the request
         ],
-        expose_headers=["X-Request-ID", "Retry-After"],
+        expose_headers=["X-Request-ID", "Retry-After", "Location", "ETag"],
     )
 
 
@@ -208,13 +218,30 @@ def _lifespan(
         async with _closing(link), wiring(app) as built:
             app.state.ports = built
             config.pages = pages(built) if pages else None
-            await board.start(checks(built) if checks else {})
+            await board.start({**_store(settings, link), **(checks(built) if checks else {})})
             try:
                 yield
             finally:
                 await board.stop()
 
     return lifespan
+
+
+def _store(settings: WebSettings, link: RedisLink | None) -> Checks:
+    """Of a service whose limits may stand in Redis. Not critical: without it everybody is answered, and nobody limited."""
+    return {"redis": Check(functools.partial(_redis, link))} if isinstance(settings, RedisSettings) else {}
+
+
+async def _redis(link: RedisLink | None) -> ComponentHealth:
+    if link is None:
+        return ComponentHealth(
+            status="not_configured", detail="limits are counted in this process; REDIS_URL shares them"
+        )
+    if not await link.guard.answers(link.client.ping()):
+        return ComponentHealth(
+            status="unhealthy", detail="Redis does not answer; meanwhile nobody is limited"
+        )
+    return ComponentHealth(status="healthy")
 
 
 @contextlib.asynccontextmanager

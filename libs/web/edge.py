@@ -86,6 +86,8 @@ class EdgeConfig:
     metrics: Metrics
     fast: Mapping[tuple[str, str], FastRoute] = field(default_factory=dict)
     kept: tuple[KeptRoute, ...] = ()
+    elsewhere: frozenset[str] = frozenset()
+    """Templates of addresses that are another service's."""
     pages: Pages | None = None
     """Where answers of the kept routes are; None until the service has started."""
     limit: Limit | None = None
@@ -116,7 +118,7 @@ class Edge:
             self._translating, minimum_size=COMPRESS_FROM, zstd_level=3, gzip_level=1, brotli=False
         )
         self._config = config
-        self._places = Places(config.app.routes, config.fast.values(), config.kept)
+        self._places = Places(config.app.routes, config.fast.values(), config.kept, config.elsewhere)
         self._measure = Measure(config.metrics, self._places.templates)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -233,7 +235,7 @@ class Edge:
                 )
         if principal is not None and config.limiter is not None and config.limit is not None:
             await _limited(config.limiter, config.limit, principal)
-        if method not in BODILESS and _has_body(headers, config.max_body):
+        if method not in BODILESS and not place.elsewhere and _has_body(headers, config.max_body):
             body = await whole(receive, config.max_body)
             if not is_yaml(headers.get(b"content-type", b"")):  # which is looked at where it is translated
                 inspect(body)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
@@ -72,7 +73,7 @@ class HealthBoard:
             timestamp=now,
             timestamp_unix=now.timestamp(),
             checks=checks,
-            services={name: component.status for name, component in checks.items()},
+            services=self._by_name(checks),
         )
 
     def readiness(self) -> Readiness:
@@ -80,8 +81,14 @@ class HealthBoard:
             ready=self.ready,
             status="ready" if self.ready else "not ready" if self.serving else "stopping or starting",
             timestamp=datetime.now(UTC),
-            services={name: component.status for name, component in self._components().items()},
+            services=self._by_name(self._components()),
         )
+
+    def _by_name(self, checks: Mapping[str, ComponentHealth]) -> dict[str, str]:
+        older = {
+            name: checks[check].status for name, check in self._info.older_names.items() if check in checks
+        }
+        return {name: component.status for name, component in checks.items()} | older
 
     def _components(self) -> dict[str, ComponentHealth]:
         now = time.monotonic()

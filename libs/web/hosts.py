@@ -16,15 +16,12 @@ class AllowedHosts:
 
     def __init__(self, patterns: Sequence[str]) -> None:
         lowered = [pattern.lower() for pattern in patterns]
-        self._any = "*" in lowered
         self._names = frozenset(p for p in lowered if not p.startswith("*."))
         self._endings = tuple(p[1:] for p in lowered if p.startswith("*."))
         self._seen: dict[bytes, bool] = {}
 
     def allows(self, header: bytes | None) -> bool:
         """Whether a Host header, port included, is answered to. A missing one is not (RFC 9112, 3.2)."""
-        if self._any:
-            return True
         if header is None:
             return False
         verdict = self._seen.get(header)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from libs.contracts.health import ComponentHealth
@@ -18,6 +18,8 @@ class ServiceInfo:
     title: str
     description: str
     version: str
+    older_names: Mapping[str, str] = field(default_factory=dict)
+    """What older callers read in `services` of health answers, to the check that tells it now."""
 
 
 @dataclass(frozen=True, slots=True)

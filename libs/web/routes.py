@@ -6,7 +6,7 @@ Pure. The template is the `route` label of logs and metrics: a closed set, never
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fastapi.routing import iter_route_contexts
@@ -42,6 +42,8 @@ class Place:
     """Answered without a credential, and whatever the Host header says: a kubelet asks by the pod's address."""
     probe: bool = False
     """Asked every few seconds by machines: logged only at DEBUG."""
+    elsewhere: bool = False
+    """Another service's address, which is only told where that is: as public, and no body is looked at."""
     own_policy: bool = False
     """A page that brings its own Content-Security-Policy."""
     fast: Mapping[str, FastRoute] = field(default_factory=dict)
@@ -67,7 +69,11 @@ class Places:
     """Finds the place of a path: one look-up for a fixed one, a pattern each for those with parameters."""
 
     def __init__(
-        self, routes: Sequence[BaseRoute], fast: Iterable[FastRoute] = (), kept: Iterable[KeptRoute] = ()
+        self,
+        routes: Sequence[BaseRoute],
+        fast: Iterable[FastRoute] = (),
+        kept: Iterable[KeptRoute] = (),
+        elsewhere: Collection[str] = (),
     ) -> None:
         by_template: dict[str, frozenset[str]] = {}
         for template, methods in _templates(routes):
@@ -79,11 +85,19 @@ class Places:
         keeping = {route.template: route for route in kept}
         if not keeping.keys() <= by_template.keys():
             raise ValueError(f"kept, and no route: {sorted(keeping.keys() - by_template.keys())}")
+        if not by_template.keys() >= set(elsewhere):
+            raise ValueError(f"elsewhere, and no route: {sorted(set(elsewhere) - by_template.keys())}")
         self._fixed: dict[str, Place] = {}
         self._patterns: list[tuple[re.Pattern[str], Place]] = []
         self._found: dict[str, Place] = {}
         for template, methods in by_template.items():
-            place = _place(template, methods, handlers.get(template, {}), keeping.get(template))
+            place = _place(
+                template,
+                methods,
+                handlers.get(template, {}),
+                keeping.get(template),
+                elsewhere=template in elsewhere,
+            )
             if "{" in template:
                 self._patterns.append((compile_path(template)[0], place))
             else:
@@ -119,11 +133,17 @@ def _templates(routes: Sequence[BaseRoute]) -> Iterable[tuple[str, frozenset[str
 
 
 def _place(
-    template: str, methods: frozenset[str], fast: Mapping[str, FastRoute], kept: KeptRoute | None
+    template: str,
+    methods: frozenset[str],
+    fast: Mapping[str, FastRoute],
+    kept: KeptRoute | None,
+    *,
+    elsewhere: bool,
 ) -> Place:
     return Place(
         template=template,
-        public=template in PUBLIC or template == ASSETS + "/{path:path}",
+        public=elsewhere or template in PUBLIC or template == ASSETS + "/{path:path}",
+        elsewhere=elsewhere,
         probe=template in PROBES,
         own_policy=template in PAGES,
         fast=fast,

@@ -7,10 +7,11 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from libs.contracts.base import Duration
+from libs.contracts.origins import hosts, origins
 
 
 def _words(value: object) -> object:
@@ -23,6 +24,8 @@ def _words(value: object) -> object:
 
 
 WordList = Annotated[list[str], NoDecode, BeforeValidator(_words)]
+Hosts = Annotated[list[str], NoDecode, BeforeValidator(_words), AfterValidator(hosts)]
+Origins = Annotated[list[str], NoDecode, BeforeValidator(_words), AfterValidator(origins)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 
 
@@ -53,13 +56,14 @@ class WebSettings(BaseSettings):
     log_format: Literal["auto", "json", "console"] = "auto"
     """`auto`: readable on a terminal, JSON elsewhere."""
 
-    allowed_hosts: WordList = ["localhost", "*.localhost", "*.svc", "*.svc.cluster.local"]
+    allowed_hosts: Hosts = ["localhost", "*.localhost", "*.svc", "*.svc.cluster.local"]
     """Host names answered to (`*.name` for its subdomains), comma-separated. IP addresses and names without a dot
-    are always answered: DNS rebinding needs a dotted name that the attacker owns. Add a Route's or Ingress's."""
+    are always answered: DNS rebinding needs a dotted name that the attacker owns. Add a Route's or Ingress's. `*`
+    alone is refused at start: it would answer to that name too."""
 
-    cors_origins: WordList = []
-    """Origins whose pages may call, e.g. `https://console.example`. Empty: none. `*` is refused together with
-    credentials, so it is not offered."""
+    cors_origins: Origins = []
+    """Origins whose pages may call, comma-separated: scheme, host and port exactly, e.g. `https://console.example`.
+    Empty: none. `*` is refused at start: any page that a caller has open could then call with what it knows."""
 
     behind_tls: bool = False
     """True where TLS ends in front of this service: answers then carry Strict-Transport-Security."""

@@ -22,6 +22,7 @@ from services.holmesgpt_api.routes import (
     chat_problems,
     chat_socket,
     course,
+    elsewhere,
     investigate,
     overview,
 )
@@ -33,6 +34,7 @@ INFO = ServiceInfo(
     title="HolmesGPT API",
     description="Investigates alerts: root cause, evidence, recommendations.",
     version="1.0.0",
+    older_names={"holmesgpt_sdk": "llm"},  # the Python server's name for its engine and the models behind it
 )
 
 
@@ -67,10 +69,17 @@ def create_app(
             chat_socket.router,
             analysis.router,
             overview.router,
+            elsewhere.routes(settings.platform_url),
         ],
-        problems_of={**PROBLEMS, **chat_problems.PROBLEMS, **approvals.PROBLEMS},
+        problems_of={
+            **PROBLEMS,
+            **chat_problems.PROBLEMS,
+            **approvals.PROBLEMS,
+            **elsewhere.PROBLEMS,
+        },
         metrics=counted,
         checks=wiring.checks,
+        elsewhere=elsewhere.TEMPLATES,
         authenticator=authenticator,
     )
 

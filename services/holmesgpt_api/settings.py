@@ -1,7 +1,8 @@
 """What an operator can set about the HolmesGPT API.
 
 Names follow the architecture document (§9.1) where it has one. Its unsafe defaults are not honoured: `*` for
-CORS origins and hosts, listening on every address, a token secret in the environment, the internet toolset.
+CORS origins and hosts, listening on every address, a token secret in the environment, the internet toolset. Which of
+its variables are set and have no effect is in `GET /api/v1/config`, under `not_honoured`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import AliasChoices, BeforeValidator, Field, HttpUrl, SecretStr, model_validator
+from pydantic import (
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    HttpUrl,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from libs.auth.settings import AuthSettings
@@ -60,6 +69,18 @@ class HolmesSettings(BaseSettings):
     )
     """How long ended investigations are kept (ISO 8601, or seconds). A month covers a review of an incident."""
 
+    platform_url: HttpUrl | None = Field(default=None, validation_alias="PLATFORM_URL")
+    """Base URL under which callers reach the platform service, e.g. `https://kubernaut.example`. Requests to `/auth/…`
+    are sent on there (308), and with them the passwords that older callers send: `https` outside of one machine.
+    Unset: 404 that names this setting. No default, since an address that only works inside would mislead callers."""
+
+    @field_validator("platform_url")
+    @classmethod
+    def _names_a_place_alone(cls, url: HttpUrl | None) -> HttpUrl | None:
+        if url is not None and (url.username or url.password or url.query or url.fragment):
+            raise ValueError("want scheme://host[:port][/path]; every caller is shown it")
+        return url
+
 
 class CourseSettings(BaseSettings):
     """Following investigations."""
@@ -67,7 +88,9 @@ class CourseSettings(BaseSettings):
     model_config = SettingsConfigDict(use_attribute_docstrings=True, extra="ignore", populate_by_name=True)
 
     result_cache_ttl: Duration = Field(
-        default=timedelta(hours=1), validation_alias="HOLMESGPT_RESULT_CACHE_TTL", ge=timedelta(0)
+        default=timedelta(hours=1),
+        validation_alias=AliasChoices("HOLMESGPT_RESULT_CACHE_TTL", "CACHE_TTL_INVESTIGATIONS"),
+        ge=timedelta(0),
     )
     """How long a model's verdict answers the same question again while the evidence is the same, in seconds. An alert
     that repeats costs no model call within the hour; 0 asks each time."""
@@ -298,6 +321,10 @@ class ModelSettings(BaseSettings):
     def fallback_llm_key(self) -> str | None:
         """The key of the fallback's provider. Raises OSError: its file cannot be read."""
         return _key(self.fallback_llm_api_key_file, self.fallback_llm_api_key)
+
+    def variables_set(self) -> frozenset[str]:
+        """What the environment has, in upper case, since case does not count; the empty ones left out."""
+        return frozenset(name.upper() for name, value in os.environ.items() if value)
 
     def variable(self, name: str) -> str | None:
         """What the environment has under a name that the configuration file gives (`api_key_env`, `token_env`)."""

@@ -98,7 +98,7 @@ _HEALTH = ContextHealth(
     version="0",
     cache_hit_rate=0.0,
     context_types=5,
-    kubernetes_connectivity="unavailable",
+    kubernetes_connectivity="healthy",
 )
 
 

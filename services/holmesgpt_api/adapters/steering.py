@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -17,7 +17,12 @@ from services.holmesgpt_api.adapters.config_file import BadConfiguration, Loaded
 from services.holmesgpt_api.adapters.model_access import entries, limits
 from services.holmesgpt_api.adapters.toolset_access import bind
 from services.holmesgpt_api.domain.budget import Limits
-from services.holmesgpt_api.domain.configuration import Configuration, not_honoured, settings_in
+from services.holmesgpt_api.domain.configuration import (
+    Configuration,
+    not_honoured,
+    settings_in,
+    variables_not_honoured,
+)
 from services.holmesgpt_api.domain.roster import Entry
 from services.holmesgpt_api.domain.toolsets import Toolsets, UnknownToolset
 from services.holmesgpt_api.settings import Settings
@@ -38,10 +43,12 @@ class Current:
     configuration: Configuration
     digest: str
     version: int = 0
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Those of the environment that have no effect, and why."""
 
     @property
     def not_honoured(self) -> dict[str, str]:
-        return not_honoured(self.configuration)
+        return {**not_honoured(self.configuration), **self.variables}
 
 
 def read(settings: Settings) -> Current:
@@ -60,6 +67,13 @@ def read(settings: Settings) -> Current:
             ),
             configuration=configuration,
             digest=loaded.digest,
+            variables=variables_not_honoured(
+                settings.variables_set(),
+                {
+                    "HOLMESGPT_TOOLSETS": settings.toolsets,
+                    "HOLMESGPT_DEFAULT_TOOLSETS": settings.default_toolsets,
+                },
+            ),
         )
     except UnknownToolset as error:
         raise BadConfiguration(str(error)) from None

@@ -1,19 +1,28 @@
 """The configuration file: its schema, the architecture document's §9.2 with what this service adds to it. Pure.
 
 Everything the document has is accepted, so that its own example loads. What is unsafe in it, or is another
-service's affair, is not honoured, and `not_honoured` says so by its path.
+service's affair, is not honoured, and `not_honoured` says so by its path; `variables_not_honoured` does of its §9.1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, HttpUrl, PositiveInt, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    HttpUrl,
+    NonNegativeInt,
+    PositiveInt,
+    StringConstraints,
+    model_validator,
+)
 
 from libs.contracts.base import Contract, Duration
+from libs.contracts.origins import STAR, hosts, origins
 from services.holmesgpt_api.domain.custom.document import Documents
 from services.holmesgpt_api.domain.toolsets import FORBIDDEN
 
@@ -114,9 +123,19 @@ class Server(Contract):
     workers: PositiveInt | None = None
 
 
+def _but_star(check: Callable[[Sequence[str]], list[str]]) -> AfterValidator:
+    """The document's own file has a `*`, which is left out and told of; what stands beside it must be meant."""
+
+    def checked(given: list[str]) -> list[str]:
+        stars = [STAR] if STAR in given else []
+        return check([one for one in given if one != STAR]) + stars
+
+    return AfterValidator(checked)
+
+
 class Security(Contract):
-    cors_origins: list[str] | None = None
-    allowed_hosts: list[str] | None = None
+    cors_origins: Annotated[list[str], _but_star(origins)] | None = None
+    allowed_hosts: Annotated[list[str], _but_star(hosts)] | None = None
     jwt_expire_minutes: PositiveInt | None = None
 
 
@@ -141,7 +160,9 @@ class Integrations(Contract):
 
 class Cache(Contract):
     redis_url: str | None = Field(default=None, repr=False)
-    ttl: dict[str, PositiveInt] | None = None
+    ttl: dict[str, NonNegativeInt] | None = Field(
+        default=None, description="seconds; `investigations` counts"
+    )
 
 
 class Logging(Contract):
@@ -178,21 +199,43 @@ class Configuration(Contract):
     performance: Performance | None = None
 
 
-STAR = "*"
+_BY_NO_TIME = (
+    "only results are kept here, for `HOLMESGPT_RESULT_CACHE_TTL`; evidence is kept by the Context API"
+)
+_KEYS = "credentials are in `AUTH_KEYS_FILE`; tokens are the platform service's"
+_CLUSTERS = "clusters are the Context API's"
 _OTHERS = {
     ("app",): "the service says its own name and version",
     ("server", "workers"): "scale by replicas",
     ("security", "jwt_expire_minutes"): "tokens are the platform service's",
     ("integrations", "context_api", "retry_count"): "a run is tried again until its deadline",
-    ("integrations", "kubernetes"): "clusters are the Context API's",
+    ("integrations", "kubernetes"): _CLUSTERS,
     ("integrations", "prometheus"): "metrics are the Context API's",
-    ("cache", "ttl"): "nothing here is kept by such a time",
     ("logging", "structured"): "`logging.format` says it",
     ("logging", "fields"): "every line says its service",
     ("performance", "request_timeout"): "deadlines are the callers' and `SYNC_ANSWER_TIMEOUT`",
     ("performance", "rate_limiting", "enabled"): "callers are always limited",
     ("performance", "rate_limiting", "burst_size"): "a caller's burst is its window's requests",
 }
+_VARIABLES = {
+    "APP_NAME": "the service says its own name",
+    "APP_VERSION": "the service says its own version",
+    "ENVIRONMENT": "nothing here differs between environments",
+    "DEBUG": "there is no mode that shows faults to callers; `LOG_LEVEL=DEBUG` shows them in the log",
+    "HOLMESGPT_WORKERS": "scale by replicas",
+    "JWT_SECRET_KEY": _KEYS,
+    "JWT_ALGORITHM": _KEYS,
+    "JWT_EXPIRE_MINUTES": _KEYS,
+    "KUBERNAUT_CONTEXT_API_TOKEN": "each question goes with a short-lived token of its own, made from `AUTH_KEYS_FILE`",
+    "KUBECONFIG": _CLUSTERS,
+    "KUBERNETES_IN_CLUSTER": _CLUSTERS,
+    "KUBERNETES_NAMESPACE": _CLUSTERS,
+    "CACHE_TTL_DEFAULT": _BY_NO_TIME,
+    "CACHE_TTL_CONTEXT": _BY_NO_TIME,
+    "LOG_FILE": "the log is standard output; whoever starts the process keeps it",
+    "REQUEST_TIMEOUT": "deadlines are the callers' and `SYNC_ANSWER_TIMEOUT`",
+}
+"""Of the document's §9.1, those that are read by nobody here."""
 SETTINGS: Mapping[tuple[str, ...], str] = {
     ("server", "host"): "host",
     ("server", "port"): "port",
@@ -204,6 +247,7 @@ SETTINGS: Mapping[tuple[str, ...], str] = {
     ("integrations", "context_api", "url"): "context_api_url",
     ("integrations", "context_api", "timeout"): "context_api_timeout",
     ("cache", "redis_url"): "redis_url",
+    ("cache", "ttl", "investigations"): "result_cache_ttl",
     ("logging", "level"): "log_level",
     ("logging", "format"): "log_format",
     ("performance", "rate_limiting", "requests_per_minute"): "rate_limit_requests",
@@ -220,6 +264,17 @@ def settings_in(configuration: Configuration) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None}
 
 
+def variables_not_honoured(named: Collection[str], toolsets: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Variable to the reason, of the document's that are set and have no effect.
+
+    Args:
+        named: what the environment has, in upper case; no value is looked at.
+        toolsets: variables that name toolsets, with those named.
+    """
+    told = {name: why for name, why in _VARIABLES.items() if name in named}
+    return told | {name: why for name, given in toolsets.items() if (why := _unsafe(given))}
+
+
 def not_honoured(configuration: Configuration) -> dict[str, str]:
     """Path to the reason, of all that stands in the file and has no effect."""
     told = {".".join(path): why for path, why in _OTHERS.items() if _at(configuration, path) is not None}
@@ -227,13 +282,21 @@ def not_honoured(configuration: Configuration) -> dict[str, str]:
         if STAR in (_at(configuration, path) or ()):
             told[".".join(path)] = "`*` would let everybody in; name them"
     for path in (("holmesgpt", "enabled_toolsets"), ("holmesgpt", "default_toolsets")):
-        if unsafe := sorted(set(_at(configuration, path) or ()) & FORBIDDEN):
-            told[".".join(path)] = f"{', '.join(unsafe)}: no such toolset is offered"
+        if why := _unsafe(_at(configuration, path) or ()):
+            told[".".join(path)] = why
+    for name in _at(configuration, ("cache", "ttl")) or ():
+        if ("cache", "ttl", name) not in SETTINGS:
+            told[f"cache.ttl.{name}"] = _BY_NO_TIME
     return told
+
+
+def _unsafe(toolsets: Sequence[str]) -> str | None:
+    unsafe = sorted(set(toolsets) & FORBIDDEN)
+    return f"{', '.join(unsafe)}: no such toolset is offered" if unsafe else None
 
 
 def _at(configuration: Configuration, path: tuple[str, ...]) -> Any:
     found: Any = configuration
     for part in path:
-        found = getattr(found, part, None)
+        found = found.get(part) if isinstance(found, Mapping) else getattr(found, part, None)
     return found

@@ -12,6 +12,7 @@ HolmesError
 ├── UnknownHere             an engine, model or prompt version that is not configured
 ├── TooManyStreams          this caller has as many event streams open as it may
 ├── StreamsFull             this process has
+├── PlatformsOwn            the platform service answers this, and it is not known where that is
 ├── Failed                  the investigation a caller waited for came to nothing
 └── EngineError
     ├── NotNow              the engine cannot answer now; the same run may succeed later
@@ -46,6 +47,16 @@ class KeyReused(HolmesError):
     def __init__(self, investigation_id: str) -> None:
         super().__init__(f"the key belongs to {investigation_id}, which was asked for something else")
         self.investigation_id = investigation_id
+
+
+class PlatformsOwn(HolmesError):
+    """Signing in, users and roles are the platform service's, and nobody has said where that is."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "signing in, users and roles are the platform service's; ask it, or have PLATFORM_URL set here, and"
+            " requests to /auth/… are sent on to it"
+        )
 
 
 class BadCursor(HolmesError):

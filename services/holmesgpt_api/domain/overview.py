@@ -9,6 +9,7 @@ from datetime import datetime
 from libs.auth.principal import DEFAULT_TENANT
 from libs.contracts.alerts import Priority
 from libs.contracts.base import Contract
+from libs.contracts.context import ContextHealth
 from libs.contracts.health import ComponentHealth
 from libs.contracts.providers import (
     DependenciesHealth,
@@ -28,7 +29,11 @@ from services.holmesgpt_api.domain.roster import Entry, Standing
 from services.holmesgpt_api.domain.toolsets import OFFERED, Toolsets
 
 FINE = frozenset({"healthy", "not_configured"})
-CAPABILITIES = ("investigate", "triage", "toolsets", "models", "reload")
+CAPABILITIES = (
+    *("investigate", "triage", "events", "cancel", "replay", "feedback", "approvals"),
+    *("chat", "strategies", "patterns", "toolsets", "models", "reload"),
+)
+"""What the routes offer, a word for each; which word is which route's is pinned by a test."""
 
 
 class Tally(Contract):
@@ -245,6 +250,17 @@ def _component(told: Sequence[ModelInfo], seen: Seen | None) -> ComponentHealth:
         return engine
     reasons = ", ".join(f"{one.name}: {one.reason or one.state}" for one in told)
     return ComponentHealth(status="unhealthy", detail=f"no model can be used ({reasons}): triage answers")
+
+
+def cluster(told: ContextHealth | Exception) -> ComponentHealth:
+    """The cluster, as the Context API has told of it, or not: this service asks none itself."""
+    if isinstance(told, Exception):
+        return ComponentHealth(status="unknown", detail=f"the Context API does not tell: {told}"[:300])
+    if told.kubernetes_connectivity == "healthy":
+        return ComponentHealth(status="healthy")
+    return ComponentHealth(
+        status="unhealthy", detail=f"the Context API says that the cluster is {told.kubernetes_connectivity}"
+    )
 
 
 def dependencies(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from libs.auth.principal import DEFAULT_TENANT
-from libs.clients import ContextClient
+from libs.clients import ContextClient, PeerError
 from libs.contracts.health import ComponentHealth
 from libs.jobs import Jobs
 from libs.metrics import Metrics
@@ -20,6 +20,7 @@ from services.holmesgpt_api.adapters.approvals import PostgresApprovals
 from services.holmesgpt_api.adapters.chat_meters import ChatMeters
 from services.holmesgpt_api.adapters.chat_sessions import PostgresSessions
 from services.holmesgpt_api.adapters.context import ContextApi
+from services.holmesgpt_api.adapters.context_health import ContextSays
 from services.holmesgpt_api.adapters.course import PostgresCourse
 from services.holmesgpt_api.adapters.course_meters import CourseMeters
 from services.holmesgpt_api.adapters.engine_reports import EngineReports
@@ -31,6 +32,7 @@ from services.holmesgpt_api.adapters.panel import Panel
 from services.holmesgpt_api.adapters.replays import PostgresReplays
 from services.holmesgpt_api.adapters.steering import Current, Steering, read
 from services.holmesgpt_api.domain.engine_health import health
+from services.holmesgpt_api.domain.overview import cluster
 from services.holmesgpt_api.domain.ports import Tally
 from services.holmesgpt_api.domain.replay import Configured
 from services.holmesgpt_api.domain.triage import NO_MODEL, Triage
@@ -184,8 +186,15 @@ async def _overseen(overseer: Overseer) -> AsyncIterator[None]:
 def checks(ports: Ports) -> Checks:
     """What /health reports; without the database nothing can be taken."""
 
+    says = ContextSays(lambda: ports.context.health(tenant=DEFAULT_TENANT, deadline=timedelta(seconds=2)))
+
     async def context_api() -> None:
-        await ports.context.health(tenant=DEFAULT_TENANT, deadline=timedelta(seconds=2))
+        told = await says.look()
+        if isinstance(told, PeerError):
+            raise told
+
+    async def kubernetes() -> ComponentHealth:
+        return cluster(await says.look())
 
     async def llm() -> ComponentHealth:
         if not ports.overseer.current.entries:
@@ -195,5 +204,6 @@ def checks(ports: Ports) -> Checks:
     return {
         "database": Check(ports.database.check, critical=True),
         "context_api": Check(context_api),
+        "kubernetes": Check(kubernetes),
         "llm": Check(llm),
     }

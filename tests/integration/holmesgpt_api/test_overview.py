@@ -267,7 +267,7 @@ async def test_dependencies_are_told_with_availability(here: Place):
 
     body = answer.json()
     assert (answer.status_code, body["status"]) == (200, "healthy")
-    assert {"database", "context_api", "llm"} == set(body["dependencies"])
+    assert {"database", "context_api", "kubernetes", "redis", "llm"} == set(body["dependencies"])
 
 
 @pytest.mark.requirement("HAPI-BR-HEALTH-029", "HAPI-BR-HEALTH-030")

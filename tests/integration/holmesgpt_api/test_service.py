@@ -286,7 +286,7 @@ async def test_without_a_credential_nothing_is_taken(here: Place):
 
 
 @pytest.mark.requirement("HAPI-016", "HAPI-017")
-async def test_health_tells_of_the_database_the_context_api_and_the_missing_model(
+async def test_health_tells_of_all_it_stands_on_and_of_the_missing_model_under_the_names_of_both_contracts(
     here: Place, context: FakeContextApi
 ):
     async with serving(here.settings()) as api:
@@ -296,8 +296,13 @@ async def test_health_tells_of_the_database_the_context_api_and_the_missing_mode
     assert {name: check["status"] for name, check in health["checks"].items()} == {
         "database": "healthy",
         "context_api": "healthy",
+        "kubernetes": "healthy",
+        "redis": "not_configured",
         "llm": "not_configured",
     }
+    assert (
+        health["services"]["holmesgpt_sdk"] == ready.json()["services"]["holmesgpt_sdk"] == "not_configured"
+    )
     assert (health["status"], ready.status_code) == ("healthy", 200)
 
 

@@ -124,6 +124,10 @@ def _read(url: str) -> str:
         pytest.param({"AUTH_KEYS_FILE": "/nowhere/keys.yaml"}, "/nowhere/keys.yaml", id="keys file missing"),
         pytest.param({"BROKEN_WIRING": "true"}, "ConnectionError", id="dependency away"),
         pytest.param({"MAX_BODY_BYTES": "many"}, "MAX_BODY_BYTES", id="wrong setting"),
+        pytest.param(
+            {"CORS_ORIGINS": "*"}, "CORS_ORIGINS: Value error, entry 1: `*`", id="everybody's pages"
+        ),
+        pytest.param({"ALLOWED_HOSTS": "*"}, "ALLOWED_HOSTS: Value error, entry 1: `*`", id="every host"),
     ],
 )
 async def test_a_start_that_fails_says_why_in_one_line(environment, said):

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import socket
+from collections.abc import AsyncIterator
 
+import httpx
 import pytest
 
 from libs.auth import AuthNotConfigured
+from libs.cache.settings import RedisSettings
 from libs.metrics import Metrics
 from libs.web import Check, ServiceInfo, WebSettings, create_app
-from tests.support.web_client import calling
+from tests.support.web_client import authenticator, calling
 from tests.support.web_service import Settings, application
 
 pytestmark = pytest.mark.requirement("HAPI-036", "HAPI-079", "API-BR-SEC-008", "HAPI-102")
@@ -90,6 +94,70 @@ async def test_a_page_of_a_named_origin_may_call_and_read_refusals_too():
     assert preflight.status_code == 200
     assert preflight.headers["access-control-allow-origin"] == CONSOLE
     assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (401, CONSOLE)
+
+
+@pytest.mark.requirement("HAPI-129", "HAPI-064")
+@pytest.mark.parametrize(
+    "header",
+    ["Last-Event-ID", "Prefer", "Idempotency-Key", "If-None-Match", "X-Request-Deadline", "traceparent"],
+)
+async def test_a_page_may_send_every_header_that_routes_read(header):
+    async with calling(cors_origins=[CONSOLE]) as service:
+        preflight = await service.http.options(
+            "/api/v1/notes",
+            headers={
+                "Origin": CONSOLE,
+                "Access-Control-Request-Method": "POST",
+                "Access-Control-Request-Headers": header.lower(),
+            },
+        )
+
+    assert preflight.status_code == 200
+    assert header.lower() in preflight.headers["access-control-allow-headers"].lower()
+
+
+async def test_a_page_may_read_where_a_new_thing_is_and_when_to_come_back():
+    async with calling(cors_origins=[CONSOLE]) as service:
+        answer = await service.http.get("/api/v1/notes/a", headers={"Origin": CONSOLE})
+
+    shown = set(answer.headers["access-control-expose-headers"].split(", "))
+    assert {"Location", "Retry-After", "ETag", "X-Request-ID"} <= shown
+
+
+class Limited(Settings, RedisSettings):
+    """A service whose limits may stand in Redis."""
+
+
+@contextlib.asynccontextmanager
+async def limited(redis_url: str | None) -> AsyncIterator[httpx.AsyncClient]:
+    settings = Limited.model_validate({"redis_url": redis_url})
+    app = application(settings, Metrics("sample"), authenticator=authenticator())
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://localhost") as http,
+    ):
+        yield http
+
+
+@pytest.mark.requirement("HAPI-016", "HAPI-017", "HAPI-069")
+async def test_a_store_of_limits_that_is_away_is_told_and_takes_no_readiness():
+    with socket.socket() as taken:  # bound and not listening: a connection there is refused
+        taken.bind(("127.0.0.1", 0))
+        async with limited(redis_url=f"redis://127.0.0.1:{taken.getsockname()[1]}/0") as http:
+            health, ready = (await http.get("/health")).json(), await http.get("/ready")
+
+    assert (health["status"], health["checks"]["redis"]["status"]) == ("degraded", "unhealthy")
+    assert "nobody is limited" in health["checks"]["redis"]["detail"]
+    assert ready.status_code == 200
+
+
+@pytest.mark.requirement("HAPI-016")
+async def test_without_a_store_limits_are_the_process_own_and_nothing_is_amiss():
+    async with limited(redis_url=None) as http:
+        health = (await http.get("/health")).json()
+
+    assert (health["status"], health["checks"]["redis"]["status"]) == ("healthy", "not_configured")
 
 
 @pytest.mark.parametrize("origins", [[], [CONSOLE]])

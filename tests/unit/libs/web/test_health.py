@@ -56,6 +56,17 @@ async def test_one_component_away_degrades_and_says_why_and_only_a_critical_one_
         await board.stop()
 
 
+async def test_older_callers_find_a_component_under_the_name_they_know():
+    board = HealthBoard(ServiceInfo("sample", "Sample", "", "1", older_names={"sdk": "llm", "gone": "none"}))
+    await board.start({"llm": Check(away)})
+
+    health, ready = board.health(), board.readiness()
+    await board.stop()
+
+    assert health.services == ready.services == {"llm": "unhealthy", "sdk": "unhealthy"}
+    assert list(health.checks) == ["llm"]
+
+
 async def test_what_is_not_configured_is_not_degraded():
     board = await board_with(llm=Check(unconfigured))
 

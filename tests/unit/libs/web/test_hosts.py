@@ -56,8 +56,8 @@ def test_a_missing_host_is_not():
     assert not HOSTS.allows(None)
 
 
-def test_a_star_answers_to_all():
-    assert AllowedHosts(["*"]).allows(b"anything.example")
+def test_a_star_alone_is_no_pattern():
+    assert not AllowedHosts(["*"]).allows(b"anything.example")
 
 
 def test_an_attacker_who_varies_the_host_fills_no_memory():

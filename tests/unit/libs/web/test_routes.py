@@ -85,6 +85,20 @@ def test_only_the_named_routes_are_public(places, path, public):
     assert places.find(path).public is public
 
 
+def test_an_address_of_another_service_is_public_and_must_be_a_route():
+    async def answer() -> None: ...
+
+    app = FastAPI(openapi_url=None)
+    app.add_api_route("/auth/{rest:path}", answer, methods=["POST"])
+    places = Places(app.routes, elsewhere=["/auth/{rest:path}"])
+
+    place = places.find("/auth/users/a")
+    assert (place.public, place.elsewhere) == (True, True)
+    assert not places.find("/authority").public
+    with pytest.raises(ValueError, match="/nowhere"):
+        Places(app.routes, elsewhere=["/nowhere"])
+
+
 def test_methods_of_one_path_come_together(places):
     assert places.find("/api/v1/notes").allowed == "GET, POST"
     assert places.find("/hook").allowed == "POST"

@@ -50,6 +50,26 @@ def test_a_value_that_cannot_be_meant_is_refused_by_name(monkeypatch, name, valu
     assert name.lower() in str(refused.value).lower()
 
 
+@pytest.mark.requirement("HAPI-079", "HAPI-102", "INT-BR-WH-022")
+@pytest.mark.parametrize("name", ["CORS_ORIGINS", "ALLOWED_HOSTS"])
+@pytest.mark.parametrize("value", ["*", '["*"]', " * ,"])
+def test_a_star_that_would_let_in_everybody_is_refused_with_its_remedy(monkeypatch, name, value):
+    with pytest.raises(ValidationError) as refused:
+        read(monkeypatch, **{name: value})
+
+    (fault,) = refused.value.errors()
+    assert fault["loc"] == (name.lower(),), "what the start names, in capitals"
+    assert "`*`" in fault["msg"]
+    assert "console.example" in fault["msg"]
+
+
+@pytest.mark.requirement("HAPI-102")
+def test_an_origin_is_compared_as_browsers_write_it(monkeypatch):
+    settings = read(monkeypatch, CORS_ORIGINS="HTTPS://Console.example:443, http://localhost:3000")
+
+    assert settings.cors_origins == ["https://console.example", "http://localhost:3000"]
+
+
 @pytest.mark.requirement("HAPI-079", "HAPI-054")
 def test_defaults_are_the_safe_ones():
     settings = WebSettings()

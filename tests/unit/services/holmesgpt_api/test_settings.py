@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from services.holmesgpt_api.domain.configuration import variables_not_honoured
 from services.holmesgpt_api.settings import Settings
+from tools.settings_docs import settings_of
 
 pytestmark = pytest.mark.requirement("HAPI-146", "HAPI-147", "HAPI-148", "HAPI-051", "HAPI-052")
 
@@ -58,6 +60,91 @@ def test_the_documents_unsafe_defaults_are_not_honoured(monkeypatch: pytest.Monk
     assert (read.host, read.port, read.metrics_port) == ("127.0.0.1", 8090, 9091)
     assert "*" not in [*read.cors_origins, *read.allowed_hosts]
     assert read.trusted_networks == {}
+
+
+DOCUMENTS_VARIABLES = [
+    "APP_NAME",
+    "APP_VERSION",
+    "ENVIRONMENT",
+    "DEBUG",
+    "HOLMESGPT_HOST",
+    "HOLMESGPT_PORT",
+    "HOLMESGPT_METRICS_PORT",
+    "HOLMESGPT_WORKERS",
+    "JWT_SECRET_KEY",
+    "JWT_ALGORITHM",
+    "JWT_EXPIRE_MINUTES",
+    "CORS_ORIGINS",
+    "ALLOWED_HOSTS",
+    "HOLMESGPT_LLM_PROVIDER",
+    "HOLMESGPT_LLM_MODEL",
+    "HOLMESGPT_LLM_API_KEY",
+    "HOLMESGPT_LLM_BASE_URL",
+    "HOLMESGPT_FALLBACK_LLM_PROVIDER",
+    "HOLMESGPT_FALLBACK_LLM_MODEL",
+    "HOLMESGPT_FALLBACK_LLM_API_KEY",
+    "HOLMESGPT_TOOLSETS",
+    "HOLMESGPT_DEFAULT_TOOLSETS",
+    "HOLMESGPT_MAX_CONCURRENT",
+    "HOLMESGPT_INVESTIGATION_TIMEOUT",
+    "KUBERNAUT_CONTEXT_API_URL",
+    "KUBERNAUT_CONTEXT_API_TIMEOUT",
+    "KUBERNAUT_CONTEXT_API_TOKEN",
+    "KUBECONFIG",
+    "KUBERNETES_IN_CLUSTER",
+    "KUBERNETES_NAMESPACE",
+    "REDIS_URL",
+    "CACHE_TTL_DEFAULT",
+    "CACHE_TTL_CONTEXT",
+    "CACHE_TTL_INVESTIGATIONS",
+    "LOG_LEVEL",
+    "LOG_FORMAT",
+    "LOG_FILE",
+    "REQUEST_TIMEOUT",
+    "RATE_LIMIT_REQUESTS",
+    "RATE_LIMIT_WINDOW",
+]
+"""Every variable of the architecture document's §9.1."""
+
+
+def test_every_variable_of_the_document_is_a_setting_or_is_said_to_be_none():
+    known = {name for one in settings_of(Settings) for name in one.variables}
+    told = set(variables_not_honoured(set(DOCUMENTS_VARIABLES), {}))
+
+    assert set(DOCUMENTS_VARIABLES) - known == told
+
+
+@pytest.mark.requirement("HAPI-079", "HAPI-102")
+@pytest.mark.parametrize("name", ["CORS_ORIGINS", "ALLOWED_HOSTS"])
+def test_everybody_is_not_let_in_by_the_environment_either(monkeypatch: pytest.MonkeyPatch, name: str):
+    with pytest.raises(ValidationError, match=rf"{name.lower()}\n.*`\*` would"):
+        settings(monkeypatch, **{name: "*"})
+
+
+@pytest.mark.requirement("HAPI-141")
+def test_how_long_a_result_is_kept_is_read_by_the_documents_name_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    file = tmp_path / "settings.yaml"
+    file.write_text("cache: {ttl: {default: 300, investigations: 120}}")
+
+    of_file = settings(monkeypatch, HOLMESGPT_CONFIG_FILE=str(file)).result_cache_ttl
+    of_environment = settings(monkeypatch, CACHE_TTL_INVESTIGATIONS="60").result_cache_ttl
+    ours = settings(monkeypatch, HOLMESGPT_RESULT_CACHE_TTL="30").result_cache_ttl
+
+    assert [one.total_seconds() for one in (of_file, of_environment, ours)] == [120, 60, 30]
+
+
+@pytest.mark.requirement("HAPI-079")
+@pytest.mark.parametrize(
+    "wrong", ["https://user:word@platform.example", "https://platform.example?a=b", "platform.example"]
+)
+def test_an_address_that_every_caller_is_shown_holds_a_place_alone(
+    monkeypatch: pytest.MonkeyPatch, wrong: str
+):
+    assert settings(monkeypatch).platform_url is None
+    with pytest.raises(ValidationError, match="PLATFORM_URL"):
+        settings(monkeypatch, PLATFORM_URL=wrong)
 
 
 @pytest.mark.requirement("HAPI-130")

@@ -46,6 +46,19 @@ def test_models_budgets_and_toolsets_come_of_the_file_and_the_environment(file: 
     assert told(current.limits)["run"] == {"tokens": 7, "cost_usd": None, "seconds": None}
 
 
+def test_what_the_environment_says_in_vain_is_told_beside_what_the_file_does(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("jwt_algorithm", "HS256")
+    monkeypatch.setenv("LOG_FILE", "")
+
+    told = read(settings(file, default_toolsets=["prometheus", "bash"])).not_honoured
+
+    assert {"holmesgpt.enabled_toolsets", "JWT_ALGORITHM", "HOLMESGPT_DEFAULT_TOOLSETS"} <= set(told)
+    assert "LOG_FILE" not in told, "an empty variable says nothing"
+    assert "HS256" not in str(told)
+
+
 def test_the_environments_toolsets_count_before_the_files(file: Path):
     assert read(settings(file, toolsets=["kubernetes"])).toolsets.enabled == ("kubernetes",)
 

@@ -8,7 +8,12 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from services.holmesgpt_api.domain.configuration import Configuration, not_honoured, settings_in
+from services.holmesgpt_api.domain.configuration import (
+    Configuration,
+    not_honoured,
+    settings_in,
+    variables_not_honoured,
+)
 
 pytestmark = pytest.mark.requirement("HAPI-151", "HAPI-152", "HAPI-154")
 
@@ -42,7 +47,10 @@ DOCUMENTS: dict[str, Any] = {
         "kubernetes": {"in_cluster": True, "namespace": "kubernaut-system"},
         "prometheus": {"url": "http://prometheus:9090"},
     },
-    "cache": {"redis_url": "redis://redis:6379/0", "ttl": {"default": 300, "models": 86400}},
+    "cache": {
+        "redis_url": "redis://redis:6379/0",
+        "ttl": {"default": 300, "context": 600, "investigations": 3600, "models": 86400},
+    },
     "logging": {"level": "INFO", "format": "json", "structured": True, "fields": {"service": "x"}},
     "performance": {
         "request_timeout": 30,
@@ -68,6 +76,7 @@ def test_the_documents_own_example_is_read():
         and read.integrations.context_api.url,
         "context_api_timeout": timedelta(seconds=30),
         "redis_url": "redis://redis:6379/0",
+        "result_cache_ttl": 3600,
         "log_level": "INFO",
         "log_format": "json",
         "rate_limit_requests": 100,
@@ -81,8 +90,38 @@ def test_what_has_no_effect_is_named_with_its_reason():
     assert "docker, internet" in told["holmesgpt.enabled_toolsets"]
     assert "`*`" in told["security.cors_origins"]
     assert "`*`" in told["security.allowed_hosts"]
-    assert {"app", "server.workers", "cache.ttl", "integrations.prometheus"} <= set(told)
+    assert {"app", "server.workers", "integrations.prometheus"} <= set(told)
+    assert [name for name in told if name.startswith("cache.")] == [
+        *("cache.ttl.default", "cache.ttl.context", "cache.ttl.models")
+    ]
     assert not_honoured(Configuration()) == {}
+
+
+@pytest.mark.requirement("HAPI-146", "HAPI-150")
+def test_variables_of_the_document_that_have_no_effect_are_named_with_their_reason():
+    told = variables_not_honoured(
+        {
+            "JWT_SECRET_KEY",
+            "KUBECONFIG",
+            "CACHE_TTL_DEFAULT",
+            "CACHE_TTL_INVESTIGATIONS",
+            "LOG_LEVEL",
+            "PATH",
+        },
+        {"HOLMESGPT_TOOLSETS": ["prometheus", "internet"], "HOLMESGPT_DEFAULT_TOOLSETS": ["prometheus"]},
+    )
+
+    assert set(told) == {"JWT_SECRET_KEY", "KUBECONFIG", "CACHE_TTL_DEFAULT", "HOLMESGPT_TOOLSETS"}
+    assert "AUTH_KEYS_FILE" in told["JWT_SECRET_KEY"]
+    assert "internet" in told["HOLMESGPT_TOOLSETS"]
+    assert variables_not_honoured(set(), {}) == {}
+
+
+@pytest.mark.requirement("HAPI-141")
+def test_a_time_of_0_in_the_file_keeps_no_result():
+    read = Configuration.model_validate({"cache": {"ttl": {"investigations": 0}}})
+
+    assert settings_in(read) == {"result_cache_ttl": 0}
 
 
 def model(**fields: Any) -> dict[str, Any]:
@@ -100,6 +139,9 @@ def model(**fields: Any) -> dict[str, Any]:
         ({"llm": {"primary": model(api_key_env="A", api_key_file="/k")}}, "one of api_key"),
         ({"llm": {"primary": model(temperature=3)}}, "temperature"),
         ({"llm": {"primary": model(weight=0)}}, "weight"),
+        ({"security": {"cors_origins": ["https://console.example/"]}}, "cors_origins"),
+        ({"security": {"allowed_hosts": ["*", "https://console.example"]}}, "allowed_hosts"),
+        ({"cache": {"ttl": {"investigations": -1}}}, "investigations"),
         ({"budgets": {"run_tokens": -1}}, "run_tokens"),
         ({"budgets": {"run_cost_usd": float("nan")}}, "run_cost_usd"),
     ],

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from libs.contracts.alerts import Priority
+from libs.contracts.context import ContextHealth
 from libs.contracts.health import ComponentHealth
 from services.holmesgpt_api.domain.custom.bound import bound
 from services.holmesgpt_api.domain.custom.pin import Offer, Pin
@@ -15,6 +16,7 @@ from services.holmesgpt_api.domain.engine_health import Report
 from services.holmesgpt_api.domain.overview import (
     Seen,
     Tally,
+    cluster,
     dependencies,
     llm_health,
     models,
@@ -224,3 +226,34 @@ def test_a_server_that_nobody_has_looked_at_is_unknown():
     ]
 
     assert (seen.status, [one.status for one in seen.tools]) == ("unknown", ["unknown", "unknown"])
+
+
+@pytest.mark.requirement("HAPI-016", "HAPI-BR-HEALTH-026")
+@pytest.mark.parametrize(
+    ("told", "status", "detail"),
+    [
+        ("healthy", "healthy", ""),
+        ("unhealthy", "unhealthy", "is unhealthy"),
+        ("unavailable", "unhealthy", "is unavailable"),
+    ],
+)
+def test_the_cluster_is_as_the_context_api_says(told: str, status: str, detail: str):
+    said = ContextHealth(
+        status="healthy",
+        timestamp=NOW,
+        version="1",
+        cache_hit_rate=0.0,
+        context_types=5,
+        kubernetes_connectivity=told,
+    )
+
+    assert cluster(said).status == status
+    assert detail in cluster(said).detail
+
+
+@pytest.mark.requirement("HAPI-016")
+def test_nobody_knows_how_the_cluster_is_while_the_context_api_is_away():
+    component = cluster(ConnectionError("context-api: connect"))
+
+    assert component.status == "unknown"
+    assert "context-api: connect" in component.detail
