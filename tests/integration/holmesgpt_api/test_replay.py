@@ -64,11 +64,12 @@ async def test_what_runs_or_failed_or_is_not_configured_is_refused(here: Place, 
 
 async def test_a_replay_that_is_sent_again_with_its_key_is_made_once(here: Place):
     settings, key = here.settings(), {"Idempotency-Key": "again"}
+    bodies: list[dict[str, str] | None] = [{}, {}, {}, None]
     async with working(settings), serving(settings, here.api_key) as api:
         first = (await api.post(INVESTIGATE, json=ALERT)).json()["investigation_id"]
         second = (await api.post(INVESTIGATE, json={**ALERT, "priority": "low"})).json()["investigation_id"]
         path = f"{INVESTIGATE}/{first}/replay"
-        asked = [api.post(path, json=body, headers=key) for body in ({}, {}, {}, None)]
+        asked = [api.post(path, json=body, headers=key) for body in bodies]
         at_once = await asyncio.gather(*asked)
         taken = at_once[0].json()["investigation_id"]
         await ended(api, taken)
