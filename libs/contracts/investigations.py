@@ -30,11 +30,21 @@ class InvestigationRequest(Foreign):
     target: Target | None = None
     starts_at: PlausibleTime | None = Field(default=None, description="onset of the alert, when known")
     toolsets: list[str] = Field(default_factory=list, max_length=64)
-    include_context: bool = True
-    include_metrics: bool = False
-    include_history: bool = False
+    include_context: bool = Field(default=True, description="tell in `context_used` what the result rests on")
+    include_metrics: bool = Field(
+        default=False,
+        description="name the evidence from metrics in `context_used.metrics` as well; it is looked at either way",
+    )
+    include_history: bool = Field(
+        default=False,
+        description="show the model what earlier investigations of this alert found, and tell it in "
+        "`context_used.history`; `patterns` is told either way",
+    )
     async_processing: bool = False
-    context: dict[str, Any] = Field(default_factory=dict)
+    context: dict[str, Any] = Field(
+        default_factory=dict,
+        description="what else you know of the alert: read by the model, as data, as far as 4,000 characters go",
+    )
     request_id: str | None = Field(default=None, max_length=256)
 
     @model_validator(mode="before")
@@ -86,6 +96,11 @@ class Recommendation(Contract):
     command: str | None = None
     priority: str
     confidence: float = Field(ge=0, le=1)
+    confidence_basis: list[str] = Field(
+        default_factory=list,
+        description="what `confidence` rests on, one short sentence each: the cause that this would mend, and what "
+        "speaks for that one",
+    )
     risk: str = ""
 
 

@@ -35,8 +35,19 @@ class ModelInfo(Contract):
     response_time: float | None = Field(description="seconds an answer took, on average")
 
 
+class PromptInfo(Contract):
+    """A version of the words that a model is asked under; a replay can name it."""
+
+    version: str
+    description: str
+    default: bool = Field(description="every investigation that is no replay is asked under it")
+
+
 class ModelsAnswer(Contract):
     models: list[ModelInfo]
+    prompts: list[PromptInfo] = Field(
+        default_factory=list, description="what a replay's `prompt_version` can name"
+    )
 
 
 class ToolInfo(Contract):
@@ -84,6 +95,9 @@ class ConfigAnswer(Contract):
     max_concurrent_investigations: int
     default_toolsets: list[str]
     models: list[ModelInfo]
+    prompts: list[PromptInfo] = Field(
+        default_factory=list, description="what a replay's `prompt_version` can name"
+    )
     budgets: dict[str, Any]
     version: int = Field(description="0: as it was at start; each reload counts on")
     digest: str

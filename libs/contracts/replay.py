@@ -17,7 +17,12 @@ class ReplayRequest(Contract):
         default=None, description="`holmesgpt` where a model is configured, else `triage`"
     )
     model: str | None = Field(default=None, max_length=200, description="only with `holmesgpt`")
-    prompt_version: str | None = Field(default=None, max_length=40, description="only with `holmesgpt`")
+    prompt_version: str | None = Field(
+        default=None,
+        max_length=40,
+        description="of the words that the model is asked under, one of `prompts` in `/api/v1/models`; only with "
+        "`holmesgpt`",
+    )
 
 
 class Changed(Contract):

@@ -99,6 +99,10 @@ class World:
                 "link": self.written(5),
                 "runbook": "\n".join(self.written(one) for one in range(2, 10)),
             },
+            "context": {
+                "note": self.text(case, "context") or "nobody has changed anything",
+                "tried": [{"by": "on call", "said": self.written(3)}, self.written(6)],
+            },
         }
 
     def says(self, path: str) -> BaseModel | None:

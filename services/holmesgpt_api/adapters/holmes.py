@@ -45,7 +45,6 @@ from services.holmesgpt_api.domain.verdict import Verdict
 from services.holmesgpt_api.engine.foreign import ToolAsked
 from services.holmesgpt_api.engine.framing import BadFrame, Closed
 from services.holmesgpt_api.engine.messages import (
-    PROMPT_VERSION,
     PROTOCOL,
     SDK,
     Alert,
@@ -65,6 +64,7 @@ from services.holmesgpt_api.engine.messages import (
     Usage,
 )
 from services.holmesgpt_api.engine.packing import TooLarge
+from services.holmesgpt_api.engine.wordings import PROMPT_VERSION, WORDINGS
 
 Mint = Callable[[Claimed, timedelta], str]
 """The token of a run's tools. Raises AuthError where none can be made."""
@@ -127,10 +127,10 @@ class Holmes:
     async def ask(
         self, run: Claimed, interim: Verdict, *, within: timedelta, report_progress: ReportProgress
     ) -> Told:
-        chain = self._chain(run)
+        chain, wording = self._chain(run), _wording(run)
         key = os.urandom(16)
         redactor, models = Redactor(key), {one.name: one.model for one in chain}
-        course = Course(models, time.monotonic(), redactor)
+        course = Course(models, time.monotonic(), redactor, wording)
         try:
             token = self._mint(run, within)
         except AuthError as error:
@@ -142,8 +142,8 @@ class Holmes:
         async with frame.accounted():
             abroad = await self._go_abroad(run, redactor, room(chain[0]), frame.ends)
             while True:
-                last = await self._last(run, chain, frame.left)
-                frame.course = course = taken_up(models, redactor, last)
+                last = await self._last(run, _under(chain, wording), frame.left)
+                frame.course = course = taken_up(models, redactor, last, prompt=wording)
                 if not deaths:
                     frame.account.had(_spent(course.usage))
                 # Not on the loop: a megabyte of evidence takes most of a second to be cleared of secrets.
@@ -175,12 +175,12 @@ class Holmes:
             raise ModelFailed(NO_MODEL, "the configuration names no model any more")
         return chain if named is None else chain[:1]
 
-    async def _last(self, run: Claimed, chain: list[ModelAccess], within: float) -> LastStep | None:
+    async def _last(self, run: Claimed, under: str, within: float) -> LastStep | None:
         """Where the run was broken off; None: it begins. Raises TimeoutError."""
         async with asyncio.timeout(within):
             while True:
                 try:
-                    return await self._steps.last(run, model=_under(chain))
+                    return await self._steps.last(run, model=under)
                 except StorageUnavailable as error:
                     # Begun anew it would be paid for twice, and it could not be ended now either.
                     _log.info("the last step of %s is not known: %s", run.id, error)
@@ -213,7 +213,7 @@ class Holmes:
                     frame.account,
                     abroad,
                     report,
-                    _under([request.model, *request.fallbacks]),
+                    _under([request.model, *request.fallbacks], request.prompt),
                 )
 
     async def _follow(
@@ -354,6 +354,7 @@ class Holmes:
             seconds=1.0,  # told when the process is there
             max_steps=self._max_steps,
             frozen=run.frozen is not None,
+            prompt=course.prompt,
             metered=True,
             tools=self._toolsets().tools(asked.toolsets),
             custom=abroad.told(),
@@ -365,6 +366,7 @@ class Holmes:
                     starts_at=asked.starts_at.isoformat() if asked.starts_at else None,
                     labels=asked.labels,
                     annotations=asked.annotations,
+                    context=asked.context,
                 ),
                 redactor,
             ),
@@ -375,6 +377,7 @@ class Holmes:
                     causes=[one for one in (results.cause, *results.contributing) if one is not None],
                     evidence=fitting(results.evidence, HEAD_START),
                     not_looked_at=results.not_looked_at,
+                    history=interim.context_used.get("history", []),
                 ),
                 redactor,
             ),
@@ -396,9 +399,23 @@ def _spent(usage: Usage) -> Amount:
     return Amount(usage.prompt_tokens + usage.completion_tokens, usage.cost_usd)
 
 
-def _under(chain: list[ModelAccess]) -> str:
+def _wording(run: Claimed) -> str:
+    """Under which version of our words it is asked: a replay's own, or else that of now.
+
+    Raises:
+        ModelFailed: this release does not have the replay's; another one's verdict would be none of it.
+    """
+    named = run.replay.prompt if run.replay is not None else None
+    if named is not None and named not in WORDINGS:
+        raise ModelFailed(
+            "model-misconfigured", f"no prompt version {named!r} here; there are: {', '.join(WORDINGS)}"
+        )
+    return named or PROMPT_VERSION
+
+
+def _under(chain: list[ModelAccess], prompt: str) -> str:
     """What a step is kept under: with other models, another SDK, prompt or protocol a run begins anew."""
-    return f"{'+'.join(sorted(one.model for one in chain))} {SDK} {PROMPT_VERSION} {PROTOCOL}"
+    return f"{'+'.join(sorted(one.model for one in chain))} {SDK} {prompt} {PROTOCOL}"
 
 
 def _told(message: ToolCalled) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import RowMapping
+from sqlalchemy import RowMapping, TextClause
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.contracts.alerts import Priority
@@ -53,16 +53,9 @@ class PostgresLedger:
         self._one_turn = asyncio.Lock()
 
     async def open(self, commission: Commission) -> Opened:
+        values = values_of(commission, self._life)
         async with self._arrivals.begin() as conn:
-            for _ in range(TRIES):
-                row = (await conn.execute(sql.OPEN, values_of(commission, self._life))).mappings().first()
-                if row is not None:
-                    await set_going(conn, self._jobs, row, self._life)
-                    return Opened(record_of(row), new=True)
-                known = await _known(conn, commission)
-                if known is not None:
-                    return Opened(known, new=False)
-        raise StorageUnavailable("conflict", "the same request", retry_after=timedelta(seconds=1))
+            return await opened(conn, self._jobs, sql.OPEN, values, commission, self._life)
 
     async def get(self, investigation_id: str, *, tenant: str) -> Record | None:
         if "\0" in investigation_id:
@@ -203,6 +196,31 @@ class PostgresLedger:
             await line.forget_tenants(conn)
             done = await conn.execute(sql.FORGET, {"older_than": older_than, "at_most": at_most})
         return done.rowcount
+
+
+async def opened(
+    conn: AsyncConnection,
+    jobs: Jobs,
+    statement: TextClause,
+    values: Mapping[str, Any],
+    commission: Commission,
+    life: timedelta,
+) -> Opened:
+    """A new row and its jobs; or the row that is there already, for the same key or for a run that can be shared.
+
+    Raises:
+        KeyReused
+        StorageUnavailable: others are faster each time.
+    """
+    for _ in range(TRIES):
+        row = (await conn.execute(statement, values)).mappings().first()
+        if row is not None:
+            await set_going(conn, jobs, row, life)
+            return Opened(record_of(row), new=True)
+        known = await _known(conn, commission)
+        if known is not None:
+            return Opened(known, new=False)
+    raise StorageUnavailable("conflict", "the same request", retry_after=timedelta(seconds=1))
 
 
 async def set_going(conn: AsyncConnection, jobs: Jobs, row: RowMapping, life: timedelta) -> None:

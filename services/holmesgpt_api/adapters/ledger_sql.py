@@ -57,9 +57,11 @@ OPEN = text(f"""
 """)
 OPEN_REPLAY = text(f"""
     INSERT INTO investigation
-        (id, tenant, asker, reads, digest, request, namespace, priority, seen, deadline_at, replay, frozen, original)
-    VALUES (:id, :tenant, :asker, :reads, :digest, CAST(:request AS jsonb), :namespace, :priority,
+        (id, tenant, asker, reads, idempotency_key, digest, request, namespace, priority, seen, deadline_at,
+         replay, frozen, original)
+    VALUES (:id, :tenant, :asker, :reads, :key, :digest, CAST(:request AS jsonb), :namespace, :priority,
             :seen, now() + :life, CAST(:replay AS jsonb), CAST(:frozen AS jsonb), CAST(:original AS jsonb))
+    ON CONFLICT DO NOTHING
     RETURNING {_ALL}, {_NOT_TRIAGED}
 """)
 BY_KEY = text(f"""

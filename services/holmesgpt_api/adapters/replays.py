@@ -10,7 +10,7 @@ from sqlalchemy import text
 from libs.jobs import Jobs
 from libs.storage import Database
 from services.holmesgpt_api.adapters import ledger_sql
-from services.holmesgpt_api.adapters.ledger import document, record_of, set_going, values_of
+from services.holmesgpt_api.adapters.ledger import document, opened, values_of
 from services.holmesgpt_api.domain.record import Record
 from services.holmesgpt_api.domain.replay import Rerun
 from services.holmesgpt_api.domain.verdict import Verdict
@@ -41,6 +41,7 @@ class PostgresReplays:
             "original": document(rerun.original),
         }
         async with self._database.begin() as conn:
-            row = (await conn.execute(ledger_sql.OPEN_REPLAY, values)).mappings().one()
-            await set_going(conn, self._jobs, row, self._life)
-        return record_of(row)
+            found = await opened(
+                conn, self._jobs, ledger_sql.OPEN_REPLAY, values, rerun.commission, self._life
+            )
+        return found.record

@@ -14,7 +14,6 @@ from services.holmesgpt_api.domain.clearing import cleared, genuine
 from services.holmesgpt_api.domain.model import Told
 from services.holmesgpt_api.domain.verdict import ModelRefusal, ModelUse, ToolUse
 from services.holmesgpt_api.engine.messages import (
-    PROMPT_VERSION,
     SDK,
     Concluded,
     ModelAsked,
@@ -24,6 +23,7 @@ from services.holmesgpt_api.engine.messages import (
     Usage,
 )
 from services.holmesgpt_api.engine.packing import pack, unpack
+from services.holmesgpt_api.engine.wordings import PROMPT_VERSION
 
 TOOLS_KEPT = 60
 REFUSALS_KEPT = 20
@@ -43,6 +43,8 @@ class Course:
     """Name to what the library calls it, in the order in which they are asked."""
     began: float
     redactor: Redactor
+    prompt: str = PROMPT_VERSION
+    """Of our words, the version that the model is asked under."""
     usage: Usage = field(default_factory=Usage)
     steps: int = 0
     calls: int = 0
@@ -77,7 +79,7 @@ class Course:
         return ModelUse(
             model=self.model,
             sdk=SDK,
-            prompt=PROMPT_VERSION,
+            prompt=self.prompt,
             steps=self.steps,
             requests=self.usage.requests,
             prompt_tokens=self.usage.prompt_tokens,
@@ -148,16 +150,19 @@ class Course:
         }
 
 
-def taken_up(models: dict[str, str], redactor: Redactor, last: LastStep | None) -> Course:
+def taken_up(
+    models: dict[str, str], redactor: Redactor, last: LastStep | None, *, prompt: str = PROMPT_VERSION
+) -> Course:
     """The course of a run that begins, or goes on from its last step."""
     if last is None:
-        return Course(models, time.monotonic(), redactor)
+        return Course(models, time.monotonic(), redactor, prompt)
     known = unpack(last.course)
     evidence = [EvidenceItem.model_validate(one) for one in known["evidence"]]
     return Course(
         models,
         time.monotonic(),
         redactor,
+        prompt,
         usage=Usage.model_validate(known["usage"]),
         steps=last.number,
         calls=known["calls"],

@@ -15,12 +15,13 @@ from libs.contracts.causes import Cause
 from libs.contracts.investigations import Recommendation
 from services.holmesgpt_api.domain.claims import Archive
 from services.holmesgpt_api.domain.quotable import kind_of
-from services.holmesgpt_api.domain.recommend import action_type
+from services.holmesgpt_api.domain.recommend import action_type, basis
 from services.holmesgpt_api.domain.verdict import Verdict
 from services.holmesgpt_api.domain.wording import first_sentence
 from services.holmesgpt_api.engine.messages import WrittenAdvice
 
 READ_FIRST = "Proposed by a model: read it before you run it."
+NO_CAUSE = "no cause is named that this could mend"
 LEFT_OUT = "A command the model gave was left out: only reading and well-known, reversible ones are shown."
 NOT_SEEN = "A command the model gave was left out: nobody looked at what it names ({})."
 
@@ -69,17 +70,16 @@ def recommendations(
     archive: Archive,
     priority: Priority,
 ) -> list[Recommendation]:
-    """The model's, in its order; only the first has the investigation's priority."""
+    """The model's, in its order, each as sure as the cause; only the first has the investigation's priority."""
     familiar = {one.command for one in interim.recommendations if one.command}
-    sure = cause.confidence.value if cause else 0.0
     return [
-        _recommendation(one, familiar, sure, archive, priority if rank == 0 else Priority.p3)
+        _recommendation(one, familiar, cause, archive, priority if rank == 0 else Priority.p3)
         for rank, one in enumerate(written)
     ]
 
 
 def _recommendation(
-    written: WrittenAdvice, familiar: set[str], sure: float, archive: Archive, priority: Priority
+    written: WrittenAdvice, familiar: set[str], cause: Cause | None, archive: Archive, priority: Priority
 ) -> Recommendation:
     command = (written.command or "").strip() or None
     fault = _fault(command, archive) if command is not None and command not in familiar else ""
@@ -90,7 +90,8 @@ def _recommendation(
         action_type=action_type(shown),
         command=shown,
         priority=PRIORITY_WORDS[priority],
-        confidence=sure,
+        confidence=cause.confidence.value if cause else 0.0,
+        confidence_basis=basis(cause) if cause else [NO_CAUSE],
         risk=" ".join(filter(None, [written.risk.strip(), READ_FIRST])),
     )
 

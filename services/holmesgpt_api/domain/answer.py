@@ -11,6 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from libs.contracts.approvals import ToolApproval
+from libs.contracts.evidence import EvidenceKind
 from libs.contracts.investigations import (
     Investigation,
     InvestigationStatus,
@@ -36,7 +37,7 @@ def investigation(record: Record, *, patterns: Sequence[dict[str, Any]] = ()) ->
     verdict = record.known
     summary = summary_of(record)
     recommended = verdict.recommendations if verdict else []
-    context = verdict.context_used if verdict else {}
+    context = _context(record)
     target = verdict.results.target if verdict else None
     return Investigation(
         investigation_id=record.id,
@@ -108,6 +109,17 @@ def _error_code(record: Record) -> str | None:
     return record.failure.code if record.failure else None
 
 
+def _context(record: Record) -> dict[str, Any]:
+    """What the result rests on, in the detail that was asked for."""
+    verdict = record.known
+    if verdict is None or not record.request.include_context:
+        return {}
+    if not record.request.include_metrics:
+        return verdict.context_used
+    metrics = [one.id for one in verdict.results.evidence if one.kind is EvidenceKind.metric]
+    return {**verdict.context_used, "metrics": metrics}
+
+
 def _strategy(one: Recommendation) -> dict[str, Any]:
     return {
         "name": one.title,
@@ -116,6 +128,7 @@ def _strategy(one: Recommendation) -> dict[str, Any]:
         "command": one.command,
         "risk": one.risk,
         "confidence": one.confidence,
+        "confidence_basis": one.confidence_basis,
     }
 
 

@@ -22,6 +22,8 @@ _LEVELS = {"critical": Priority.p0, "high": Priority.p1, "medium": Priority.p2, 
 
 # How a caller wants to be answered, and what it calls the request, does not change what is asked.
 _NOT_ASKED = frozenset({"request_id", "async_processing"})
+# These change what is told beside a result, not what is concluded.
+_ONLY_TOLD = frozenset({"include_context", "include_metrics"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,16 @@ def priority_of(word: str) -> Priority:
 
 def digest(request: InvestigationRequest) -> bytes:
     """Equal for requests that ask the same, whatever the order of their keys."""
-    asked = request.model_dump(mode="json", exclude=set(_NOT_ASKED))
+    return _without(_NOT_ASKED, request)
+
+
+def question(request: InvestigationRequest) -> bytes:
+    """Equal for requests to which the same conclusion is the answer, in whatever detail they want to be told it."""
+    return _without(_NOT_ASKED | _ONLY_TOLD, request)
+
+
+def _without(left_out: frozenset[str], request: InvestigationRequest) -> bytes:
+    asked = request.model_dump(mode="json", exclude=set(left_out))
     return hashlib.sha256(json.dumps(asked, sort_keys=True, separators=(",", ":")).encode()).digest()
 
 

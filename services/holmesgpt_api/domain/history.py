@@ -7,13 +7,15 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from libs.contracts.analysis import HistoricalPattern
 
 Match = Literal["alert", "cause", "target"]
 
 PATTERNS_AT_MOST = 50
+BEFORE_AT_MOST = 3
+"""Patterns that an investigation is shown of those before it: a hint at where to look, and no evidence."""
 IDS_AT_MOST = 5
 
 NOT_TOLD = (
@@ -81,6 +83,21 @@ def patterns(past: Iterable[Past], *, alert_name: str) -> list[HistoricalPattern
     found = [_pattern(group, alert_name, kin) for group in groups.values()]
     found.sort(key=lambda one: (-one.occurrence_count, -one.last_seen.timestamp(), one.pattern_id))
     return found[:PATTERNS_AT_MOST]
+
+
+def before(past: Iterable[Past], *, alert_name: str, id_: str, seen: Collection[str]) -> list[dict[str, Any]]:
+    """What investigations before this one have found for the same alert.
+
+    Whoever may see this one will see it, so only of those that have seen nothing but what this one has (`seen`).
+    """
+    known = set(seen)
+    shown = [
+        one
+        for one in past
+        if one.id != id_ and one.ended_at is not None and one.seen and known >= set(one.seen)
+    ]
+    found = patterns(shown, alert_name=alert_name)[:BEFORE_AT_MOST]
+    return [one.model_dump(mode="json", exclude_none=True) for one in found]
 
 
 def _pattern(group: Sequence[Past], alert_name: str, kin: Kin) -> HistoricalPattern:

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 
-from services.holmesgpt_api.domain.commission import digest
+from services.holmesgpt_api.domain.commission import question
 from services.holmesgpt_api.domain.record import Claimed
 from services.holmesgpt_api.domain.verdict import Verdict
 
@@ -28,7 +28,7 @@ def evidence_key(run: Claimed, interim: Verdict, *, asked_of: str) -> bytes:
     told = (
         run.tenant,
         readable(run.reads),
-        digest(run.request).hex(),
+        question(run.request).hex(),
         None if target is None else target.model_dump(mode="json"),
         sorted({item.content_hash for item in interim.results.evidence}),
         asked_of,

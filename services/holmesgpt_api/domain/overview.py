@@ -16,6 +16,7 @@ from libs.contracts.providers import (
     LlmHealth,
     ModelInfo,
     ProcessInfo,
+    PromptInfo,
     ServiceStatus,
     ToolInfo,
     ToolsetInfo,
@@ -27,6 +28,7 @@ from services.holmesgpt_api.domain.custom.document import HttpToolset
 from services.holmesgpt_api.domain.engine_health import Report
 from services.holmesgpt_api.domain.roster import Entry, Standing
 from services.holmesgpt_api.domain.toolsets import OFFERED, Toolsets
+from services.holmesgpt_api.engine.wordings import PROMPT_VERSION, WORDINGS
 
 FINE = frozenset({"healthy", "not_configured"})
 CAPABILITIES = (
@@ -86,6 +88,14 @@ class Seen:
     @property
     def held(self) -> int:
         return sum(self.held_by_priority.values())
+
+
+def prompts() -> list[PromptInfo]:
+    """The versions of our words; which of them there are is this release's, and no setting."""
+    return [
+        PromptInfo(version=version, description=wants, default=version == PROMPT_VERSION)
+        for version, wants in WORDINGS.items()
+    ]
 
 
 def models(entries: Iterable[Entry], tallies: Sequence[Tally]) -> list[ModelInfo]:

@@ -43,9 +43,15 @@ def recommendations(causes: Sequence[Cause], priority: Priority) -> list[Recomme
             command=remedy.command,
             priority=PRIORITY_WORDS[priority if rank == 0 else Priority.p3],
             confidence=cause.confidence.value,
+            confidence_basis=basis(cause),
             risk=remedy.risk,
         )
     return list(found.values())[:AT_MOST]
+
+
+def basis(cause: Cause) -> list[str]:
+    """What the confidence of a recommendation rests on: it is that of the cause that it would mend."""
+    return [f"as sure as its cause is: {cause.target} ({cause.reason})", *cause.confidence.basis]
 
 
 def title(text: str, target: Target) -> str:

@@ -6,6 +6,8 @@ is its own conclusion from then; a model is given that as its head start, as eve
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,7 +15,7 @@ from typing import Protocol
 from libs.auth.principal import Principal
 from libs.contracts.evidence import EvidenceItem
 from libs.contracts.replay import ReplayRequest
-from services.holmesgpt_api.domain.commission import Commission, digest
+from services.holmesgpt_api.domain.commission import Commission
 from services.holmesgpt_api.domain.errors import NothingToReplay, StillRunning, UnknownHere
 from services.holmesgpt_api.domain.model import NAME as HOLMES
 from services.holmesgpt_api.domain.model import NOT_ASKED, STILL_RUNNING
@@ -55,7 +57,13 @@ class Replays(Protocol):
         ...
 
     async def open(self, rerun: Rerun) -> Record:
-        """Record it together with the job that will conduct it; committed when this returns."""
+        """Record it together with the job that will conduct it; committed when this returns.
+
+        One whose key was used before for the same replay is not recorded again: the first one is returned.
+
+        Raises:
+            KeyReused: the key was used for something else, be it a replay or an investigation.
+        """
         ...
 
 
@@ -87,13 +95,28 @@ def _one_of(name: str, given: str | None, known: Sequence[str]) -> str:
     return given or known[0]
 
 
+def digest(of: str, request: ReplayRequest) -> bytes:
+    """Equal for replays of the same investigation that ask the same, and never that of an investigation.
+
+    As asked, and not as chosen: what is left out may be chosen otherwise when the request is sent again.
+    """
+    asked = json.dumps(["replay", of, request.model_dump(mode="json")], sort_keys=True)
+    return hashlib.sha256(asked.encode("utf-8", "surrogatepass")).digest()
+
+
 def rerun(
-    record: Record, interim: Verdict | None, caller: Principal, request: ReplayRequest, here: Configured
+    record: Record,
+    interim: Verdict | None,
+    caller: Principal,
+    request: ReplayRequest,
+    here: Configured,
+    key: str | None = None,
 ) -> Rerun:
     """The replay of an ended investigation for a caller who may see it.
 
     Args:
         interim: triage's verdict, where the record's own is a model's.
+        key: under which the caller gets it again when the request is sent once more.
 
     Raises:
         StillRunning: its verdict is not there yet.
@@ -115,8 +138,8 @@ def rerun(
             request=record.request,
             priority=record.priority,
             namespace=record.namespace,
-            digest=digest(record.request),
-            idempotency_key=None,
+            digest=digest(record.id, request),
+            idempotency_key=key,
         ),
         replay=replay,
         frozen=_frozen(triage, verdict, replay, here),

@@ -132,7 +132,7 @@ def _investigate(request: RunRequest, tell: _Telling, ear: Ear, executor: ToolEx
                 given = executor if own else tools.executor(request.tools, request.custom)
                 answer = _converse(request, llm, desk, given)
                 asked = _last_question(answer, request, llm, desk)
-        said, repaired = _document(asked, llm)
+        said, repaired = _document(asked, llm, request.prompt)
         return Concluded(opinion=said, repaired=repaired)
     except NoModel as error:
         return Failed(word=error.word, detail=error.detail)
@@ -161,8 +161,9 @@ def _first_question(request: RunRequest, llm: BoundedLLM) -> list[dict[str, Any]
         window=llm.window,
         steps=request.max_steps,
         others=[one.name for one in request.custom],
+        version=request.prompt,
     )
-    return opening(prompt.system(), asked)
+    return opening(prompt.system(request.prompt), asked)
 
 
 def _text(content: Any) -> str:
@@ -174,10 +175,13 @@ def _text(content: Any) -> str:
 def _last_question(answer: str, request: RunRequest, llm: BoundedLLM, desk: Desk) -> list[dict[str, Any]]:
     """The conclusion as a document is asked for on its own: beside tools some models stop using those."""
     asked = prompt.last(answer, desk.seen, request.head_start, window=llm.window)
-    return [{"role": "system", "content": prompt.formatting()}, {"role": "user", "content": asked}]
+    return [
+        {"role": "system", "content": prompt.formatting(request.prompt)},
+        {"role": "user", "content": asked},
+    ]
 
 
-def _document(messages: list[dict[str, Any]], llm: BoundedLLM) -> tuple[Opinion, bool]:
+def _document(messages: list[dict[str, Any]], llm: BoundedLLM, version: str) -> tuple[Opinion, bool]:
     """The conclusion, and whether it took a second try.
 
     Raises:
@@ -197,7 +201,7 @@ def _document(messages: list[dict[str, Any]], llm: BoundedLLM) -> tuple[Opinion,
             messages = [
                 *messages,
                 {"role": "assistant", "content": (written or "(empty)")[: llm.room]},
-                {"role": "user", "content": prompt.repair(str(fault))},
+                {"role": "user", "content": prompt.repair(str(fault), version)},
             ]
 
 

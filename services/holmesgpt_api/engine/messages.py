@@ -15,15 +15,13 @@ from libs.contracts.causes import Cause
 from libs.contracts.evidence import EvidenceItem
 from libs.contracts.target import Target
 from services.holmesgpt_api.engine.foreign import CustomTool, ToolAnswered, ToolAsked
+from services.holmesgpt_api.engine.wordings import PROMPT_VERSION
 
-PROTOCOL = 3
+PROTOCOL = 4
 """Raised with every change here: the two sides may come from different checkouts for a moment."""
 
 SDK = "0.45.0"
 """The HolmesGPT this release was tested with; the lock file pins the same one. Another one is refused."""
-
-PROMPT_VERSION = "2026-11-4"
-"""Of `prompts/`; kept with every verdict, so that a change in quality can be traced to a change of words."""
 
 TEXT = 4_000
 """Characters of one text a model writes. Longer ones are no summary."""
@@ -141,6 +139,7 @@ class Alert(Message):
     starts_at: str | None = None
     labels: dict[str, str] = Field(default_factory=dict)
     annotations: dict[str, str] = Field(default_factory=dict)
+    context: dict[str, Any] = Field(default_factory=dict, description="what the caller knows besides")
 
 
 class HeadStart(Message):
@@ -151,6 +150,7 @@ class HeadStart(Message):
     causes: list[Cause]
     evidence: list[EvidenceItem]
     not_looked_at: list[str]
+    history: list[dict[str, Any]] = Field(default_factory=list, description="of the same alert, before")
 
 
 class Usage(Message):
@@ -207,6 +207,9 @@ class RunRequest(Packed):
     seconds: float = Field(gt=0, description="until the run's end; past it the child is killed")
     max_steps: int = Field(ge=2)
     frozen: bool = Field(default=False, description="a replay: tools show nothing but the head start")
+    prompt: str = Field(
+        default=PROMPT_VERSION, description="of our words, the version that it is asked under"
+    )
     alert: Alert
     head_start: HeadStart
     model: ModelAccess

@@ -1,7 +1,7 @@
 """Words for the model: what it is told first, and what it is asked for last. Pure.
 
 Telemetry is written as JSON between tags it cannot close, in one place, after everything that is ours. The
-words themselves stand in `prompts/`; `messages.PROMPT_VERSION` names them.
+words themselves stand in `prompts/`, in the versions that `wordings.py` names.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 from libs.contracts.evidence import EvidenceItem
 from services.holmesgpt_api.engine.asking import BODY, data, fact
 from services.holmesgpt_api.engine.messages import Alert, HeadStart, Opinion
+from services.holmesgpt_api.engine.wordings import PROMPT_VERSION
 
 _FILES = Path(__file__).parent / "prompts"
 
@@ -25,31 +26,47 @@ PER_TOKEN = 3
 ALERT_TEXT = 1_000
 """Characters of one label or annotation; more is no alert text."""
 
+CONTEXT = 4_000
+"""Characters of what a caller tells besides the alert. More is a document of its own, and would take the evidence's place."""
+
 SHARE = 0.4
 """Of the window that the first question may fill; the rest is for tools and answers."""
 
 
 @functools.cache
-def _file(name: str) -> str:
-    return (_FILES / f"{name}.md").read_text("utf-8").strip()
+def file(name: str, version: str) -> Path:
+    """Where the words of this name stand for a version: its own file, or the one that it shares with the others."""
+    own = _FILES / version / f"{name}.md"
+    return own if own.exists() else _FILES / f"{name}.md"
 
 
-def _words(name: str, **gaps: object) -> str:
+@functools.cache
+def _text(name: str, version: str) -> str:
+    return file(name, version).read_text("utf-8").strip()
+
+
+def _words(name: str, version: str, **gaps: object) -> str:
     """A file of ours with its gaps filled; what fills them is not looked at for gaps again."""
-    text = _file(name)
+    text = _text(name, version)
     return Template(text).substitute(gaps) if gaps else text
 
 
-def system() -> str:
-    return _words("system")
+def system(version: str = PROMPT_VERSION) -> str:
+    return _words("system", version)
 
 
-def formatting() -> str:
-    return _words("format")
+def formatting(version: str = PROMPT_VERSION) -> str:
+    return _words("format", version)
 
 
 def question(
-    alert: Alert, head_start: HeadStart, *, window: int, steps: int, others: Sequence[str] = ()
+    alert: Alert,
+    head_start: HeadStart,
+    *,
+    window: int,
+    steps: int,
+    others: Sequence[str] = (),
+    version: str = PROMPT_VERSION,
 ) -> str:
     """The first message: what is asked, and below it everything that is known so far.
 
@@ -57,6 +74,7 @@ def question(
         window: tokens that the model reads at most, its answer not counted.
         steps: answers of the model until it must conclude.
         others: tools of foreign systems that it is given besides.
+        version: of our words.
     """
     room = int(window * PER_TOKEN * SHARE)
     causes = [
@@ -87,11 +105,15 @@ def question(
             "not_looked_at": head_start.not_looked_at[:10],
         },
     }
+    if alert.context:
+        known["alert"]["context"] = _begun(alert.context)
+    if head_start.history:
+        known["earlier_investigations"] = head_start.history
     known["evidence"] = _fitting(head_start.evidence, room - len(data(known)))
     left_out = len(head_start.evidence) - len(known["evidence"])
-    asked = _words("question", steps=steps)
-    asked += f"\n\n{_words('others', names=', '.join(others))}" if others else ""
-    more = f" {_words('more', number=left_out)}" if left_out else ""
+    asked = _words("question", version, steps=steps)
+    asked += f"\n\n{_words('others', version, names=', '.join(others))}" if others else ""
+    more = f" {_words('more', version, number=left_out)}" if left_out else ""
     return f"{asked}{more}\n\n<telemetry>\n{data(known)}\n</telemetry>"
 
 
@@ -107,9 +129,9 @@ def last(answer: str, seen: Sequence[EvidenceItem], head_start: HeadStart, *, wi
     return f"The document's JSON Schema:\n{_schema()}\n\n<telemetry>\n{data(known)}\n</telemetry>"
 
 
-def repair(fault: str) -> str:
+def repair(fault: str, version: str = PROMPT_VERSION) -> str:
     """Said once, when the document was none."""
-    return _words("repair", fault=fault)
+    return _words("repair", version, fault=fault)
 
 
 def schema() -> dict[str, Any]:
@@ -130,6 +152,11 @@ def _fitting(items: Iterable[EvidenceItem], room: int) -> list[dict[str, Any]]:
             break
         kept.append(one)
     return kept
+
+
+def _begun(context: dict[str, Any]) -> dict[str, Any]:
+    text = data(context)
+    return context if len(text) <= CONTEXT else {"begins": text[:CONTEXT]}
 
 
 def _short(texts: dict[str, str]) -> dict[str, str]:

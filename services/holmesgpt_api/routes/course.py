@@ -23,6 +23,7 @@ from services.holmesgpt_api.routes.investigate import (
     AtDesk,
     Caller,
     Id,
+    Key,
     Responses,
     accepted,
     answered,
@@ -144,12 +145,13 @@ async def replay(
     caller: Caller,
     rerunning: Annotated[Rerunning, Depends(_rerunning)],
     request: ReplayRequest | None = None,
+    key: Key = None,
 ) -> Response:
     """Conclude again from the evidence of an investigation that has ended, with another engine, model or prompt.
 
     The new investigation's `metadata` has `replay_of` and, when it has ended, `diff`: in what the two verdicts differ.
     """
-    return accepted(await rerunning.replay(investigation_id, request or ReplayRequest(), caller))
+    return accepted(await rerunning.replay(investigation_id, request or ReplayRequest(), caller, key))
 
 
 async def _opinions(request: Request) -> Opinions:

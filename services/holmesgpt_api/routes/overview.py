@@ -70,8 +70,11 @@ def _models(overseer: Overseer) -> list[ModelInfo]:
 async def list_models(
     caller: Looks, overseer: Sees, user_agent: Annotated[str, Header(include_in_schema=False)] = ""
 ) -> Response:
-    """The configured models. An array, without the object around it, for the Kubernaut Go application."""
-    body = ModelsAnswer(models=_models(overseer))
+    """The configured models, and the versions of the words that they are asked under.
+
+    An array of the models alone, without the object around it, for the Kubernaut Go application.
+    """
+    body = ModelsAnswer(models=_models(overseer), prompts=overview.prompts())
     if user_agent.startswith(GO_CLIENT):
         array = "[" + ",".join(one.model_dump_json() for one in body.models) + "]"
         return Response(array, media_type="application/json", headers={"Vary": "User-Agent"})
@@ -102,6 +105,7 @@ async def show_config(caller: Configures, overseer: Sees, request: Request) -> C
         default_toolsets=list(current.toolsets.default),
         max_concurrent_investigations=request.app.state.ports.max_concurrent,
         models=_models(overseer),
+        prompts=overview.prompts(),
         budgets=told(current.limits),
         version=current.version,
         digest=current.digest,

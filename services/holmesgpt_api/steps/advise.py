@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -15,7 +16,7 @@ from services.holmesgpt_api.domain.errors import EngineError, NotReadable
 from services.holmesgpt_api.domain.patience import sync_wait
 from services.holmesgpt_api.domain.ports import Evidence
 from services.holmesgpt_api.domain.strategies import priority_word, rank
-from services.holmesgpt_api.domain.triage import chosen
+from services.holmesgpt_api.domain.triage import chosen, without_secrets
 from services.holmesgpt_api.domain.visibility import limit
 
 OUT_OF_TIME = "deadline-passed"
@@ -78,9 +79,10 @@ class Advising:
             answer = await self.evidence.causes(
                 target, onset=None, priority=alert.priority, tenant=caller.tenant, deadline=patience
             )
+            # Not on the loop: a megabyte of evidence takes most of a second.
+            answer = await asyncio.to_thread(without_secrets, limit(answer, caller.may_read))
         except EngineError as error:
             return _Found([], word=error.code, detail=error.detail)
-        answer = limit(answer, caller.may_read)
         if answer.no_cause or not answer.ranked:
             why = answer.no_cause_reason.value if answer.no_cause_reason else "none found"
             return _Found([], target=answer.target or target, detail=why)

@@ -18,16 +18,20 @@ from datetime import timedelta
 from libs.storage.errors import StorageUnavailable
 from services.holmesgpt_api.domain.course import Happening
 from services.holmesgpt_api.domain.errors import Impossible, NotNow
+from services.holmesgpt_api.domain.history import before
 from services.holmesgpt_api.domain.keeping import evidence_key
 from services.holmesgpt_api.domain.model import NOT_ASKED
 from services.holmesgpt_api.domain.opinion import fall_back
-from services.holmesgpt_api.domain.ports import Engine, Ledger, ReportProgress
+from services.holmesgpt_api.domain.ports import Engine, History, Ledger, ReportProgress
 from services.holmesgpt_api.domain.record import Claimed, End
 from services.holmesgpt_api.domain.triage import namespaces_in
 from services.holmesgpt_api.domain.verdict import Verdict
 from services.holmesgpt_api.steps.leash import LostSay, OnLeash, unwatched
 
 _log = logging.getLogger(__name__)
+
+LOOKED_AT = 100
+"""Earlier investigations of the same alert, the newest first."""
 
 CLEANED_AT_ONCE = 100
 """Old rows deleted per ended deadline: each investigation removes more than itself, so none pile up."""
@@ -55,11 +59,12 @@ class Conductor:
         retention: timedelta,
         then_ask_a_model: bool = False,
         keeping: Keeping | None = None,
+        history: History | None = None,
         on_leash: OnLeash = unwatched,
         observe: Callable[[End], None] = lambda _: None,
     ) -> None:
         self._ledger, self._engine, self._then_ask_a_model = ledger, engine, then_ask_a_model
-        self._keeping = keeping
+        self._keeping, self._history = keeping, history
         self._retention, self._on_leash, self._observe = retention, on_leash, observe
 
     async def conduct(self, investigation_id: str) -> None:
@@ -78,7 +83,7 @@ class Conductor:
         try:
             async with self._on_leash(run), asyncio.timeout(run.time_left.total_seconds()):
                 # Of a replay the evidence is frozen, and triage has concluded from it before.
-                verdict = run.frozen or await self._engine.run(run, self._reporting(run))
+                verdict = run.frozen or await self._concluded(run)
         except TimeoutError:
             await self.expire(investigation_id)
         except LostSay as lost:
@@ -119,6 +124,19 @@ class Conductor:
             await self._ledger.note(run, progress=progress, stage=stage, happened=happened)
 
         return report
+
+    async def _concluded(self, run: Claimed) -> Verdict:
+        """Triage's verdict; with what was found before, where the caller wants that looked at too."""
+        verdict = await self._engine.run(run, self._reporting(run))
+        if self._history is None or not run.request.include_history:
+            return verdict
+        name = run.request.alert_name
+        past = await self._history.like(
+            "alert", name, tenant=run.tenant, within=self._retention, at_most=LOOKED_AT
+        )
+        seen = namespaces_in(verdict) | set(run.seen)
+        history = before(past, alert_name=name, id_=run.id, seen=seen)
+        return verdict.model_copy(update={"context_used": {**verdict.context_used, "history": history}})
 
     async def _conclude(self, run: Claimed, verdict: Verdict) -> None:
         seen = namespaces_in(verdict) | set(run.seen)

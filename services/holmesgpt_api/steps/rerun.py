@@ -18,13 +18,15 @@ class Rerunning:
     replays: Replays
     here: Callable[[], Configured]
 
-    async def replay(self, investigation_id: str, request: ReplayRequest, caller: Principal) -> Record:
-        """The new investigation; committed when this returns.
+    async def replay(
+        self, investigation_id: str, request: ReplayRequest, caller: Principal, key: str | None
+    ) -> Record:
+        """The new investigation; committed when this returns. The same key and request give the same one.
 
         Raises:
             UnknownInvestigation: or not one this caller may see.
-            StillRunning, NothingToReplay, UnknownHere, StorageUnavailable
+            StillRunning, NothingToReplay, UnknownHere, KeyReused, StorageUnavailable
         """
         record = await self.desk.look(investigation_id, caller)
         interim = await self.replays.triage_of(investigation_id, tenant=caller.tenant)
-        return await self.replays.open(rerun(record, interim, caller, request, self.here()))
+        return await self.replays.open(rerun(record, interim, caller, request, self.here(), key))

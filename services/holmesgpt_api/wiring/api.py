@@ -36,7 +36,7 @@ from services.holmesgpt_api.domain.overview import cluster
 from services.holmesgpt_api.domain.ports import Tally
 from services.holmesgpt_api.domain.replay import Configured
 from services.holmesgpt_api.domain.triage import NO_MODEL, Triage
-from services.holmesgpt_api.engine.messages import PROMPT_VERSION
+from services.holmesgpt_api.engine.wordings import WORDINGS
 from services.holmesgpt_api.settings import Settings
 from services.holmesgpt_api.steps.advise import Advising
 from services.holmesgpt_api.steps.approve import Approving
@@ -146,7 +146,7 @@ async def serving(
 
 def _configured(current: Current) -> Configured:
     """What replays can be made with."""
-    return Configured([one.name for one in current.entries], [PROMPT_VERSION])
+    return Configured([one.name for one in current.entries], list(WORDINGS))
 
 
 def _chat(

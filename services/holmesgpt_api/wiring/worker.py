@@ -13,6 +13,7 @@ from services.holmesgpt_api import worker
 from services.holmesgpt_api.adapters.context import ContextApi
 from services.holmesgpt_api.adapters.engine_meters import EngineMeters
 from services.holmesgpt_api.adapters.gatherings import Gatherings
+from services.holmesgpt_api.adapters.history import PostgresHistory
 from services.holmesgpt_api.adapters.ledger import PostgresLedger
 from services.holmesgpt_api.adapters.line_meters import LineMeters
 from services.holmesgpt_api.adapters.meters import Meters
@@ -21,7 +22,7 @@ from services.holmesgpt_api.adapters.steering import Current, Steering, read
 from services.holmesgpt_api.domain.model import STILL_RUNNING
 from services.holmesgpt_api.domain.roster import Roster
 from services.holmesgpt_api.domain.triage import NO_MODEL, Triage
-from services.holmesgpt_api.engine.messages import PROMPT_VERSION
+from services.holmesgpt_api.engine.wordings import PROMPT_VERSION
 from services.holmesgpt_api.settings import Settings
 from services.holmesgpt_api.steps.conduct import Conductor, Keeping
 from services.holmesgpt_api.steps.deepen import Deepening
@@ -114,6 +115,7 @@ async def _conducting(site: Site) -> AsyncIterator[tuple[Jobs, PostgresLedger, L
             retention=settings.investigation_retention,
             then_ask_a_model=bool(roster),
             keeping=_keeping(settings, roster, meters),
+            history=PostgresHistory(site.database),
             on_leash=leash.on,
             observe=meters.ended,
         )

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import os
+import secrets
 import signal
 import socket
 import time
@@ -24,7 +25,7 @@ from services.holmesgpt_api.wiring import SCHEMA
 from tests.fakes.context_api import context_api
 from tests.fakes.model import Mood, agreeing, canaries, model, telemetry
 from tests.integration.holmesgpt_api.test_cancel import cancelled_at_the_model
-from tests.integration.holmesgpt_api.test_replay import replayed_by_a_model
+from tests.integration.holmesgpt_api.test_replay import replayed_by_a_model, replayed_in_other_words
 from tests.support.engine import KEY, Engine, engine, is_alive
 from tests.support.holmesgpt import ended, place, serving
 from tests.support.investigations import CONFIG, cause, evidence, found
@@ -388,3 +389,39 @@ async def test_a_run_at_the_model_that_is_cancelled_ends_its_process(there: Engi
 @pytest.mark.requirement("HAPI-161")
 async def test_a_replay_gives_a_model_the_same_evidence_and_no_look_at_the_cluster(there: Engine):
     await replayed_by_a_model(there)
+
+
+@pytest.mark.requirement("HAPI-161")
+async def test_a_replay_asks_the_model_under_the_version_of_our_words_that_it_names(there: Engine):
+    await replayed_in_other_words(there)
+
+
+@pytest.mark.requirement("HAPI-011", "HAPI-073")
+async def test_the_model_reads_what_the_caller_knows_besides_without_secrets_and_what_was_found_before(
+    there: Engine,
+):
+    word = secrets.token_hex(16)
+    asked = {
+        "alert_name": f"Again{secrets.token_hex(4)}",
+        "context": {"runbook": "restart it", "env": f"DB_PASSWORD={word}"},
+        "include_history": True,
+        "include_metrics": True,
+    }
+    told = []
+    async with serving(there.settings(), there.place.api_key) as api:
+        for _ in range(2):
+            there.model.requests.clear()
+            taken = (await api.post(f"{INVESTIGATE}/async", json=alert(**asked))).json()
+            told.append(await ended(api, taken["investigation_id"], within=90))
+            sent = json.dumps(there.model.requests)
+
+    known = telemetry(there.model.requests[0]["messages"][1]["content"])
+    assert known["alert"]["context"]["runbook"] == "restart it"
+    assert "DB_PASSWORD=[SECRET-" in known["alert"]["context"]["env"]
+    assert word not in sent
+    assert [one["engine"] for one in told] == ["holmesgpt", "holmesgpt"]
+    assert told[0]["context_used"]["history"] == []
+    [past] = told[1]["context_used"]["history"]
+    assert past["investigation_ids"] == [told[0]["investigation_id"]]
+    assert known["earlier_investigations"] == [past]
+    assert told[1]["context_used"]["metrics"] == []

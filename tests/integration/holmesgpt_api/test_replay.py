@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from libs.contracts.replay import VerdictDifference
+from services.holmesgpt_api.engine import prompt
+from services.holmesgpt_api.engine.wordings import PROMPT_VERSION, WORDINGS
 from tests.fakes.context_api import FakeContextApi
 from tests.integration.holmesgpt_api.test_events import followed, names
 from tests.support.engine import Engine
@@ -59,6 +62,37 @@ async def test_what_runs_or_failed_or_is_not_configured_is_refused(here: Place, 
     assert (failed.status_code, failed.json()["code"]) == (409, "nothing-to-replay")
 
 
+async def test_a_replay_that_is_sent_again_with_its_key_is_made_once(here: Place):
+    settings, key = here.settings(), {"Idempotency-Key": "again"}
+    bodies: list[dict[str, str] | None] = [{}, {}, {}, None]
+    async with working(settings), serving(settings, here.api_key) as api:
+        first = (await api.post(INVESTIGATE, json=ALERT)).json()["investigation_id"]
+        second = (await api.post(INVESTIGATE, json={**ALERT, "priority": "low"})).json()["investigation_id"]
+        path = f"{INVESTIGATE}/{first}/replay"
+        asked = [api.post(path, json=body, headers=key) for body in bodies]
+        at_once = await asyncio.gather(*asked)
+        taken = at_once[0].json()["investigation_id"]
+        await ended(api, taken)
+        late = await api.post(path, json={}, headers=key)
+        refused = [
+            await api.post(path, json={"engine": "triage"}, headers=key),
+            await api.post(f"{INVESTIGATE}/{second}/replay", json={}, headers=key),
+            await api.post(f"{INVESTIGATE}/async", json=ALERT, headers=key),
+        ]
+        others = [
+            await api.post(path, json={}),
+            await api.post(path, json={}, headers={"Idempotency-Key": "b"}),
+        ]
+        listed = (await api.get(INVESTIGATE)).json()["items"]
+
+    assert {one.status_code for one in (*at_once, late, *others)} == {202}
+    assert {one.json()["investigation_id"] for one in (*at_once, late)} == {taken}
+    assert {(one.status_code, one.json()["code"]) for one in refused} == {(422, "idempotency-key-reused")}
+    apart = {taken, first, second, *(one.json()["investigation_id"] for one in others)}
+    assert len(apart) == 5
+    assert {one["investigation_id"] for one in listed} == apart
+
+
 async def replayed_by_a_model(there: Engine) -> None:
     """Called by the tests with a real engine, which they share."""
     async with serving(there.settings(), there.place.api_key) as api:
@@ -79,6 +113,31 @@ async def replayed_by_a_model(there: Engine) -> None:
     assert len(there.context.calls) == calls
     assert plain["degraded_reason"] == "model-not-asked"
     assert plain["metadata"]["diff"]["engine"] == {"before": "holmesgpt", "after": "triage"}
+
+
+async def replayed_in_other_words(there: Engine) -> None:
+    """As above: the model is asked under the version that the replay names, in every question of its run."""
+    async with serving(there.settings(), there.place.api_key) as api:
+        first = await _ended(api, (await api.post(f"{INVESTIGATE}/async", json=ALERT)).json())
+        path = f"{INVESTIGATE}/{first['investigation_id']}/replay"
+        listed = (await api.get("/api/v1/models")).json()["prompts"]
+        unknown = await api.post(path, json={"prompt_version": "2025-1"})
+        told, heard = {}, {}
+        for version in WORDINGS:
+            there.model.requests.clear()
+            told[version] = await _ended(api, (await api.post(path, json={"prompt_version": version})).json())
+            heard[version] = [one["messages"][0]["content"] for one in there.model.requests]
+
+    assert [one["version"] for one in listed] == list(WORDINGS)
+    assert (unknown.status_code, unknown.json()["code"]) == (422, "unknown-here")
+    assert all(version in unknown.json()["detail"] for version in WORDINGS)
+    assert first["metadata"]["model"]["prompt"] == PROMPT_VERSION
+    for version in WORDINGS:
+        assert heard[version] == [prompt.system(version)] * 2 + [prompt.formatting(version)]
+        assert told[version]["engine"] == "holmesgpt"
+        assert told[version]["metadata"]["replay"]["prompt"] == version
+        assert told[version]["metadata"]["model"]["prompt"] == version
+    assert len({words[0] for words in heard.values()}) == len(WORDINGS)
 
 
 async def _ended(api: Any, taken: dict[str, Any]) -> dict[str, Any]:

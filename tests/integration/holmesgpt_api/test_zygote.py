@@ -23,7 +23,7 @@ from services.holmesgpt_api.adapters.holmes import Holmes
 from services.holmesgpt_api.adapters.zygote import Away, State, Zygote
 from services.holmesgpt_api.domain.course import Happening
 from services.holmesgpt_api.domain.model import ModelFailed, Told
-from services.holmesgpt_api.domain.record import Claimed
+from services.holmesgpt_api.domain.record import Claimed, Replay
 from services.holmesgpt_api.domain.roster import Roster
 from services.holmesgpt_api.domain.triage import conclude
 from services.holmesgpt_api.engine.messages import SDK, ModelAccess
@@ -122,6 +122,22 @@ async def gone(pids: list[int]) -> None:
     async with asyncio.timeout(10):
         while any(is_alive(pid) for pid in pids):
             await asyncio.sleep(0.02)
+
+
+@pytest.mark.requirement("HAPI-161")
+async def test_a_replay_under_words_that_this_release_does_not_have_asks_no_model(tmp_path: Path):
+    old = claimed(replay=Replay(of="inv-0", engine="holmesgpt", prompt="2025-1"))
+    interim = conclude(found(), CHECKOUT, old, "model-still-running")
+
+    async def unheard(progress: int, stage: str, happened: Happening | None = None, /) -> None:
+        raise AssertionError(f"it has begun: {stage}")
+
+    async with engine(interpreter(tmp_path, "ready")) as zygote:
+        with pytest.raises(ModelFailed) as refused:
+            await holmes(zygote).ask(old, interim, within=timedelta(seconds=5), report_progress=unheard)
+
+    assert refused.value.word == "model-misconfigured"
+    assert "'2025-1'" in refused.value.detail
 
 
 @pytest.mark.requirement("HAPI-030")

@@ -13,6 +13,7 @@ from services.holmesgpt_api.adapters.steps import LastStep
 from services.holmesgpt_api.domain.verdict import ToolUse
 from services.holmesgpt_api.engine.framing import LARGEST
 from services.holmesgpt_api.engine.messages import ANSWER_AT_MOST, MESSAGES_AT_MOST, ToolCalled, Usage
+from services.holmesgpt_api.engine.wordings import PROMPT_VERSION
 from tests.support.investigations import evidence
 
 pytestmark = pytest.mark.requirement("HAPI-029", "HAPI-163")
@@ -55,6 +56,15 @@ def test_every_time_it_is_taken_up_counts():
     once = taken_up(MODELS, Redactor(KEY), last(spent()))
 
     assert taken_up(MODELS, Redactor(KEY), last(once)).resumed == 2
+
+
+@pytest.mark.requirement("HAPI-161")
+def test_the_words_it_was_asked_under_are_told_whether_it_begins_or_goes_on():
+    begun = taken_up(MODELS, Redactor(KEY), None, prompt="brief")
+    again = taken_up(MODELS, Redactor(KEY), last(begun), prompt="brief")
+
+    assert (begun.use().prompt, again.use().prompt) == ("brief", "brief")
+    assert spent().use().prompt == PROMPT_VERSION
 
 
 def test_a_run_that_begins_knows_nothing():

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from libs.contracts.causes import NoCause
+from libs.contracts.evidence import EvidenceKind
 from libs.contracts.investigations import InvestigationStatus
 from services.holmesgpt_api.domain.answer import investigation, line
 from services.holmesgpt_api.domain.custom.approval import Approval, State
 from services.holmesgpt_api.domain.record import Failure, Record
 from services.holmesgpt_api.domain.triage import conclude
 from services.holmesgpt_api.domain.verdict import ModelUse, ToolUse
-from tests.support.investigations import CHECKOUT, NOW, claimed, found, nothing, record, request
+from tests.support.investigations import (
+    CHECKOUT,
+    NOW,
+    cause,
+    claimed,
+    evidence,
+    found,
+    nothing,
+    record,
+    request,
+)
 
 pytestmark = pytest.mark.requirement("HAPI-004", "HAPI-045")
 
@@ -59,7 +71,10 @@ def test_the_python_servers_and_the_seeds_keys_are_all_there():
         "action_type",
         "priority",
         "confidence",
+        "confidence_basis",
     }
+    assert body["strategies"][0]["confidence_basis"] == body["recommendations"][0]["confidence_basis"]
+    assert body["recommendations"][0]["confidence_basis"][1:] == body["confidence_basis"]
     assert body["context_used"] == body["context"]
     assert body["metadata"] == {
         "duration": 1.5,
@@ -75,6 +90,22 @@ def test_the_python_servers_and_the_seeds_keys_are_all_there():
         "disagreement": None,
         "model": None,
     }
+
+
+@pytest.mark.requirement("HAPI-011")
+def test_what_the_result_rests_on_is_told_in_the_detail_that_was_asked_for():
+    metric = evidence("m1").model_copy(update={"kind": EvidenceKind.metric})
+    measured = found(cause(evidence_ids=["m1", "e1"]), evidence=[metric, evidence("e1")], findings=[])
+    verdict = conclude(measured, CHECKOUT, claimed(), "no-model-configured")
+
+    def told(**asked: bool) -> dict[str, Any]:
+        body = investigation(completed(verdict=verdict, request=request(**asked)))
+        assert body.context == body.context_used
+        return body.context_used
+
+    assert told() == verdict.context_used
+    assert told(include_metrics=True) == {**verdict.context_used, "metrics": ["m1"]}
+    assert told(include_context=False, include_metrics=True) == {}
 
 
 def test_the_engine_and_its_reason_stand_in_the_answer_once_there_is_one():

@@ -14,6 +14,7 @@ from services.holmesgpt_api.domain.commission import (
     digest,
     labels_to_resolve,
     priority_of,
+    question,
 )
 from services.holmesgpt_api.domain.errors import NotReadable
 from tests.support.investigations import CHECKOUT, caller, request
@@ -40,6 +41,22 @@ def test_requests_that_differ_in_what_they_are_called_ask_the_same():
 @pytest.mark.parametrize("other", [{"namespace": "shop"}, {"labels": {"a": "1"}}, {"priority": "high"}])
 def test_requests_that_differ_in_what_they_ask_are_told_apart(other: dict[str, object]):
     assert digest(request(**other)) != digest(request())
+
+
+@pytest.mark.requirement("HAPI-141")
+@pytest.mark.parametrize("told", [{"include_context": False}, {"include_metrics": True}])
+def test_what_is_only_told_otherwise_is_another_request_and_the_same_question(told: dict[str, object]):
+    assert question(request(**told)) == question(request())
+    assert digest(request(**told)) != digest(request())
+
+
+@pytest.mark.requirement("HAPI-141")
+@pytest.mark.parametrize(
+    "shown", [{"include_history": True}, {"context": {"ticket": "OPS-1"}}, {"labels": {"a": "1"}}]
+)
+def test_what_the_model_is_shown_besides_is_another_question(shown: dict[str, object]):
+    assert question(request(**shown)) != question(request())
+    assert digest(request(**shown)) != digest(request())
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from services.holmesgpt_api.domain.history import PATTERNS_AT_MOST, Past, patterns
+from services.holmesgpt_api.domain.history import BEFORE_AT_MOST, PATTERNS_AT_MOST, Past, before, patterns
 from tests.support.investigations import NOW
 
 pytestmark = pytest.mark.requirement("HAPI-004", "HAPI-075")
@@ -90,3 +90,37 @@ def test_there_are_never_more_patterns_than_a_caller_can_read():
 
 def test_nothing_past_is_no_pattern():
     assert patterns([], alert_name="A") == []
+
+
+def test_another_investigation_is_shown_what_those_before_it_have_found():
+    shown = before([past(0), past(1)], alert_name="A", id_="inv-9", seen=["data", "shop"])
+
+    [one] = shown
+    assert (one["cause_reason"], one["usual_target"], one["occurrence_count"]) == (
+        "ConfigChanged",
+        "ConfigMap/data/c",
+        2,
+    )
+    assert one["investigation_ids"] == ["inv-1", "inv-0"]
+    assert "historical_success_rate" not in one
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        past(0, seen=("data", "payments")),
+        past(0, seen=("", "data")),
+        past(0, seen=()),
+        past(0, status="running", ended_at=None),
+        past(9),
+    ],
+    ids=["elsewhere", "cluster", "nothing-seen", "running", "itself"],
+)
+def test_of_those_before_it_none_is_shown_that_its_readers_may_not_see_or_that_tells_nothing(other: Past):
+    assert before([other], alert_name="A", id_="inv-9", seen=["data", "shop"]) == []
+
+
+def test_few_of_those_before_it_are_shown():
+    many = [past(number, cause_reason=f"R{number}") for number in range(20)]
+
+    assert len(before(many, alert_name="A", id_="x", seen=["data"])) == BEFORE_AT_MOST

@@ -40,12 +40,20 @@ def test_when_and_in_what_order_it_was_observed_does_not_count():
     assert key(again) == key()
 
 
+def test_in_what_detail_it_is_told_does_not_count():
+    brief = request(target=CHECKOUT.model_dump(), include_context=False, include_metrics=True)
+
+    assert key(claimed(request=brief)) == key()
+
+
 @pytest.mark.parametrize(
     "other",
     [
         key(claimed(tenant="acme")),
         key(claimed(reads=("shop",))),
         key(claimed(request=request(target=CHECKOUT.model_dump(), annotations={"a": "b"}))),
+        key(claimed(request=request(target=CHECKOUT.model_dump(), context={"ticket": "OPS-1"}))),
+        key(claimed(request=request(target=CHECKOUT.model_dump(), include_history=True))),
         key(verdict=interim(DATABASE)),
         key(verdict=interim(facts=FACTS[:1])),
         key(verdict=interim(facts=[FACTS[0], FACTS[1].model_copy(update={"content_hash": "3" * 64})])),

@@ -20,7 +20,7 @@ from services.holmesgpt_api.domain.opinion import (
 )
 from services.holmesgpt_api.domain.triage import conclude as by_triage
 from services.holmesgpt_api.domain.verdict import ModelUse, ToolUse, Verdict
-from services.holmesgpt_api.engine.messages import Opinion
+from services.holmesgpt_api.engine.messages import Opinion, WrittenAdvice
 from tests.support.investigations import CHECKOUT, CONFIG, DATABASE, cause, claimed, evidence, found, nothing
 
 pytestmark = pytest.mark.requirement("HAPI-004", "HAPI-163")
@@ -63,6 +63,31 @@ def test_a_cause_that_cites_what_it_was_shown_is_the_verdict():
     assert [item.id for item in verdict.results.evidence] == ["e1", "e2"]
     assert (verdict.triage_agrees, verdict.disagreement) == (True, None)
     assert verdict.model == USE
+
+
+def test_a_models_advice_is_as_sure_as_its_cause_and_says_on_what_ground():
+    verdict = conclude(told(recommendations=[{"title": "Put it back"}]), interim(), claimed())
+
+    (advice,) = verdict.recommendations
+    assert verdict.results.cause is not None
+    assert advice.confidence == verdict.results.cause.confidence.value
+    assert advice.confidence_basis == [
+        "as sure as its cause is: ConfigMap/data/orders-db-config (ConfigChanged)",
+        *verdict.results.cause.confidence.basis,
+    ]
+
+
+def test_advice_without_a_cause_is_sure_of_nothing_and_says_so():
+    opinion = Opinion(
+        summary="It does not tell.",
+        cause=None,
+        recommendations=[WrittenAdvice(title="Look again")],
+        agrees_with_triage=False,
+    )
+
+    (advice,) = conclude(Told(opinion, (), USE), interim(), claimed()).recommendations
+
+    assert (advice.confidence, advice.confidence_basis) == (0.0, ["no cause is named that this could mend"])
 
 
 @pytest.mark.parametrize("ids", [[], ["ev-invented"]])

@@ -20,12 +20,14 @@ from services.holmesgpt_api.domain.overview import (
     dependencies,
     llm_health,
     models,
+    prompts,
     status,
     toolsets,
 )
 from services.holmesgpt_api.domain.roster import Entry, Roster
 from services.holmesgpt_api.domain.toolsets import Toolsets
 from services.holmesgpt_api.engine.messages import ModelAccess, ModelAsked
+from services.holmesgpt_api.engine.wordings import PROMPT_VERSION, WORDINGS
 from tests.support.toolsets import document, http, listed, mcp
 
 pytestmark = pytest.mark.requirement("HAPI-023", "HAPI-165")
@@ -257,3 +259,12 @@ def test_nobody_knows_how_the_cluster_is_while_the_context_api_is_away():
 
     assert component.status == "unknown"
     assert "context-api: connect" in component.detail
+
+
+@pytest.mark.requirement("HAPI-161")
+def test_the_versions_of_our_words_are_told_with_what_they_want_and_one_is_the_default():
+    told = prompts()
+
+    assert [one.version for one in told] == list(WORDINGS)
+    assert [one.version for one in told if one.default] == [PROMPT_VERSION]
+    assert all(one.description for one in told)

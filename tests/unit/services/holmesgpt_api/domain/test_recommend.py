@@ -38,6 +38,24 @@ def test_later_causes_come_later_and_with_less_urgency():
     assert (found[1].action_type, found[1].command) == ("manual", None)
 
 
+def test_each_recommendation_says_what_its_confidence_rests_on():
+    second = cause(
+        DATABASE,
+        confidence=Confidence(value=0.3, basis=["it restarts"]),
+        remediation=Remediation(text="Look at the log."),
+    )
+
+    first, other = recommendations([cause(), second], Priority.p0)
+
+    assert first.confidence_basis == [
+        "as sure as its cause is: ConfigMap/data/orders-db-config (ConfigChangedBeforeOnset)",
+        "changed just before",
+        "the log names the file",
+    ]
+    assert other.confidence_basis[1:] == ["it restarts"]
+    assert "StatefulSet/data/orders-db" in other.confidence_basis[0]
+
+
 def test_the_same_remedy_is_recommended_once_and_none_where_there_is_none():
     assert len(recommendations([cause(), cause(CHECKOUT), cause(remediation=None)], Priority.p1)) == 1
 

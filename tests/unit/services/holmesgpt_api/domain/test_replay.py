@@ -8,9 +8,10 @@ import pytest
 
 from libs.contracts.investigations import InvestigationStatus
 from libs.contracts.replay import ReplayRequest
+from services.holmesgpt_api.domain.commission import digest as of_investigation
 from services.holmesgpt_api.domain.errors import NothingToReplay, StillRunning, UnknownHere
 from services.holmesgpt_api.domain.record import Record
-from services.holmesgpt_api.domain.replay import Configured, Rerun, rerun
+from services.holmesgpt_api.domain.replay import Configured, Rerun, digest, rerun
 from services.holmesgpt_api.domain.triage import conclude
 from services.holmesgpt_api.domain.verdict import Verdict
 from tests.support.investigations import (
@@ -77,11 +78,16 @@ def test_what_was_triages_can_be_given_to_a_model_and_without_one_triage_is_the_
     assert again(ended(triages()), model="gpt-8", prompt_version="1").replay.model == "gpt-8"
 
 
+def test_the_words_that_are_asked_for_are_the_replays_and_those_of_now_where_none_are():
+    assert again(ended(triages()), prompt_version="1").replay.prompt == "1"
+    assert again(ended(triages())).replay.prompt == "2"
+
+
 @pytest.mark.parametrize(
     ("asked", "here", "said"),
     [
         ({"model": "gpt-7"}, HERE, "body.model: 'gpt-7' is unknown here; want one of: gpt-9, gpt-8"),
-        ({"prompt_version": "0"}, HERE, "body.prompt_version"),
+        ({"prompt_version": "0"}, HERE, "body.prompt_version: '0' is unknown here; want one of: 2, 1"),
         ({"engine": "holmesgpt"}, NONE, "body.engine: 'holmesgpt' is unknown here; want one of: triage"),
         ({"model": "gpt-9"}, NONE, "leave it out with this engine"),
         ({"engine": "triage", "prompt_version": "1"}, HERE, "leave it out with this engine"),
@@ -101,3 +107,25 @@ def test_what_has_not_ended_or_has_no_evidence_cannot_be_replayed():
         again(ended(None))
     with pytest.raises(NothingToReplay):
         again(ended(models()))  # nothing is kept of triage's
+
+
+def test_a_replay_that_asks_the_same_of_the_same_is_known_again_and_no_other_is():
+    same = [digest("inv-1", ReplayRequest()), digest("inv-1", ReplayRequest(engine=None, model=None))]
+    others = [
+        digest("inv-2", ReplayRequest()),
+        digest("inv-1", ReplayRequest(engine="holmesgpt")),
+        digest("inv-1", ReplayRequest(model="gpt-9")),
+        digest("inv-1", ReplayRequest(prompt_version="2")),
+        of_investigation(record().request),
+    ]
+
+    assert same[0] == same[1]
+    assert len({same[0], *others}) == 1 + len(others)
+
+
+def test_a_replay_is_recorded_under_the_callers_key():
+    made = rerun(ended(triages()), None, caller("ben"), ReplayRequest(model="gpt-8"), HERE, "k")
+
+    assert made.commission.idempotency_key == "k"
+    assert made.commission.digest == digest("inv-1", ReplayRequest(model="gpt-8"))
+    assert made.commission.shared_key is None

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import secrets
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from libs.contracts.analysis import StrategyRequest
-from libs.contracts.causes import CausesAnswer, NoCause
+from libs.contracts.causes import CausesAnswer, Confidence, NoCause, Remediation
 from libs.contracts.context import Resolution
 from services.holmesgpt_api.domain.errors import Impossible, NotNow, NotReadable
+from services.holmesgpt_api.steps import advise
 from services.holmesgpt_api.steps.advise import Advising
 from tests.fakes.evidence import ScriptedEvidence
-from tests.support.investigations import CHECKOUT, caller, found, nothing
+from tests.support.investigations import CHECKOUT, CONFIG, caller, cause, found, nothing
 
 pytestmark = pytest.mark.requirement("HAPI-004", "HAPI-011", "HAPI-029")
 
@@ -108,3 +110,37 @@ async def test_a_cause_in_a_namespace_the_caller_may_not_read_is_not_told():
 
     assert answer.cause is None
     assert "orders-db-config" not in answer.model_dump_json()
+
+
+@pytest.mark.requirement("HAPI-075", "HAPI-110")
+async def test_a_secret_that_the_context_api_has_missed_is_told_in_no_part_of_the_answer():
+    word = secrets.token_hex(16)
+    leaky = cause(
+        text=f"edited: password={word} does not fit.",
+        confidence=Confidence(value=0.9, basis=[f"the log says: DB_PASSWORD={word} is refused"]),
+        against=[f"DB_PASSWORD={word} was right before"],
+        remediation=Remediation(
+            text=f"Put DB_PASSWORD={word} back.",
+            command=f"kubectl set env statefulset/orders-db -n data DB_PASSWORD={word}",
+            risk=f"whoever knows DB_PASSWORD={word} can read it",
+            undo=f"set DB_PASSWORD={word} again",
+        ),
+    )
+
+    answer = await advising(evidence(found(leaky))).advise(request(), caller(), None)
+
+    assert answer.cause is not None
+    assert (answer.cause.target, answer.degraded_reason) == (CONFIG, None)
+    assert answer.recommendations
+    assert word not in answer.model_dump_json()
+
+
+async def test_what_cannot_be_cleared_of_secrets_is_not_told_and_says_so(monkeypatch: pytest.MonkeyPatch):
+    def refuse(answer: CausesAnswer) -> CausesAnswer:
+        raise Impossible("redaction-failed", "the evidence could not be cleared of secrets")
+
+    monkeypatch.setattr(advise, "without_secrets", refuse)
+
+    answer = await advising(evidence()).advise(request(), caller(), None)
+
+    assert (answer.degraded_reason, answer.cause, answer.recommendations) == ("redaction-failed", None, [])

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import cast
 
 import pytest
 
@@ -14,6 +15,7 @@ from libs.contracts.investigations import InvestigationStatus
 from libs.storage.errors import StorageUnavailable
 from services.holmesgpt_api.domain.commission import commission
 from services.holmesgpt_api.domain.errors import Impossible, NotNow
+from services.holmesgpt_api.domain.history import Match, Past
 from services.holmesgpt_api.domain.ports import ReportProgress
 from services.holmesgpt_api.domain.record import Claimed, End, Record
 from services.holmesgpt_api.domain.triage import conclude, no_target
@@ -310,3 +312,67 @@ async def test_what_is_held_past_its_deadline_ends_with_triages_verdict():
     assert (scene.row.status, scene.row.verdict.engine) == (InvestigationStatus.completed, "triage")
     assert scene.row.verdict.degraded_reason == "model-timeout"
     assert [(end.engine, end.outcome) for end in scene.ends] == [("triage", "cause")]
+
+
+@dataclass
+class OnePast:
+    """A history of one investigation."""
+
+    calls: list[tuple[str, str]] = field(default_factory=list)
+
+    async def like(
+        self, match: Match, word: str, *, tenant: str, within: timedelta, at_most: int
+    ) -> Sequence[Past]:
+        self.calls.append((match, word))
+        return [
+            Past(
+                id="inv-0",
+                asker="ben",
+                seen=("data", "shop"),
+                alert_name=word,
+                cause_reason="OutOfMemory",
+                cause_target="StatefulSet/data/orders-db",
+                target_kind="StatefulSet",
+                recommended="More memory",
+                status="completed",
+                created_at=NOW,
+                ended_at=NOW,
+            )
+        ]
+
+
+class WithPast(Scene):
+    """The same where there was an investigation before."""
+
+    def __init__(self) -> None:
+        super().__init__(answers)
+        self.history = OnePast()
+        self.conductor = Conductor(
+            self.ledger, self.engine, retention=timedelta(days=30), history=self.history
+        )
+
+    async def told(self, **asked: bool) -> dict[str, object]:
+        taken = commission(request(namespace="shop", **asked), caller(), None)
+        await self.conductor.conduct((await self.ledger.open(taken)).record.id)
+        assert self.row.verdict is not None
+        return self.row.verdict.context_used
+
+
+@pytest.mark.requirement("HAPI-011")
+async def test_what_was_found_before_is_looked_at_where_the_caller_wants_that():
+    scene = WithPast()
+
+    told = await scene.told(include_history=True)
+
+    assert scene.history.calls == [("alert", "KubePodCrashLooping")]
+    [one] = cast("list[dict[str, object]]", told["history"])
+    assert (one["cause_reason"], one["usual_target"]) == ("OutOfMemory", "StatefulSet/data/orders-db")
+    assert told["source"] == "context-api"
+
+
+@pytest.mark.requirement("HAPI-011")
+async def test_what_was_found_before_is_left_alone_where_nobody_asks_for_it():
+    scene = WithPast()
+
+    assert "history" not in await scene.told()
+    assert scene.history.calls == []
