@@ -245,6 +245,21 @@ async def test_a_question_that_cannot_be_recorded_in_time_is_told_as_that(call: 
 
 
 @pytest.mark.requirement("HAPI-130")
+async def test_a_stream_that_cannot_begin_in_time_is_told_as_that():
+    async with chatting(Hanging("answered")) as chat, asyncio.timeout(10):
+        with pytest.raises(StorageUnavailable):
+            await chat.open(asked(), caller(), within(timedelta(seconds=0.1)))
+
+
+@pytest.mark.requirement("HAPI-130")
+async def test_whether_the_first_askers_question_has_ended_is_not_waited_for_beyond_the_time():
+    async with chatting(Hanging("end_overdue"), with_model=True) as chat, asyncio.timeout(10):
+        await chat.open(asked(), caller(), within(LONG), "k1")
+        with pytest.raises(StorageUnavailable):
+            await chat.ask(asked(), caller(), timedelta(seconds=0.6), "k1")
+
+
+@pytest.mark.requirement("HAPI-130")
 async def test_where_a_questions_end_cannot_be_read_in_time_triages_answer_is_told_and_why():
     sessions = Hanging("end_overdue")
     async with chatting(sessions, with_model=True, longest=timedelta(seconds=4.5)) as chat:
