@@ -148,7 +148,8 @@ class Investigation(Contract):
     degraded_reason: str | None = Field(
         default=None,
         description="why no model's answer stands, as a stable word: `no-model-configured`, `model-still-running`, "
-        "`model-timeout`, `model-unauthorized`, …; `metadata.degraded_detail` says more",
+        "`model-timeout`, `model-unauthorized`, …; `triage-not-done`: there is no result at all yet, and `status` is "
+        "`started` or `running`; `metadata.degraded_detail` says more",
     )
     summary: str = ""
     root_cause: str | None = None

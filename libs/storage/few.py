@@ -15,7 +15,7 @@ from libs.storage.errors import StorageUnavailable, pause
 
 PATIENCE = timedelta(seconds=10)
 """Longest wait for a turn. The pool alone turns a burst away after two seconds, although each transaction takes
-milliseconds; ten leave most of the 25 s within which a caller has its answer."""
+milliseconds; ten leave most of the 25 s within which a caller has its answer, and are part of them."""
 
 
 class Few:

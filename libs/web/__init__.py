@@ -11,7 +11,7 @@ protocol.py  the absolute receive deadline, below ASGI
 """
 
 from libs.web.app import create_app, ports
-from libs.web.deadline import TimeLeft, within
+from libs.web.deadline import TimeLeft, TimeSpent, within
 from libs.web.fast import FastRequest, FastResponse, FastRoute, fast_route
 from libs.web.info import Check, Checks, Problems, ProblemSpec, ServiceInfo
 from libs.web.server import serve
@@ -28,6 +28,7 @@ __all__ = [
     "Role",
     "ServiceInfo",
     "TimeLeft",
+    "TimeSpent",
     "WebSettings",
     "create_app",
     "fast_route",

@@ -28,7 +28,7 @@ from libs.metrics import Metrics
 from libs.ratelimit import Limit, RateLimiter
 from libs.web.answer import Answer, Header
 from libs.web.body import BodyTooLarge, ClientGone, MalformedJson, inspect, replay, whole
-from libs.web.deadline import DEADLINE
+from libs.web.deadline import ARRIVED, DEADLINE
 from libs.web.fast import FastRequest, FastRoute
 from libs.web.hosts import AllowedHosts
 from libs.web.kept import READS, kept_answer
@@ -233,6 +233,8 @@ class Edge:
                     f"allowed: {place.allowed}",
                     ((b"allow", place.allowed.encode()),),
                 )
+        # What is waited for from here on, the caller waits for.
+        scope[ARRIVED] = arrived = time.monotonic()
         if principal is not None and config.limiter is not None and config.limit is not None:
             await _limited(config.limiter, config.limit, principal)
         if method not in BODILESS and not place.elsewhere and _has_body(headers, config.max_body):
@@ -242,7 +244,7 @@ class Edge:
             receive = replay(body, receive)
         deadline = headers.get(b"x-request-deadline")
         if deadline is not None:
-            scope[DEADLINE] = _deadline(deadline)
+            scope[DEADLINE] = arrived + _deadline(deadline)
         if place.kept is not None and method in READS:
             if method == "HEAD":
                 answer.bodiless = True
@@ -401,4 +403,4 @@ def _deadline(header: bytes) -> float:
             "bad-deadline",
             f"X-Request-Deadline is the number of seconds left, more than 0 and at most {LONGEST_DEADLINE_S}",
         )
-    return time.monotonic() + left
+    return left

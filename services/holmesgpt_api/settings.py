@@ -49,8 +49,9 @@ class HolmesSettings(BaseSettings):
     sync_answer_timeout: Duration = Field(
         default=timedelta(seconds=25), validation_alias="SYNC_ANSWER_TIMEOUT", gt=timedelta(0)
     )
-    """Longest wait of a synchronous caller, in seconds; then it is told triage's result while a model is still
-    being asked, or how far the investigation is. The Go application gives up after 30 s and makes a result up, so it must have ours before that."""
+    """Longest time of a synchronous call, in seconds, from its coming in to its answer; then the caller is told triage's
+    result while a model is still being asked, or how far the investigation is. The Go application gives up after 30 s
+    and makes a result up, so it must have ours before that."""
 
     investigation_timeout: Duration = Field(
         default=timedelta(seconds=300), validation_alias="HOLMESGPT_INVESTIGATION_TIMEOUT", gt=timedelta(0)
@@ -61,8 +62,9 @@ class HolmesSettings(BaseSettings):
     context_api_timeout: Duration = Field(
         default=timedelta(seconds=10), validation_alias="KUBERNAUT_CONTEXT_API_TIMEOUT", gt=timedelta(0)
     )
-    """Longest wait for one answer of the Context API, in seconds. It answers in well under one; two such waits
-    still fit into a synchronous answer, which the architecture document's 30 s do not."""
+    """Longest wait for one answer of the Context API, in seconds; for a question of a chat, of all its answers together.
+    It answers in well under one; two such waits still fit into a synchronous answer, which the architecture document's
+    30 s do not."""
 
     investigation_retention: Duration = Field(
         default=timedelta(days=30), validation_alias="HOLMESGPT_INVESTIGATION_RETENTION", gt=timedelta(0)
@@ -115,8 +117,8 @@ class ChatSettings(BaseSettings):
         gt=timedelta(0),
         le=timedelta(minutes=10),
     )
-    """Longest time for one answer of a model, in seconds, where the asker sees its steps (a stream, a WebSocket).
-    By REST it is `SYNC_ANSWER_TIMEOUT`. A model with tools needs 5 to 40 s; nobody waits longer than a minute."""
+    """Longest time for an answer, in seconds, where the asker sees a model's steps (a stream, a WebSocket); a model has
+    of it what looking up has left. By REST it is `SYNC_ANSWER_TIMEOUT`. A model with tools needs 5 to 40 s; nobody waits longer than a minute."""
 
     chat_idle: Duration = Field(
         default=timedelta(minutes=30), validation_alias="HOLMESGPT_CHAT_IDLE_TIMEOUT", ge=timedelta(seconds=1)

@@ -27,6 +27,7 @@ from libs.web import (
     ProblemSpec,
     ServiceInfo,
     TimeLeft,
+    TimeSpent,
     WebSettings,
     create_app,
     fast_route,
@@ -74,6 +75,12 @@ async def slow(seconds: float) -> Note:
 @router.get("/patience")
 async def patience(left: TimeLeft) -> Note:
     return Note(text="none" if left is None else "some")
+
+
+@router.post("/spent")
+async def spent(note: Note, here_for: TimeSpent, left: TimeLeft) -> list[float]:
+    """Seconds since the request came in, and those left of the caller's deadline."""
+    return [here_for.total_seconds(), 0.0 if left is None else left.total_seconds()]
 
 
 @router.get("/large")

@@ -28,6 +28,9 @@ PATH = "/api/v1/investigate"
 CANCELLED = "cancelled"
 """`error_code` of one that was stopped."""
 
+TRIAGE_NOT_DONE = "triage-not-done"
+"""`degraded_reason` while there is not even triage's result: the Context API does not answer, or nobody has taken it up."""
+
 
 def investigation(record: Record, *, patterns: Sequence[dict[str, Any]] = ()) -> Investigation:
     """The record as a body. What has not ended says so, and claims nothing.
@@ -47,7 +50,7 @@ def investigation(record: Record, *, patterns: Sequence[dict[str, Any]] = ()) ->
         namespace=record.namespace or (target.namespace if target else None),
         priority=record.priority,
         engine=verdict.engine if verdict else None,
-        degraded_reason=verdict.degraded_reason if verdict else None,
+        degraded_reason=verdict.degraded_reason if verdict else _not_yet(record),
         summary=summary,
         root_cause=verdict.root_cause if verdict else None,
         confidence_basis=verdict.confidence_basis if verdict else [],
@@ -93,8 +96,17 @@ def summary_of(record: Record) -> str:
         return f"No result: {_error(record)}"
     if record.interim is not None:
         return f"{record.interim.summary} A model is still being asked; its answer: GET {PATH}/{record.id}"
-    at = "not begun yet" if record.status is InvestigationStatus.started else record.stage
-    return f"No result yet: still being investigated ({at}). Ask for it at {PATH}/{record.id}"
+    return f"No result yet: still being investigated ({_stage(record)}). Ask for it at {PATH}/{record.id}"
+
+
+def _stage(record: Record) -> str:
+    return "not begun yet" if record.status is InvestigationStatus.started else record.stage
+
+
+def _not_yet(record: Record) -> str | None:
+    """Why an answer without a verdict has none. One that has ended says it in `error_code`."""
+    # Some take every 200 for a result. Of a replay triage's verdict is known, and only not told yet.
+    return None if record.ended or record.replay is not None else TRIAGE_NOT_DONE
 
 
 def _error(record: Record) -> str | None:
@@ -146,7 +158,7 @@ def _metadata(record: Record) -> dict[str, Any]:
         "stage": record.stage,
         "runs": record.runs,
         "queue_position": record.queue_position,
-        "degraded_detail": verdict.degraded_detail if verdict else None,
+        "degraded_detail": verdict.degraded_detail if verdict else _not_yet(record) and _stage(record),
         "triage_agrees": verdict.triage_agrees if verdict else None,
         "disagreement": verdict.disagreement if verdict else None,
         "model": use.model_dump(mode="json") if use else None,

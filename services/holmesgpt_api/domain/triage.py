@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import timedelta
@@ -23,6 +24,7 @@ from services.holmesgpt_api.domain.claims import HYPOTHESIS, by_citation
 from services.holmesgpt_api.domain.clearing import cleared
 from services.holmesgpt_api.domain.commission import labels_to_resolve
 from services.holmesgpt_api.domain.errors import Impossible
+from services.holmesgpt_api.domain.patience import Clock, answer_by
 from services.holmesgpt_api.domain.ports import Evidence, ReportProgress
 from services.holmesgpt_api.domain.recommend import recommendations
 from services.holmesgpt_api.domain.record import Claimed
@@ -52,20 +54,24 @@ class Triage:
         *,
         patience: timedelta,
         degraded_reason: Callable[[], str] = lambda: NO_MODEL,
+        now: Clock = time.monotonic,
     ) -> None:
         """Args:
-        patience: longest wait for one answer of the Context API.
+        patience: longest wait for one answer of the Context API. A run's time is for both together.
         degraded_reason: why triage answers and no model.
         """
         self._evidence, self._patience, self._degraded_reason = evidence, patience, degraded_reason
+        self._now = now
 
     async def run(self, run: Claimed, report_progress: ReportProgress) -> Verdict:
-        patience = min(self._patience, run.time_left)
+        until = answer_by(run.time_left, None, now=self._now)
         target, resolution = run.request.target, None
         if target is None:
             await report_progress(10, "resolving the alert's labels")
             labels = labels_to_resolve(run.request)
-            resolution = await self._evidence.resolve(labels, tenant=run.tenant, deadline=patience)
+            resolution = await self._evidence.resolve(
+                labels, tenant=run.tenant, deadline=min(self._patience, until.left)
+            )
             target = chosen(resolution)
         if target is None:
             return no_target(resolution, self._degraded_reason())
@@ -78,7 +84,7 @@ class Triage:
             onset=run.request.starts_at,
             priority=run.request.priority,
             tenant=run.tenant,
-            deadline=patience,
+            deadline=min(self._patience, until.left),
         )
         await report_progress(90, "writing the verdict")
         # Not on the loop: a megabyte of evidence takes most of a second.

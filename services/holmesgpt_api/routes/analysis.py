@@ -11,7 +11,7 @@ from libs.auth.permissions import Permission
 from libs.auth.principal import Principal
 from libs.contracts.analysis import PatternRequest, PatternsAnswer, StrategyAnswer, StrategyRequest
 from libs.contracts.problem import Problem
-from libs.web import TimeLeft
+from libs.web import TimeLeft, TimeSpent
 from services.holmesgpt_api.steps.advise import Advising
 from services.holmesgpt_api.steps.recall import Recall
 
@@ -49,13 +49,14 @@ async def analyze_strategies(
     caller: Caller,
     advising: Annotated[Advising, Depends(_advising)],
     left: TimeLeft,
+    spent: TimeSpent,
 ) -> StrategyAnswer:
     """Rank strategies for an alert: by how well they fit the cause triage finds, then by what is told of them.
 
     Without a cause (the Context API is away, the labels name no object) the ranking stands on the caller's own
     numbers alone, and `degraded_reason` says so. Numbers nobody can know are null.
     """
-    return await advising.advise(request, caller, left)
+    return await advising.advise(request, caller, left, spent=spent)
 
 
 @router.post(
@@ -65,7 +66,11 @@ async def analyze_strategies(
     openapi_extra=_YAML,
 )
 async def historical_patterns(
-    request: PatternRequest, caller: Caller, recall: Annotated[Recall, Depends(_recall)]
+    request: PatternRequest,
+    caller: Caller,
+    recall: Annotated[Recall, Depends(_recall)],
+    left: TimeLeft,
+    spent: TimeSpent,
 ) -> PatternsAnswer:
     """What this service's own investigations of the same alert have found, as far as the caller may see them."""
-    return await recall.patterns(request, caller)
+    return await recall.patterns(request, caller, left, spent=spent)

@@ -15,12 +15,12 @@ from libs.auth.principal import Principal
 from libs.contracts.chat import ChatAnswer, ChatEvent, ChatHistory, ChatRequest
 from libs.contracts.problem import Problem
 from libs.storage.errors import StorageUnavailable
-from libs.web import TimeLeft
+from libs.web import TimeLeft, TimeSpent
 from services.holmesgpt_api.adapters.chat_meters import ChatMeters
 from services.holmesgpt_api.domain.chat.answer import PATH
 from services.holmesgpt_api.domain.chat.errors import ChatError
 from services.holmesgpt_api.domain.chat.session import Turn
-from services.holmesgpt_api.domain.patience import sync_wait
+from services.holmesgpt_api.domain.patience import answer_by
 from services.holmesgpt_api.routes.chat_problems import document
 from services.holmesgpt_api.steps.chat import Chat, told
 
@@ -77,20 +77,26 @@ AtMeters = Annotated[ChatMeters, Depends(_meters_of)]
 
 @router.post("", response_model=ChatAnswer, responses={**_PROBLEMS, **_STREAM}, openapi_extra=_YAML)
 async def ask(
-    body: ChatRequest, caller: Caller, chat: AtChat, meters: AtMeters, left: TimeLeft, key: Key = None
+    body: ChatRequest,
+    caller: Caller,
+    chat: AtChat,
+    meters: AtMeters,
+    left: TimeLeft,
+    spent: TimeSpent,
+    key: Key = None,
 ) -> Response:
     """Ask a question; answered by a model where one is configured, else by triage from its findings.
 
-    By REST the answer comes within 25 s (`SYNC_ANSWER_TIMEOUT`, or the caller's deadline): when no model has
+    By REST the answer comes within 25 s of the request (`SYNC_ANSWER_TIMEOUT`, or the caller's deadline): when no model has
     answered by then it is triage's, and says so (`metadata.engine`, `metadata.degraded_reason`). A stream may take
     longer (`HOLMESGPT_CHAT_TIMEOUT`). A question that is repeated with its `Idempotency-Key` gets the first one's answer,
     or waits for it, for as long as its session lives.
     """
     if not body.stream:
-        answer = await chat.ask(body, caller, left, key)
+        answer = await chat.ask(body, caller, left, key, spent=spent)
         meters.answered("rest", answer)
         return _json(answer)
-    turn = await chat.open(body, caller, sync_wait(chat.longest_stream, left), key)
+    turn = await chat.open(body, caller, answer_by(chat.longest_stream, left, spent=spent), key)
     return StreamingResponse(
         _events(chat, turn, meters), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
     )

@@ -33,6 +33,7 @@ from services.holmesgpt_api.domain.chat.answer import PATH
 from services.holmesgpt_api.domain.chat.errors import StillAnswering, TooManySockets
 from services.holmesgpt_api.domain.chat.session import Turn
 from services.holmesgpt_api.domain.errors import HolmesError
+from services.holmesgpt_api.domain.patience import answer_by
 from services.holmesgpt_api.routes.chat_problems import document
 from services.holmesgpt_api.steps.chat import Chat, owner, told
 from services.holmesgpt_api.steps.sockets import Sockets
@@ -172,7 +173,8 @@ class _Conversation:
 
     async def _events(self, frame: ChatFrame, caller: Principal) -> bytes:
         """Tell how far it is; the answer once it has come. Raises what `Chat.open`, `follow` and `told` raise."""
-        turn = await self._chat.open(frame.request(self._session), caller, self._chat.longest_stream)
+        until = answer_by(self._chat.longest_stream, None)
+        turn = await self._chat.open(frame.request(self._session), caller, until)
         self._session = turn.session_id
         async with aclosing(self._chat.follow(turn)) as events:
             async for seen in events:

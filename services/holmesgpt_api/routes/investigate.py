@@ -19,7 +19,7 @@ from libs.contracts.investigations import (
     InvestigationStatus,
 )
 from libs.contracts.problem import Problem
-from libs.web import TimeLeft
+from libs.web import TimeLeft, TimeSpent
 from services.holmesgpt_api.domain.answer import PATH, investigation
 from services.holmesgpt_api.domain.commission import priority_of
 from services.holmesgpt_api.domain.filter import Filter
@@ -87,20 +87,25 @@ async def investigate(
     caller: Caller,
     desk: AtDesk,
     left: TimeLeft,
+    spent: TimeSpent,
     recall: Past,
     key: Key = None,
     prefer: Prefer = "",
 ) -> Response:
     """Investigate an alert and answer with the result.
 
-    When there is none within 25 s (`SYNC_ANSWER_TIMEOUT`, or the caller's deadline) the answer says how far it
-    is, with `status: running`; it goes on under its id. While a model is still being asked, the answer has
-    triage's result (`engine: triage`, `degraded_reason: model-still-running`).
+    The answer comes within 25 s of the request (`SYNC_ANSWER_TIMEOUT`, or the caller's deadline). When there is no
+    result by then it says how far it is, with `status: running` (`started` before anybody has begun with it), and it
+    goes on under its id: while a model is still being asked, with triage's result (`engine: triage`,
+    `degraded_reason: model-still-running`); before that, with none (`engine: null`,
+    `degraded_reason: triage-not-done`). One that could not be recorded in that time is a 503.
     """
     if request.async_processing or "respond-async" in prefer.lower():
         return accepted(await desk.take(request, caller, key))
-    record = await desk.take_and_wait(request, caller, key, left)
-    return answered(investigation(record, patterns=await recall.beside(record, caller)))
+    until = desk.answer_by(left, spent)
+    record = await desk.take_and_wait(request, caller, key, until)
+    past = await recall.beside(record, caller, within=until.to_tell)
+    return answered(investigation(record, patterns=past))
 
 
 @router.post(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -13,7 +14,7 @@ from libs.contracts.investigations import InvestigationRequest
 from libs.contracts.target import Target
 from services.holmesgpt_api.domain.commission import claimed_namespace, labels_to_resolve
 from services.holmesgpt_api.domain.errors import EngineError, NotReadable
-from services.holmesgpt_api.domain.patience import sync_wait
+from services.holmesgpt_api.domain.patience import NOTHING, Clock, answer_by
 from services.holmesgpt_api.domain.ports import Evidence
 from services.holmesgpt_api.domain.strategies import priority_word, rank
 from services.holmesgpt_api.domain.triage import chosen, without_secrets
@@ -38,21 +39,28 @@ class Advising:
     patience: timedelta
     """Longest wait for one answer of the Context API."""
     sync_answer_timeout: timedelta
+    now: Clock = time.monotonic
 
     async def advise(
-        self, request: StrategyRequest, caller: Principal, caller_has: timedelta | None
+        self,
+        request: StrategyRequest,
+        caller: Principal,
+        caller_has: timedelta | None,
+        *,
+        spent: timedelta = NOTHING,
     ) -> StrategyAnswer:
         """The ranking. Where the cause cannot be known, it stands on what the caller tells, and says so.
 
         Raises:
             NotReadable: the alert speaks of a namespace the caller may not read.
         """
+        until = answer_by(self.sync_answer_timeout, caller_has, spent=spent, now=self.now)
         alert = _alert(request)
         namespace = claimed_namespace(alert)
         if namespace is not None and not caller.may_read(namespace):
             raise NotReadable(namespace)
         # Two questions one after the other, and both must fit into what the caller has.
-        patience = min(self.patience, sync_wait(self.sync_answer_timeout, caller_has) / 2)
+        patience = min(self.patience, until.to_tell / 2)
         found = await self._found(alert, caller, patience)
         answer = rank(request, found.causes, unknown=found.detail)
         return answer.model_copy(

@@ -8,6 +8,7 @@ a worker that has died or has no place free costs the caller no more than the wa
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from datetime import timedelta
 
 from libs.auth.principal import Principal
 from libs.contracts.chat import ChatAnswer, ChatEvent, ChatHistory, ChatRequest
+from libs.storage.errors import StorageUnavailable
 from services.holmesgpt_api.domain.answer import summary_of
 from services.holmesgpt_api.domain.chat.answer import answer, history
 from services.holmesgpt_api.domain.chat.errors import (
@@ -29,14 +31,17 @@ from services.holmesgpt_api.domain.chat.replies import Findings, names_of, reply
 from services.holmesgpt_api.domain.chat.session import About, Key, Owner, Question, Reply, Session, Turn
 from services.holmesgpt_api.domain.chat.subject import Subject, subject
 from services.holmesgpt_api.domain.errors import BadCursor, NotReadable, UnknownInvestigation
-from services.holmesgpt_api.domain.model import NOT_ASKED
-from services.holmesgpt_api.domain.patience import sync_wait
+from services.holmesgpt_api.domain.model import NOT_ASKED, TIMEOUT
+from services.holmesgpt_api.domain.patience import NOTHING, Deadline, answer_by
 from services.holmesgpt_api.domain.ports import Ledger
 from services.holmesgpt_api.domain.triage import NO_MODEL
 from services.holmesgpt_api.domain.verdict import Verdict
 from services.holmesgpt_api.steps.chat_wait import TurnWaiting
+from services.holmesgpt_api.steps.in_time import in_time
 from services.holmesgpt_api.steps.look_up import LookUp
 from services.holmesgpt_api.steps.take import visible
+
+_log = logging.getLogger(__name__)
 
 LEAST = timedelta(seconds=3)
 """With less time than this a model is not asked: it could not even begin."""
@@ -51,6 +56,14 @@ class Prepared:
     topic: Topic | None
     trouble: str | None = None
     """Why nothing could be looked up, where something was to be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A recorded question, and triage's answer to it, which counts when no other comes."""
+
+    turn: Turn
+    interim: Reply | None
 
 
 class Chat:
@@ -68,8 +81,8 @@ class Chat:
         longest_stream: timedelta,
     ) -> None:
         """Args:
-        longest: wait for an answer by REST.
-        longest_stream: wait where the caller sees how far it is.
+        longest: time for an answer by REST, of the whole call.
+        longest_stream: the same where the caller sees how far it is.
         """
         self._sessions, self._ledger, self._look_up, self._waiting = sessions, ledger, look_up, waiting
         self._with_model = with_model
@@ -78,64 +91,100 @@ class Chat:
         self._longest, self.longest_stream = longest, longest_stream
 
     async def ask(
-        self, request: ChatRequest, caller: Principal, caller_has: timedelta | None, key: str | None = None
+        self,
+        request: ChatRequest,
+        caller: Principal,
+        caller_has: timedelta | None,
+        key: str | None = None,
+        *,
+        spent: timedelta = NOTHING,
     ) -> ChatAnswer:
         """The answer, within the time there is. With a key that the same was asked with before it is that answer.
 
+        Args:
+            spent: since the request came in.
+
         Raises:
             UnknownSession, UnknownInvestigation, NotReadable, StillAnswering, OtherInvestigation, TooManyQuestions,
-            TooManySessions, NothingKnown, EvidenceAway, KeyReused, StorageUnavailable
+            TooManySessions, NothingKnown, EvidenceAway, KeyReused
+            StorageUnavailable: also when the question was not recorded in time.
         """
-        wait, asked = sync_wait(self._longest, caller_has), Key.of(key, request)
-        known = await self._sessions.asked_before(owner(caller), asked) if asked else None
+        until, asked = answer_by(self._longest, caller_has, spent=spent), Key.of(key, request)
+        async with in_time(until.left):
+            known = await self._asked_before(caller, asked)
         if known is not None:
-            return told(known if known.ended else await self._joined(known, wait))
-        turn = await self._open(request, caller, wait, asked)
-        return told(turn if turn.ended else await self.end_of(turn))
+            return told(known if known.ended else await self._joined(known, until))
+        async with in_time(until.left):
+            opened = await self._open(request, caller, until, asked)
+        return told(opened.turn if opened.turn.ended else await self._end_of(opened, until))
 
     async def open(
-        self, request: ChatRequest, caller: Principal, life: timedelta, key: str | None = None
+        self, request: ChatRequest, caller: Principal, until: Deadline, key: str | None = None
     ) -> Turn:
         """Record the question; the turn has ended already where nobody has to be waited for.
 
         Raises: as `ask`.
         """
         asked = Key.of(key, request)
-        known = await self._sessions.asked_before(owner(caller), asked) if asked else None
-        return known or await self._open(request, caller, life, asked)
+        async with in_time(until.left):
+            known = await self._asked_before(caller, asked)
+            return known or (await self._open(request, caller, until, asked)).turn
 
-    async def _open(self, request: ChatRequest, caller: Principal, life: timedelta, key: Key | None) -> Turn:
-        prepared = await self._prepare(request, caller)
+    async def _asked_before(self, caller: Principal, key: Key | None) -> Turn | None:
+        return await self._sessions.asked_before(owner(caller), key) if key else None
+
+    async def _open(
+        self, request: ChatRequest, caller: Principal, until: Deadline, key: Key | None
+    ) -> Opened:
+        prepared = await self._prepare(request, caller, until)
         prepared = replace(prepared, question=replace(prepared.question, key=key))
+        life = until.to_wait  # only now: what preparing has taken a model has no more
         asks_a_model = self._with_model() and life >= LEAST
         word = NOT_ASKED if self._with_model() else NO_MODEL
         known = self._reply(prepared, word)
         if not asks_a_model:
             if known is None:
                 raise nobody_can(prepared, word)
-            return await self._sessions.answered(prepared.question, known)
-        return await self._sessions.open(
+            return Opened(await self._sessions.answered(prepared.question, known), known)
+        turn = await self._sessions.open(
             prepared.question, interim=known, verdict=prepared.findings.verdict, life=life
         )
+        return Opened(turn, known)
 
-    async def _joined(self, turn: Turn, wait: timedelta) -> Turn:
+    async def _joined(self, turn: Turn, until: Deadline) -> Turn:
         """The end of one that somebody else has opened, and may wait for longer than this caller.
 
         Raises:
             StillAnswering: there is none yet.
         """
-        ended = await self._waiting.for_end(replace(turn, life=wait))
-        ended = ended or await self._sessions.end_overdue(turn.id)
+        ended = await self._waiting.for_end(replace(turn, life=until.to_wait))
+        if ended is None:
+            async with in_time(until.to_tell):
+                ended = await self._sessions.end_overdue(turn.id)
         if ended is None:
             raise StillAnswering
         return ended
 
-    async def end_of(self, turn: Turn) -> Turn:
-        """Wait for it, and end it when its time is up. Raises StorageUnavailable."""
+    async def _end_of(self, opened: Opened, until: Deadline) -> Turn:
+        """Wait for it, and end it when the time is up; triage's answer where that cannot be done in time.
+
+        Raises:
+            StorageUnavailable: that cannot be done, and triage has no answer.
+        """
+        # Its life counts from when it was recorded, which may have taken a while.
+        turn = replace(opened.turn, life=min(opened.turn.life, until.to_wait))
         ended = await self._waiting.for_end(turn)
         if ended is not None:
             return ended
-        return await self._close(turn)
+        try:
+            async with in_time(until.to_tell):
+                return await self._close(turn)
+        except StorageUnavailable as error:
+            if opened.interim is None:
+                raise
+            # The job that was recorded with it ends it; what a model may have said is in the history.
+            _log.info("%s is not ended by who waited for it: %s", turn.id, error)
+            return stood_in(turn, opened.interim)
 
     async def follow(self, turn: Turn) -> AsyncGenerator[ChatEvent | Turn | None]:
         """Its events as they come (None: nothing for a while); the ended turn last. Raises StorageUnavailable."""
@@ -181,7 +230,7 @@ class Chat:
             raise UnknownSession
         return session
 
-    async def _prepare(self, request: ChatRequest, caller: Principal) -> Prepared:
+    async def _prepare(self, request: ChatRequest, caller: Principal, until: Deadline) -> Prepared:
         if request.namespace is not None and not caller.may_read(request.namespace):
             raise NotReadable(request.namespace)
         session = await self._session(request.session_id, caller) if request.session_id else None
@@ -189,7 +238,7 @@ class Chat:
         earlier = session.about if session else About()
         named = subject(request.message, request.namespace or earlier.namespace)
         about = named if named.names_an_object else earlier.subject
-        findings, trouble = await self._findings(investigation_id, named, about, request.message, caller)
+        findings, trouble = await self._findings(investigation_id, named, about, caller, until)
         topic = classify(request.message, findings.names)
         if topic is None and named.names_an_object and not request.message.strip().count(" "):
             topic = Topic.why  # an object's name alone
@@ -208,7 +257,7 @@ class Chat:
         return Prepared(question, findings, topic, trouble)
 
     async def _findings(
-        self, investigation_id: str | None, named: Subject, about: Subject, message: str, caller: Principal
+        self, investigation_id: str | None, named: Subject, about: Subject, caller: Principal, until: Deadline
     ) -> tuple[Findings, str | None]:
         """Of the object the question names; else of the investigation; else of what was named before."""
         bound = await self._of_investigation(investigation_id, caller) if investigation_id else None
@@ -217,7 +266,7 @@ class Chat:
         wanted = named if named.names_an_object else about
         if not wanted.names_an_object:
             return Findings(None, ""), None
-        found = await self._looked_up(wanted, message, caller)
+        found = await self._looked_up(wanted, caller, until)
         if isinstance(found, Verdict):
             names = names_of(found, *wanted.labels.values(), wanted.namespace)
             taken = found.context_used.get("snapshot_at")
@@ -239,10 +288,11 @@ class Chat:
             state = f"{state} {summary_of(record)}"
         return Findings(record.known, state, names, record.id)
 
-    async def _looked_up(self, wanted: Subject, message: str, caller: Principal) -> Verdict | str:
+    async def _looked_up(self, wanted: Subject, caller: Principal, until: Deadline) -> Verdict | str:
         """Findings about an object; or why there are none, where a model may still answer."""
         try:
-            return await self._look_up.about(wanted, caller)
+            # Whatever comes of it is to be recorded after it.
+            return await self._look_up.about(wanted, caller, within=until.to_wait)
         except (EvidenceAway, NothingKnown) as error:
             if not self._with_model():
                 raise
@@ -265,7 +315,16 @@ def told(turn: Turn) -> ChatAnswer:
     return answer(turn, turn.reply)
 
 
+def stood_in(turn: Turn, interim: Reply) -> Turn:
+    """As it is told when its end cannot be read: by triage, as it would end had no model answered. Pure."""
+    said = "the database did not tell in time whether a model has answered; the history will"
+    reply = interim.model_copy(update={"degraded_reason": TIMEOUT, "degraded_detail": said})
+    return replace(turn, reply=reply, ended_at=turn.asked_at + turn.life)
+
+
 def nobody_can(prepared: Prepared, word: str) -> NothingKnown:
+    if prepared.trouble is not None:
+        return NothingKnown(word, f"{prepared.trouble}; the time that is left is too short for a model")
     known = prepared.findings.verdict is not None or prepared.findings.investigation_id is not None
     how = (
         ""

@@ -26,8 +26,11 @@ class LookUp:
         """`patience`: longest time for all of it."""
         self._triage, self._patience = triage, patience
 
-    async def about(self, subject: Subject, caller: Principal) -> Verdict:
-        """Raises NotReadable, NothingKnown (there is no such object), EvidenceAway."""
+    async def about(self, subject: Subject, caller: Principal, *, within: timedelta) -> Verdict:
+        """Raises NotReadable, NothingKnown (there is no such object), EvidenceAway.
+
+        `within`: what the asker can wait.
+        """
         namespace = subject.target.namespace if subject.target else subject.labels.get("namespace")
         if not caller.may_read(namespace):
             raise NotReadable(namespace)
@@ -41,7 +44,7 @@ class LookUp:
             request=request,
             priority=Priority.p2,
             seen=(),
-            time_left=self._patience,
+            time_left=min(self._patience, within),
             age=timedelta(0),
         )
         try:

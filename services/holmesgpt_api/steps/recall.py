@@ -12,9 +12,11 @@ from libs.auth.principal import Principal
 from libs.contracts.analysis import PatternRequest, PatternsAnswer
 from libs.storage.errors import StorageUnavailable
 from services.holmesgpt_api.domain.history import NOT_TOLD, Match, Past, patterns, usual
+from services.holmesgpt_api.domain.patience import NOTHING, answer_by
 from services.holmesgpt_api.domain.ports import History
 from services.holmesgpt_api.domain.record import Record
 from services.holmesgpt_api.domain.visibility import may_see
+from services.holmesgpt_api.steps.in_time import in_time
 
 _log = logging.getLogger(__name__)
 
@@ -24,15 +26,30 @@ LOOKED_AT = 500
 BESIDE = 5
 """Patterns told with an investigation; the rest is there for the asking."""
 
+LONGEST = timedelta(seconds=10)
+"""For those told with an investigation, where its reader has named no time: as long as one statement may take."""
+
 
 @dataclass(frozen=True, slots=True)
 class Recall:
     history: History
     kept: timedelta
     """How long ended investigations are kept: there is nothing to look for beyond."""
+    sync_answer_timeout: timedelta
 
-    async def patterns(self, request: PatternRequest, caller: Principal) -> PatternsAnswer:
-        """Raises StorageUnavailable."""
+    async def patterns(
+        self,
+        request: PatternRequest,
+        caller: Principal,
+        caller_has: timedelta | None = None,
+        *,
+        spent: timedelta = NOTHING,
+    ) -> PatternsAnswer:
+        """Raises StorageUnavailable: also when they were not found in time."""
+        async with in_time(answer_by(self.sync_answer_timeout, caller_has, spent=spent).to_tell):
+            return await self._patterns(request, caller)
+
+    async def _patterns(self, request: PatternRequest, caller: Principal) -> PatternsAnswer:
         asked = timedelta(microseconds=request.time_window // 1000)
         window = min(asked, self.kept) if request.time_window else self.kept
         name = request.alert_context.name
@@ -62,10 +79,13 @@ class Recall:
             not_told=list(NOT_TOLD),
         )
 
-    async def beside(self, record: Record, caller: Principal) -> list[dict[str, Any]]:
-        """What was seen of the same alert before, to be told with a result. It is not worth failing for."""
+    async def beside(
+        self, record: Record, caller: Principal, *, within: timedelta = LONGEST
+    ) -> list[dict[str, Any]]:
+        """What was seen of the same alert before, to be told with a result. It is worth neither failing nor being late."""
         try:
-            past, _ = await self._seen(caller, "alert", record.request.alert_name, self.kept)
+            async with in_time(within):
+                past, _ = await self._seen(caller, "alert", record.request.alert_name, self.kept)
         except StorageUnavailable as error:
             _log.info("no patterns told with %s: %s", record.id, error)
             return []

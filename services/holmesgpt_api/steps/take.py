@@ -10,11 +10,12 @@ from libs.auth.principal import Principal
 from libs.contracts.investigations import InvestigationRequest, InvestigationStatus
 from services.holmesgpt_api.domain.commission import commission
 from services.holmesgpt_api.domain.errors import Failed, UnknownInvestigation
-from services.holmesgpt_api.domain.patience import sync_wait
+from services.holmesgpt_api.domain.patience import NOTHING, Deadline, answer_by
 from services.holmesgpt_api.domain.ports import Ledger
 from services.holmesgpt_api.domain.record import Record
 from services.holmesgpt_api.domain.toolsets import Toolsets
 from services.holmesgpt_api.domain.visibility import may_see
+from services.holmesgpt_api.steps.in_time import in_time
 from services.holmesgpt_api.steps.wait import Waiting
 
 
@@ -36,20 +37,24 @@ class Desk:
         self.toolsets().check(request.toolsets, tenant=caller.tenant)
         return (await self.ledger.open(commission(request, caller, key, shares=True))).record
 
+    def answer_by(self, caller_has: timedelta | None, spent: timedelta = NOTHING) -> Deadline:
+        """When a synchronous answer must be there; to be asked for before anything else is done for it."""
+        return answer_by(self.sync_answer_timeout, caller_has, spent=spent)
+
     async def take_and_wait(
-        self, request: InvestigationRequest, caller: Principal, key: str | None, caller_has: timedelta | None
+        self, request: InvestigationRequest, caller: Principal, key: str | None, until: Deadline
     ) -> Record:
         """Record it and wait; the record as it is when it has ended, or when the time is up.
 
         Raises:
-            Failed: it ended without a verdict. Beside what `take` raises.
+            Failed: it ended without a verdict. Beside what `take` raises; `StorageUnavailable` also when it was not
+                recorded in time.
         """
         self.toolsets().check(request.toolsets, tenant=caller.tenant)
-        opened = await self.ledger.open(commission(request, caller, key, shares=True))
-        record = opened.record
+        async with in_time(until.left):
+            record = (await self.ledger.open(commission(request, caller, key, shares=True))).record
         if not record.ended:
-            longest = sync_wait(self.sync_answer_timeout, caller_has)
-            record = await self.waiting.for_end(record, longest)
+            record = await self.waiting.for_end(record, until)
         if record.status is InvestigationStatus.failed and record.failure is not None:
             raise Failed(record.id, record.failure.code, record.failure.error)
         return record

@@ -13,8 +13,10 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from libs.storage.errors import StorageUnavailable
+from services.holmesgpt_api.domain.patience import Deadline
 from services.holmesgpt_api.domain.ports import Ledger
 from services.holmesgpt_api.domain.record import Record
+from services.holmesgpt_api.steps.in_time import in_time
 
 _log = logging.getLogger(__name__)
 
@@ -47,21 +49,23 @@ class Waiting:
     def waiters(self) -> int:
         return sum(len(waiters) for waiters in self._waiters.values())
 
-    async def for_end(self, record: Record, longest: timedelta) -> Record:
-        """The record when it has ended; as it is then when the time is up first."""
+    async def for_end(self, record: Record, until: Deadline) -> Record:
+        """The record when it has ended; as it is then when the time is up first, or as it was where even that cannot
+        be read in time."""
         end: asyncio.Future[Record] = asyncio.get_running_loop().create_future()
         self._waiters[record.id].add(end)
         self._somebody.set()
         try:
-            return await asyncio.wait_for(end, longest.total_seconds())
+            return await asyncio.wait_for(end, until.to_wait.total_seconds())
         except TimeoutError:
-            return await self._as_it_is(record)
+            return await self._as_it_is(record, until)
         finally:
             self._leave(record.id, end)
 
-    async def _as_it_is(self, record: Record) -> Record:
+    async def _as_it_is(self, record: Record, until: Deadline) -> Record:
         try:
-            return await self._ledger.get(record.id, tenant=record.tenant) or record
+            async with in_time(until.to_tell):
+                return await self._ledger.get(record.id, tenant=record.tenant) or record
         except StorageUnavailable as error:
             # Its row is committed; what was true when it was taken is still a true answer.
             _log.info("no fresh look at %s: %s", record.id, error)

@@ -139,7 +139,9 @@ async def serving(
                 info,
                 settings.worker_concurrency,
                 Advising(ContextApi(context), settings.context_api_timeout, settings.sync_answer_timeout),
-                Recall(PostgresHistory(database), settings.investigation_retention),
+                Recall(
+                    PostgresHistory(database), settings.investigation_retention, settings.sync_answer_timeout
+                ),
                 Approving(desk, PostgresApprovals(database)),
             )
 

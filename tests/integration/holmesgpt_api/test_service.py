@@ -139,6 +139,8 @@ async def test_who_cannot_wait_is_told_the_state_and_the_result_comes_later(
         later = await ended(api, body["investigation_id"])
 
     assert (answer.status_code, body["status"], body["engine"]) == (200, "running", None)
+    assert body["degraded_reason"] == "triage-not-done"
+    assert body["metadata"]["degraded_detail"] in body["summary"]
     assert body["investigation"]["summary"].startswith("No result yet")
     # It waits to try again, or tries again at that very moment.
     states = ("Context API does not answer", "resolving the alert's labels")
@@ -154,7 +156,8 @@ async def test_the_callers_own_deadline_is_kept(here: Place):
         async with asyncio.timeout(5):
             answer = await api.post(INVESTIGATE, json=ALERT, headers={"X-Request-Deadline": "0.9"})
 
-    assert answer.json()["status"] == "started"
+    body = answer.json()
+    assert (body["status"], body["degraded_reason"]) == ("started", "triage-not-done")
 
 
 @pytest.mark.requirement("HAPI-029", "HAPI-043")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -260,6 +261,19 @@ async def test_a_callers_deadline_reaches_the_route(service):
     unnamed = await service.http.get("/api/v1/patience")
 
     assert (named.json()["text"], unnamed.json()["text"]) == ("some", "none")
+
+
+@pytest.mark.requirement("HAPI-130")
+async def test_a_caller_has_waited_since_its_request_came_in_and_not_since_its_body_was_there(service):
+    async def body():
+        await asyncio.sleep(0.5)
+        yield b'{"text": "a"}'
+
+    headers = {**JSON, "X-Request-Deadline": "60"}
+    here_for, left = (await service.http.post("/api/v1/spent", content=body(), headers=headers)).json()
+
+    assert 0.5 <= here_for < 60
+    assert left <= 59.5
 
 
 @pytest.mark.requirement("API-BR-SEC-007", "API-BR-CAPI-019", "HAPI-069")

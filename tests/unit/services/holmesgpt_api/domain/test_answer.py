@@ -13,7 +13,7 @@ from libs.contracts.evidence import EvidenceKind
 from libs.contracts.investigations import InvestigationStatus
 from services.holmesgpt_api.domain.answer import investigation, line
 from services.holmesgpt_api.domain.custom.approval import Approval, State
-from services.holmesgpt_api.domain.record import Failure, Record
+from services.holmesgpt_api.domain.record import Failure, Record, Replay
 from services.holmesgpt_api.domain.triage import conclude
 from services.holmesgpt_api.domain.verdict import ModelUse, ToolUse
 from tests.support.investigations import (
@@ -113,7 +113,27 @@ def test_the_engine_and_its_reason_stand_in_the_answer_once_there_is_one():
         "triage",
         "no-model-configured",
     )
-    assert (investigation(running()).engine, investigation(running()).degraded_reason) == (None, None)
+
+
+@pytest.mark.requirement("HAPI-130")
+@pytest.mark.parametrize(
+    ("one", "status", "detail"),
+    [(record(), "started", "not begun yet"), (running(), "running", "looking for causes")],
+)
+def test_while_triage_is_not_done_the_answer_names_that(one: Record, status: str, detail: str):
+    body = investigation(one)
+
+    assert (body.status, body.engine, body.degraded_reason) == (status, None, "triage-not-done")
+    assert body.metadata["degraded_detail"] == detail
+    assert detail in body.investigation["summary"]
+
+
+@pytest.mark.parametrize(
+    "one", [failed(), replace(running(), replay=Replay("inv-0", "triage"))], ids=["failed", "replay"]
+)
+def test_triage_is_not_said_to_be_awaited_where_it_is_not(one: Record):
+    assert investigation(one).degraded_reason is None
+    assert investigation(one).metadata["degraded_detail"] is None
 
 
 @pytest.mark.parametrize("one", [record(), running(), failed()], ids=["started", "running", "failed"])

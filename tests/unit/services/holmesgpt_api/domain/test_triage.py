@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 import pytest
@@ -15,6 +17,7 @@ from services.holmesgpt_api.domain.record import Claimed
 from services.holmesgpt_api.domain.triage import EVIDENCE_AT_MOST, Triage, namespaces_in
 from services.holmesgpt_api.domain.verdict import Verdict
 from tests.fakes.evidence import ScriptedEvidence
+from tests.support.clock import Clock
 from tests.support.investigations import (
     CHECKOUT,
     CONFIG,
@@ -37,12 +40,14 @@ def resolution(*, target: Target | None = POD, owner: Target | None = CHECKOUT, 
     return Resolution(target=target, owner=owner, exists=exists, reason="label:pod", detail="the label pod")
 
 
-async def triage(evidence_: ScriptedEvidence, run: Claimed | None = None) -> Verdict:
+async def triage(
+    evidence_: ScriptedEvidence, run: Claimed | None = None, *, now: Callable[[], float] = time.monotonic
+) -> Verdict:
     async def report(progress: int, stage: str, happened: Happening | None = None, /) -> None:
         assert 0 < progress < 100
         assert stage
 
-    return await Triage(evidence_, patience=timedelta(seconds=10)).run(run or claimed(), report)
+    return await Triage(evidence_, patience=timedelta(seconds=10), now=now).run(run or claimed(), report)
 
 
 async def verdict(answer: CausesAnswer, run: Claimed | None = None) -> Verdict:
@@ -193,11 +198,18 @@ async def test_a_target_that_turns_out_to_lie_elsewhere_is_not_looked_at():
 
 @pytest.mark.requirement("HAPI-130")
 async def test_no_call_may_take_longer_than_the_run_has_left():
-    asked = ScriptedEvidence([found()], [resolution()])
+    clock = Clock()
 
-    await triage(asked, claimed(request=request(), time_left=timedelta(seconds=3)))
+    class Slow(ScriptedEvidence):
+        async def resolve(self, labels: Mapping[str, str], *, tenant: str, deadline: timedelta) -> Resolution:
+            clock.advance(2)
+            return await super().resolve(labels, tenant=tenant, deadline=deadline)
 
-    assert [call["deadline"] for _, call in asked.calls] == [timedelta(seconds=3)] * 2
+    asked = Slow([found()], [resolution()])
+
+    await triage(asked, claimed(request=request(), time_left=timedelta(seconds=3)), now=clock)
+
+    assert [call["deadline"] for _, call in asked.calls] == [timedelta(seconds=3), timedelta(seconds=1)]
 
 
 async def test_a_context_api_that_does_not_answer_is_no_verdict():

@@ -15,6 +15,7 @@ from services.holmesgpt_api.domain.errors import Impossible, NotNow, NotReadable
 from services.holmesgpt_api.steps import advise
 from services.holmesgpt_api.steps.advise import Advising
 from tests.fakes.evidence import ScriptedEvidence
+from tests.support.clock import Clock
 from tests.support.investigations import CHECKOUT, CONFIG, caller, cause, found, nothing
 
 pytestmark = pytest.mark.requirement("HAPI-004", "HAPI-011", "HAPI-029")
@@ -37,7 +38,7 @@ def evidence(
 
 
 def advising(script: ScriptedEvidence) -> Advising:
-    return Advising(script, patience=LONG, sync_answer_timeout=timedelta(seconds=25))
+    return Advising(script, patience=LONG, sync_answer_timeout=timedelta(seconds=25), now=Clock())
 
 
 async def test_the_cause_is_asked_for_as_the_alert_says_and_decides():
@@ -80,6 +81,14 @@ async def test_two_questions_fit_into_what_the_caller_has():
     await advising(script).advise(request(), caller(), timedelta(seconds=4.5))
 
     assert {asked["deadline"] for _, asked in script.calls} == {timedelta(seconds=2)}
+
+
+@pytest.mark.requirement("HAPI-130")
+async def test_what_was_spent_before_is_not_there_for_the_questions():
+    script = evidence()
+    await advising(script).advise(request(), caller(), None, spent=timedelta(seconds=19))
+
+    assert {asked["deadline"] for _, asked in script.calls} == {timedelta(seconds=3)}
 
 
 async def test_without_time_nothing_is_asked():

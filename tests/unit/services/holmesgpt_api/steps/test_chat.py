@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from libs.contracts.causes import CausesAnswer
 from libs.contracts.chat import ChatRequest
+from libs.contracts.target import Target
+from libs.storage.errors import StorageUnavailable
 from services.holmesgpt_api.domain.chat.errors import (
     EvidenceAway,
     NothingKnown,
     StillAnswering,
     UnknownSession,
 )
+from services.holmesgpt_api.domain.chat.session import Key, Owner, Question, Reply, Turn
 from services.holmesgpt_api.domain.commission import commission
 from services.holmesgpt_api.domain.errors import (
     BadCursor,
@@ -25,6 +30,7 @@ from services.holmesgpt_api.domain.errors import (
     NotReadable,
     UnknownInvestigation,
 )
+from services.holmesgpt_api.domain.patience import Deadline, answer_by
 from services.holmesgpt_api.domain.triage import Triage, conclude
 from services.holmesgpt_api.steps.chat import Chat
 from services.holmesgpt_api.steps.chat_wait import TurnWaiting
@@ -33,12 +39,13 @@ from tests.fakes.chat_sessions import MemorySessions
 from tests.fakes.evidence import ScriptedEvidence
 from tests.fakes.ledger import MemoryLedger
 from tests.support.chats import reply
+from tests.support.clock import Clock
 from tests.support.investigations import CHECKOUT, caller, found, request
 
 pytestmark = pytest.mark.requirement("HAPI-006", "HAPI-008")
 
 ABOUT = "why does Deployment.apps/shop/checkout fail?"
-SHORT = timedelta(seconds=1)
+SHORT, LONG = timedelta(seconds=1), timedelta(seconds=5)
 
 
 @asynccontextmanager
@@ -46,7 +53,7 @@ async def chatting(
     sessions: MemorySessions | None = None,
     *,
     with_model: bool = False,
-    longest: timedelta = timedelta(seconds=5),
+    longest: timedelta = LONG,
     evidence: ScriptedEvidence | None = None,
     ledger: MemoryLedger | None = None,
 ) -> AsyncIterator[Chat]:
@@ -62,6 +69,10 @@ async def chatting(
             longest=longest,
             longest_stream=longest,
         )
+
+
+def within(longest: timedelta, now: Callable[[], float] = time.monotonic) -> Deadline:
+    return answer_by(longest, None, now=now)
 
 
 def asked(message: str = ABOUT, **fields: Any) -> ChatRequest:
@@ -144,7 +155,7 @@ async def test_a_context_api_that_is_away_is_no_answer_without_a_model_and_no_ma
         with pytest.raises(EvidenceAway):
             await chat.ask(asked(), caller(), None)
     async with chatting(sessions, evidence=away, with_model=True) as chat:
-        turn = await chat.open(asked(), caller(), timedelta(seconds=5))
+        turn = await chat.open(asked(), caller(), within(LONG))
 
     assert not turn.ended
     assert sessions.jobs[-2:] == [f"talk {turn.id}", f"end_turn {turn.id}"]
@@ -167,12 +178,114 @@ async def test_a_models_answer_is_waited_for():
 @pytest.mark.requirement("HAPI-130")
 async def test_without_any_worker_triage_answers_when_the_time_is_up():
     sessions = MemorySessions()
-    async with chatting(sessions, with_model=True, longest=timedelta(seconds=3)) as chat:
+    async with chatting(sessions, with_model=True, longest=timedelta(seconds=4.5)) as chat:
         answer = await chat.ask(asked(), caller(), None)
         again = await chat.ask(asked("what changed?", session_id=answer.session_id), caller(), SHORT)
 
     assert (answer.metadata["engine"], answer.metadata["degraded_reason"]) == ("triage", "model-timeout")
     assert again.metadata["degraded_detail"] == "the time was too short for a model"
+
+
+@pytest.mark.requirement("HAPI-130")
+async def test_what_looking_up_has_taken_a_model_has_no_more():
+    clock, sessions = Clock(), MemorySessions()
+
+    class Slow(ScriptedEvidence):
+        async def causes(self, target: Target, **asked: Any) -> CausesAnswer:
+            clock.advance(9)
+            return await super().causes(target, **asked)
+
+    async with chatting(sessions, with_model=True, evidence=Slow([found()])) as chat:
+        turn = await chat.open(asked(), caller(), within(timedelta(seconds=25), clock))
+
+    assert turn.life == timedelta(seconds=15)
+
+
+@pytest.mark.requirement("HAPI-130")
+async def test_what_was_spent_before_the_question_was_read_counts():
+    sessions = MemorySessions()
+    async with chatting(sessions, with_model=True, longest=timedelta(seconds=25)) as chat:
+        answer = await chat.ask(asked(), caller(), None, spent=timedelta(seconds=22))
+
+    assert answer.metadata["degraded_reason"] == "model-not-asked"
+
+
+class Hanging(MemorySessions):
+    """The database takes these calls and does not come back."""
+
+    def __init__(self, *calls: str) -> None:
+        super().__init__()
+        self.hangs = set(calls)
+
+    async def asked_before(self, owner: Owner, key: Key) -> Turn | None:
+        await self._hang("asked_before")
+        return await super().asked_before(owner, key)
+
+    async def answered(self, question: Question, reply: Reply) -> Turn:
+        await self._hang("answered")
+        return await super().answered(question, reply)
+
+    async def end_overdue(self, turn_id: str, *, now: bool = False) -> Turn | None:
+        await self._hang("end_overdue")
+        return await super().end_overdue(turn_id, now=now)
+
+    async def _hang(self, name: str) -> None:
+        if name in self.hangs:
+            await asyncio.Event().wait()
+
+
+@pytest.mark.requirement("HAPI-130")
+@pytest.mark.parametrize("call", ["asked_before", "answered"])
+async def test_a_question_that_cannot_be_recorded_in_time_is_told_as_that(call: str):
+    async with chatting(Hanging(call), longest=SHORT) as chat, asyncio.timeout(10):
+        with pytest.raises(StorageUnavailable) as late:
+            await chat.ask(asked(), caller(), None, "k1")
+
+    assert late.value.reason == "timeout"
+
+
+@pytest.mark.requirement("HAPI-130")
+async def test_a_stream_that_cannot_begin_in_time_is_told_as_that():
+    async with chatting(Hanging("answered")) as chat, asyncio.timeout(10):
+        with pytest.raises(StorageUnavailable):
+            await chat.open(asked(), caller(), within(timedelta(seconds=0.1)))
+
+
+@pytest.mark.requirement("HAPI-130")
+async def test_whether_the_first_askers_question_has_ended_is_not_waited_for_beyond_the_time():
+    async with chatting(Hanging("end_overdue"), with_model=True) as chat, asyncio.timeout(10):
+        await chat.open(asked(), caller(), within(LONG), "k1")
+        with pytest.raises(StorageUnavailable):
+            await chat.ask(asked(), caller(), timedelta(seconds=0.6), "k1")
+
+
+@pytest.mark.requirement("HAPI-130")
+async def test_where_a_questions_end_cannot_be_read_in_time_triages_answer_is_told_and_why():
+    sessions = Hanging("end_overdue")
+    async with chatting(sessions, with_model=True, longest=timedelta(seconds=4.5)) as chat:
+        async with asyncio.timeout(15):
+            answer = await chat.ask(asked(), caller(), None)
+
+    assert "orders-db-config" in answer.response
+    assert (answer.metadata["engine"], answer.metadata["degraded_reason"]) == ("triage", "model-timeout")
+    assert "the history will" in answer.metadata["degraded_detail"]
+
+
+@pytest.mark.requirement("HAPI-130")
+async def test_where_a_questions_end_cannot_be_read_and_triage_has_no_answer_there_is_none():
+    sessions = Hanging("end_overdue")
+    async with chatting(sessions, with_model=True, longest=timedelta(seconds=4.5)) as chat:
+        async with asyncio.timeout(15):
+            with pytest.raises(StorageUnavailable):
+                await chat.ask(asked("write me a poem"), caller(), None)
+
+
+@pytest.mark.requirement("HAPI-130")
+async def test_where_the_time_is_too_short_for_a_model_it_is_told_what_kept_triage_from_an_answer():
+    away = ScriptedEvidence([NotNow("context-unavailable", "the Context API does not answer")])
+    async with chatting(with_model=True, evidence=away, longest=SHORT) as chat:
+        with pytest.raises(NothingKnown, match="the Context API does not answer; the time that is left"):
+            await chat.ask(asked(), caller(), None)
 
 
 async def test_a_question_repeated_with_its_key_gives_the_first_answer_though_nothing_can_be_looked_up_now():
@@ -190,7 +303,7 @@ async def test_a_question_repeated_with_its_key_gives_the_first_answer_though_no
 async def test_a_question_repeated_while_a_model_is_at_it_waits_for_that_answer():
     sessions = MemorySessions()
     async with chatting(sessions, with_model=True) as chat:
-        turn = await chat.open(asked(), caller(), timedelta(seconds=5), "k1")
+        turn = await chat.open(asked(), caller(), within(LONG), "k1")
         waiting = asyncio.create_task(chat.ask(asked(), caller(), None, "k1"))
         await asyncio.sleep(0)
         taken = await sessions.take(turn.id)
@@ -205,7 +318,7 @@ async def test_a_question_repeated_while_a_model_is_at_it_waits_for_that_answer(
 async def test_who_has_less_time_than_the_first_asker_does_not_end_the_first_ones_question():
     sessions = MemorySessions()
     async with chatting(sessions, with_model=True) as chat:
-        turn = await chat.open(asked(), caller(), timedelta(seconds=5), "k1")
+        turn = await chat.open(asked(), caller(), within(LONG), "k1")
         with pytest.raises(StillAnswering):
             await chat.ask(asked(), caller(), timedelta(seconds=0.6), "k1")
         (now,) = await sessions.look([turn.id])
@@ -216,7 +329,7 @@ async def test_who_has_less_time_than_the_first_asker_does_not_end_the_first_one
 async def test_what_is_followed_ends_with_the_turn():
     sessions = MemorySessions()
     async with chatting(sessions) as chat:
-        turn = await chat.open(asked(), caller(), SHORT)
+        turn = await chat.open(asked(), caller(), within(SHORT))
         seen = [one async for one in chat.follow(turn)]
 
     assert seen == [turn]

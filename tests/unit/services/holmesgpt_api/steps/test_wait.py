@@ -11,6 +11,7 @@ import pytest
 
 from libs.contracts.investigations import InvestigationStatus
 from services.holmesgpt_api.domain.commission import commission
+from services.holmesgpt_api.domain.patience import Deadline, answer_by
 from services.holmesgpt_api.domain.record import Record
 from services.holmesgpt_api.steps.wait import Waiting
 from tests.fakes.ledger import MemoryLedger
@@ -19,6 +20,10 @@ from tests.support.investigations import NOW, caller, request
 pytestmark = pytest.mark.requirement("HAPI-001", "HAPI-038", "HAPI-130")
 
 LONG, SHORT, AT_ONCE = timedelta(seconds=20), timedelta(milliseconds=20), timedelta(milliseconds=1)
+
+
+def within(time: timedelta) -> Deadline:
+    return answer_by(time, None)
 
 
 async def taken(ledger: MemoryLedger) -> Record:
@@ -42,7 +47,7 @@ async def test_who_waits_gets_the_ended_record():
     record = await taken(ledger)
 
     async with Waiting(ledger, pause=AT_ONCE) as waiting, asyncio.TaskGroup() as group:
-        task = group.create_task(waiting.for_end(record, LONG))
+        task = group.create_task(waiting.for_end(record, within(LONG)))
         await waiting_for(waiting, 1)
         end(ledger, record)
 
@@ -54,7 +59,9 @@ async def test_any_number_of_waiters_costs_one_query_a_look():
     records = [await taken(ledger) for _ in range(20)]
 
     async with Waiting(ledger, pause=AT_ONCE) as waiting, asyncio.TaskGroup() as group:
-        tasks = [group.create_task(waiting.for_end(record, LONG)) for record in records for _ in range(5)]
+        tasks = [
+            group.create_task(waiting.for_end(record, within(LONG))) for record in records for _ in range(5)
+        ]
         await waiting_for(waiting, 100)
         ledger.calls.clear()
         for record in records:
@@ -71,7 +78,7 @@ async def test_when_the_time_is_up_the_record_is_told_as_it_is():
     ledger.rows[record.id] = replace(ledger.rows[record.id], stage="begun", progress=30)
 
     async with Waiting(ledger, pause=AT_ONCE) as waiting:
-        told = await waiting.for_end(record, SHORT)
+        told = await waiting.for_end(record, within(SHORT))
 
     assert (told.ended, told.progress) == (False, 30)
 
@@ -81,7 +88,7 @@ async def test_nobody_waiting_means_no_query():
     record = await taken(ledger)
 
     async with Waiting(ledger, pause=AT_ONCE) as waiting:
-        await waiting.for_end(record, SHORT)
+        await waiting.for_end(record, within(SHORT))
         assert waiting.waiters == 0
         await asyncio.sleep(0.005)
         ledger.calls.clear()
@@ -96,10 +103,10 @@ async def test_a_database_that_is_away_ends_no_wait_and_the_committed_record_is_
     ledger.away = True
 
     async with Waiting(ledger, pause=AT_ONCE) as waiting:
-        assert await waiting.for_end(record, SHORT) == record
+        assert await waiting.for_end(record, within(SHORT)) == record
         ledger.away = False
         end(ledger, record)
-        assert (await waiting.for_end(record, LONG)).ended
+        assert (await waiting.for_end(record, within(LONG))).ended
 
 
 async def test_a_look_that_fails_is_said_and_is_not_the_last_one(caplog: pytest.LogCaptureFixture):
@@ -115,7 +122,7 @@ async def test_a_look_that_fails_is_said_and_is_not_the_last_one(caplog: pytest.
     end(ledger, record)
 
     async with Waiting(ledger, pause=AT_ONCE) as waiting:
-        assert (await waiting.for_end(record, LONG)).ended
+        assert (await waiting.for_end(record, within(LONG))).ended
 
     assert "a look at who has ended failed" in caplog.text
 
@@ -125,7 +132,7 @@ async def test_a_waiter_that_leaves_is_forgotten():
     record = await taken(ledger)
 
     async with Waiting(ledger, pause=AT_ONCE) as waiting:
-        task = asyncio.create_task(waiting.for_end(record, LONG))
+        task = asyncio.create_task(waiting.for_end(record, within(LONG)))
         await waiting_for(waiting, 1)
         task.cancel()
         await asyncio.wait({task})
