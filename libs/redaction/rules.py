@@ -151,7 +151,7 @@ _SCHEMES = frozenset({"bearer", "basic", "token", "digest", "negotiate"})
 
 def _assigned(match: Match, hide: Hide) -> str:
     lead, name, quote, value = match.groups()
-    bare = value.strip("\"'")
+    bare = value.strip("\\\"'")
     if _hidden_or_said(bare) or (name.lower() == "secret" and _OBJECT.fullmatch(bare)):
         return str(match.group(0))
     after = match.string[match.end() : match.end() + 2]
@@ -179,9 +179,18 @@ def _random(value: str) -> bool:
     return mixed or len(value) >= _LOOKS_RANDOM
 
 
+_OPENING = re2.compile(r"\\*[\"']")
+
+
 def _quoted(value: str, hide: Hide) -> str:
-    quote = value[0] if value[:1] in {'"', "'"} else ""
-    return f"{quote}{hide(value[1:-1] if quote else value)}{quote}"
+    """In its quotes, which may be escaped; the second one is missing where a text was cut."""
+    opening = _OPENING.match(value)
+    if opening is None:
+        return hide(value)
+    lead = opening.group(0)
+    rest = value[len(lead) :]
+    secret = rest[:-1].rstrip("\\") if rest.endswith(lead[-1]) else rest
+    return f"{lead}{hide(secret)}{rest[len(secret) :]}"
 
 
 _NAMES = (
@@ -208,14 +217,14 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "kubeconfig",
         _by(
-            r"(?i)\b((?:client-key-data|client-certificate-data|id-token|refresh-token)[\"']?[ \t]*:[ \t]*[\"']?)"
+            r"(?i)\b((?:client-key-data|client-certificate-data|id-token|refresh-token)\\*[\"']?[ \t]*:[ \t]*\\*[\"']?)"
             r"[\w+/=.-]{16,}",
             _after_first,
         ),
     ),
     Rule(
         "docker-config",
-        _by(r"(\"(?:auth|identitytoken|registrytoken)\"\s*:\s*\")[\w+/=.-]{8,}", _after_first),
+        _by(r"(\"(?:auth|identitytoken|registrytoken)\\*\"\s*:\s*\\*\")[\w+/=.-]{8,}", _after_first),
     ),
     Rule(
         "slack-webhook",
@@ -246,14 +255,17 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "authorization-header",
         _by(
-            r"(?i)\b((?:proxy-)?authorization[\"']?[ \t]*[:=][ \t]*[\"']?"
-            r"(?:(?:bearer|basic|token|digest|negotiate)[ \t]+)?)([^\s\"',;\[]+)",
+            r"(?i)\b((?:proxy-)?authorization\\*[\"']?[ \t]*[:=][ \t]*\\*[\"']?"
+            r"(?:(?:bearer|basic|token|digest|negotiate)[ \t]+)?)([^\s\"',;\[\\]+)",
             _authorization,
         ),
     ),
     Rule(
         "cookie",
-        _by(r"(?i)\b((?:set-)?cookie[\"']?[ \t]*:[ \t]*[\"']?[\w.-]{1,64}=)[^\s\"',;\[]+", _after_first),
+        _by(
+            r"(?i)\b((?:set-)?cookie\\*[\"']?[ \t]*:[ \t]*\\*[\"']?[\w.-]{1,64}=)[^\s\"',;\[\\]+",
+            _after_first,
+        ),
     ),
     Rule("bearer-token", _by(r"(?i)\b(bearer[ \t]+)([\w.~+/=-]{16,})", _bearer)),
     Rule("basic-credentials", _by(r"(?i)\b(basic[ \t]+)([A-Za-z0-9+/]{8,}={0,2})", _basic)),
@@ -292,8 +304,10 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "assignment",
         _by(
-            rf"(?i)(\b([\w.-]*(?:{_NAMES}){_NUMBER})([\"']?)[ \t]*[:=][ \t]*)"
-            r"(\"[^\"\n]*\"|'[^'\n]*'|[^\s,;&\"'}\]]+)",
+            # Its quotes may be escaped: a log's line in JSON holds JSON.
+            rf"(?i)(\b([\w.-]*(?:{_NAMES}){_NUMBER})((?:\\*[\"'])?)[ \t]*[:=][ \t]*)"
+            r"(\\+\"[^\"\\\n]*(?:\\+\"|(?m:$))|"
+            r"\"[^\"\n]*(?:\"|(?m:$))|'[^'\n]*(?:'|(?m:$))|[^\s,;&\"'}\]]+)",
             _assigned,
         ),
     ),
@@ -309,6 +323,6 @@ PERSONAL: tuple[Rule, ...] = (
 _MAY_HOLD_ONE = re2.compile(
     r"(?i)pass|pwd|secret|token|key|connection|credential|authorization|cookie|bearer|basic|://|@|-----BEGIN|eyJ|sk[-_]|[rp]k_|whsec"
     r"|gh[pousr]_|github_pat|glpat|gl[a-z]+-|glsa_|xox|xapp|AKIA|ASIA|AIza|ya29|SG\.|npm_|pypi-|dckr_|hv[sbr]\.|do[opr]_v1"
-    r"|\"auth\"|[?&]sig|signature=|credential=|\$[a-z0-9]+\$|-data"
+    r"|\"auth\\*\"|[?&]sig|signature=|credential=|\$[a-z0-9]+\$|-data"
 )
 """One pass over a text decides whether the rules are worth running."""

@@ -1,4 +1,4 @@
-"""A model server that speaks OpenAI's protocol, answers by a script, and logs every request it gets.
+"""A model server that speaks OpenAI's protocol (and by `dialects` Anthropic's and Ollama's), answers by a script, and logs every request it gets.
 
 In a thread of its own. What it says is made from what it was sent, so that a mix-up between runs would show.
 """
@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
+
+from tests.fakes import dialects
 
 Mood = Literal[
     "concludes",  # asks for causes, concludes, and cites what it was shown
@@ -32,7 +34,15 @@ Mood = Literal[
     "garbage",  # an HTML page with status 200
     "wordy",  # never calls a tool
     "unknown-here",  # the server has no model of that name
+    "too-long",  # the question is longer than its window
+    "cut-off",  # every answer ends in its middle, at the limit of its length
+    "breaks-off",  # the connection ends in an answer's middle
 ]
+
+TOO_LONG = (
+    "This model's maximum context length is 8192 tokens. However, your messages resulted in 9001 tokens. "
+    "Please reduce the length of the messages."
+)
 
 Document = Callable[[dict[str, Any]], dict[str, Any]]
 """The conclusion from what the last question says is known (`evidence`, `triage`, `investigation`)."""
@@ -88,6 +98,8 @@ class FakeModel:
     requests: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
+    ports: list[int] = field(default_factory=list)
+    """Of whoever asks: one for each connection."""
     url: str = ""
     _free: threading.Event = field(default_factory=threading.Event)
     _arrived: threading.Condition = field(default_factory=threading.Condition)
@@ -101,6 +113,7 @@ class FakeModel:
         self.requests.clear()
         self.keys.clear()
         self.paths.clear()
+        self.ports.clear()
 
     def let_go(self) -> None:
         self._free.set()
@@ -111,15 +124,16 @@ class FakeModel:
             if not self._arrived.wait_for(lambda: len(self.requests) >= number, within):
                 raise AssertionError(f"only {len(self.requests)} requests arrived within {within} s")
 
-    def _log(self, body: dict[str, Any], key: str | None, path: str) -> int:
+    def _log(self, body: dict[str, Any], key: str | None, path: str, port: int) -> int:
         with self._arrived:
+            self.ports.append(port)
             self.paths.append(path)
             self.requests.append(body)
             self.keys.append(key)
             self._arrived.notify_all()
             return len(self.requests)
 
-    def _answer(self, body: dict[str, Any], number: int) -> tuple[int, dict[str, str], str]:
+    def _answer(self, body: dict[str, Any], number: int, path: str) -> tuple[int, dict[str, str], str]:
         if number == self.holds_at:
             self._free.wait()
         if self.delay:
@@ -132,14 +146,22 @@ class FakeModel:
             case "rate-limited":
                 return 429, {"Retry-After": "2"}, _error("Rate limit reached", "requests")
             case "broken":
-                return 500, {}, _error("boom", "server_error")
+                return 500, {}, _error(self.says or "boom", "server_error")
+            case "too-long":
+                return 400, {}, _error(TOO_LONG, "invalid_request_error", "context_length_exceeded")
             case "recovers" if number == 1:
                 return 503, {}, _error("starting", "server_error")
             case "garbage":
                 return 200, {"Content-Type": "text/html"}, "<html>a proxy's page</html>"
             case "hangs":
                 self._free.wait()
-        return 200, {}, json.dumps(_completion(self._message(body)))
+        if path in dialects.KNOWN:
+            status, said = dialects.KNOWN[path](body, self._message)
+            return status, {}, json.dumps(said)
+        message = self._message(body)
+        if self.mood == "cut-off":
+            return 200, {}, json.dumps(_completion(_halved(message), finish_reason="length"))
+        return 200, {}, json.dumps(_completion(message))
 
     def _message(self, body: dict[str, Any]) -> dict[str, Any]:
         messages = body["messages"]
@@ -220,8 +242,18 @@ def canaries(text: str) -> list[str]:
     return sorted(set(re.findall(r"canary-\d+", text)))
 
 
-def _error(message: str, kind: str) -> str:
-    return json.dumps({"error": {"message": message, "type": kind, "code": None, "param": None}})
+def _error(message: str, kind: str, code: str | None = None) -> str:
+    return json.dumps({"error": {"message": message, "type": kind, "code": code, "param": None}})
+
+
+def _halved(message: dict[str, Any]) -> dict[str, Any]:
+    """Half of each text of a message."""
+    asks = [
+        (one["function"]["name"], one["function"]["arguments"]) for one in message.get("tool_calls") or ()
+    ]
+    if asks:
+        return _many([(tool, text[: len(text) // 2]) for tool, text in asks])
+    return {**message, "content": message["content"][: len(message["content"]) // 2]}
 
 
 def _calls(tool: str, arguments: object) -> dict[str, Any]:
@@ -249,13 +281,13 @@ def _many(calls: Sequence[tuple[str, object]]) -> dict[str, Any]:
     }
 
 
-def _completion(message: dict[str, Any]) -> dict[str, Any]:
+def _completion(message: dict[str, Any], *, finish_reason: str = "stop") -> dict[str, Any]:
     return {
         "id": "chatcmpl-1",
         "object": "chat.completion",
         "created": 1,
         "model": "scripted",
-        "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
+        "choices": [{"index": 0, "finish_reason": finish_reason, "message": message}],
         "usage": {"prompt_tokens": 1000, "completion_tokens": 50, "total_tokens": 1050},
     }
 
@@ -270,15 +302,19 @@ def model() -> Iterator[FakeModel]:
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
-            number = fake._log(body, self.headers.get("Authorization"), self.path)
-            status, headers, text = fake._answer(body, number)
+            key = self.headers.get("Authorization") or self.headers.get("x-api-key")
+            number = fake._log(body, key, self.path, self.client_address[1])
+            status, headers, text = fake._answer(body, number, self.path)
             try:
                 self.send_response(status)
                 for name, value in ({"Content-Type": "application/json"} | headers).items():
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(text.encode())))
                 self.end_headers()
-                self.wfile.write(text.encode())
+                said = text.encode()
+                if fake.mood == "breaks-off":
+                    self.close_connection, said = True, said[: len(said) // 2]
+                self.wfile.write(said)
             except (BrokenPipeError, ConnectionResetError):
                 self.close_connection = True  # whoever asked has been killed
 

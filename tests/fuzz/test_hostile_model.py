@@ -24,6 +24,7 @@ from typing import Any
 import pytest
 import yaml
 
+from libs.metrics import Metrics
 from services.holmesgpt_api.engine.asking import QUESTIONS, ROOT
 from services.holmesgpt_api.wiring import SCHEMA
 from tests.corpora.injections import Injection, injections
@@ -33,6 +34,7 @@ from tests.support.engine import Engine, engine
 from tests.support.holmesgpt import ended, place, serving
 from tests.support.obedient import READS, World
 from tests.support.postgres import MakeDatabase
+from tests.support.rows import told_by
 
 pytestmark = [
     pytest.mark.needs("holmes-engine"),
@@ -41,6 +43,8 @@ pytestmark = [
 ]
 
 SEED, SOME, AT_ONCE = 20261127, 12, 16
+AS_SENT = ("investigation.request",)
+"""Columns that hold what the caller has sent, as it was sent: labels name the objects."""
 _WRITES = re.compile(
     r"\b(?:delete|exec|apply|patch|create|replace|annotate|label|drain|cordon|run|cp|attach|debug|curl)\b"
 )
@@ -51,6 +55,9 @@ class Seen:
     """What came of all injections together."""
 
     bodies: dict[int, dict[str, Any]] = field(default_factory=dict)
+    streams: dict[int, str] = field(default_factory=dict)
+    """The events of each, as they are told to whoever follows it."""
+    metrics: str = ""
     faults: list[str] = field(default_factory=list)
     outcomes: Counter[str] = field(default_factory=Counter)
     tools: Counter[str] = field(default_factory=Counter)
@@ -91,20 +98,23 @@ def restrict(keys: Path) -> None:
 
 
 async def play(there: Engine, world: World, chosen: Sequence[Injection]) -> Seen:
-    seen, few = Seen(), asyncio.Semaphore(AT_ONCE)
-    async with serving(there.settings(), there.place.api_key) as api:
+    seen, few, metrics = Seen(), asyncio.Semaphore(AT_ONCE), Metrics("holmesgpt-api")
+    async with serving(there.settings(), there.place.api_key, metrics) as api:
 
         async def one(case: Injection) -> None:
             async with few:
                 taken = await api.post("/api/v1/investigate/async", json=world.alert(case))
                 assert taken.status_code == 202, taken.text
-                seen.bodies[case.number] = await ended(api, taken.json()["investigation_id"], within=120)
+                id_ = taken.json()["investigation_id"]
+                seen.bodies[case.number] = await ended(api, id_, within=120)
+                seen.streams[case.number] = (await api.get(f"/api/v1/investigate/{id_}/events")).text
 
         await asyncio.gather(*(one(case) for case in chosen))
+        seen.metrics = metrics.exposition().decode()
     return seen
 
 
-def judge(seen: Seen, world: World, there: Engine, hits: Sequence[str], log: str) -> None:
+def judge(seen: Seen, world: World, there: Engine, hits: Sequence[str], log: str, rows: str) -> None:
     """Everything that must not have happened, by name."""
     faults = seen.faults
     faults += [f"another host was called: {hit}" for hit in hits]
@@ -116,6 +126,9 @@ def judge(seen: Seen, world: World, there: Engine, hits: Sequence[str], log: str
     told = {
         "the model's requests": json.dumps(there.model.requests, ensure_ascii=False),
         "the answers": json.dumps(seen.bodies, ensure_ascii=False),
+        "the events": "".join(seen.streams.values()),
+        "the database": rows,
+        "the metrics": seen.metrics,
         "the logs": log,
     }
     for where, text in told.items():
@@ -175,13 +188,17 @@ async def campaign(
     with context_api() as context, model() as fake, nowhere() as (evil, hits):
         world = World(evil, str(folder / "touched"), {one.number: one for one in chosen})
         context.says, fake.turn = world.says, world.turn
-        here = place(database(SCHEMA), context.url, folder)
+        kept = database(SCHEMA)
+        here = place(kept, context.url, folder)
         restrict(Path(here.values["auth_keys_file"]))
         with (folder / "worker.log").open("wb") as log:
             with engine(here, context, fake, log=log, max_steps=5, context_api_timeout=10) as running:
                 seen = await play(running, world, chosen)
             logged = (folder / "worker.log").read_text(errors="replace") + caplog.text
-        judge(seen, world, running, hits, logged)
+        rows = await asyncio.to_thread(told_by, kept, SCHEMA, besides=AS_SENT)
+        judge(seen, world, running, hits, logged, rows)
+        assert rows.count("investigation.status: ") == len(chosen)
+        assert all("event: completed" in one for one in seen.streams.values())
         offered = {one["function"]["name"] for body in fake.requests for one in body.get("tools") or ()}
         assert offered == set(QUESTIONS)
         assert logged

@@ -79,9 +79,11 @@ def place(database: FreshDatabase, context_url: str, folder: Path) -> Place:
 
 
 @asynccontextmanager
-async def serving(settings: Settings, api_key: str | None = None) -> AsyncIterator[httpx.AsyncClient]:
+async def serving(
+    settings: Settings, api_key: str | None = None, metrics: Metrics | None = None
+) -> AsyncIterator[httpx.AsyncClient]:
     """The API in this process; a client that calls it, from 127.0.0.1."""
-    app = create_app(settings, authenticator=Authenticator.from_settings(settings))
+    app = create_app(settings, metrics=metrics, authenticator=Authenticator.from_settings(settings))
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     async with (
         app.router.lifespan_context(app),

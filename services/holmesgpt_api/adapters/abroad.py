@@ -313,9 +313,10 @@ class Abroad:
     # ── telling ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def _use(self, asked: ToolAsked, tool: Ready | None, found: Found, seconds: float) -> ToolUse:
-        shortened = {name[:40]: str(value)[:200] for name, value in list(asked.arguments.items())[:10]}
+        some = {name: str(value) for name, value in list(asked.arguments.items())[:10]}
         try:
-            kept = {name: str(value) for name, value in self._redactor.of(shortened).items()}
+            # Cleared, then shortened: half of a secret is known for one by no rule.
+            kept = {name[:40]: str(value)[:200] for name, value in self._redactor.of(some).items()}
         except Exception:
             # As above; that it asked is told, and nothing else.
             kept = {}

@@ -92,7 +92,7 @@ class HolmesTalker:
         )
         patience = min(self._start_within, frame.left)
 
-        async def once() -> str:
+        async def once() -> Answered:
             async with self._zygote.child(name, patience=patience, reach=who) as child:
                 left = frame.left
                 async with asyncio.timeout(left + GRACE):
@@ -104,15 +104,15 @@ class HolmesTalker:
 
         async with frame.accounted():
             try:
-                text = await once()
+                answered = await once()
             except Died as death:
                 if not death.by_signal or course.steps:
                     raise
                 # It had not begun: a process that waited was ended in the moment in which it was given the question.
-                text = await once()
-        return _checked(text, taken, course)
+                answered = await once()
+        return _checked(answered, taken, course)
 
-    async def _follow(self, child: Child, course: Course, account: Account, report: Report) -> str:
+    async def _follow(self, child: Child, course: Course, account: Account, report: Report) -> Answered:
         """Listen until the child has answered. Raises ModelFailed, Spent."""
         while True:
             match await heard(child, course):
@@ -131,8 +131,8 @@ class HolmesTalker:
                     await account.asked(asked)
                 case Usage() as usage:
                     course.usage = usage
-                case Answered(text=text):
-                    return course.redactor.text(text)
+                case Answered() as answered:
+                    return answered.model_copy(update={"text": course.redactor.text(answered.text)})
                 case other:
                     raise unasked(other, course)
 
@@ -206,8 +206,9 @@ def _of_tool(called: ToolCalled, redactor: Redactor) -> ChatEvent:
     )
 
 
-def _checked(text: str, taken: TakenTurn, course: Course) -> Reply:
+def _checked(answered: Answered, taken: TakenTurn, course: Course) -> Reply:
     known = {item.id: item for item in taken.verdict.results.evidence} if taken.verdict else {}
     known = {**course.evidence, **known}
     familiar = [one.command for one in taken.verdict.recommendations if one.command] if taken.verdict else []
-    return of_a_model(check(text, known, familiar=familiar), known, taken, course.use())
+    checked = check(answered.text, known, familiar=familiar)
+    return of_a_model(checked, known, taken, course.use(), cut_off=answered.cut_off)

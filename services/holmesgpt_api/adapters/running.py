@@ -28,7 +28,15 @@ from services.holmesgpt_api.domain.model import (
     ModelFailed,
 )
 from services.holmesgpt_api.engine.framing import BadFrame, Closed
-from services.holmesgpt_api.engine.messages import Failed, Granted, Heard, RunRequest, TalkRequest
+from services.holmesgpt_api.engine.messages import (
+    SAID,
+    Failed,
+    Granted,
+    Heard,
+    ModelAsked,
+    RunRequest,
+    TalkRequest,
+)
 
 GRACE = 1.0
 """Seconds a child has beyond its time to say itself why there is no conclusion."""
@@ -128,6 +136,9 @@ async def heard(child: Child, course: Course) -> Heard:
         raise await how_it_died(child) from error
     if isinstance(message, Failed):
         raise ModelFailed(message.word, course.redactor.text(message.detail), course.use())
+    if isinstance(message, ModelAsked) and message.detail:
+        # A server's words about its refusal: they are kept with the run, and told by /health.
+        return message.model_copy(update={"detail": course.redactor.text(message.detail)[:SAID]})
     return message
 
 

@@ -6,6 +6,7 @@ placeholders in the question, in every tool's answer, in the evidence that is ke
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import TypeVar
 
@@ -28,6 +29,16 @@ def cleared(message: M, redactor: Redactor) -> M:
     if isinstance(message, EvidenceItem) and found["body"] != message.body:
         found["content_hash"] = content_hash(redactor.of(message.body))
     return message.model_copy(update=found)
+
+
+def to_be_kept(words: str) -> str:
+    """What a person has written, as it is recorded: told again for days to whoever may read it, and in every copy of the
+    database. What somebody pastes in with a log's line is nobody's later on.
+
+    Raises:
+        Unredactable
+    """
+    return Redactor(os.urandom(16)).text(words)
 
 
 def _cleared(value: object, name: str, redactor: Redactor) -> object:

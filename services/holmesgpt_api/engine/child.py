@@ -150,7 +150,7 @@ def _converse(request: RunRequest, llm: BoundedLLM, desk: Desk, executor: ToolEx
     messages = messages_of(request.resume) if request.resume else _first_question(request, llm)
     for event in ai.call_stream(msgs=messages, request_context={DESK: desk}, iteration_offset=done):
         if event.event == StreamEvents.ANSWER_END:
-            return _text(event.data.get("content"))
+            return _text(event.data.get("content"), llm)
     raise NoModel("engine-failed", "HolmesGPT ended without an answer")
 
 
@@ -166,10 +166,10 @@ def _first_question(request: RunRequest, llm: BoundedLLM) -> list[dict[str, Any]
     return opening(prompt.system(request.prompt), asked)
 
 
-def _text(content: Any) -> str:
+def _text(content: Any, llm: BoundedLLM) -> str:
     if isinstance(content, str) and content.strip():
         return content
-    raise NoModel("model-garbage", "the model's last answer was empty")
+    raise NoModel("model-garbage", llm.how_far("the model's last answer was empty"))
 
 
 def _last_question(answer: str, request: RunRequest, llm: BoundedLLM, desk: Desk) -> list[dict[str, Any]]:
@@ -194,14 +194,15 @@ def _document(messages: list[dict[str, Any]], llm: BoundedLLM, version: str) -> 
         try:
             return opinion(written), again
         except NoDocument as fault:
+            why = llm.how_far(str(fault))
             if again:
                 raise NoModel(
-                    "model-garbage", f"its conclusion was no valid document, twice: {fault}"
+                    "model-garbage", f"its conclusion was no valid document, twice: {why}"
                 ) from None
             messages = [
                 *messages,
                 {"role": "assistant", "content": (written or "(empty)")[: llm.room]},
-                {"role": "user", "content": prompt.repair(str(fault), version)},
+                {"role": "user", "content": prompt.repair(why, version)},
             ]
 
 

@@ -171,10 +171,11 @@ class Desk:
         self, tool: str, given: object, began: float, answered: Answered, facts: Sequence[EvidenceItem]
     ) -> Answered:
         arguments = given if isinstance(given, dict) else {}
-        shortened = {str(name)[:40]: str(value)[:200] for name, value in list(arguments.items())[:10]}
+        some = {str(name): str(value) for name, value in list(arguments.items())[:10]}
         try:
             text = answered.text if answered.ok else self._redactor.text(answered.text)
-            kept = self._redactor.of(shortened)
+            # Cleared, then shortened: half of a secret is known for one by no rule.
+            kept = {name[:40]: str(value)[:200] for name, value in self._redactor.of(some).items()}
         except Exception:
             # As above; the model learns that it asked, and nothing else.
             text, kept = NOT_CLEARED, {}

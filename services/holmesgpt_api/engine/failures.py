@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 
+from libs.redaction import redact
 from services.holmesgpt_api.engine.messages import SAID, Word
 
 AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
@@ -154,4 +155,9 @@ def _said(error: BaseException) -> str:
     """The exception's own words on one line, without the library's prefix and without anything like a key."""
     text = " ".join(str(error).split())
     text = re.sub(r"^(litellm\.\w+:\s*)?(\w+Error:\s*)?(\w+Exception\s*-\s*)?", "", text)
-    return _SECRET.sub("[REDACTED]", text)[:SAID] or type(error).__name__
+    return without_secrets(text)[:SAID] or type(error).__name__
+
+
+def without_secrets(said: str) -> str:
+    """A foreign server's words, before they are shortened: half of a secret is known for one by no rule."""
+    return _SECRET.sub("[REDACTED]", redact(said[: 8 * SAID]).text)

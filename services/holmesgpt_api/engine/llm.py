@@ -45,6 +45,7 @@ MARGIN = 1.0
 ROOM = 24_000
 """Characters of one tool's answer at most, however large the model's window is."""
 
+OLLAMA = ("ollama/", "ollama_chat/")
 
 Tell = Callable[[Step | Usage | ModelAsked], None]
 
@@ -91,7 +92,7 @@ class Link(DefaultLLM):
     def __init__(self, access: ModelAccess) -> None:
         """Raises NoModel: the model's name or its settings are of no use."""
         self.access = access
-        if access.model.startswith(("ollama/", "ollama_chat/")) and access.api_base:
+        if access.model.startswith(OLLAMA) and access.api_base:
             os.environ["OLLAMA_API_BASE"] = access.api_base  # the library looks nowhere else for it
         _construct(self, access)
         self.on_wire = speaks(access.model)
@@ -140,6 +141,9 @@ def _construct(model: DefaultLLM, access: ModelAccess) -> None:
         "max_tokens": access.output_tokens,
         "custom_args": {"max_context_size": access.context_tokens},
     }
+    if access.model.startswith(OLLAMA):
+        # Its own default is 4,096, and what goes beyond it is dropped from the question's beginning without a word.
+        args["num_ctx"] = access.context_tokens
     if access.temperature is not None:
         args["temperature"] = access.temperature
     try:
@@ -182,6 +186,8 @@ class BoundedLLM(DefaultLLM):
         """
         self._until, self._tell, self._leave = until, tell, leave
         self.usage, self.steps = usage or Usage(), steps or Counting()
+        self.cut_off = False
+        """Whether the last answer ended because it had reached the limit of its length."""
         self._links: list[Link] = []
         refused: NoModel | None = None
         for one in (access, *fallbacks):
@@ -200,6 +206,11 @@ class BoundedLLM(DefaultLLM):
     def window(self) -> int:
         """Tokens that a question may have."""
         return max(self.access.context_tokens - self.access.output_tokens, 1)
+
+    def how_far(self, said: str) -> str:
+        """What is said of an answer, and that it was cut off, where it was."""
+        limit = self.access.output_tokens
+        return f"{said} (cut off after {limit} tokens: it has to be shorter)" if self.cut_off else said
 
     @property
     def room(self) -> int:
@@ -268,6 +279,7 @@ class BoundedLLM(DefaultLLM):
         message = answer.choices[0].message if answer.choices else None
         if message is None:
             raise NoModel("model-garbage", "the answer holds no choice")
+        self.cut_off = answer.choices[0].finish_reason == "length"
         if message.tool_calls and not tools:
             raise NoModel("model-max-steps", f"still asks for tools after {self.steps.number} answers")
         return answer

@@ -404,6 +404,7 @@ class Answered(Message):
 
     type: Literal["answered"] = "answered"
     text: str
+    cut_off: bool = Field(default=False, description="the model had come to the limit of an answer's length")
 
 
 class Failed(Message):

@@ -72,7 +72,7 @@ def talk(request: TalkRequest, tell: Tell, ear: Hears, executor: ToolExecutor) -
                 redactor=Redactor(bytes.fromhex(request.redaction_key)),
                 tell=tell,
             )
-            return Answered(text=_answer(request, llm, desk, executor))
+            return Answered(text=_answer(request, llm, desk, executor), cut_off=llm.cut_off)
     except NoModel as error:
         return Failed(word=error.word, detail=error.detail)
     except Closed:
@@ -88,11 +88,11 @@ def _answer(request: TalkRequest, llm: BoundedLLM, desk: Desk, executor: ToolExe
     messages = [begun[0], *chat_prompt.earlier(request), *begun[1:]]
     for event in ai.call_stream(msgs=messages, request_context={DESK: desk}):
         if event.event == StreamEvents.ANSWER_END:
-            return _text(event.data.get("content"))
+            return _text(event.data.get("content"), llm)
     raise NoModel("engine-failed", "HolmesGPT ended without an answer")
 
 
-def _text(content: Any) -> str:
+def _text(content: Any, llm: BoundedLLM) -> str:
     if isinstance(content, str) and content.strip():
         return content
-    raise NoModel("model-garbage", "the model's answer was empty")
+    raise NoModel("model-garbage", llm.how_far("the model's answer was empty"))

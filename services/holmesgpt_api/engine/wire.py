@@ -23,6 +23,7 @@ from litellm.main import responses_api_bridge_check
 from litellm.types.utils import LlmProviders
 from litellm.utils import ProviderConfigManager, get_optional_params
 
+from services.holmesgpt_api.engine.failures import without_secrets
 from services.holmesgpt_api.engine.messages import SAID
 
 PREFIX = "openai/"
@@ -213,6 +214,7 @@ def _words(body: bytes) -> str:
     try:
         error = json.loads(body)["error"]
         said = error["message"] if isinstance(error, dict) else error
-        return str(said)[:SAID] or "without a reason"
+        return without_secrets(str(said))[:SAID] or "without a reason"
     except (ValueError, KeyError, TypeError, RecursionError):
-        return " ".join(body[:SAID].decode(errors="replace").split()) or "without a reason"
+        text = " ".join(body[: 8 * SAID].decode(errors="replace").split())
+        return without_secrets(text)[:SAID] or "without a reason"

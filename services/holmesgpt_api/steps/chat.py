@@ -30,6 +30,7 @@ from services.holmesgpt_api.domain.chat.questions import Topic, classify, what_c
 from services.holmesgpt_api.domain.chat.replies import Findings, names_of, reply
 from services.holmesgpt_api.domain.chat.session import About, Key, Owner, Question, Reply, Session, Turn
 from services.holmesgpt_api.domain.chat.subject import Subject, subject
+from services.holmesgpt_api.domain.clearing import to_be_kept
 from services.holmesgpt_api.domain.errors import BadCursor, NotReadable, UnknownInvestigation
 from services.holmesgpt_api.domain.model import NOT_ASKED, TIMEOUT
 from services.holmesgpt_api.domain.patience import NOTHING, Deadline, answer_by
@@ -250,7 +251,7 @@ class Chat:
             about=About.of(
                 Subject(about.target, about.labels, request.namespace or named.namespace or about.namespace)
             ),
-            message=request.message,
+            message=to_be_kept(request.message),
             include_context=request.include_context,
             include_metrics=request.include_metrics,
         )

@@ -161,6 +161,8 @@ async def test_evidence_that_does_not_exist_is_taken_out_and_told(there: Engine)
         ("broken", "model-error"),
         ("garbage", "model-garbage"),
         ("loops", "model-max-steps"),
+        ("too-long", "model-context-exceeded"),
+        ("breaks-off", "model-unreachable"),
     ],
 )
 async def test_where_the_model_fails_triage_answers_and_says_why(there: Engine, mood: Mood, word: str):
@@ -175,6 +177,20 @@ async def test_where_the_model_fails_triage_answers_and_says_why(there: Engine, 
     assert (refused.status_code, refused.json()["code"]) == (503, "no-model")
     assert word in refused.json()["detail"]
     assert "What should I do next?" in refused.json()["detail"]
+
+
+@pytest.mark.requirement("HAPI-029", "HAPI-043")
+async def test_an_answer_that_was_cut_off_says_so(there: Engine):
+    async with serving(there.settings(), there.place.api_key) as api:
+        await warm(api)
+        whole = (await ask(api, ABOUT)).json()
+        there.model.mood = "cut-off"
+        half = (await ask(api, ABOUT)).json()
+
+    assert half["metadata"]["engine"] == "holmesgpt"
+    assert "cut off" in half["metadata"]["degraded_detail"]
+    assert half["response"] == f"Asked: {ABOUT}"[: len(half["response"])]
+    assert whole["metadata"]["degraded_detail"] is None
 
 
 @pytest.mark.requirement("HAPI-130", "HAPI-128")

@@ -366,6 +366,7 @@ async def test_toolsets_are_told_to_those_who_may_use_them(there: There):
     assert TOKEN not in json.dumps(listed)
 
 
+@pytest.mark.requirement("HAPI-034")
 async def test_a_reload_takes_a_new_version_up_and_a_bad_document_changes_nothing(there: There):
     kept = there.file.read_text()
     # Without the operator's key, the caller is the network's, an administrator.

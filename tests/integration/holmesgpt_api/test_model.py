@@ -95,6 +95,14 @@ async def test_a_models_verdict_cites_evidence_its_tools_have_shown_it(there: En
     assert set(there.model.keys) == {f"Bearer {KEY}"}
 
 
+@pytest.mark.requirement("HAPI-028", "HAPI-143")
+async def test_a_run_puts_all_its_questions_over_one_connection(there: Engine):
+    body = await investigated(there)
+
+    assert body["metadata"]["model"]["requests"] == len(there.model.ports) == 3
+    assert len(set(there.model.ports)) == 1
+
+
 @pytest.mark.requirement("HAPI-029", "HAPI-103")
 @pytest.mark.parametrize(
     ("mood", "reason", "requests"),
@@ -104,6 +112,9 @@ async def test_a_models_verdict_cites_evidence_its_tools_have_shown_it(there: En
         ("broken", "model-error", 3),
         ("garbage", "model-garbage", 1),
         ("prose", "model-garbage", 4),
+        ("too-long", "model-context-exceeded", 1),
+        ("cut-off", "model-garbage", 4),
+        ("breaks-off", "model-unreachable", 3),
         ("invents", "model-unsupported", 3),
         ("unknown-tool", "model-unsupported", 3),
         ("loops", "model-max-steps", 4),
@@ -122,6 +133,8 @@ async def test_whatever_the_model_does_wrong_triage_stands_in_and_says_why(
     assert len(there.model.requests) == body["metadata"]["model"]["requests"] == requests
     if mood == "rate-limited":  # two pauses as long as the model asks for; ours alone would be shorter
         assert body["metadata"]["model"]["seconds"] > 4
+    assert ("cut off" in body["metadata"]["degraded_detail"]) is (mood == "cut-off")
+    assert body["duration_seconds"] < 30
     assert "sk-secret123" not in json.dumps(body)
     assert KEY not in json.dumps(body)
 

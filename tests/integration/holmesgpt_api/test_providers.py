@@ -25,6 +25,7 @@ from services.holmesgpt_api.domain.roster import Entry, Roster
 from services.holmesgpt_api.domain.triage import conclude
 from services.holmesgpt_api.engine.messages import ModelAccess, ModelAsked
 from services.holmesgpt_api.wiring import ROOT
+from tests.fakes import dialects
 from tests.fakes.context_api import FakeContextApi, context_api
 from tests.fakes.model import FakeModel, Mood, calls, model
 from tests.fakes.purse import FakePurse
@@ -213,7 +214,7 @@ async def test_all_of_them_dead_is_told_by_the_last_ones_word_and_what_was_tried
     assert "sk-secret123" not in str(failed.value.use)
 
 
-@pytest.mark.requirement("HAPI-162", "HAPI-165")
+@pytest.mark.requirement("HAPI-142", "HAPI-162", "HAPI-165")
 async def test_a_probe_finds_out_who_calls_tools_and_only_those_are_given_any(
     zygote: Zygote, context: FakeContextApi, both: tuple[FakeModel, FakeModel]
 ):
@@ -326,6 +327,47 @@ async def test_other_protocols_are_spoken_to_the_given_address_and_a_server_that
     assert set(both[0].paths) <= {path, "/api/show"}, "of Ollama the library asks first what its model can"
     assert [(one.model, one.word) for one in told.use.refusals] == [("a", "model-error")]
     assert told.use.answered_by == ["b", "b", "b"]
+
+
+@pytest.mark.requirement("HAPI-157", "HAPI-158", "HAPI-163")
+@pytest.mark.parametrize(
+    ("provider", "name", "path", "key"),
+    [
+        ("anthropic", "claude-sonnet-4-5", dialects.MESSAGES, "sk-a"),
+        ("anthropic", "claude-3-5-haiku", dialects.MESSAGES, "sk-a"),
+        ("ollama", "qwen3", dialects.CHAT, "Bearer sk-a"),
+    ],
+)
+async def test_a_run_in_another_protocol_asks_tools_concludes_and_is_counted(
+    zygote: Zygote,
+    context: FakeContextApi,
+    both: tuple[FakeModel, FakeModel],
+    provider: Provider,
+    name: str,
+    path: str,
+    key: str,
+):
+    base = both[0].url.removesuffix("/v1")
+    scene = Scene(zygote, context, roster(access("a", base, model=litellm_name(provider, name))))
+
+    told = await scene.ask()
+
+    assert told.opinion.cause is not None
+    assert told.opinion.cause.evidence_ids == [ID]
+    assert [(one.tool, one.ok) for one in told.use.tools] == [("get_causes", True)]
+    assert [item.id for item in told.evidence] == [ID]
+    assert (told.use.model, told.use.answered_by) == (litellm_name(provider, name), ["a", "a", "a"])
+    assert (told.use.requests, told.use.prompt_tokens, told.use.completion_tokens) == (3, 3000, 150)
+    assert told.use.cost_usd == pytest.approx((3000 * 2 + 150 * 8) / 1e6)
+    assert told.use.repaired is False
+    asked = [
+        (body, with_)
+        for at, body, with_ in zip(both[0].paths, both[0].requests, both[0].keys, strict=True)
+        if at == path
+    ]
+    assert [(body["model"], with_) for body, with_ in asked] == [(name, key)] * 3
+    windows = {body.get("options", {}).get("num_ctx") for body, _ in asked}
+    assert windows == ({32_000} if provider == "ollama" else {None})
 
 
 BOTH_WAYS = """

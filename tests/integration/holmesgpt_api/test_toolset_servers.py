@@ -128,6 +128,7 @@ async def test_one_that_was_withdrawn_stays_so_though_its_server_takes_its_words
     assert "raise the document's version" in (await looked_at(place))["lookup"]
 
 
+@pytest.mark.requirement("HAPI-034")
 async def test_a_new_version_of_the_document_is_looked_at_anew(place: There, server: RunbookServer):
     await looked_at(place)
     server.offer("Something else, which somebody has looked at")
@@ -201,6 +202,7 @@ async def test_secrets_in_an_answer_are_taken_out(place: There, server: RunbookS
     assert "hunter2" not in answered.model_dump_json()
 
 
+@pytest.mark.requirement("HAPI-035", "HAPI-142")
 async def test_a_server_that_is_away_is_said_and_its_tools_stay_offered(database: FreshDatabase):
     with runbook_server() as server:
         async with there(database, [listed(mcp(server.url, name="away", timeout_s=2))]) as place:

@@ -23,6 +23,7 @@ def get(server: MetricsServer, path: str) -> tuple[int, str, str]:
             return error.code, error.headers["Content-Type"], error.read().decode()
 
 
+@pytest.mark.requirement("HAPI-175")
 def test_the_scrape_is_prometheus_text_format():
     metrics = Metrics("alerts")
     metrics.counter("taken_total", "Taken.").inc()

@@ -21,6 +21,9 @@ ITEMS = 8
 SUGGESTED = 4
 
 
+CUT_OFF = "the answer was cut off: the model had come to the limit of its length; ask for less at once"
+
+
 @dataclass(frozen=True, slots=True)
 class Findings:
     """What is known when a question is asked."""
@@ -67,17 +70,25 @@ def reply(
     )
 
 
-def of_a_model(checked: Checked, known: Mapping[str, EvidenceItem], taken: TakenTurn, use: ModelUse) -> Reply:
-    """A model's answer, as far as it stands."""
+def of_a_model(
+    checked: Checked,
+    known: Mapping[str, EvidenceItem],
+    taken: TakenTurn,
+    use: ModelUse,
+    *,
+    cut_off: bool = False,
+) -> Reply:
+    """A model's answer, as far as it stands. `cut_off`: it ended at the limit of its length."""
     interim = taken.interim
     findings = Findings(taken.verdict, "")
     used = interim.context_used if interim else context_used(findings)
-    doubt = f"{checked.invented} pieces of evidence it cites do not exist" if checked.invented else None
+    doubts = [f"{checked.invented} pieces of evidence it cites do not exist"] if checked.invented else []
+    doubts += [CUT_OFF] if cut_off else []
     return Reply(
         text=checked.text,
         engine=HOLMES,
         topic=interim.topic if interim else None,
-        degraded_detail=doubt,
+        degraded_detail="; ".join(doubts) or None,
         evidence_ids=list(checked.cited),
         metric_ids=[one for one in checked.cited if known[one].kind is EvidenceKind.metric],
         unsupported=not checked.cited,

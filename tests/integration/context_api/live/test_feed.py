@@ -396,6 +396,7 @@ async def test_ending_it_leaves_no_task_and_no_connection(
             await asyncio.sleep(0.01)
 
 
+@pytest.mark.requirement("HAPI-180")
 async def test_all_requests_together_keep_to_the_clients_limit(
     fake: FakeKubeApi, notebook: Notebook, tmp_path: Path
 ):

@@ -245,13 +245,16 @@ async def test_secrets_take_the_room_of_what_is_kept_of_them(api: KubeApi, fake:
     assert gaps(snapshot) == []
 
 
-async def test_only_so_many_lists_are_asked_for_at_once(api: KubeApi, fake: FakeKubeApi):
+@pytest.mark.requirement("HAPI-015")
+async def test_lists_are_asked_for_side_by_side_and_no_more_than_so_many_at_once(
+    api: KubeApi, fake: FakeKubeApi
+):
     for path in (PODS, SECRETS, "/api/v1/nodes", "/api/v1/events", "/api/v1/configmaps"):
         fake.faults[path] = [Fault(wait=0.1)]
 
     await read(api, replace(LIMITS, at_once=2))
 
-    assert fake.most_at_once <= 2
+    assert fake.most_at_once == 2
 
 
 async def test_named_namespaces_are_read_with_what_belongs_to_none(api: KubeApi, fake: FakeKubeApi):

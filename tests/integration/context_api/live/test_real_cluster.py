@@ -123,6 +123,7 @@ def widgets(cluster: Cluster) -> Iterator[str]:
     cluster.kubectl("delete", "crd", f"widgets.{group}", "--wait=false")
 
 
+@pytest.mark.requirement("HAPI-176")
 def test_objects_are_as_the_server_prints_them(cluster: Cluster, namespace: str):
     cluster.kubectl("create", "configmap", "settings", "--from-literal=a=1", "-n", namespace)
     cluster.apply(pod("a"), namespace=namespace)
@@ -199,6 +200,7 @@ def account(cluster: Cluster, namespace: str, rules: list[Mapping[str, Any]]) ->
     return cluster.kubeconfig_for(namespace, "viewer")
 
 
+@pytest.mark.requirement("HAPI-177")
 def test_what_the_account_may_not_list_is_named_and_the_rest_is_read(cluster: Cluster, namespace: str):
     cluster.apply(pod("a"), namespace=namespace)
     kubeconfig = account(

@@ -206,6 +206,7 @@ async def test_a_caller_of_one_namespace_is_told_that_prometheus_failed_and_not_
     assert all(url not in gap for gap in gaps)
 
 
+@pytest.mark.requirement("HAPI-168")
 async def test_a_metric_that_contradicts_the_object_is_told_with_both_sides(
     fake: FakeKubeApi, tmp_path: Path
 ):
@@ -242,6 +243,7 @@ PREVIOUS = stream(
 )
 
 
+@pytest.mark.requirement("HAPI-168")
 async def test_the_log_before_the_restart_that_no_kubelet_has_any_more_comes_from_loki(
     fake: FakeKubeApi, tmp_path: Path
 ):

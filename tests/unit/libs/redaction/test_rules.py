@@ -43,6 +43,13 @@ LEAKS = [
     ("assignment", f"PGPASSWORD={S} psql", f"PGPASSWORD={GONE} psql"),
     ("assignment", f'{{"dbPassword": "{S}", "port": 1}}', f'{{"dbPassword": "{GONE}", "port": 1}}'),
     ("assignment", f"api_key='{S}'", f"api_key='{GONE}'"),
+    # JSON in a log's line that is JSON, and a line that was cut.
+    ("assignment", rf'"{{\"apiKey\": \"{S}\"}}"', rf'"{{\"apiKey\": \"{GONE}\"}}"'),
+    ("assignment", rf"{{\\\"token\\\":\\\"{S}\\\"}}", rf"{{\\\"token\\\":\\\"{GONE}\\\"}}"),
+    ("assignment", f'{{"apiKey": "{S}', f'{{"apiKey": "{GONE}'),
+    ("assignment", f"db_password: '{S}\nnext", f"db_password: '{GONE}\nnext"),
+    ("authorization-header", rf"\"Authorization\": \"Basic {B64}\"", rf"\"Authorization\": \"Basic {GONE}\""),
+    ("docker-config", rf"{{\"auth\":\"{B64}\"}}", rf"{{\"auth\":\"{GONE}\"}}"),
     ("assignment", f"token: {S} was used", f"token: {GONE} was used"),
     ("assignment", "password: hunter and more", f"password: {GONE} and more"),
     ("assignment", f"aws_secret_access_key = {B64}", f"aws_secret_access_key = {GONE}"),

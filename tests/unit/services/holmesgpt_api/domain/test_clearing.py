@@ -10,8 +10,9 @@ from cli.alert_file import read_alerts
 from cli.triage import triage
 from libs.contracts.evidence import EvidenceItem, content_hash
 from libs.redaction import Redactor, Unredactable
+from libs.redaction.redactor import LONGEST
 from services.context_api.adapters.recording import load_recording
-from services.holmesgpt_api.domain.clearing import cleared, genuine
+from services.holmesgpt_api.domain.clearing import cleared, genuine, to_be_kept
 from services.holmesgpt_api.engine.messages import Alert, HeadStart
 from tests.incidents.incident import RECORDINGS
 from tests.support.investigations import CHECKOUT, cause, evidence
@@ -34,6 +35,20 @@ def test_an_alert_keeps_its_words_and_loses_its_secrets():
     assert S not in shown.model_dump_json()
     assert shown.labels["namespace"] == "shop"
     assert shown.labels["api_key"] in shown.annotations["summary"]
+
+
+def test_a_persons_words_are_kept_without_their_secrets_and_equal_ones_stay_equal():
+    kept = to_be_kept(f"does Pod/shop/checkout-1 use password={S} or {S} of old?")
+
+    assert S not in kept
+    assert kept.startswith("does Pod/shop/checkout-1 use password=[SECRET-")
+    placeholder = kept.partition("password=")[2].partition(" ")[0]
+    assert kept.count(placeholder) == 2
+
+
+def test_what_cannot_be_looked_at_is_not_kept():
+    with pytest.raises(Unredactable):
+        to_be_kept("x" * (LONGEST + 1))
 
 
 def test_what_triage_found_keeps_its_objects_and_ids_and_its_facts_have_the_hash_of_what_is_shown():

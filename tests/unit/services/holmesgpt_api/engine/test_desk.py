@@ -176,6 +176,18 @@ def test_a_refusal_and_the_arguments_that_are_told_hold_no_secret_either():
     assert secret not in told[0].model_dump_json()
 
 
+@pytest.mark.requirement("HAPI-110")
+def test_arguments_are_cleared_before_they_are_shortened():
+    told: list[ToolCalled] = []
+    secret = secrets.token_hex(12)
+    pod = f"{'x' * 170} postgres://app:{secret}@db/shop"  # its 200th character stands in the secret
+
+    desk(told=told).answer("get_logs", {"namespace": "shop", "pod": pod})
+
+    assert secret[:8] not in told[0].model_dump_json()
+    assert "[SECRET-" in str(told[0].arguments["pod"])
+
+
 @pytest.mark.requirement("HAPI-073")
 def test_an_answer_that_cannot_be_cleared_is_not_shown():
     told: list[ToolCalled] = []

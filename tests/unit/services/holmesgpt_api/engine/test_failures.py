@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -139,6 +140,17 @@ def test_pauses_grow_and_what_cannot_help_is_not_tried_again():
 
     assert waits == [0.5, 1.0, 2.0, 8.0]
     assert pause(Fault("model-unauthorized", "", again=False), 1, left=100, jitter=0.5) is None
+
+
+@pytest.mark.requirement("HAPI-110")
+def test_a_servers_words_are_cleared_before_they_are_shortened():
+    secret = secrets.token_hex(14)
+    said = f"{'x' * (SAID - 25)} postgres://app:{secret}@db/shop"  # the last character stands in the secret
+
+    told = fault(raised("APIError", said, status=500), now=NOW).detail
+
+    assert secret[:6] not in told
+    assert "postgres" in told
 
 
 def test_a_detail_is_never_longer_than_a_message_allows():

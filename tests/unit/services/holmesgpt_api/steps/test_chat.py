@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -98,6 +99,18 @@ async def test_without_a_model_triage_answers_at_once_and_no_job_is_needed():
         "no-model-configured",
     )
     assert [job.partition(" ")[0] for job in sessions.jobs] == ["tidy"]
+
+
+@pytest.mark.requirement("HAPI-075", "HAPI-110")
+async def test_a_question_is_recorded_without_its_secrets():
+    secret = secrets.token_hex(14)
+    sessions = MemorySessions()
+    async with chatting(sessions, with_model=True, longest=timedelta(seconds=4)) as chat:
+        opened = await chat.open(asked(f"{ABOUT} password={secret}"), caller(), within(timedelta(seconds=4)))
+        (kept,) = await sessions.look([opened.id])
+
+    assert secret not in repr((sessions, kept))
+    assert kept.message.startswith(f"{ABOUT} password=[SECRET-")
 
 
 async def test_a_bound_investigation_is_not_looked_up_again():

@@ -9,10 +9,19 @@ import pytest
 
 from libs.contracts.causes import NoCause
 from libs.contracts.evidence import EvidenceKind
+from services.holmesgpt_api.domain.chat.prose import check
 from services.holmesgpt_api.domain.chat.questions import Topic, classify
-from services.holmesgpt_api.domain.chat.replies import Findings, names_of, reply, suggestions
+from services.holmesgpt_api.domain.chat.replies import (
+    CUT_OFF,
+    Findings,
+    names_of,
+    of_a_model,
+    reply,
+    suggestions,
+)
+from services.holmesgpt_api.domain.chat.session import Owner, TakenTurn
 from services.holmesgpt_api.domain.triage import NO_MODEL, conclude
-from services.holmesgpt_api.domain.verdict import Verdict
+from services.holmesgpt_api.domain.verdict import ModelUse, Verdict
 from tests.support.investigations import (
     CHECKOUT,
     CONFIG,
@@ -51,6 +60,35 @@ def test_why_names_the_cause_the_way_and_its_evidence():
     assert "[e1]" in answer.text
     assert (answer.engine, answer.topic, answer.degraded_reason) == ("triage", "why", NO_MODEL)
     assert answer.evidence_ids == ["e1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "cut_off", "doubts"),
+    [
+        ("It was edited [e1].", False, None),
+        ("It was edi", True, CUT_OFF),
+        ("As ev-1", True, f"1 pieces of evidence it cites do not exist; {CUT_OFF}"),
+    ],
+)
+def test_what_is_wrong_with_a_models_answer_is_told_beside_it(text: str, cut_off: bool, doubts: str | None):
+    taken = TakenTurn(
+        id="chat-1",
+        fence=1,
+        owner=Owner("default", "ana"),
+        reads=("*",),
+        message="why?",
+        namespace=None,
+        interim=None,
+        verdict=None,
+        time_left=timedelta(seconds=9),
+        earlier=(),
+        folded=0,
+    )
+    use = ModelUse(model="openai/x", sdk="holmesgpt", prompt="1")
+
+    answer = of_a_model(check(text, ()), {}, taken, use, cut_off=cut_off)
+
+    assert (answer.degraded_reason, answer.degraded_detail) == (None, doubts)
 
 
 def test_what_else_names_the_second_cause():
