@@ -35,7 +35,6 @@ from services.holmesgpt_api.engine.messages import (
     Failed,
     HeadStart,
     Heard,
-    Message,
     ModelAccess,
     Recorded,
     RunRequest,
@@ -189,8 +188,7 @@ async def test_nothing_of_a_run_can_be_reached_in_its_child_when_it_has_come_to_
     async with engine(interpreter(tmp_path), tmp_path) as (there, _):
         served_by = [await served(there, one) for one in requests]
 
-    ends: list[type[Message]] = [type(last) for _, last in served_by]
-    assert ends == [Answered, Concluded, Answered], served_by
+    assert [last.type for _, last in served_by] == ["answered", "concluded", "answered"], served_by
     lines = left(tmp_path)
     assert [one["runs"] for one in lines] == [1, 2, 3]
     assert len({one["pid"] for one in lines}) == 1
