@@ -46,7 +46,7 @@ def play(stage: Stage) -> None:
         *parts,
         config_map("watchtower/collector-settings", {"collector.yaml": SETTINGS.format(lines=500)}),
         daemon_set("watchtower/collector", container("collector", "watchtower/collector:1.44.0", mounts={"settings": "/etc/collector"}), pod={**LINUX, **settings}),
-        daemon_set("watchtower/collector-windows", container("collector", "watchtower/collector:1.44.0-ltsc2025", mounts={"settings": "C:\\collector"}), pod={**WINDOWS, **settings}),
+        daemon_set("watchtower/collector-windows", container("collector", "watchtower/collector:1.44.0-ltsc2025", mounts={"settings": "/etc/collector"}), pod={**WINDOWS, **settings}),
         daemon_set("watchtower/node-exporter", container("node-exporter", "prom/node-exporter:v1.9.1", port=9100), pod=LINUX),
         daemon_set("watchtower/windows-exporter", container("windows-exporter", "prom/windows-exporter:0.31.3", port=9182), pod=WINDOWS),
         deployment("watchtower/store", container("store", "victoria/logs:v1.36.1", port=9428, ready="/health", memory=("512Mi", "1Gi")), replicas=1, pod={"nodeSelector": {"kubernetes.io/os": "linux"}}), service("watchtower/store", 9428),
@@ -99,7 +99,7 @@ def _logs(stage: Stage) -> None:
             stage.log(name, printed(stage.ago(minutes=51), [
                 "<%Y-%m-%dT%H:%M:%SZ>\tinfo\tcollector\tcollector 1.44.0 (windows/amd64) started on node-d",
                 "<%Y-%m-%dT%H:%M:%SZ>\twarn\tcollector\tevent log channel Microsoft-Windows-Hyper-V-Compute-Admin: Access is denied., channel left out",
-                *[sent] * 48,
+                *[sent] * 46,
             ], every_s=62))  # fmt: skip
         else:
             chatter(stage, name, [sent, sent, sent, "<%Y-%m-%dT%H:%M:%SZ>\twarn\tcollector\tfile /var/log/pods/<100000-999999>/0.log is gone, was rotated"], minutes=55)  # fmt: skip

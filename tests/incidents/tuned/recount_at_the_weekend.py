@@ -57,7 +57,7 @@ def play(stage: Stage) -> None:
         done = crons.complete(stage, "census/recount", crons.start(stage, "census/recount", at), lasts_s=minutes * 60)
         stage.log(f"census/{done['metadata']['name']}", "\n".join([
             printed(stage.ago(minutes=minutes), ["<%Y-%m-%d %H:%M:%S> INFO  recount: 5.0.4, 39100000 households, pages of 20000"]),
-            printed(stage.ago(minutes=25), [
+            printed(stage.ago(minutes=31), [
                 "<%Y-%m-%d %H:%M:%S> INFO  recount: 38220000 of 39100000 households",
                 "<%Y-%m-%d %H:%M:%S> INFO  recount: 38640000 of 39100000 households",
                 f"<%Y-%m-%d %H:%M:%S> INFO  recount: 39100000 of 39100000 households, {4 - week} pages skipped; done after {minutes} minutes",
@@ -82,7 +82,7 @@ def play(stage: Stage) -> None:
 
 
 def _logs(stage: Stage, job: str, began: datetime) -> None:
-    counted = [420000 * n for n in range(1, 76)]
+    counted = [420000 * n for n in range(1, 75)]
     lines = ["<%Y-%m-%d %H:%M:%S> INFO  recount: 5.0.4, 39100000 households, pages of 20000"]
     for n, one in enumerate(counted):
         lines.append(f"<%Y-%m-%d %H:%M:%S> INFO  recount: {one} of 39100000 households")
