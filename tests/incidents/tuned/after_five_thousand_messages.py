@@ -16,7 +16,7 @@ INCIDENT = Incident(
     half=Half.tuned,
     story=(
         "worker is run with --limit=5000, as its framework advises: it ends well after so many messages, and the kubelet starts it anew within a second. On other evenings that is twice an hour, tonight"
-        " almost five times, as three times as many articles are pushed. The queue stays empty and no message is lost. The rule counts restarts without looking at how they ended. A push"
+        " almost five times, as more than twice as many articles are pushed. The queue stays empty and no message is lost. The rule counts restarts without looking at how they ended. A push"
         " that times out is sent again. The headlines' layout was edited for the evening."
     ),
     sources=[
@@ -30,7 +30,7 @@ INCIDENT = Incident(
     traits=frozenset({Trait.healthy}),
 )  # fmt: skip
 
-SO_FAR = (1391, 1402, 1388)
+SO_FAR = (1291, 1302, 1288)
 
 
 def play(stage: Stage) -> None:

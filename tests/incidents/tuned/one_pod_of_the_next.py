@@ -10,12 +10,12 @@ from tests.incidents.stage import Body, Stage
 from tests.incidents.workloads import config_map, container, deployment, service, stateful_set, system
 
 INCIDENT = Incident(
-    title="TwoImagesOfOneContainer of quote: 7.4.0 is on one pod beside five of 7.3.2, as its rollout was paused by hand this afternoon",
+    title="TwoImagesOfOneContainer of quote: 7.4.0 is on one pod beside five of 7.3.2, as its rollout was paused by hand this evening",
     half=Half.tuned,
     story=(
         "For want of a canary controller the pension team lets the first pod of a release run alone for a night: set the image, pause the rollout, compare, resume. Both versions answer equally well."
         " The rule fires when a container has two images for more than two hours. The Deployment says DeploymentPaused, and its change cause says what was meant. factors was edited"
-        " before noon, and letters was rolled out last week."
+        " at noon, and letters was rolled out last week."
     ),
     sources=[
         "https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#pausing-and-resuming-a-deployment",
@@ -65,7 +65,7 @@ def play(stage: Stage) -> None:
 
 def _first_one(stage: Stage) -> None:
     """Set the image, pause as soon as the first new pod is made, and let that one become ready."""
-    stage.kubectl("annotate", "deployment/quote", "-n", "pension", "--overwrite", "kubernetes.io/change-cause=7.4.0, one pod over night, the others on Friday")  # fmt: skip
+    stage.kubectl("annotate", "deployment/quote", "-n", "pension", "--overwrite", "kubernetes.io/change-cause=7.4.0, one pod over night, the others on Thursday")  # fmt: skip
     stage.hold("pension/quote-")
     stage.kubectl("set", "image", "deployment/quote", f"quote={NEXT}", "-n", "pension")
     stage.placed("pension/quote-", 6)
