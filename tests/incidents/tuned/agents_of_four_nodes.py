@@ -44,6 +44,7 @@ def play(stage: Stage) -> None:
     settings = {"volumes": [{"name": "settings", "configMap": {"name": "collector-settings"}}]}
     stage.apply([
         *parts,
+        daemon_set("kube-system/kube-proxy-windows", container("kube-proxy", "sig-windows/kube-proxy:v1.36.3-ltsc2025"), pod={**WINDOWS, "priorityClassName": "system-node-critical"}),
         config_map("watchtower/collector-settings", {"collector.yaml": SETTINGS.format(lines=500)}),
         daemon_set("watchtower/collector", container("collector", "watchtower/collector:1.44.0", mounts={"settings": "/etc/collector"}), pod={**LINUX, **settings}),
         daemon_set("watchtower/collector-windows", container("collector", "watchtower/collector:1.44.0-ltsc2025", mounts={"settings": "/etc/collector"}), pod={**WINDOWS, **settings}),

@@ -57,16 +57,16 @@ def play(stage: Stage) -> None:
     stage.calm()
     began = stage.now
     stage.wait(minutes=9)
-    node, first = _short_of_disk(stage, began)
+    node = _short_of_disk(stage, began)
     again = stage.now
     stage.wait(minutes=6)
     _room_again(stage, node)
     stage.wait(minutes=15)
-    _second(stage, again)
+    other = _second(stage, again)
     stage.wait(minutes=25)
     stage.heartbeat()
     _logs(stage)
-    _metrics(stage, node)
+    _metrics(stage, node, other)
     stage.fire(minutes_ago=41)
 
 
@@ -81,8 +81,8 @@ def _job() -> Body:
     }  # fmt: skip
 
 
-def _short_of_disk(stage: Stage, began: datetime) -> tuple[str, str]:
-    """The kubelet of the Job's node puts two pods out; returns that node and the Job's first pod."""
+def _short_of_disk(stage: Stage, began: datetime) -> str:
+    """The kubelet of the Job's node puts two pods out; returns that node's name."""
     (pod,) = stage.pods(f"relief/{JOB}")
     node, first = pod["spec"]["nodeName"], pod["metadata"]["name"]
     stage.log(f"relief/{first}", printed(began, ["INFO contours: area valley-11, 400 tiles", *["INFO contours: tile <1-90> of 400 done, <100-400> lines"] * 24], every_s=21))  # fmt: skip
@@ -96,7 +96,7 @@ def _short_of_disk(stage: Stage, began: datetime) -> tuple[str, str]:
     stage.calm()
     stage.placed(f"relief/{JOB}", 2)
     stage.calm()
-    return node, first
+    return node
 
 
 def _room_again(stage: Stage, node: str) -> None:
@@ -109,8 +109,8 @@ def _room_again(stage: Stage, node: str) -> None:
     stage.event(body, "NodeHasNoDiskPressure", f"Node {node} status is now: NodeHasNoDiskPressure", kind="Normal", component="kubelet")  # fmt: skip
 
 
-def _second(stage: Stage, began: datetime) -> None:
-    """The Job's second pod has done its work."""
+def _second(stage: Stage, began: datetime) -> str:
+    """The Job's second pod has done its work; returns the name of its node."""
     pod = next(p for p in stage.pods(f"relief/{JOB}") if p["status"]["phase"] != "Failed")
     stage.kubelets[pod["spec"]["nodeName"]].complete(pod, began=stage.clock.real(began), ended=stage.clock.real(stage.now))  # fmt: skip
     stage.cluster.until("the Job is complete", lambda: bool(stage.get(f"jobs/relief/{JOB}").get("status", {}).get("completionTime")))  # fmt: skip
@@ -118,6 +118,7 @@ def _second(stage: Stage, began: datetime) -> None:
         "INFO contours: area valley-11, 400 tiles", "WARN contours: tile 211 has no heights along its edge, taken from its neighbour",
         *["INFO contours: <8-12> tiles done, <1000-4000> lines"] * 38, "INFO contours: 400 of 400 tiles done, stored as valley-11; scratch 19.6 GiB",
     ], every_s=30))  # fmt: skip
+    return pod["spec"]["nodeName"]
 
 
 def _logs(stage: Stage) -> None:
@@ -130,19 +131,19 @@ def _logs(stage: Stage) -> None:
     chatter(stage, "hikers/huts", ["INFO  huts: GET /huts 200 <3-12>ms"], minutes=58)
 
 
-def _metrics(stage: Stage, node: str) -> None:
+def _metrics(stage: Stage, node: str, other: str) -> None:
     """Once a minute for four hours: the Job began 56 minutes ago, was put out 47 minutes ago, and there was room six minutes later."""
     count = 240
     here: Body = {"namespace": "relief"}
-    others = [name for name in ("node-a", "node-b", "node-c") if name != node]
+    (third,) = {"node-a", "node-b", "node-c"} - {node, other}
     stage.metric("disk", '1 - node_filesystem_avail_bytes{mountpoint="/var/lib/containerd"} / node_filesystem_size_bytes{mountpoint="/var/lib/containerd"}', [
         ({"node": node, "mountpoint": "/var/lib/containerd"}, [*about(0.79, count - 56, noise=0.002), *slope(0.79, 0.912, 9), *slope(0.81, 0.47, 6), *about(0.46, 41, noise=0.002)]),
-        ({"node": others[0], "mountpoint": "/var/lib/containerd"}, about(0.44, count, noise=0.15)),
-        ({"node": others[1], "mountpoint": "/var/lib/containerd"}, about(0.48, count, noise=0.15)),
+        ({"node": other, "mountpoint": "/var/lib/containerd"}, [*about(0.44, count - 46, noise=0.002), *slope(0.44, 0.63, 21), *about(0.45, 25, noise=0.002)]),
+        ({"node": third, "mountpoint": "/var/lib/containerd"}, about(0.48, count, noise=0.002)),
     ])  # fmt: skip
     stage.metric("pressure", 'kube_node_status_condition{condition="DiskPressure",status="true"}', [
         ({"node": node, "condition": "DiskPressure", "status": "true"}, [*[0.0] * (count - 47), *[1.0] * 6, *[0.0] * 41]),
-        *(({"node": one, "condition": "DiskPressure", "status": "true"}, [0.0] * count) for one in others),
+        *(({"node": one, "condition": "DiskPressure", "status": "true"}, [0.0] * count) for one in (other, third)),
     ])  # fmt: skip
     stage.metric("evicted", 'sum by (namespace, reason) (kube_pod_status_reason{reason="Evicted"})', [
         ({**here, "reason": "Evicted"}, [*[0.0] * (count - 47), *[2.0] * 47]),
