@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from tests.incidents.curves import about
 from tests.incidents.incident import Half, Incident, Trait
 from tests.incidents.logs import chatter
@@ -67,9 +69,9 @@ def play(stage: Stage) -> None:
     stage.calm()
     begun = stage.now
     for name in OPERATORS:
-        _operator(stage, name, OLD)
+        _operator(stage, name, OLD, begun)
     stage.status("routes.route.openshift.io/landregister/cadastre", {"ingress": [{"host": "cadastre.apps.c7.example.com", "routerName": "default", "conditions": [{"type": "Admitted", "status": "True", "lastTransitionTime": stage.stamp()}]}]}, manager="openshift-router")  # fmt: skip
-    _version(stage, [_update(stage, OLD, begun, begun)], OLD, "")
+    _version(stage, [_update(stage, OLD, begun, begun)], OLD, "", begun)
     stage.wait(days=30, hours=2, minutes=52)
     stage.edit(f"clusterversions.{CONFIG}/_cluster/version", lambda body: body["spec"]["desiredUpdate"].update(version=NEW), manager="oc")  # fmt: skip
     asked = stage.now
@@ -89,9 +91,9 @@ def play(stage: Stage) -> None:
     stage.calm()
     stage.wait(minutes=22)
     for name in OPERATORS:
-        _operator(stage, name, NEW)
+        _operator(stage, name, NEW, begun)
     done = stage.now
-    _version(stage, [_update(stage, NEW, asked, done), _update(stage, OLD, begun, begun)], NEW, WORDS)
+    _version(stage, [_update(stage, NEW, asked, done), _update(stage, OLD, begun, begun)], NEW, WORDS, begun)
     stage.wait(hours=1, minutes=12)
     stage.kubectl("scale", "deployment/router-default", "--replicas=3", "-n", "openshift-ingress")
     stage.calm()
@@ -102,31 +104,31 @@ def play(stage: Stage) -> None:
     stage.fire(minutes_ago=68)
 
 
-def _condition(stage: Stage, kind: str, holds: bool, reason: str = "AsExpected", message: str = "") -> Body:
-    return {"type": kind, "status": "True" if holds else "False", "reason": reason, "message": message, "lastTransitionTime": stage.stamp()}  # fmt: skip
+def _condition(stage: Stage, kind: str, holds: bool, since: datetime, reason: str = "AsExpected", message: str = "") -> Body:
+    return {"type": kind, "status": "True" if holds else "False", "reason": reason, "message": message, "lastTransitionTime": stage.stamp(at=since)}  # fmt: skip
 
 
-def _operator(stage: Stage, name: str, version: str) -> None:
+def _operator(stage: Stage, name: str, version: str, begun: datetime) -> None:
     stage.status(f"clusteroperators.{CONFIG}/_cluster/{name}", {
-        "conditions": [_condition(stage, "Available", True), _condition(stage, "Progressing", False), _condition(stage, "Degraded", False), _condition(stage, "Upgradeable", True)],
+        "conditions": [_condition(stage, "Available", True, begun), _condition(stage, "Progressing", False, stage.now), _condition(stage, "Degraded", False, begun), _condition(stage, "Upgradeable", True, begun)],
         "versions": [{"name": "operator", "version": version}], "relatedObjects": [{"group": "", "resource": "namespaces", "name": f"openshift-{name}"}],
     }, manager=f"{name}-operator")  # fmt: skip
 
 
-def _update(stage: Stage, version: str, started: object, completed: object) -> Body:
+def _update(stage: Stage, version: str, started: datetime, completed: datetime) -> Body:
     return {
         "state": "Completed", "version": version, "image": f"registry.example.com/ocp/release:{version}", "verified": True,
-        "startedTime": stage.stamp(at=started), "completionTime": stage.stamp(at=completed),  # type: ignore[arg-type]
+        "startedTime": stage.stamp(at=started), "completionTime": stage.stamp(at=completed),
     }  # fmt: skip
 
 
-def _version(stage: Stage, history: list[Body], version: str, gate: str) -> None:
+def _version(stage: Stage, history: list[Body], version: str, gate: str, begun: datetime) -> None:
     conditions = [
-        _condition(stage, "Available", True, "", f"Done applying {version}"), _condition(stage, "Progressing", False, "", f"Cluster version is {version}"),
-        _condition(stage, "Failing", False, ""), _condition(stage, "RetrievedUpdates", True, ""), _condition(stage, "ReleaseAccepted", True, "PayloadLoaded", f'Payload loaded version="{version}" architecture="Multi"'),
+        _condition(stage, "Available", True, begun, "", f"Done applying {version}"), _condition(stage, "Progressing", False, stage.now, "", f"Cluster version is {version}"),
+        _condition(stage, "Failing", False, begun, ""), _condition(stage, "RetrievedUpdates", True, begun, ""), _condition(stage, "ReleaseAccepted", True, begun, "PayloadLoaded", f'Payload loaded version="{version}" architecture="Multi"'),
     ]  # fmt: skip
     if gate:
-        conditions.append(_condition(stage, "Upgradeable", False, "AdminAckRequired", gate))
+        conditions.append(_condition(stage, "Upgradeable", False, stage.now, "AdminAckRequired", gate))
         stage.status("apirequestcounts.apiserver.openshift.io/_cluster/flowschemas.v1beta3.flowcontrol.apiserver.k8s.io", {"removedInRelease": "1.32", "requestCount": 0, "currentHour": {"requestCount": 0}, "last24h": [{"requestCount": 0} for _ in range(24)]}, manager="kube-apiserver")  # fmt: skip
     stage.status(f"clusterversions.{CONFIG}/_cluster/version", {
         "desired": {"version": version, "image": f"registry.example.com/ocp/release:{version}", "channels": ["candidate-4.18", "fast-4.18", "stable-4.18", "stable-4.19"]},
