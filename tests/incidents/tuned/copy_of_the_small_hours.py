@@ -21,8 +21,8 @@ INCIDENT = Incident(
         " somebody is called. Tonight's dump is at three fifths and as fast as the last ones."
     ),
     sources=[
-        "https://dev.mysql.com/doc/refman/8.4/en/mysqldump.html#option_mysqldump_dump-replica",
-        "https://dev.mysql.com/doc/refman/8.4/en/replication-administration-pausing.html",
+        "https://dev.mysql.com/doc/refman/8.0/en/mysqldump.html#option_mysqldump_dump-replica",
+        "https://dev.mysql.com/doc/refman/8.0/en/replication-administration-pausing.html",
         "https://github.com/prometheus/mysqld_exporter/blob/main/mysqld-mixin/alerts/general.yaml",
     ],
     labels={
@@ -65,15 +65,15 @@ TABLES = ("beds", "bookings", "bookings_history", "guests", "houses", "invoices"
 
 
 def play(stage: Stage) -> None:
-    dump = container("dump", "hostel/mysqldump:8.4.6", cpu="500m", memory=("256Mi", "512Mi"), command=["/bin/sh", "-c"], args=[
+    dump = container("dump", "hostel/mysqldump:8.0.44", cpu="500m", memory=("256Mi", "512Mi"), command=["/bin/sh", "-c"], args=[
         "mysqldump --verbose --host=stays-copy.hostel.svc --single-transaction --dump-replica=2 --databases stays | zstd | rclone rcat cold:hostel-dumps/stays-$(date +%F).sql.zst",
     ])  # fmt: skip
-    # Each exporter answers for all three servers, as its multi-target mode does.
+    # One exporter answers for all three servers, as its multi-target mode does.
     stage.apply([
         *system(),
-        stateful_set("hostel/stays", container("mysql", "mysql:8.4.6", port=3306, cpu="500m", memory=("1Gi", "2Gi"))), service("hostel/stays", 3306, headless=True),
-        stateful_set("hostel/stays-read", container("mysql", "mysql:8.4.6", port=3306, cpu="500m", memory=("1Gi", "2Gi"), args=["--read-only=ON", "--server-id=2"])), service("hostel/stays-read", 3306, headless=True),
-        stateful_set("hostel/stays-copy", container("mysql", "mysql:8.4.6", port=3306, cpu="300m", memory=("1Gi", "2Gi"), args=["--read-only=ON", "--server-id=3", "--log-error-verbosity=3"])), service("hostel/stays-copy", 3306, headless=True),
+        stateful_set("hostel/stays", container("mysql", "mysql:8.0.44", port=3306, cpu="500m", memory=("1Gi", "2Gi"))), service("hostel/stays", 3306, headless=True),
+        stateful_set("hostel/stays-read", container("mysql", "mysql:8.0.44", port=3306, cpu="500m", memory=("1Gi", "2Gi"), args=["--read-only=ON", "--server-id=2"])), service("hostel/stays-read", 3306, headless=True),
+        stateful_set("hostel/stays-copy", container("mysql", "mysql:8.0.44", port=3306, cpu="300m", memory=("1Gi", "2Gi"), args=["--read-only=ON", "--server-id=3", "--log-error-verbosity=3"])), service("hostel/stays-copy", 3306, headless=True),
         deployment("hostel/mysqld-exporter", container("exporter", "prom/mysqld-exporter:v0.17.2", port=9104, ready="/", memory=("32Mi", "64Mi")), replicas=1), service("hostel/mysqld-exporter", 9104),
         cron_job("hostel/dump", "10 2 * * *", dump, successfulJobsHistoryLimit=1),
         deployment("hostel/reserve", container("reserve", "hostel/reserve:12.2.0", port=8080, ready="/ready", alive="/alive", env={"DB_HOST": "stays.hostel.svc"})), service("hostel/reserve", 80, 8080),

@@ -16,7 +16,7 @@ INCIDENT = Incident(
     story=(
         "The exporter's query takes the time since the last transaction that the standby replayed. Entries are made from seven to six on weekdays, so each night and each weekend the value"
         " grows by a second a second, and is nought again with the first entry. The primary sees the standby stream without a byte left. The rule came with a chart two days ago and fires for"
-        " the second night. extracts, which reads from the standby, was released in the afternoon; a fee was edited before."
+        " the third night. extracts, which reads from the standby, was released in the afternoon; a fee was edited before."
     ),
     sources=[
         "https://github.com/prometheus-community/postgres_exporter/issues/385",
