@@ -113,7 +113,7 @@ def _logs(stage: Stage) -> None:
         ]))  # fmt: skip
     stage.log("college/address-check", "\n".join([
         printed(two - timedelta(minutes=10), ["INFO  address-check: nothing to look up"] * 10, every_s=60),
-        printed(two + timedelta(seconds=30), ["WARN  address-check: register answers 503, <3-30> addresses wait, again in 60s"] * 7, every_s=61),
+        printed(two + timedelta(seconds=30), [f"WARN  address-check: register answers 503, {waiting} addresses wait, again in 60s" for waiting in (4, 10, 17, 24, 31, 39, 46)], every_s=61),
         printed(two + timedelta(minutes=9), ["INFO  address-check: <9-14> addresses looked up, all found"] * 5, every_s=58),
         printed(two + timedelta(minutes=14, seconds=10), ["INFO  address-check: nothing to look up"] * 8, every_s=60),
     ]))  # fmt: skip
