@@ -31,6 +31,7 @@ from services.context_api.domain.kube import (
     text,
 )
 from services.context_api.domain.logs import clusters, cut, is_narrative, quote, telling
+from services.context_api.domain.meant import waits_its_turn
 from services.context_api.domain.observation import Blame, Depth, Observation
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject, parse_time
@@ -68,8 +69,11 @@ def observe(scene: Scene) -> Iterator[Observation]:
         ):
             yield from _by_warning(scene, service, "has no address outside", latent=False)
     for workload in scene.graph.workloads:
-        waits = any(not is_ready(pod) for pod in scene.graph.pods_of(workload))
-        if workload.kind not in ("Pod", "Job", "CronJob") and (waits or _lacks_pods(workload)):
+        unready = [pod for pod in scene.graph.pods_of(workload) if not is_ready(pod)]
+        waits = any(not waits_its_turn(scene, pod) for pod in unready)
+        if workload.kind not in ("Pod", "Job", "CronJob") and (
+            waits or (not unready and _lacks_pods(workload))
+        ):
             yield from _by_warning(scene, workload, "lacks pods", latent=True)
 
 
