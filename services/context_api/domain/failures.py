@@ -27,7 +27,8 @@ _ERRORS = re.compile(
 HANDFUL = 20
 """Requests of which one or two that fail are no share that breaks an objective: nobody promises 99 % of ten."""
 
-_COUNTED = re.compile(r"\bincrease\(\s*([A-Za-z_:][\w:]*)")
+_COUNTED = re.compile(r"\bincrease\(\s*([A-Za-z_:][\w:]*)\s*(?:\{([^}]*)\})?")
+_MATCHER = re.compile(r'(\w+)\s*(=~|!~|!=|=)\s*"([^"]*)"')
 
 RISEN, LEAST = 10.0, 0.01
 """Times as many failures as before from which a smaller share is too much as well, and the share from which that counts:
@@ -49,13 +50,17 @@ def few(every: Iterable[Series], share: Series) -> bool:
 
 
 def _counts_all(one: Series, share: Series) -> bool:
-    """An `increase()` of what the share is a share of, whole or apart by labels that the share does not have."""
+    """An `increase()` of what the share is a share of, whole or apart by labels that the share does not have.
+
+    One that is asked of a part alone (`method="PUT"`) counts too few.
+    """
     divisor = share.query.rpartition("/")[2]
-    metric, window = _COUNTED.search(divisor), window_of(share)
-    told = _COUNTED.search(one.query)
-    same = metric is not None and told is not None and metric[1] == told[1] and window_of(one) == window
+    metric, told = _COUNTED.search(divisor), _COUNTED.search(one.query)
+    if metric is None or told is None or metric[1] != told[1] or window_of(one) != window_of(share):
+        return False
+    known = {*_MATCHER.findall(metric[2] or ""), *((key, "=", value) for key, value in share.labels.items())}
     return (
-        same
+        known.issuperset(_MATCHER.findall(told[2] or ""))
         and "/" not in one.query
         and not _ERRORS.search(one.query)
         and all(one.labels.get(key) == value for key, value in share.labels.items() if key != "__name__")

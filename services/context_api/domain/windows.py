@@ -50,5 +50,5 @@ def _question(series: Series) -> tuple[str, frozenset[tuple[str, str]]]:
     labels = {k: v for k, v in series.labels.items() if k not in ("__name__", "window")}
     asked = f"{series.query} {series.name}"
     for key, value in labels.items() if '="' in asked else ():
-        asked = re.sub(rf'(?<=[{{,]){re.escape(key)}="{re.escape(value)}",?', "", asked)
+        asked = re.sub(rf'(?<=[{{,])\s*{re.escape(key)}="{re.escape(value)}",?', "", asked)
     return _WINDOW.sub("[]", asked).replace(",}", "}").replace("{}", ""), frozenset(labels.items())
