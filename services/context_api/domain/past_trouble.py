@@ -1,4 +1,5 @@
-"""Recorded trouble that is over: shares of failures, response times and backlogs that were too high and came back.
+"""Trouble that is over: shares of failures, response times and backlogs that were too high and came back, and spells of
+complaints in a log that has held none since.
 
 Decides which series are about an object, and when one of them was in trouble around the alert. A rule that looks back
 half an hour still fires when what it measures is well again.
@@ -41,7 +42,6 @@ QUIET = timedelta(minutes=5)
 """How long logs have to be without errors for those to have ended."""
 
 FEWEST_LINES, LINES_READ, PODS = 5, 400, 3
-
 
 SPELL = timedelta(minutes=30)
 """Errors spread over longer than this are how a program speaks, and no spell."""

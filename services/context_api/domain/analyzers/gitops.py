@@ -1,12 +1,13 @@
 """GitOps controllers that cannot apply what a repository holds, that are suspended, or that put back what a person did.
 
 Sees, of Argo CD applications, the last operation (failed resources by name), the conditions that end in Error, and
-differences nobody is going to apply; of Flux, what is suspended. For workloads in trouble it reads who wrote them or
+differences nobody is going to apply (not while a sync window of its project, by the application's name, denies that); of
+Flux, what is suspended. For workloads in trouble it reads who wrote them or
 their configuration last: a GitOps controller's write after a person's means that the repository won (self-heal).
 Not ready Flux objects and degraded applications say so in their conditions (`unhealthy_condition`).
 Cannot see the repository, nor what was reverted where the person's write left no trace of its own.
 
-Rests on: argo-cd.readthedocs.io, "Automated Sync Policy" (self-heal) and "Resource Tracking"; fluxcd.io/flux,
+Rests on: argo-cd.readthedocs.io, "Automated Sync Policy" (self-heal), "Sync Windows" and "Resource Tracking"; fluxcd.io/flux,
 "Kustomization" (suspend, drift) and "Helm Releases"; kubernetes.io/docs, "Server-Side Apply" (managedFields).
 """
 

@@ -4,7 +4,8 @@ Sees node conditions (those of node-problem-detector too), the kubelet's silence
 A pod evicted for its own limit (ephemeral storage, an emptyDir's size) is its own doing, not its node's.
 The kubelet takes a pressure condition back minutes after the evictions: a node that pods were evicted from within the
 hour was under pressure (latent, it counts by what it explains). Who fills a node is told by `node_filled`.
-A cordoned node that is ready is healthy. Cannot see the machine under the node, nor what a condition of an unknown
+An eviction of more than half an hour ago is over where the node has reported no pressure since and its owner is whole, or
+its run complete. A cordoned node that is ready is healthy. Cannot see the machine under the node, nor what a condition of an unknown
 type means.
 
 Rests on: https://kubernetes.io/docs/reference/node/node-status/#condition,
@@ -21,7 +22,7 @@ from datetime import datetime, timedelta
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.containers import is_ready
-from services.context_api.domain.kube import Condition, conditions, listing, replicas, text
+from services.context_api.domain.kube import Condition, conditions, listing, number, replicas, text
 from services.context_api.domain.logs import quote
 from services.context_api.domain.observation import Blame, Depth, Explains, Observation
 from services.context_api.domain.scene import Scene
@@ -91,9 +92,14 @@ def _well_since(scene: Scene, pod: KubeObject) -> bool:
         c.status == "True" or c.since is None or scene.now - c.since < HEALED for c in states
     ):
         return False
-    owner = scene.graph.workload(pod)
-    if owner.kind == "Job":
-        return any(c.type == "Complete" and c.status == "True" for c in conditions(owner))
+    # Above a run stands its schedule, which has never done its work.
+    run, owner = scene.graph.owner(pod), scene.graph.workload(pod)
+    if run is not None and run.kind == "Job":
+        return any(c.type == "Complete" and c.status == "True" for c in conditions(run))
+    if owner.kind == "DaemonSet":
+        return (
+            0 < number(owner.status.get("desiredNumberScheduled")) <= number(owner.status.get("numberReady"))
+        )
     others = [p for p in scene.graph.pods_of(owner) if p is not pod]
     return owner is not pod and 0 < replicas(owner) <= sum(map(is_ready, others))
 

@@ -3,7 +3,8 @@
 Sees the scheduler's message, what the pod asks for against what the nodes have left, its node selector
 and affinity against the nodes' labels, taints it does not tolerate, claims that are not bound.
 Blames a claim or a node where the message points there; a node whose taint or cordon is newer than the pod
-is blamed rather than the workload. No fault are pods of a priority below zero that lack room (`meant`). Cannot see what an autoscaler will do about it.
+is blamed rather than the workload. No fault are pods of a priority below zero that lack nothing but room (`meant`).
+Cannot see what an autoscaler will do about it.
 
 Rests on: kubernetes.io/docs, "Kubernetes Scheduler", "Taints and Tolerations", "Assigning Pods to Nodes".
 """

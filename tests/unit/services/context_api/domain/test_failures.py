@@ -46,9 +46,7 @@ def test_too_many_fail_by_any_objective_or_by_what_was_usual(values: list[float]
     assert fails(series(RATIO, values)) is expected
 
 
-SHARE = (
-    'sum by (service) (increase(visits_total{status=~"5.."}[15m])) / sum by (service) (increase(visits_total[15m]))'
-)
+SHARE = 'sum by (service) (increase(visits_total{status=~"5.."}[15m])) / sum by (service) (increase(visits_total[15m]))'
 ALL = "sum by (service) (increase(visits_total[15m]))"
 
 

@@ -98,9 +98,7 @@ def test_only_a_pod_without_a_node_and_of_a_priority_below_zero_yields(
     assert waits_its_turn(Scene(snapshot()), filler) is expected
 
 
-def worker(
-    said: str, end: Doc, *, previous: bool = True, container: str = "app"
-) -> tuple[Scene, Any]:
+def worker(said: str, end: Doc, *, previous: bool = True, container: str = "app") -> tuple[Scene, Any]:
     made = pod("worker-0", statuses=[running(minutes=4, restarts=9, last=end)])
     scene = Scene(snapshot(made, logs=[log(made, said, previous=previous, container=container)]))
     (found,) = scene.graph.pods

@@ -68,7 +68,13 @@ def test_a_matcher_that_repeats_a_label_of_the_series_says_nothing(short: str):
         'rate(x_total{myservice="a"}[5m])',
         'rate(x_total{service!="a"}[5m])',
     ],
-    ids=["a part of it", "that part beside its own label", "another value", "a longer label", "all the others"],
+    ids=[
+        "a part of it",
+        "that part beside its own label",
+        "another value",
+        "a longer label",
+        "all the others",
+    ],
 )
 def test_a_matcher_of_another_label_is_another_question(short: str):
     now, hour = series(short, [0.2], service="a"), series("rate(x_total[1h])", [2.7], service="a")
