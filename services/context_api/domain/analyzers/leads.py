@@ -305,8 +305,9 @@ def _fresh(voice: Voice, scene: Scene, change: Change | None) -> Change | None:
     if change is None or not onset - WINDOW <= change.at <= onset + SLACK:
         return None
     born = voice.speaker.created_at
-    together = change.made and born is not None and abs(change.at - born) <= TOGETHER
-    return None if together and scene.now - born > SETTLED else change
+    if born is None or not change.made or abs(change.at - born) > TOGETHER:
+        return change
+    return None if scene.now - born > SETTLED else change
 
 
 def _extra(voice: Voice, scene: Scene, change: Change) -> float:

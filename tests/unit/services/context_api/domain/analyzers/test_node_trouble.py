@@ -135,8 +135,10 @@ def job(owner: Doc | None = None, **status: Any) -> Doc:
 
 
 CRON = thing("CronJob", "count", api="batch/v1", spec={"schedule": "0 * * * *"})
-COMPLETE = {"conditions": [{"type": "Complete", "status": "True", "lastTransitionTime": ago(35)}]}
-FAILED = {"conditions": [{"type": "Failed", "status": "True", "lastTransitionTime": ago(35)}]}
+COMPLETE: dict[str, Any] = {
+    "conditions": [{"type": "Complete", "status": "True", "lastTransitionTime": ago(35)}]
+}
+FAILED: dict[str, Any] = {"conditions": [{"type": "Failed", "status": "True", "lastTransitionTime": ago(35)}]}
 
 
 def agents(ready: int) -> tuple[list[Doc], Doc]:
