@@ -95,11 +95,26 @@ def _logs(stage: Stage) -> None:
     two = datetime(2026, 11, 30, 14, 2, tzinfo=UTC)
     front = "<%Y-%m-%dT%H:%M:%S.%3>Z  {} 1 --- [enrol] [nio-8080-exec-<1-9>] "
     info, warn = front.format("INFO"), front.format("WARN")
-    well = info + "e.college.enrol.EnrolmentController       : POST /enrolments 201 in <90-190> ms, address checked"
-    without = info + "e.college.enrol.EnrolmentController       : POST /enrolments 201 in <20-60> ms, address to be checked later"
-    bad = warn + "e.college.enrol.AddressRegister           : 503 Service Unavailable from GET https://register.addresses.example.org/v3/match"
-    closed_door = warn + "e.college.enrol.AddressRegister           : CircuitBreaker 'address-register' is OPEN and does not permit further calls"
-    turned = info + "i.g.r.c.i.CircuitBreakerStateMachine      : Event STATE_TRANSITION published: CircuitBreaker 'address-register' changed state from {} to {}"
+    well = (
+        info
+        + "e.college.enrol.EnrolmentController       : POST /enrolments 201 in <90-190> ms, address checked"
+    )
+    without = (
+        info
+        + "e.college.enrol.EnrolmentController       : POST /enrolments 201 in <20-60> ms, address to be checked later"
+    )
+    bad = (
+        warn
+        + "e.college.enrol.AddressRegister           : 503 Service Unavailable from GET https://register.addresses.example.org/v3/match"
+    )
+    closed_door = (
+        warn
+        + "e.college.enrol.AddressRegister           : CircuitBreaker 'address-register' is OPEN and does not permit further calls"
+    )
+    turned = (
+        info
+        + "i.g.r.c.i.CircuitBreakerStateMachine      : Event STATE_TRANSITION published: CircuitBreaker 'address-register' changed state from {} to {}"
+    )
     for n, pod in enumerate(stage.pods("college/enrol")):
         shift = timedelta(seconds=3 * n)
         stage.log(f"college/{pod['metadata']['name']}", "\n".join([

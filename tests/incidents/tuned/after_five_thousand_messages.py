@@ -49,7 +49,9 @@ def play(stage: Stage) -> None:
     stage.kubectl("set", "image", "deployment/comments", "comments=registry.example.com/readers/comments:6.8.1", "-n", "readers")  # fmt: skip
     stage.calm()
     stage.clock.until(datetime(2026, 11, 29, 17, 12, tzinfo=UTC))
-    stage.edit("configmaps/newsroom/layout", lambda body: body["data"].update({"HEADLINES": "9", "TICKER": "on"}))
+    stage.edit(
+        "configmaps/newsroom/layout", lambda body: body["data"].update({"HEADLINES": "9", "TICKER": "on"})
+    )
     stage.restart("deployments/newsroom/site")
     stage.calm()
     stage.clock.until(datetime(2026, 11, 29, 20, 31, tzinfo=UTC))

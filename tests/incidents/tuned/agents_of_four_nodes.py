@@ -77,7 +77,9 @@ def play(stage: Stage) -> None:
 
 def _joins(stage: Stage) -> None:
     """A machine of another kind, with the taint that its pool is given."""
-    stage.add_node("node-d", labels={"kubernetes.io/os": "windows", "node.kubernetes.io/windows-build": "10.0.26100"})
+    stage.add_node(
+        "node-d", labels={"kubernetes.io/os": "windows", "node.kubernetes.io/windows-build": "10.0.26100"}
+    )
     stage.kubectl("label", "node", "node-d", "kubernetes.io/os=windows", "--overwrite")
     stage.kubectl("taint", "node", "node-d", "os=windows:NoSchedule", "--overwrite")
     body = stage.get("nodes/_cluster/node-d")
@@ -86,7 +88,10 @@ def _joins(stage: Stage) -> None:
         "containerRuntimeVersion": "containerd://2.1.4",
     }  # fmt: skip
     stage.cluster.ask(
-        "PATCH", "/api/v1/nodes/node-d/status?fieldManager=kubelet", {"status": {"nodeInfo": info}}, kind=MERGE
+        "PATCH",
+        "/api/v1/nodes/node-d/status?fieldManager=kubelet",
+        {"status": {"nodeInfo": info}},
+        kind=MERGE,
     )
     stage.event(body, "Starting", "Starting kubelet.", kind="Normal", component="kubelet")
     stage.calm()

@@ -8,7 +8,15 @@ from tests.incidents.curves import about, slope
 from tests.incidents.incident import Half, Incident, Trait
 from tests.incidents.logs import chatter, printed
 from tests.incidents.stage import Body, Stage
-from tests.incidents.workloads import config_map, container, daemon_set, deployment, service, stateful_set, system
+from tests.incidents.workloads import (
+    config_map,
+    container,
+    daemon_set,
+    deployment,
+    service,
+    stateful_set,
+    system,
+)
 
 INCIDENT = Incident(
     title="PodsEvicted of relief: a node that was short of disk for six minutes put two pods out three quarters of an hour ago; the Job's second pod has ended well",
@@ -88,7 +96,9 @@ def _short_of_disk(stage: Stage, began: datetime) -> str:
     stage.log(f"relief/{first}", printed(began, ["INFO contours: area valley-11, 400 tiles", *["INFO contours: tile <1-90> of 400 done, <100-400> lines"] * 24], every_s=21))  # fmt: skip
     stage.node_condition(node, "DiskPressure", "True", "KubeletHasDiskPressure", "kubelet has disk pressure", taint=f"{PRESSURE}=:NoSchedule")  # fmt: skip
     body = stage.get(f"nodes/_cluster/{node}")
-    stage.event(body, "EvictionThresholdMet", "Attempting to reclaim ephemeral-storage", component="kubelet", count=3)
+    stage.event(
+        body, "EvictionThresholdMet", "Attempting to reclaim ephemeral-storage", component="kubelet", count=3
+    )
     stage.event(body, "NodeHasDiskPressure", f"Node {node} status is now: NodeHasDiskPressure", kind="Normal", component="kubelet")  # fmt: skip
     other = next(p for p in stage.pods("relief/sheets-") if p["spec"]["nodeName"] == node)["metadata"]["name"]
     stage.evicted(f"relief/{first}", LOW.format(name="contours", used="13894Mi"))
@@ -103,7 +113,9 @@ def _room_again(stage: Stage, node: str) -> None:
     def untainted(body: Body) -> None:
         body["spec"]["taints"] = [one for one in body["spec"].get("taints", []) if one["key"] != PRESSURE]
 
-    stage.node_condition(node, "DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure")
+    stage.node_condition(
+        node, "DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"
+    )
     stage.edit(f"nodes/_cluster/{node}", untainted, manager="kube-controller-manager")
     body = stage.get(f"nodes/_cluster/{node}")
     stage.event(body, "NodeHasNoDiskPressure", f"Node {node} status is now: NodeHasNoDiskPressure", kind="Normal", component="kubelet")  # fmt: skip

@@ -61,7 +61,17 @@ MORE = """\
       severity: critical
 """
 
-TABLES = ("beds", "bookings", "bookings_history", "guests", "houses", "invoices", "invoice_lines", "keys", "meals")
+TABLES = (
+    "beds",
+    "bookings",
+    "bookings_history",
+    "guests",
+    "houses",
+    "invoices",
+    "invoice_lines",
+    "keys",
+    "meals",
+)
 
 
 def play(stage: Stage) -> None:

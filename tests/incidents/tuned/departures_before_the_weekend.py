@@ -55,7 +55,9 @@ def _part(name: str, version: str) -> list[Body]:
     env = {"departures": {"DELAYS_URL": "http://delays.station.svc", "DB": "timetable.station.svc:5432"}, "platforms": {"DB": "timetable.station.svc:5432"}}  # fmt: skip
     body = deployment(f"station/{name}", container(name, f"station/{name}:{version}", port=8080, ready="/ready", alive="/alive", env=env.get(name)), replicas=3 if name == "departures" else 2)  # fmt: skip
     address = service(f"station/{name}", 80, 8080)
-    body["metadata"]["annotations"] = {"argocd.argoproj.io/tracking-id": f"{name}:apps/Deployment:station/{name}"}
+    body["metadata"]["annotations"] = {
+        "argocd.argoproj.io/tracking-id": f"{name}:apps/Deployment:station/{name}"
+    }
     address["metadata"]["annotations"] = {"argocd.argoproj.io/tracking-id": f"{name}:/Service:station/{name}"}
     return [body, address]
 
@@ -115,7 +117,13 @@ def play(stage: Stage) -> None:
     ], count=20, minutes=50)  # fmt: skip
     chatter(stage, "argocd/argocd-server", [f'{front}"finished unary call" grpc.code=OK grpc.method=List grpc.service=application.ApplicationService'], count=6, minutes=50)  # fmt: skip
     chatter(stage, "station/departures-", ["INFO  departures - GET /departures 200 <6-20>ms", "WARN  departures - train <100-900> has no platform yet"], count=36, minutes=60)  # fmt: skip
-    chatter(stage, "station/platforms-", ["INFO  platforms - GET /platforms/<1-14> 200 <2-9>ms"], count=20, minutes=60)
+    chatter(
+        stage,
+        "station/platforms-",
+        ["INFO  platforms - GET /platforms/<1-14> 200 <2-9>ms"],
+        count=20,
+        minutes=60,
+    )
     chatter(stage, "station/delays-", ["INFO  delays - GET /delays 200 <2-9>ms", "ERROR delays - message <1000-9999> of the control centre refused: unknown line, dropped"], count=20, minutes=60)  # fmt: skip
     chatter(stage, "station/timetable", ["<%Y-%m-%d %H:%M:%S.%3> UTC [27] LOG:  checkpoint starting: time"], count=5, minutes=60)  # fmt: skip
     chatter(stage, "town/signboard", ["GET /board/central 200 <10-40>ms"], minutes=60)
@@ -158,7 +166,12 @@ def _differs(stage: Stage) -> None:
 def _metrics(stage: Stage) -> None:
     """Every five minutes for two days."""
     count, since = 576, 9
-    one = {"namespace": "argocd", "job": "argocd-metrics", "project": "rail", "dest_server": "https://kubernetes.default.svc"}
+    one = {
+        "namespace": "argocd",
+        "job": "argocd-metrics",
+        "project": "rail",
+        "dest_server": "https://kubernetes.default.svc",
+    }
     stage.metric("synced", 'sum by (namespace, job, project, name, dest_server) (argocd_app_info{sync_status="Synced"})', [
         ({**one, "name": name}, [*[1.0] * (count - since), *[0.0 if name == "departures" else 1.0] * since]) for name in PARTS
     ], step_s=300)  # fmt: skip

@@ -8,7 +8,15 @@ from tests.incidents.curves import about, slope
 from tests.incidents.incident import Half, Incident, Trait
 from tests.incidents.logs import chatter, printed
 from tests.incidents.stage import Stage
-from tests.incidents.workloads import config_map, container, daemon_set, deployment, service, stateful_set, system
+from tests.incidents.workloads import (
+    config_map,
+    container,
+    daemon_set,
+    deployment,
+    service,
+    stateful_set,
+    system,
+)
 
 INCIDENT = Incident(
     title="NodeDiskIOSaturation of node-b while its mirror is checked, as on the first Sunday of each month at one in the night",
@@ -82,11 +90,22 @@ def play(stage: Stage) -> None:
         "<%Y-%m-%d %H:%M:%S.%3> UTC [27] LOG:  checkpoint starting: time",
         "<%Y-%m-%d %H:%M:%S.%3> UTC [27] LOG:  checkpoint complete: wrote <200-900> buffers (1.1%), 0 removed; write=<30-90>.1 s, sync=0.0<10-40> s, total=<90-99>.4 s",
     ], count=24, minutes=120)  # fmt: skip
-    chatter(stage, "herbarium/sheets-", ["INFO sheets: GET /sheets/<1000-9999> 200 <9-30>ms"], count=24, minutes=60)
+    chatter(
+        stage,
+        "herbarium/sheets-",
+        ["INFO sheets: GET /sheets/<1000-9999> 200 <9-30>ms"],
+        count=24,
+        minutes=60,
+    )
     chatter(stage, "herbarium/labels-printer", ["INFO printer: no label waits", "WARN printer: tray 2 is empty, tray 1 taken"], count=12, minutes=60)  # fmt: skip
     chatter(stage, "seedbank/accessions", ['{"t":{"$date":"<%Y-%m-%dT%H:%M:%S.%3>+00:00"},"s":"I","c":"WTCHKPT","id":22430,"ctx":"Checkpointer","msg":"WiredTiger message","attr":{"message":"saving checkpoint snapshot min: <100-900>"}}'], count=10, minutes=60)  # fmt: skip
     chatter(stage, "seedbank/vault", ["GET /accessions/<100-999> 200 <8-25>ms"], minutes=60)
-    chatter(stage, "visitors/guidebook", ["GET /guide/alpine 200 <10-40>ms", "GET /favicon.svg 404 1ms"], minutes=60)
+    chatter(
+        stage,
+        "visitors/guidebook",
+        ["GET /guide/alpine 200 <10-40>ms", "GET /favicon.svg 404 1ms"],
+        minutes=60,
+    )
     _metrics(stage)
     stage.fire(minutes_ago=62)
 

@@ -6,7 +6,15 @@ from tests.incidents.curves import about, slope
 from tests.incidents.incident import Half, Incident, Trait
 from tests.incidents.logs import chatter, printed
 from tests.incidents.stage import Body, Stage
-from tests.incidents.workloads import config_map, container, daemon_set, deployment, service, stateful_set, system
+from tests.incidents.workloads import (
+    config_map,
+    container,
+    daemon_set,
+    deployment,
+    service,
+    stateful_set,
+    system,
+)
 
 INCIDENT = Incident(
     title="CephPGsUnclean of pool blocks while placement groups move to a disk added this morning: none is degraded, and the misplaced ones get fewer",
@@ -100,7 +108,9 @@ def play(stage: Stage) -> None:
         chatter(stage, f"rook-ceph/rook-ceph-mon-{x}", [f"debug <%Y-%m-%dT%H:%M:%S.%3>+0000 7f88c15e6640  1 mon.{x}@0(electing) e3 handle_timecheck drop unexpected msg" if x == "b" else "cluster <%Y-%m-%dT%H:%M:%S.%3>+0000 mgr.a (mgr.4210) <1000-9999> : cluster [DBG] overall HEALTH_OK"], count=4, minutes=60)  # fmt: skip
     for n in range(4):
         chatter(stage, f"rook-ceph/rook-ceph-osd-{n}", [f"debug <%Y-%m-%dT%H:%M:%S.%3>+0000 7fd20c1ff640  0 log_channel(cluster) log [DBG] : 2.<10-59> {'backfill starts' if n == 3 else 'scrub ok'}"], count=10, minutes=60)  # fmt: skip
-    chatter(stage, "monitoring/smart-exporter", ["level=info msg=\"collected\" devices=<2-3> failed=0"], count=8)
+    chatter(
+        stage, "monitoring/smart-exporter", ['level=info msg="collected" devices=<2-3> failed=0'], count=8
+    )
     chatter(stage, "filmdesk/reels", ["<%Y-%m-%d %H:%M:%S.%3> UTC [27] LOG:  checkpoint starting: time"], count=6, minutes=60)  # fmt: skip
     chatter(stage, "filmdesk/cutting", ["INFO cutting: clip <1000-9999> cut in <2-9>s", "WARN cutting: clip has no sound, error of the track is ignored"], count=24, minutes=60)  # fmt: skip
     chatter(stage, "scores/sheets", ["<%Y-%m-%d %H:%M:%S> 0 [Note] InnoDB: Buffer pool(s) dump completed"], count=1, minutes=30)  # fmt: skip

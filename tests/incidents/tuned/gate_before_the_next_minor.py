@@ -8,7 +8,15 @@ from tests.incidents.curves import about
 from tests.incidents.incident import Half, Incident, Trait
 from tests.incidents.logs import chatter
 from tests.incidents.stage import Body, Stage
-from tests.incidents.workloads import config_map, container, daemon_set, deployment, service, stateful_set, system
+from tests.incidents.workloads import (
+    config_map,
+    container,
+    daemon_set,
+    deployment,
+    service,
+    stateful_set,
+    system,
+)
 
 INCIDENT = Incident(
     title="ClusterNotUpgradeable since this noon's patch release: it asks for an administrator's word before 4.19, and nobody asks for 4.19",
@@ -104,7 +112,9 @@ def play(stage: Stage) -> None:
     stage.fire(minutes_ago=68)
 
 
-def _condition(stage: Stage, kind: str, holds: bool, since: datetime, reason: str = "AsExpected", message: str = "") -> Body:
+def _condition(
+    stage: Stage, kind: str, holds: bool, since: datetime, reason: str = "AsExpected", message: str = ""
+) -> Body:
     return {"type": kind, "status": "True" if holds else "False", "reason": reason, "message": message, "lastTransitionTime": stage.stamp(at=since)}  # fmt: skip
 
 
@@ -159,7 +169,10 @@ def _metrics(stage: Stage) -> None:
     stage.metric("upgradeable", 'cluster_operator_conditions{name="version",condition="Upgradeable"}', [
         ({"namespace": "openshift-cluster-version", "name": "version", "condition": "Upgradeable", "endpoint": "metrics"}, [*[1.0] * (count - since), *[0.0] * since]),
     ], step_s=300)  # fmt: skip
-    for called, query in (("up", "cluster_operator_up"), ("degraded", 'cluster_operator_conditions{condition="Degraded"}')):
+    for called, query in (
+        ("up", "cluster_operator_up"),
+        ("degraded", 'cluster_operator_conditions{condition="Degraded"}'),
+    ):
         more = {"condition": "Degraded"} if called == "degraded" else {}
         stage.metric(called, query, [({"namespace": "openshift-cluster-version", "name": name, "version": NEW, **more}, [0.0 if more else 1.0] * count) for name in OPERATORS], step_s=300)  # fmt: skip
     stage.metric("removed", "sum by (resource) (increase(apiserver_request_total{version=\"v1beta3\",group=\"flowcontrol.apiserver.k8s.io\"}[1h]))", [({"resource": "flowschemas"}, [0.0] * count)], step_s=300)  # fmt: skip

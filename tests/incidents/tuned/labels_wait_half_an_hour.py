@@ -105,7 +105,10 @@ def _logs(stage: Stage) -> None:
     front = '{"time":"<%Y-%m-%dT%H:%M:%S.%3>Z","level":"'
     done = front + 'info","msg":"label printed","order":<400000-499999>,"try":1}'
     later = front + 'info","msg":"label printed","order":<400000-499999>,"try":<2-3>}'
-    refused = front + 'warn","msg":"carrier answered 429 Too Many Requests","order":<400000-499999>,"try":1,"again_in":"30m","queue":"labels.again"}'
+    refused = (
+        front
+        + 'warn","msg":"carrier answered 429 Too Many Requests","order":<400000-499999>,"try":1,"again_in":"30m","queue":"labels.again"}'
+    )
     for n, pod in enumerate(stage.pods("florist/printer")):
         lines = [done, done, refused, done, later, done, done, done, refused, later]
         stage.log(f"florist/{pod['metadata']['name']}", printed(stage.ago(minutes=60, seconds=-3 * n), lines * 12, every_s=29))  # fmt: skip

@@ -62,7 +62,11 @@ def play(stage: Stage) -> None:
     ])  # fmt: skip
     stage.calm()
     began = stage.now
-    for place, address in (("choir/choir", "203.0.113.61"), ("organ/organ", "203.0.113.61"), ("sacristy/rota", "10.20.0.90")):
+    for place, address in (
+        ("choir/choir", "203.0.113.61"),
+        ("organ/organ", "203.0.113.61"),
+        ("sacristy/rota", "10.20.0.90"),
+    ):
         stage.status(f"ingresses/{place}", {"loadBalancer": {"ingress": [{"ip": address}]}}, manager="traefik" if address[0] == "1" else "nginx-ingress-controller")  # fmt: skip
     stage.wait(days=2)
 
@@ -105,7 +109,10 @@ def _release(stage: Stage, version: str) -> None:
 def _logs(stage: Stage, reloaded: datetime) -> None:
     addresses = [pod["status"]["podIP"] for pod in stage.pods("choir/songs-")]
     line = '198.51.100.<2-250> - - [<%d/%b/%Y:%H:%M:%S> +0000] "GET {path} HTTP/2.0" {code} <300-9000> "-" "Mozilla/5.0" 390 0.0<10-60> [{to}] [] {address}:8080 <300-9000> 0.0<10-60> {code} <100000-999999>'
-    served = [line.format(path="/songs/<1-900>", code=200, to="choir-songs-80", address=address) for address in addresses]
+    served = [
+        line.format(path="/songs/<1-900>", code=200, to="choir-songs-80", address=address)
+        for address in addresses
+    ]
     said = "I<%m%d %H:%M:%S.%3>118       7 controller.go:{0}] "
     for n, pod in enumerate(stage.pods("ingress-public/nginx-controller")):
         shift = timedelta(seconds=7 * n)
@@ -143,5 +150,7 @@ def _metrics(stage: Stage, began: datetime, reloaded: datetime) -> None:
     stage.metric("errors", "sum by (namespace, pod) (increase(nginx_ingress_controller_errors[2h]))", [(pod, [0.0] * count) for pod in pods], step_s=step)  # fmt: skip
     for called, level in (("requests", 44.0), ("failed", 0.0003)):
         one = "sum by (exported_namespace, ingress) (rate(nginx_ingress_controller_requests{0}[10m]))"
-        query = one.format("") if called == "requests" else one.format('{status=~"5.."}') + " / " + one.format("")
+        query = (
+            one.format("") if called == "requests" else one.format('{status=~"5.."}') + " / " + one.format("")
+        )
         stage.metric(called, query, [({"exported_namespace": name, "ingress": name}, about(level, count, noise=0.3, of=name)) for name in ("choir", "organ")], step_s=step)  # fmt: skip

@@ -9,7 +9,15 @@ from tests.incidents.curves import about, whole
 from tests.incidents.incident import Half, Incident, Trait
 from tests.incidents.logs import chatter, printed
 from tests.incidents.stage import Body, Stage
-from tests.incidents.workloads import config_map, container, deployment, from_secret, service, stateful_set, system
+from tests.incidents.workloads import (
+    config_map,
+    container,
+    deployment,
+    from_secret,
+    service,
+    stateful_set,
+    system,
+)
 
 INCIDENT = Incident(
     title="PasswordRefused of the coins database counts the minute between Vault's weekly rotation and the operator's restart of strikes; none has been refused since",

@@ -80,7 +80,9 @@ def _next(stage: Stage, place: str, old: set[str]) -> Body:
         return any(p["metadata"]["name"] not in old and p["spec"].get("nodeName") for p in stage.pods(place))
 
     stage.cluster.until(f"a new pod {place}*", there)
-    return next(p for p in stage.pods(place) if p["metadata"]["name"] not in old and p["spec"].get("nodeName"))
+    return next(
+        p for p in stage.pods(place) if p["metadata"]["name"] not in old and p["spec"].get("nodeName")
+    )
 
 
 def _converts(stage: Stage) -> datetime:
@@ -147,7 +149,11 @@ def _logs(stage: Stage, began: datetime, served: datetime, fresh: str) -> None:
     chatter(stage, "depot/sweeper", ["INFO  sweeper: 0 of <100-400> tags are older than 30 days", "ERROR sweeper: manifest of counter/till:12.2.0-next is unknown, left out"], count=12, minutes=55)  # fmt: skip
     for n, pod in enumerate(stage.pods("nursery/beds-")):
         name = pod["metadata"]["name"]
-        said = "WARN  beds: 4.2.0: bed <100-400> has no gardener" if name == fresh else "WARN  beds: bed <100-400> is dry"
+        said = (
+            "WARN  beds: 4.2.0: bed <100-400> has no gardener"
+            if name == fresh
+            else "WARN  beds: bed <100-400> is dry"
+        )
         stage.log(f"nursery/{name}", printed(stage.ago(minutes=11, seconds=30 - 5 * n), [
             "INFO  beds: 4.2.0 listens on :8080", *(["INFO  beds: GET /beds/<100-400> 200 <4-18>ms", "INFO  beds: GET /beds/<100-400> 200 <4-18>ms", said] * 11),
         ], every_s=19))  # fmt: skip

@@ -54,7 +54,9 @@ def play(stage: Stage) -> None:
     for week, minutes in ((2, 920), (1, 935)):
         at = BEGINS - timedelta(days=7 * week)
         stage.clock.until(at + timedelta(seconds=1))
-        done = crons.complete(stage, "census/recount", crons.start(stage, "census/recount", at), lasts_s=minutes * 60)
+        done = crons.complete(
+            stage, "census/recount", crons.start(stage, "census/recount", at), lasts_s=minutes * 60
+        )
         stage.log(f"census/{done['metadata']['name']}", "\n".join([
             printed(stage.ago(minutes=minutes), ["<%Y-%m-%d %H:%M:%S> INFO  recount: 5.0.4, 39100000 households, pages of 20000"]),
             printed(stage.ago(minutes=31), [
@@ -87,7 +89,9 @@ def _logs(stage: Stage, job: str, began: datetime) -> None:
     for n, one in enumerate(counted):
         lines.append(f"<%Y-%m-%d %H:%M:%S> INFO  recount: {one} of 39100000 households")
         if n in (17, 52):
-            lines.append("<%Y-%m-%d %H:%M:%S> ERROR recount: page <400-1500> is malformed: unexpected end of record; page skipped, taken from last week")
+            lines.append(
+                "<%Y-%m-%d %H:%M:%S> ERROR recount: page <400-1500> is malformed: unexpected end of record; page skipped, taken from last week"
+            )
     stage.log(f"census/{job}", printed(began, lines, every_s=588))
     chatter(stage, "census/households", ["<%Y-%m-%d %H:%M:%S.%3> UTC [27] LOG:  checkpoint starting: time", "<%Y-%m-%d %H:%M:%S.%3> UTC [<300-900>] ERROR:  canceling autovacuum task"], count=14, minutes=55)  # fmt: skip
     chatter(stage, "census/figures", ["INFO  figures: GET /districts/<100-999> 200 <6-25>ms", "WARN  figures: figures are of 2026-11-14, next ones are being made"], minutes=55)  # fmt: skip

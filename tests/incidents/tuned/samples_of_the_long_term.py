@@ -8,7 +8,15 @@ from tests.incidents.curves import about, slope
 from tests.incidents.incident import Half, Incident, Trait
 from tests.incidents.logs import chatter, printed
 from tests.incidents.stage import Stage
-from tests.incidents.workloads import config_map, container, daemon_set, deployment, service, stateful_set, system
+from tests.incidents.workloads import (
+    config_map,
+    container,
+    daemon_set,
+    deployment,
+    service,
+    stateful_set,
+    system,
+)
 
 INCIDENT = Incident(
     title="RemoteWriteRetried over an hour: the long-term store was away for eleven minutes at its upgrade, and Prometheus has caught up and lost nothing",
@@ -137,7 +145,13 @@ def _logs(stage: Stage, back: datetime) -> None:
 def _metrics(stage: Stage) -> None:
     """Every minute for three hours: eleven bad minutes, six of catching up, 29 good ones since."""
     before, away, up, since = 134, 11, 6, 29
-    to = {"namespace": "observing", "job": "prometheus", "instance": "prometheus-0", "remote_name": "year", "url": "http://gate.yearbook.svc:8480/insert/0/prometheus/api/v1/write"}
+    to = {
+        "namespace": "observing",
+        "job": "prometheus",
+        "instance": "prometheus-0",
+        "remote_name": "year",
+        "url": "http://gate.yearbook.svc:8480/insert/0/prometheus/api/v1/write",
+    }
     stage.metric("behind", 'max_over_time(prometheus_remote_storage_highest_timestamp_in_seconds{job="prometheus"}[1m]) - ignoring(remote_name, url) group_right max_over_time(prometheus_remote_storage_queue_highest_sent_timestamp_seconds{job="prometheus"}[1m])', [
         (to, [*about(4, before, noise=0.3), *slope(40, 670, away, noise=0), *slope(610, 12, up, noise=0.01), *about(4, since, noise=0.3, of="since")]),
     ])  # fmt: skip
