@@ -24,7 +24,16 @@ from services.context_api.domain.kube import (
     strings,
     text,
 )
-from services.context_api.domain.logs import LONGEST, Line, ends, is_narrative, last_lines, quote, weigh
+from services.context_api.domain.logs import (
+    LONGEST,
+    Line,
+    ends,
+    is_narrative,
+    last_lines,
+    quote,
+    readable,
+    weigh,
+)
 from services.context_api.domain.names import Host, hosts_in
 from services.context_api.domain.observation import Blame
 from services.context_api.domain.redact import redact
@@ -86,6 +95,11 @@ _OWN_FAULT = re.compile(
     re.IGNORECASE,
 )
 """Answers of a server to what its client asked wrongly: no complaint about the server."""
+
+_NEWS = re.compile(
+    r"\W*(?:[\w.,:/-]+\W+){0,3}?(?:level=|lvl=)?\W?(?:INFO|NOTICE|DEBUG|TRACE)\b", re.IGNORECASE
+)
+"""Lines whose writer calls them less than a warning."""
 
 _ON_THE_WAY: tuple[Trouble, ...] = ("refused", "timeout", "other")
 """Trouble of calls whose packets go astray. A line may tell the caller's own status beside it (`status=502`)."""
@@ -363,7 +377,13 @@ def blames(deps: Dependencies, top: KubeObject, lines: list[Line]) -> tuple[Blam
                 carrier, ASTRAY, f"it carries the calls to {names}, which have ready pods and are not reached"
             )
     heard_ports = {s.host.port for s in spoken if s.host is not None and s.found is None and s.host.port}
-    nameless = any(s.found is None for s in spoken)
+    # A host outside is a name, and none of those that the settings name; news is no complaint.
+    nameless = any(
+        s.found is None
+        and (s.host is None or s.host.name.count(".") < 2)
+        and not _NEWS.match(readable(s.line))
+        for s in spoken
+    )
     for mention in deps.configured(top):
         if mention.found is None:
             continue

@@ -1,4 +1,5 @@
-"""Recorded trouble that is over: shares of failures, response times and backlogs that were too high and came back.
+"""Trouble that is over: shares of failures, response times and backlogs that were too high and came back, and spells of
+complaints in a log that has held none since.
 
 Decides which series are about an object, and when one of them was in trouble around the alert. A rule that looks back
 half an hour still fires when what it measures is well again.
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import median
 
+from services.context_api.domain.dependencies import trouble_in
 from services.context_api.domain.failures import FAILED, RISEN, fails, is_failed_share
 from services.context_api.domain.failures import LEAST as MANY
 from services.context_api.domain.latency import LEAST, SLOWER, is_timed, seconds, slow, subject, unit_of
@@ -40,6 +42,9 @@ QUIET = timedelta(minutes=5)
 """How long logs have to be without errors for those to have ended."""
 
 FEWEST_LINES, LINES_READ, PODS = 5, 400, 3
+
+SPELL = timedelta(minutes=30)
+"""Errors spread over longer than this are how a program speaks, and no spell."""
 
 AFTER = timedelta(minutes=5)
 """How long after the alert trouble may have begun: evaluation and clocks are coarse."""
@@ -139,6 +144,42 @@ def _quiet_again(scene: Scene, pods: Iterable[KubeObject], began: datetime) -> b
                 erred = erred or bad
                 well += not bad and scene.now - moment <= 2 * QUIET
     return erred and well >= FEWEST_LINES
+
+
+@dataclass(frozen=True, slots=True)
+class Hushed:
+    """Complaints that a log was full of for a while, and is no more."""
+
+    top: KubeObject
+    began: datetime
+    ended: datetime
+    count: int
+
+
+def hushed(scene: Scene, about: KubeObject, since: datetime) -> Hushed | None:
+    """One spell of complaints in the log of whoever answers for it: none before, none for ten minutes, and work goes on."""
+    graph = scene.graph
+    tops = [graph.top(about)]
+    if about.kind == "Service":
+        tops = graph.behind(about)
+    elif about.kind == "Namespace":
+        tops = list({id(t): t for t in map(graph.top, graph.workloads_in(about.name))}.values())
+    return next((spell for top in tops if (spell := _spell_of(scene, top, since)) is not None), None)
+
+
+def _spell_of(scene: Scene, top: KubeObject, since: datetime) -> Hushed | None:
+    bad: list[datetime] = []
+    well: list[datetime] = []
+    for pod in scene.graph.pods_of(top)[:PODS]:
+        for log in scene.snapshot.logs_of(pod.namespace, pod.name):
+            for line in log.text.splitlines()[-LINES_READ:]:
+                moment, said = time_of(line), readable(line)
+                if moment is not None and moment <= scene.now:
+                    (bad if weigh(said) or trouble_in(said) else well).append(moment)
+    if len(bad) < FEWEST_LINES or min(bad) < since or max(bad) > scene.now - 2 * QUIET:
+        return None
+    goes_on = any(moment > max(bad) for moment in well)
+    return Hushed(top, min(bad), max(bad), len(bad)) if goes_on and max(bad) - min(bad) <= SPELL else None
 
 
 def _usual(points: Points) -> float:

@@ -1,6 +1,6 @@
 """Reads a cron schedule as far as to say that it means nothing, or a day that no month has.
 
-Decides nothing about when it fires next; the controller does.
+Decides whether it fired within a time, and nothing about when it fires next; the controller does.
 
 Source: https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/#schedule-syntax; crontab(5).
 """
@@ -8,6 +8,7 @@ Source: https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/#sch
 from __future__ import annotations
 
 import re
+from datetime import datetime, timedelta
 
 _FIELDS = (
     ("minute", 0, 59),
@@ -27,6 +28,7 @@ _NAMES = {
 _MACROS = frozenset({"@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"})
 _EVERY = re.compile(r"@every (?:\d+(?:\.\d+)?(?:h|m|s|ms|us|ns))+")
 _PART = re.compile(r"(?:\*|\?|([a-z]{3}|\d{1,2})(?:-([a-z]{3}|\d{1,2}))?)(?:/(\d{1,2}))?")
+LOOKED_BACK = timedelta(days=7)
 _LONGEST = {1: 31, 2: 29, 3: 31, 4: 30, 5: 31, 6: 30, 7: 31, 8: 31, 9: 30, 10: 31, 11: 30, 12: 31}
 
 
@@ -48,6 +50,27 @@ def fault(schedule: str) -> str:
     if any_weekday and not any(day <= _LONGEST[month] for day in days for month in months):
         return "no month it names has such a day"
     return ""
+
+
+def fired_within(schedule: str, now: datetime, length: timedelta) -> bool:
+    """Whether it last fired no longer ago than that; a week at most is looked back. No macros."""
+    fields = schedule.lower().split()
+    if len(fields) != len(_FIELDS) or fault(schedule):
+        return False
+    minutes, hours, days, months, weekdays = (
+        _values(word, least, most) or set() for word, (_, least, most) in zip(fields, _FIELDS, strict=True)
+    )
+    weekdays = {day % 7 for day in weekdays}
+    any_day, any_weekday = fields[2][0] in "*?", fields[4][0] in "*?"
+    moment = now.replace(second=0, microsecond=0)
+    for _ in range(int(min(length, LOOKED_BACK) / timedelta(minutes=1))):
+        in_month, in_week = moment.day in days, (moment.weekday() + 1) % 7 in weekdays
+        # Where both are given, either will do: crontab(5).
+        day = in_month and in_week if any_day or any_weekday else in_month or in_week
+        if moment.minute in minutes and moment.hour in hours and moment.month in months and day:
+            return True
+        moment -= timedelta(minutes=1)
+    return False
 
 
 def _values(word: str, least: int, most: int) -> set[int] | None:

@@ -11,15 +11,16 @@ from datetime import datetime
 
 from libs.contracts.causes import NoCause
 from libs.contracts.target import Target
-from services.context_api.domain.containers import is_ready
+from services.context_api.domain.containers import containers_of, is_ready
 from services.context_api.domain.elsewhere import unreached
 from services.context_api.domain.kube import condition, listing, replicas, text
 from services.context_api.domain.logs import cut, is_narrative
+from services.context_api.domain.meant import ended_by_decision, waits_its_turn, yields
 from services.context_api.domain.names import resembles
-from services.context_api.domain.past_trouble import passed
+from services.context_api.domain.past_trouble import hushed, passed
 from services.context_api.domain.redact import redact
 from services.context_api.domain.scene import Scene
-from services.context_api.domain.snapshot import KubeObject
+from services.context_api.domain.snapshot import KubeObject, parse_time
 from services.context_api.domain.verdict import LOOK_BACK, pods_missing, replaced, scaled_down, signs
 from services.context_api.domain.wording import clock, name_of, span
 
@@ -93,12 +94,17 @@ def _well(scene: Scene, about: KubeObject) -> Iterator[str]:
     since = max((m for p in pods if (m := _ready_since(p))), default=None)
     ready = sum(is_ready(p) for p in pods)
     when = f", all of them since {clock(since)}" if since is not None and ready == len(pods) else ""
+    turn = [pod for pod in pods if not is_ready(pod) and waits_its_turn(scene, pod)]
     if about.kind != "Pod":
         yield f"{ready} of {len(pods)} pods of {name_of(about)} are ready{when}."
     elif ready:
         yield f"{name_of(about)} is ready since {clock(since)}."
     else:
         yield f"{name_of(about)} is in phase {text(about.status.get('phase')) or 'unknown'}."
+    if turn and yields(turn[0]):
+        yield f"{listing([p.name for p in turn], 2)} found no room; of a priority below zero, they let all others go first."
+    elif turn:
+        yield f"{listing([p.name for p in turn], 2)} waits for its turn beside one that has it, by the words of its log."
     if since is not None and ready == len(pods) and scene.onset is not None and since < scene.onset:
         ahead = span((scene.onset - since).total_seconds())
         yield f"That is {ahead} before the alert began: it tells of something older, or of nothing these pods show."
@@ -107,6 +113,19 @@ def _well(scene: Scene, about: KubeObject) -> Iterator[str]:
 def _ready_since(pod: KubeObject) -> datetime | None:
     state = condition(pod, "Ready")
     return state.since if state is not None and state.status == "True" else None
+
+
+def _but(scene: Scene, about: KubeObject, since: datetime) -> str:
+    """The ends that are no trouble."""
+    pods = [about] if about.kind == "Pod" else scene.graph.pods_of(scene.graph.top(about))
+    ends = [
+        parse_time(c.last_end.get("finishedAt"))
+        for p in pods
+        for c in containers_of(p)
+        if ended_by_decision(scene, c)
+    ]
+    late = [moment for moment in ends if moment is not None and moment >= since]
+    return f", but for {len(late)} by their own decision (exit code 0)," if late else ""
 
 
 def _healed(scene: Scene, about: KubeObject, reason: NoCause) -> Iterator[str]:
@@ -120,5 +139,8 @@ def _healed(scene: Scene, about: KubeObject, reason: NoCause) -> Iterator[str]:
             f"From {clock(measured.began)} to {clock(measured.ended)} up to {measured.words}, and since then as before "
             f"(recorded metric `{measured.series.query[:160]}`)."
         )
+    spell = hushed(scene, about, since) if reason is NoCause.recovered else None
+    if spell is not None:
+        yield f"The log of {name_of(spell.top)} held {spell.count} complaints from {clock(spell.began)} to {clock(spell.ended)}, and has held none since."
     if reason is NoCause.nothing_wrong:
-        yield f"No container ended and no warning was written since {clock(since)}."
+        yield f"No container ended{_but(scene, about, since)} and no warning was written since {clock(since)}."

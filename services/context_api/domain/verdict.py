@@ -14,8 +14,9 @@ from services.context_api.domain.changes import Edit, last_edit
 from services.context_api.domain.containers import containers_of, is_ready
 from services.context_api.domain.elsewhere import foreign, unreached
 from services.context_api.domain.events import Event
-from services.context_api.domain.kube import WORKLOADS, condition, entries, replicas
-from services.context_api.domain.past_trouble import lagging, outlasted, passed
+from services.context_api.domain.kube import WORKLOADS, condition, conditions, entries, replicas, text
+from services.context_api.domain.meant import ended_by_decision, waits_its_turn
+from services.context_api.domain.past_trouble import hushed, lagging, outlasted, passed
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject, Snapshot, parse_time
 
@@ -47,6 +48,8 @@ def without_cause(
     if any(moment >= since for moment in signs(scene, about)) or any(passed(scene, about, since)):
         return NoCause.recovered
     if about is not None and any(outlasted(scene, series, about) for series in lagging(scene, about)):
+        return NoCause.recovered
+    if about is not None and hushed(scene, about, since) is not None:
         return NoCause.recovered
     if target is not None and about is not None and replaced(target, about) and not scaled_down(scene, about):
         return NoCause.recovered
@@ -105,11 +108,13 @@ def signs(scene: Scene, about: KubeObject | None) -> Iterator[datetime]:
         pods = [p for top in tops for p in scene.graph.pods_of(top)]
     if about is not None and place:
         pods = scene.graph.pods_in(about.name)
+    if about is not None:
+        pods = [pod for pod in pods if not waits_its_turn(scene, pod)]
     for pod in pods:
         # Who has done his work has come to no harm.
         for container in containers_of(pod) if pod.status.get("phase") != "Succeeded" else ():
             ended = parse_time(container.last_end.get("finishedAt"))
-            if ended and container.role != "init":
+            if ended and container.role != "init" and not ended_by_decision(scene, container):
                 yield ended
         created = pod.created_at
         # Replaced since the alert began; somewhere in a cluster some pod always is.
@@ -121,7 +126,9 @@ def signs(scene: Scene, about: KubeObject | None) -> Iterator[datetime]:
             late = moment and created and moment - created > timedelta(minutes=15)
             if raw.get("type") == "Ready" and moment and late and pod.status.get("phase") != "Succeeded":
                 yield moment
+    yield from _evictions(scene, about, tops)
     watched = [about, *tops, *pods] if about is not None else pods
+    watched = [obj for obj in watched if obj.kind != "Pod" or not waits_its_turn(scene, obj)]
     for obj in watched:
         for event in scene.graph.events_about(obj):
             if (
@@ -131,6 +138,18 @@ def signs(scene: Scene, about: KubeObject | None) -> Iterator[datetime]:
                 and not _goes_on(scene, obj, event)
             ):
                 yield event.last
+
+
+def _evictions(scene: Scene, about: KubeObject | None, tops: Sequence[KubeObject]) -> Iterator[datetime]:
+    """When pods of these were evicted: they lie there as Failed until somebody clears them away."""
+    for pod in scene.snapshot.of_kind("Pod") if about is not None else ():
+        states = [c.since for c in conditions(pod) if c.since is not None]
+        if (
+            text(pod.status.get("reason")) == "Evicted"
+            and states
+            and any(scene.graph.top(pod) is t for t in tops)
+        ):
+            yield max(states)
 
 
 def _of_a_start(obj: KubeObject, event: Event) -> bool:

@@ -46,6 +46,9 @@ def of_now(series: Iterable[Series]) -> list[Series]:
 
 
 def _question(series: Series) -> tuple[str, frozenset[tuple[str, str]]]:
-    """What is asked of what, whatever the window."""
+    """What is asked of what, whatever the window; a matcher that says no more than the series' own label says nothing."""
     labels = {k: v for k, v in series.labels.items() if k not in ("__name__", "window")}
-    return _WINDOW.sub("[]", f"{series.query} {series.name}"), frozenset(labels.items())
+    asked = f"{series.query} {series.name}"
+    for key, value in labels.items() if '="' in asked else ():
+        asked = re.sub(rf'(?<=[{{,])\s*{re.escape(key)}="{re.escape(value)}",?', "", asked)
+    return _WINDOW.sub("[]", asked).replace(",}", "}").replace("{}", ""), frozenset(labels.items())

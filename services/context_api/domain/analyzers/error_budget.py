@@ -2,6 +2,7 @@
 
 Sees recorded burn rates (any metric that calls itself one) and ratios of failed to all requests, for the workload or
 Service their labels name. A symptom, and latent: it says that the alert is true and how fast the budget goes, not why.
+A share of a handful of requests, where their number was recorded, says nothing.
 Cannot see the objective behind a plain ratio, nor which requests matter.
 
 Rests on: https://sre.google/workbook/alerting-on-slos/ (burn rates 14.4 and 6),
@@ -15,7 +16,7 @@ from collections.abc import Iterator
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
-from services.context_api.domain.failures import fails
+from services.context_api.domain.failures import fails, few
 from services.context_api.domain.metric_questions import SLOW
 from services.context_api.domain.metrics import Series
 from services.context_api.domain.observation import Blame, Depth, Observation
@@ -41,6 +42,8 @@ def observe(scene: Scene) -> Iterator[Observation]:
         words = _burning(series)
         about = _object(scene, series) if words else None
         if about is not None and id(about) not in told and not outlasted(scene, series, about):
+            if few(scene.metrics.all, series):
+                continue
             told.add(id(about))
             yield _observation(scene, about, words, series)
 

@@ -1,12 +1,13 @@
 """GitOps controllers that cannot apply what a repository holds, that are suspended, or that put back what a person did.
 
 Sees, of Argo CD applications, the last operation (failed resources by name), the conditions that end in Error, and
-differences nobody is going to apply; of Flux, what is suspended. For workloads in trouble it reads who wrote them or
+differences nobody is going to apply (not while a sync window of its project, by the application's name, denies that); of
+Flux, what is suspended. For workloads in trouble it reads who wrote them or
 their configuration last: a GitOps controller's write after a person's means that the repository won (self-heal).
 Not ready Flux objects and degraded applications say so in their conditions (`unhealthy_condition`).
 Cannot see the repository, nor what was reverted where the person's write left no trace of its own.
 
-Rests on: argo-cd.readthedocs.io, "Automated Sync Policy" (self-heal) and "Resource Tracking"; fluxcd.io/flux,
+Rests on: argo-cd.readthedocs.io, "Automated Sync Policy" (self-heal), "Sync Windows" and "Resource Tracking"; fluxcd.io/flux,
 "Kustomization" (suspend, drift) and "Helm Releases"; kubernetes.io/docs, "Server-Side Apply" (managedFields).
 """
 
@@ -15,17 +16,31 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.changes import SETTLING, field_paths
+from services.context_api.domain.durations import parse_duration
 from services.context_api.domain.focus import concerned
-from services.context_api.domain.kube import at, entries, flat, listing, mapping, number, pod_spec, text
+from services.context_api.domain.kube import (
+    at,
+    entries,
+    flat,
+    listing,
+    mapping,
+    number,
+    pod_spec,
+    strings,
+    text,
+)
 from services.context_api.domain.logs import cut, is_narrative, quote
 from services.context_api.domain.observation import Blame, Depth, Explains, Observation
 from services.context_api.domain.platforms import GITOPS
 from services.context_api.domain.references import references
 from services.context_api.domain.scene import Scene
+from services.context_api.domain.schedule import fired_within
 from services.context_api.domain.snapshot import KubeObject, parse_time
 from services.context_api.domain.trouble import troubles
 from services.context_api.domain.uses import used_by
@@ -74,7 +89,7 @@ def _application(scene: Scene, app: KubeObject) -> Iterator[Observation]:
             blames=_spoken(scene, app, message),
             explains=_lacking(scene, app, every=True),
         )
-    elif text(at(app.status, "sync", "status")) == "OutOfSync":
+    elif text(at(app.status, "sync", "status")) == "OutOfSync" and not _kept_from_syncing(scene, app):
         yield _out_of_sync(app)
 
 
@@ -138,6 +153,23 @@ def _lacking(scene: Scene, app: KubeObject, *, every: bool = False) -> tuple[Exp
                     why = f"{app.kind} {app.name} has not written {use.kind} {use.name}, which it uses ({use.where})"
                     found.setdefault(id(top), Explains(top, 0.92, why))
     return tuple(found.values())
+
+
+def _kept_from_syncing(scene: Scene, app: KubeObject) -> bool:
+    """Whether its project denies syncs at this hour: then it waits for the window to close, as somebody wished."""
+    project = scene.graph.get("AppProject", app.namespace, text(app.spec.get("project")) or "default")
+    for window in entries(project.spec.get("syncWindows")) if project is not None else ():
+        named = strings(window.get("applications"))
+        if text(window.get("kind")) != "deny" or not any(fnmatchcase(app.name, one) for one in named):
+            continue
+        try:
+            length = parse_duration(text(window.get("duration")))
+            place = ZoneInfo(text(window.get("timeZone")) or "UTC")
+        except (ValueError, ZoneInfoNotFoundError):
+            continue
+        if fired_within(text(window.get("schedule")), scene.now.astimezone(place), length):
+            return True
+    return False
 
 
 def _out_of_sync(app: KubeObject) -> Observation:

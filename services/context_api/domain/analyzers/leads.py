@@ -49,6 +49,9 @@ SLACK = timedelta(seconds=90)
 SOON = timedelta(minutes=15)
 """A change this shortly before is the likelier one."""
 
+TOGETHER, SETTLED = timedelta(minutes=2), timedelta(days=1)
+"""What is made within the first of these was installed at once; an installation this old is no change any more."""
+
 MOST = 6
 """Leads told of one incident, the likeliest first."""
 
@@ -297,8 +300,14 @@ def _called(scene: Scene, voice: Voice, ill: set[int]) -> Iterator[tuple[KubeObj
 
 
 def _fresh(voice: Voice, scene: Scene, change: Change | None) -> Change | None:
+    """The change, where it came shortly before; what was made together with who fails changed nothing for him."""
     onset = voice.onset or scene.onset or scene.now
-    return change if change is not None and onset - WINDOW <= change.at <= onset + SLACK else None
+    if change is None or not onset - WINDOW <= change.at <= onset + SLACK:
+        return None
+    born = voice.speaker.created_at
+    if born is None or not change.made or abs(change.at - born) > TOGETHER:
+        return change
+    return None if scene.now - born > SETTLED else change
 
 
 def _extra(voice: Voice, scene: Scene, change: Change) -> float:

@@ -4,6 +4,7 @@ Sees recorded queues and busy time of a node's disks (node exporter) that are be
 what the containers on that node write or read (cAdvisor). The workload that moves most is the cause when it moves at
 least half of all that is recorded and more than before; everybody else on that disk waits for it, databases that sync
 their log first of all. Tells when its pods were started, for a run at an unusual hour is somebody's doing.
+No fault is what comes again (a check of an array, a weekly copy) and is felt in no recorded response time there.
 Cannot tell disks of one node apart where cAdvisor names no device, nor see what runs outside of pods.
 
 Rests on: https://github.com/prometheus/node_exporter/tree/master/docs/node-mixin (NodeDiskIOSaturation: a queue above 10),
@@ -20,13 +21,13 @@ from datetime import datetime
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
-from services.context_api.domain.latency import pod_of
+from services.context_api.domain.latency import is_timed, pod_of, slow, subject
 from services.context_api.domain.metrics import Series, moment_of
 from services.context_api.domain.observation import Depth, Explains, Observation
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.series_of import node_of
 from services.context_api.domain.snapshot import KubeObject
-from services.context_api.domain.trend import stepped
+from services.context_api.domain.trend import COMPARED, stepped
 from services.context_api.domain.wording import clock, name_of
 
 NAME = "node_disk_busy"
@@ -41,6 +42,9 @@ MOST = 0.5
 
 LEAST = 5e6
 """Bytes a second below which nobody keeps a disk busy."""
+
+DAY_S, AGAIN = 86_400.0, 0.9
+"""How long ago, in seconds, and how nearly as much as now a disk must have been as busy to be so again."""
 
 RISEN = 1.5
 _QUEUE = re.compile(
@@ -73,6 +77,8 @@ class _Use:
 def observe(scene: Scene) -> Iterator[Observation]:
     """One observation per node with a disk that does not keep up."""
     for node, series, said in _busy(scene):
+        if _comes_again_unfelt(scene, node, series):
+            continue
         step = stepped(series.points, RISEN)
         since = moment_of(step.since) if step is not None else None
         words = f"Node {node.name}: disk {series.labels.get('device', '')} does not keep up, {said}"
@@ -91,6 +97,24 @@ def observe(scene: Scene) -> Iterator[Observation]:
             remediation=remedies.look(node, f"Look at which pods write on node {node.name}."),
             latent=True,
         )
+
+
+def _comes_again_unfelt(scene: Scene, node: KubeObject, series: Series) -> bool:
+    """Whether it was as busy in the record at least a day ago, and whoever's answers are measured there is as fast as ever."""
+    now, _ = series.points[-1]
+    again = any(now - at >= DAY_S and value >= AGAIN * series.last for at, value in series.points)
+    here = {id(scene.graph.top(pod)) for pod in scene.graph.pods_on(node.name)}
+    felt = [
+        slow(one) is not None
+        for one in scene.metrics.all
+        if is_timed(one)
+        and len(one.points) >= COMPARED
+        and (about := subject(scene.graph, one)) is not None
+        and any(
+            id(top) in here for top in (scene.graph.behind(about) if about.kind == "Service" else [about])
+        )
+    ]
+    return again and bool(felt) and not any(felt)
 
 
 def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:

@@ -4,7 +4,8 @@ Sees node conditions (those of node-problem-detector too), the kubelet's silence
 A pod evicted for its own limit (ephemeral storage, an emptyDir's size) is its own doing, not its node's.
 The kubelet takes a pressure condition back minutes after the evictions: a node that pods were evicted from within the
 hour was under pressure (latent, it counts by what it explains). Who fills a node is told by `node_filled`.
-A cordoned node that is ready is healthy. Cannot see the machine under the node, nor what a condition of an unknown
+An eviction of more than half an hour ago is over where the node has reported no pressure since and its owner is whole, or
+its run complete. A cordoned node that is ready is healthy. Cannot see the machine under the node, nor what a condition of an unknown
 type means.
 
 Rests on: https://kubernetes.io/docs/reference/node/node-status/#condition,
@@ -20,7 +21,8 @@ from datetime import datetime, timedelta
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
-from services.context_api.domain.kube import Condition, conditions, listing, text
+from services.context_api.domain.containers import is_ready
+from services.context_api.domain.kube import Condition, conditions, listing, number, replicas, text
 from services.context_api.domain.logs import quote
 from services.context_api.domain.observation import Blame, Depth, Explains, Observation
 from services.context_api.domain.scene import Scene
@@ -30,6 +32,9 @@ from services.context_api.domain.wording import clock, name_of, pods_by_top
 NAME = "node_trouble"
 RECENT = timedelta(hours=1)
 """An eviction older than this, with the pod replaced since, is history."""
+
+HEALED = timedelta(minutes=30)
+"""How long node and owner must have been well for an eviction to be over before that. A guess."""
 
 _PRESSURES = frozenset(
     {
@@ -66,14 +71,37 @@ def observe(scene: Scene) -> Iterator[Observation]:
 
 
 def evicted(scene: Scene) -> list[KubeObject]:
-    """Pods the kubelet evicted within the hour."""
+    """Pods the kubelet evicted within the hour, but for those whose node and whose owner have long been well again."""
     return [
         p
         for p in scene.snapshot.of_kind("Pod")
         if text(p.status.get("reason")) == "Evicted"
         and (moment := _when(p)) is not None
         and scene.now - moment <= RECENT
+        and not (
+            scene.now - moment > HEALED and low_on(text(p.status.get("message"))) and _well_since(scene, p)
+        )
     ]
+
+
+def _well_since(scene: Scene, pod: KubeObject) -> bool:
+    """Whether its node reports no pressure for a good while, and what it was a part of is whole or has done its work."""
+    node = scene.graph.get("Node", None, text(pod.spec.get("nodeName")))
+    states = [c for c in conditions(node) if c.type in _PRESSURES] if node is not None else []
+    if not states or any(
+        c.status == "True" or c.since is None or scene.now - c.since < HEALED for c in states
+    ):
+        return False
+    # Above a run stands its schedule, which has never done its work.
+    run, owner = scene.graph.owner(pod), scene.graph.workload(pod)
+    if run is not None and run.kind == "Job":
+        return any(c.type == "Complete" and c.status == "True" for c in conditions(run))
+    if owner.kind == "DaemonSet":
+        return (
+            0 < number(owner.status.get("desiredNumberScheduled")) <= number(owner.status.get("numberReady"))
+        )
+    others = [p for p in scene.graph.pods_of(owner) if p is not pod]
+    return owner is not pod and 0 < replicas(owner) <= sum(map(is_ready, others))
 
 
 def low_on(message: str) -> str:

@@ -2,7 +2,8 @@
 
 Sees the last termination, its exit code and message, restart counts, back-off, and the last words of the
 log. Groups the pods of one workload. Leaves to others: kills for memory (`oom_kill`), kills by a failed
-probe (`probe_failure`), images and configuration that keep a container from being made.
+probe (`probe_failure`), images and configuration that keep a container from being made. No fault are workers that end by
+their own decision after a good while (`meant`).
 Cannot see why a program ends when it says nothing; then the exit code is all there is.
 
 Rests on: kubernetes.io/docs, "Pod Lifecycle" (container states, restart policy) and "Debug Running Pods".
@@ -30,6 +31,7 @@ from services.context_api.domain.endings import (
 )
 from services.context_api.domain.kube import strings, text
 from services.context_api.domain.logs import Line, cut, quote
+from services.context_api.domain.meant import ended_by_decision
 from services.context_api.domain.observation import Depth, Observation
 from services.context_api.domain.redact import redact
 from services.context_api.domain.scene import Scene
@@ -51,7 +53,11 @@ def observe(scene: Scene) -> Iterator[Observation]:
 
 
 def _of_others(scene: Scene, container: Container) -> bool:
-    return out_of_memory(container) or killed_by_probe(scene.graph, container) is not None
+    return (
+        out_of_memory(container)
+        or killed_by_probe(scene.graph, container) is not None
+        or ended_by_decision(scene, container)
+    )
 
 
 def _crash(scene: Scene, top: KubeObject, group: list[Container]) -> Observation:

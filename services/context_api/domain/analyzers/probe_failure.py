@@ -3,6 +3,7 @@
 Sees which probe, what it asks (path, port), what the kubelet got, the time it allows against the time the
 container lived and against how long starting takes (by its log, or by replicas that became ready), the ports the
 container declares and the port its log says it listens on.
+No fault is a pod that waits for its turn beside one that has it (`meant`).
 Cannot see a probe that fails now and then between events, nor tell a slow program from a starved one.
 
 Rests on: https://kubernetes.io/docs/tasks/configure-pod-container/configure-liveness-readiness-startup-probes/
@@ -39,6 +40,7 @@ from services.context_api.domain.kube import (
     text,
 )
 from services.context_api.domain.logs import cut, is_narrative, last_lines, quote
+from services.context_api.domain.meant import stands_by
 from services.context_api.domain.observation import Depth, Observation
 from services.context_api.domain.redact import redact
 from services.context_api.domain.scene import Scene
@@ -88,6 +90,8 @@ def _failing_probe(scene: Scene, container: Container) -> str:
     if killed is not None:
         return "Startup" if "startup" in killed.message.lower() else "Liveness"
     if container.ready or not container.running or crashing(container, scene.now):
+        return ""
+    if stands_by(scene, container.pod):
         return ""
     unhealthy = _unhealthy(scene, container)
     if unhealthy is not None:

@@ -3,7 +3,8 @@
 Sees the restart count against the pod's age, how long the instance that ended last had lived, and how long ago that was:
 restarts of the first minutes, a crash loop that is over and a restart of weeks ago are history. Tells the exit code and
 the last words. Ends that are days apart count only for pods that a rollout made: it is told with what it changed.
-Leaves to others: crash loops (`pod_crash_loop`), kills for memory (`oom_kill`) and by probes (`probe_failure`).
+No fault are ends by the program's own decision after a good while (`meant`). Leaves to others: crash loops
+(`pod_crash_loop`), kills for memory (`oom_kill`) and by probes (`probe_failure`).
 Cannot see when each restart was (only the last end is kept), nor restarts of pods that were replaced since.
 
 Rests on: https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#restart-policy (restartCount, lastState,
@@ -31,6 +32,7 @@ from services.context_api.domain.endings import (
     quoted,
 )
 from services.context_api.domain.kube import listing
+from services.context_api.domain.meant import ended_by_decision
 from services.context_api.domain.observation import Depth, Observation
 from services.context_api.domain.rollouts import Rollout
 from services.context_api.domain.scene import Scene
@@ -67,6 +69,8 @@ def _often(scene: Scene, container: Container) -> bool:
     if container.role == "init" or not container.running or container.restarts < FEWEST:
         return False
     if out_of_memory(container) or not ends_again_and_again(container, scene.now):
+        return False
+    if ended_by_decision(scene, container):
         return False
     apart, ended, started = (
         between(container),

@@ -3,7 +3,8 @@
 Sees replica counts, the Progressing and Available conditions, which revision the failing pods belong to and
 which image it changed. Says *that* something is unavailable; why is mostly told by deeper analyzers.
 A rollout within its progress deadline, a paused or scaled-down workload and pods that are only young are
-healthy. Cannot see replicas an autoscaler is about to change.
+healthy, and so are pods that wait for their turn or let others go first (`meant`), where as many pods as wanted were made.
+Cannot see replicas an autoscaler is about to change.
 
 Rests on: kubernetes.io/docs, "Deployments" (failed deployment, progressDeadlineSeconds), "StatefulSets".
 """
@@ -17,6 +18,7 @@ from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.containers import is_ready
 from services.context_api.domain.kube import condition, number, replicas
+from services.context_api.domain.meant import waits_its_turn
 from services.context_api.domain.observation import Depth, Observation
 from services.context_api.domain.rollouts import Rollout, of_revision
 from services.context_api.domain.scene import Scene
@@ -91,10 +93,8 @@ def _deployment(scene: Scene, workload: KubeObject) -> Iterator[Observation]:
 
 def _set(scene: Scene, workload: KubeObject) -> Iterator[Observation]:
     status = workload.status
-    if workload.kind == "DaemonSet":
-        wanted, ready = number(status.get("desiredNumberScheduled")), number(status.get("numberReady"))
-    else:
-        wanted, ready = replicas(workload), number(status.get("readyReplicas"))
+    wanted = _wanted(workload)
+    ready = number(status.get("numberReady" if workload.kind == "DaemonSet" else "readyReplicas"))
     if wanted <= ready or not status or _under_way(scene, workload):
         return
     words = f"{name_of(workload)} has {ready} of {wanted} pods ready"
@@ -107,10 +107,18 @@ def _set(scene: Scene, workload: KubeObject) -> Iterator[Observation]:
     yield _observation(scene, workload, "ReplicasUnavailable", words, None, shown, ready == 0, False)
 
 
+def _wanted(workload: KubeObject) -> int:
+    if workload.kind == "DaemonSet":
+        return number(workload.status.get("desiredNumberScheduled"))
+    return replicas(workload)
+
+
 def _under_way(scene: Scene, workload: KubeObject) -> bool:
-    """Whether what lacks is only young: a rollout within its deadline, or pods that just began."""
+    """Whether what lacks is meant so, or only young: a rollout within its deadline, or pods that just began."""
     pods = scene.graph.pods_of(workload)
     unready = [p for p in pods if not is_ready(p)]
+    if unready and len(pods) >= _wanted(workload) and all(waits_its_turn(scene, p) for p in unready):
+        return True
     if not unready:
         state = condition(workload, "Available")
         moments = [m for m in (workload.created_at, state.since if state else None) if m is not None]

@@ -3,7 +3,8 @@
 Sees the scheduler's message, what the pod asks for against what the nodes have left, its node selector
 and affinity against the nodes' labels, taints it does not tolerate, claims that are not bound.
 Blames a claim or a node where the message points there; a node whose taint or cordon is newer than the pod
-is blamed rather than the workload. Cannot see what an autoscaler will do about it.
+is blamed rather than the workload. No fault are pods of a priority below zero that lack nothing but room (`meant`).
+Cannot see what an autoscaler will do about it.
 
 Rests on: kubernetes.io/docs, "Kubernetes Scheduler", "Taints and Tolerations", "Assigning Pods to Nodes".
 """
@@ -28,6 +29,7 @@ from services.context_api.domain.kube import (
     text,
 )
 from services.context_api.domain.logs import quote
+from services.context_api.domain.meant import yields
 from services.context_api.domain.observation import Blame, Depth, Observation
 from services.context_api.domain.placement import may_go_to, untolerated
 from services.context_api.domain.references import references
@@ -66,9 +68,15 @@ def read(message: str) -> Verdict:
 
 def observe(scene: Scene) -> Iterator[Observation]:
     """One observation per workload whose pods cannot be placed, and one per node to blame."""
-    stuck = {id(p): said for p in scene.graph.pods if (said := _said(scene, p))}
+    stuck = {id(p): said for p in scene.graph.pods if (said := _said(scene, p)) and not _goes_last(p, said)}
     for top, pods in pods_by_top(scene, [p for p in scene.graph.pods if id(p) in stuck]):
         yield from _judge(scene, top, pods, read(stuck[id(pods[0])]))
+
+
+def _goes_last(pod: KubeObject, said: str) -> bool:
+    """Whether it lacks nothing but room, and was told to let others have that first."""
+    parts = read(said).parts
+    return yields(pod) and bool(parts) and all(reason.startswith("Insufficient") for _, reason in parts)
 
 
 def _said(scene: Scene, pod: KubeObject) -> str:

@@ -3,7 +3,7 @@
 Sees, for kinds of any part of Kubernetes itself, conditions by the API's conventions (a node's Ready that is not True
 and its other conditions that are; Failed jobs; what keeps a namespace from going; an autoscaler that cannot scale), and
 the newest warnings about whatever its status shows to be not well: a claim that is not bound, a Service without its
-address, a workload that lacks pods. Tells the component's own words, since when and how often. A warning alone, about
+address, a workload that lacks pods (not one whose pods wait for their turn, `meant`). Tells the component's own words, since when and how often. A warning alone, about
 something that looks well, is none. Blames whatever objects the words mean.
 What the words are about is told better by an analyzer that knows the fault; this one is for those that nobody foresaw.
 
@@ -31,6 +31,7 @@ from services.context_api.domain.kube import (
     text,
 )
 from services.context_api.domain.logs import clusters, cut, is_narrative, quote, telling
+from services.context_api.domain.meant import waits_its_turn
 from services.context_api.domain.observation import Blame, Depth, Observation
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject, parse_time
@@ -68,8 +69,11 @@ def observe(scene: Scene) -> Iterator[Observation]:
         ):
             yield from _by_warning(scene, service, "has no address outside", latent=False)
     for workload in scene.graph.workloads:
-        waits = any(not is_ready(pod) for pod in scene.graph.pods_of(workload))
-        if workload.kind not in ("Pod", "Job", "CronJob") and (waits or _lacks_pods(workload)):
+        unready = [pod for pod in scene.graph.pods_of(workload) if not is_ready(pod)]
+        turn = sum(waits_its_turn(scene, pod) for pod in unready)
+        if workload.kind not in ("Pod", "Job", "CronJob") and (
+            turn < len(unready) or _lacks_pods(workload, turn)
+        ):
             yield from _by_warning(scene, workload, "lacks pods", latent=True)
 
 
@@ -87,13 +91,14 @@ def _made_up_for(scene: Scene, job: KubeObject) -> bool:
     return later is not None and job.created_at is not None and later > job.created_at
 
 
-def _lacks_pods(workload: KubeObject) -> bool:
+def _lacks_pods(workload: KubeObject, turn: int) -> bool:
+    """Whether fewer are ready than it wants, those that wait for their turn (so many) aside."""
     if workload.kind == "DaemonSet":
-        return number(workload.status.get("numberReady")) < number(
+        return number(workload.status.get("numberReady")) + turn < number(
             workload.status.get("desiredNumberScheduled")
         )
     ready = number(workload.status.get("readyReplicas"))
-    return bool(workload.status) and ready < replicas(workload)
+    return bool(workload.status) and ready + turn < replicas(workload)
 
 
 def _is_bad(obj: KubeObject, state: Condition) -> bool:

@@ -178,3 +178,28 @@ def test_a_complaint_in_a_protocols_words_is_about_the_one_such_server_of_the_se
     )
 
     assert [s.found.name for s in deps.spoken(top) if s.found and s.implied] == heard
+
+
+@pytest.mark.parametrize(
+    ("line", "strength"),
+    [
+        ("ERROR GET https://rates.bank.example.com/v1 timed out", 0.3),
+        ("INFO bulk import of yesterday took the timeout of 30 s as its limit", 0.3),
+        ("2026-11-18T09:29:00Z INFO retry after timeout", 0.3),
+        ('{"level":"info","msg":"request timeout set to 30s"}', 0.3),
+        ("WARN request timed out", 0.75),
+        ("2026-11-18T09:29:00Z ERROR request timed out", 0.75),
+        ('{"level":"error","msg":"request timed out"}', 0.75),
+        ("request timed out", 0.75),
+        ("ERROR more information: connection refused", 0.75),
+    ],
+    ids=[
+        "a host outside", "news", "news with its time", "news in JSON", "a warning", "an error with its time", "an error in JSON",
+        "no level", "a word that begins alike",
+    ],
+)  # fmt: skip
+def test_only_a_nameless_complaint_is_connection_trouble_without_a_name(line: str, strength: float):
+    objects = client(env=env(DB_HOST="db.shop-data"))
+    deps, top = asked(objects, [log(pods_in(objects)[0], line)])
+
+    assert [b.strength for b in blames(deps, top, ERROR)] == [strength]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.context_api.domain.failures import fails, is_failed_share
+from services.context_api.domain.failures import fails, few, is_failed_share
 from tests.support.series import series
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-006", "API-BR-CAPI-009")
@@ -44,3 +44,33 @@ RATIO = 'sum(rate(http_requests_total{code=~"5.."}[5m])) / sum(rate(http_request
 )  # fmt: skip
 def test_too_many_fail_by_any_objective_or_by_what_was_usual(values: list[float], expected: bool):
     assert fails(series(RATIO, values)) is expected
+
+
+SHARE = 'sum by (service) (increase(visits_total{status=~"5.."}[15m])) / sum by (service) (increase(visits_total[15m]))'
+ALL = "sum by (service) (increase(visits_total[15m]))"
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        ([series(ALL, [4.0], service="a")], True),
+        ([series("sum by (service, status) (increase(visits_total[15m]))", [n], service="a", status=s) for n, s in ((3.0, "200"), (1.0, "502"))], True),
+        ([series("sum by (service, status) (increase(visits_total[15m]))", [n], service="a", status=s) for n, s in ((30.0, "200"), (9.0, "502"))], False),
+        ([series(ALL, [20.0], service="a")], False),
+        ([series(ALL, [4.0], service="b")], False),
+        ([series(ALL.replace("15m", "1m"), [4.0], service="a")], False),
+        ([series(ALL.replace("visits", "orders"), [4.0], service="a")], False),
+        ([series('sum by (service) (increase(visits_total{status=~"5.."}[15m]))', [4.0], service="a")], False),
+        ([series('sum by (service) (increase(visits_total{method="PUT"}[15m]))', [4.0], service="a")], False),
+        ([series('sum by (service) (increase(visits_total{service="a"}[15m]))', [4.0], service="a")], True),
+        ([series("sum by (service) (rate(visits_total[15m]))", [4.0], service="a")], False),
+        ([series(SHARE, [0.5], service="a")], False),
+        ([], False),
+    ],
+    ids=[
+        "four", "four by status", "many by status", "enough", "of another", "over a shorter time", "of something else", "only what failed",
+        "of one method", "asked by its own label", "in a second", "a share is no number", "nobody counted",
+    ],
+)  # fmt: skip
+def test_a_share_is_of_a_handful_where_all_of_the_same_time_were_counted_and_are_few(counts, expected: bool):
+    assert few(counts, series(SHARE, [0.5], service="a")) is expected

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from services.context_api.domain.past_trouble import is_over, outlasted, passed
+from services.context_api.domain.past_trouble import hushed, is_over, outlasted, passed
 from services.context_api.domain.scene import Scene
 from tests.support.kube import NOW, deployment, log, moment, pods_in, service, snapshot, thing
 from tests.support.series import recorded, scene, series
@@ -142,3 +142,57 @@ def test_trouble_is_over_when_nothing_else_that_is_measured_of_it_is_worse(
     about = known.graph.find("Deployment", "shop", "api")
 
     assert is_over(known, about, moment(28) - timedelta(hours=1)) is expected
+
+
+def spoken(*said: tuple[float, str], since: float = 90, target=("Deployment", "shop", "api")):
+    """The spell of complaints in a log of the only pod of `api`."""
+    objects = deployment("api", replicas=1)
+    known = Scene(snapshot(objects, service("api", ready=1), thing("Namespace", "shop", None), logs=[log(pods_in(objects)[0], lines(*said))]))  # fmt: skip
+    about = known.graph.find(*target)
+    assert about
+    return hushed(known, about, moment(since))
+
+
+SPELL = [(ago, "ERROR query timed out") for ago in (40, 38, 36, 34, 32, 30)]
+BEFORE = [(ago, "INFO GET / 200") for ago in (85, 80, 70, 60, 50)]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [("Deployment", "shop", "api"), ("Service", "shop", "api"), ("Namespace", None, "shop")],
+    ids=["the workload", "its Service", "its namespace"],
+)
+def test_one_spell_of_complaints_that_ended_while_work_went_on_is_over(target):
+    spell = spoken(*BEFORE, *SPELL, *WELL, target=target)
+
+    assert spell
+    assert (spell.top.name, spell.began, spell.ended, spell.count) == ("api", moment(40), moment(30), 6)
+
+
+@pytest.mark.parametrize(
+    ("said", "since"),
+    [
+        ([*BEFORE, *SPELL, *WELL, (1, "ERROR query timed out")], 90),
+        ([*BEFORE, *SPELL, *WELL], 35),
+        ([(200, "ERROR query timed out"), *BEFORE, *SPELL, *WELL], 90),
+        ([*BEFORE, *((ago, "ERROR query timed out") for ago in (85, 70, 60, 45, 30, 20)), *WELL], 90),
+        ([*BEFORE, *SPELL], 90),
+        ([*BEFORE, *SPELL[:4], *WELL], 90),
+        ([*BEFORE, *WELL], 90),
+    ],
+    ids=[
+        "goes on", "began before", "one before", "spread over an hour", "the log ends with it", "a few", "never complained",
+    ],
+)  # fmt: skip
+def test_complaints_that_go_on_or_were_there_before_are_no_spell(said, since: float):
+    assert spoken(*said, since=since) is None
+
+
+def test_lines_without_a_time_make_no_spell():
+    objects = deployment("api", replicas=1)
+    text = "ERROR query timed out\n" * 9 + "INFO GET / 200\n"
+    known = Scene(snapshot(objects, logs=[log(pods_in(objects)[0], text)]))
+    about = known.graph.find("Deployment", "shop", "api")
+
+    assert about
+    assert hushed(known, about, moment(90)) is None

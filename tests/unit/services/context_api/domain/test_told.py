@@ -13,9 +13,11 @@ from tests.support.kube import (
     edit,
     ended,
     event,
+    log,
     moment,
     node,
     pod,
+    pods_in,
     running,
     service,
     stateful_set,
@@ -255,3 +257,65 @@ def test_a_target_that_a_prober_no_longer_reaches_is_told_with_what_was_measured
     assert answer.no_cause_reason is NoCause.insufficient
     assert "A prober does not reach it" in answer.no_cause_text
     assert "probe=Sydney" in answer.no_cause_text
+
+
+def test_a_spell_of_complaints_that_is_over_is_told_with_its_times():
+    objects = deployment("api", replicas=1)
+    said = [(m, "ERROR query timed out") for m in (40, 38, 36, 34, 32, 30)] + [
+        (m, "INFO GET / 200") for m in (9, 4, 1)
+    ]
+    text = "\n".join(f"{ago(m)} {words}" for m, words in said)
+
+    answer = causes(
+        objects, target="Deployment/shop/api", onset=moment(35), logs=[log(pods_in(objects)[0], text)]
+    )
+
+    assert answer.no_cause_reason is NoCause.recovered
+    assert (
+        "The log of Deployment shop/api held 6 complaints from 2026-11-18 08:50:00 UTC to 2026-11-18 09:00:00 UTC, "
+        "and has held none since."
+    ) in answer.no_cause_text
+
+
+def test_ends_by_a_programs_own_decision_are_told_as_such():
+    status = running(minutes=20, restarts=30, last=ended(0, "Completed", minutes=20, lived=40))
+    objects = deployment("api", statuses=[status])
+    logs = [log(p, "INFO 5000 messages handled, restarting", previous=True) for p in pods_in(objects)]
+
+    answer = causes(objects, target="Deployment/shop/api", onset=moment(15), logs=logs)
+
+    assert answer.no_cause_reason is NoCause.nothing_wrong
+    assert (
+        "No container ended, but for 2 by their own decision (exit code 0), and no warning"
+        in answer.no_cause_text
+    )
+
+
+def test_who_waits_for_its_turn_is_told_by_name():
+    objects = deployment("api")
+    second = pods_in(objects)[1]
+    second["status"]["containerStatuses"] = [running(ready=False)]
+    second["status"]["conditions"] = [
+        {"type": "Ready", "status": "False", "lastTransitionTime": ago(60 * 24)}
+    ]
+
+    answer = causes(objects, target="Deployment/shop/api", logs=[log(second, "INFO lock is held by api-0")])
+
+    assert answer.no_cause_reason is NoCause.nothing_wrong
+    assert "1 of 2 pods of Deployment shop/api are ready." in answer.no_cause_text
+    name = second["metadata"]["name"]
+    assert (
+        f"{name} waits for its turn beside one that has it, by the words of its log." in answer.no_cause_text
+    )
+
+
+def test_who_lets_others_go_first_is_told_to_have_found_no_room():
+    state = [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes are available: 1 Insufficient cpu.", "lastTransitionTime": ago(10)}]  # fmt: skip
+    filler = deployment(
+        "filler", replicas=1, node=None, statuses=[], pod_conditions=state, spec={"priority": -10}
+    )
+
+    answer = causes(filler, node(), target="Deployment/shop/filler")
+
+    assert answer.no_cause_reason is NoCause.nothing_wrong
+    assert "found no room; of a priority below zero, they let all others go first." in answer.no_cause_text

@@ -238,3 +238,87 @@ def test_a_prober_that_no_longer_reaches_the_target_means_that_evidence_is_missi
         seen = scene(*known, metrics=[metric])
         about = seen.graph.find("Service", "shop", "api")
         assert without_cause(seen, Target.parse("Service/shop/api"), about) is expected
+
+
+# -- what is meant, and complaints that are over -------------------------------------------------------
+
+WELL = [(ago_, "INFO GET / 200") for ago_ in (9, 8, 6, 4, 2, 1)]
+SPELL = [(ago_, "ERROR query timed out") for ago_ in (40, 38, 36, 34, 32, 30)]
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ([(50, "INFO GET / 200"), *SPELL, *WELL], NoCause.recovered),
+        ([*SPELL, *WELL, (1, "ERROR query timed out")], NoCause.nothing_wrong),
+        ([(300, "ERROR query timed out"), *SPELL, *WELL], NoCause.nothing_wrong),
+        (WELL, NoCause.nothing_wrong),
+    ],
+    ids=["a spell that ended", "goes on", "one long before", "no complaint"],
+)
+def test_a_log_that_was_full_of_complaints_for_a_while_and_is_no_more_means_that_it_is_over(said, expected):
+    objects = deployment("api", replicas=1)
+    text = "\n".join(f"{moment(m):%Y-%m-%dT%H:%M:%S}Z {words}" for m, words in said)
+    known = Scene(snapshot(objects, logs=[log(pods_in(objects)[0], text)]), onset=moment(35))
+
+    assert without_cause(known, API, known.graph.get("Deployment", "shop", "api")) is expected
+
+
+@pytest.mark.parametrize(
+    ("minutes", "reason", "of", "expected"),
+    [
+        (40, "Evicted", "api", NoCause.recovered),
+        (400, "Evicted", "api", NoCause.nothing_wrong),
+        (40, "Shutdown", "api", NoCause.nothing_wrong),
+        (40, "Evicted", "web", NoCause.nothing_wrong),
+    ],
+    ids=["of its own, lately", "long ago", "for another reason", "of another workload"],
+)
+def test_a_pod_of_the_target_that_was_evicted_of_late_is_a_sign(
+    minutes: float, reason: str, of: str, expected: NoCause
+):
+    api, web = deployment("api"), deployment("web")
+    revision = next(o for o in (api if of == "api" else web) if o["kind"] == "ReplicaSet")
+    state = [{"type": "DisruptionTarget", "status": "True", "lastTransitionTime": ago(minutes)}]
+    gone = pod("api-7c9d5b6f8-zzzzz", phase="Failed", statuses=[], owner=revision, conditions=state)
+    gone["status"]["reason"] = reason
+
+    assert verdict(api, web, gone) is expected
+
+
+@pytest.mark.parametrize(
+    ("last_line", "code", "expected"),
+    [
+        ("INFO maximum of 5000 messages reached, stopping", 0, NoCause.nothing_wrong),
+        ("INFO message 4999 handled", 0, NoCause.recovered),
+        ("INFO maximum of 5000 messages reached, stopping", 1, NoCause.recovered),
+    ],
+    ids=["by its own decision", "says nothing of it", "with an error's code"],
+)
+def test_an_end_by_its_own_decision_is_no_sign(last_line: str, code: int, expected: NoCause):
+    status = running(minutes=20, restarts=4, last=ended(code, minutes=20, lived=50))
+    objects = deployment("api", statuses=[status])
+    logs = [log(p, last_line, previous=True) for p in pods_in(objects)]
+    known = Scene(snapshot(objects, logs=logs))
+
+    assert without_cause(known, API, known.graph.get("Deployment", "shop", "api")) is expected
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [("INFO lock is held by api-0", NoCause.nothing_wrong), ("INFO listening on :8080", NoCause.recovered)],
+    ids=["waits for its turn", "does not"],
+)
+def test_warnings_about_a_pod_that_waits_for_its_turn_are_no_sign(line: str, expected: NoCause):
+    objects = deployment("api")
+    second = pods_in(objects)[1]
+    second["status"]["containerStatuses"] = [running(ready=False)]
+    second["status"]["conditions"] = [
+        {"type": "Ready", "status": "False", "lastTransitionTime": ago(60 * 24)}
+    ]
+    whole = snapshot(
+        objects, event(second, "Unhealthy", "Readiness probe failed", last=5), logs=[log(second, line)]
+    )
+    known = Scene(whole)
+
+    assert without_cause(known, API, known.graph.get("Deployment", "shop", "api")) is expected

@@ -41,3 +41,49 @@ def test_other_labels_and_other_questions_speak_for_themselves():
     average = series("rate(page_seconds_sum[1h]) / rate(page_seconds_count[1h])", [2.7], service="a")
 
     assert of_now([ours, theirs, average]) == [ours, theirs, average]
+
+
+@pytest.mark.parametrize(
+    "short",
+    [
+        'rate(x_total{service="a"}[5m])',
+        'rate(x_total{namespace="shop",service="a"}[5m])',
+        'rate(x_total{namespace="shop", service="a"}[5m])',
+    ],
+    ids=["its own label", "both of its labels", "with a space between"],
+)
+def test_a_matcher_that_repeats_a_label_of_the_series_says_nothing(short: str):
+    of = {"namespace": "shop", "service": "a"}
+    now, hour = series(short, [0.2], **of), series("rate(x_total[1h])", [2.7], **of)
+
+    assert of_now([hour, now]) == [now]
+
+
+@pytest.mark.parametrize(
+    "short",
+    [
+        'rate(x_total{code=~"5.."}[5m])',
+        'rate(x_total{service="a",code=~"5.."}[5m])',
+        'rate(x_total{service="b"}[5m])',
+        'rate(x_total{myservice="a"}[5m])',
+        'rate(x_total{service!="a"}[5m])',
+    ],
+    ids=[
+        "a part of it",
+        "that part beside its own label",
+        "another value",
+        "a longer label",
+        "all the others",
+    ],
+)
+def test_a_matcher_of_another_label_is_another_question(short: str):
+    now, hour = series(short, [0.2], service="a"), series("rate(x_total[1h])", [2.7], service="a")
+
+    assert of_now([hour, now]) == [hour, now]
+
+
+def test_a_part_is_the_same_part_over_a_longer_time():
+    now = series('rate(x_total{service="a",code=~"5.."}[5m])', [0.2], service="a")
+    hour = series('rate(x_total{code=~"5.."}[1h])', [2.7], service="a")
+
+    assert of_now([hour, now]) == [now]

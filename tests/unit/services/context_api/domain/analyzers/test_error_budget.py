@@ -80,3 +80,22 @@ def test_a_share_of_failed_outcomes_is_told_like_one_of_status_codes():
     query = 'sum(rate(sent_total{outcome="failed"}[2m])) / sum(rate(sent_total[2m]))'
 
     assert "12.0% of its requests fail" in asked(measured(query, 0.12)).ranked[0].text
+
+
+OF_QUARTER = RATIO.replace("[5m]", "[15m]").replace("rate(", "increase(")
+COUNT = "sum(increase(http_requests_total[15m]))"
+
+
+def test_a_share_of_a_handful_burns_no_budget():
+    assert asked(measured(OF_QUARTER, 0.5), measured(COUNT, 4)).no_cause
+
+
+@pytest.mark.parametrize(
+    "count",
+    [measured(COUNT, 4000), measured(COUNT, 4, service="other"), measured(COUNT.replace("15m", "1m"), 4)],
+    ids=["of many", "another's are few", "few in a minute"],
+)
+def test_a_share_of_many_or_of_nobody_knows_how_many_does(count):
+    answer = asked(measured(OF_QUARTER, 0.5), count)
+
+    assert first(answer) == ("Service/shop/api", "ErrorBudgetBurning")

@@ -177,3 +177,68 @@ def test_a_config_map_put_back_counts_for_those_who_use_it():
     assert of_gitops(flux, settings, deployment("api", containers=[uses], statuses=[crashing()])) == [
         ("Kustomization/flux-system/apps", "ManualChangeReverted")
     ]
+
+
+def window(**more: object) -> dict[str, object]:
+    """A window that denies syncs from nine o'clock on for two hours; it is half past nine."""
+    return {"kind": "deny", "schedule": "0 9 * * *", "duration": "2h", "applications": ["*"], **more}
+
+
+def project(*windows: dict[str, object], name: str = "default") -> Doc:
+    return thing(
+        "AppProject", name, "argocd", api="argoproj.io/v1alpha1", spec={"syncWindows": list(windows)}
+    )
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        window(),
+        window(applications=["api", "we*"]),
+        window(schedule="30 10 * * wed", timeZone="Europe/Berlin", duration="10m"),
+        window(schedule="0 18 * * 5", duration="168h"),
+    ],
+    ids=["of all applications", "of it by name", "in its own time zone", "since Friday"],
+)
+def test_what_its_project_keeps_from_syncing_at_this_hour_is_out_of_sync_as_somebody_wished(one):
+    assert seen(gitops, application(sync={"status": "OutOfSync"}), project(one)) == []
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        project(window(schedule="0 6 * * *")),
+        project(window(schedule="0 10 * * *")),
+        project(window(kind="allow")),
+        project(window(applications=["api", "website"])),
+        project(window(applications=[])),
+        project(window(duration="two hours")),
+        project(window(duration=7200)),
+        project(window(timeZone="Europe/Atlantis")),
+        project(window(schedule="0 9 * *")),
+        project(window(), name="payments"),
+        project(),
+    ],
+    ids=[
+        "over", "not yet", "one that allows", "of other applications", "of none", "an unreadable duration", "a number", "no such place",
+        "a broken schedule", "of another project", "no window",
+    ],
+)  # fmt: skip
+def test_windows_that_do_not_keep_it_from_syncing_excuse_nothing(others):
+    found = seen(gitops, application(sync={"status": "OutOfSync"}), others)
+
+    assert [o.reason for o in found] == ["OutOfSync"]
+
+
+def test_one_unreadable_window_hides_no_other():
+    windows = project(window(duration="long"), window())
+
+    assert seen(gitops, application(sync={"status": "OutOfSync"}), windows) == []
+
+
+def test_a_sync_that_failed_is_told_inside_such_a_window_too():
+    failed = application(
+        operationState={"phase": "Failed", "message": "denied"}, sync={"status": "OutOfSync"}
+    )
+
+    assert [o.reason for o in seen(gitops, failed, project(window()))] == ["SyncFailed"]

@@ -151,3 +151,45 @@ def test_the_identity_as_which_a_program_signs_in_is_a_lead_when_its_rights_were
     answer = causes(api, user, target="Deployment/shop/api", logs=logs)
 
     assert (f"{kind}/streams/{name}" in [str(c.target) for c in answer.ranked]) is found
+
+
+@pytest.mark.parametrize(
+    ("days", "apart", "found"),
+    [(3, 1, False), (0, 1, True), (3, 0, True)],
+    ids=["installed days ago", "an installation of today", "made days after"],
+)
+def test_what_was_made_together_with_who_fails_days_ago_is_no_lead(days: int, apart: int, found: bool):
+    """An alert of that day is asked about: the onset stands shortly after the installation, or after the later change."""
+    began = 60 * 24 * days + 30
+    objects = deployment(
+        "api",
+        age=began if apart else began * 3,
+        pod_age=began,
+        statuses=[crashing()],
+        unready_since=began - 10,
+    )
+    made = policy(began - apart, selector={"matchLabels": {"app": "api"}})
+    text = "\n".join(f"{ago(began - 10 - n)} error: call rejected" for n in range(6))
+
+    answer = causes(
+        objects,
+        made,
+        target="Deployment/shop/api",
+        onset=moment(began - 10),
+        logs=[log(p, text) for p in pods_in(objects)],
+    )
+
+    assert ("TrafficPolicy/shop/strict" in {str(f.target) for f in answer.findings}) is found
+
+
+def test_an_edit_of_what_was_made_together_is_a_lead_all_the_same():
+    began = 60 * 24 * 3
+    objects = deployment("api", age=began, statuses=[crashing()], unready_since=20)
+    edited = thing(
+        "TrafficPolicy", "strict", api="mesh.example.com/v1", age=began,
+        edits=[edit(24, "spec/selector", by="kubectl-edit")], spec={"selector": {"matchLabels": {"app": "api"}}},
+    )  # fmt: skip
+
+    found = seen(leads, objects, edited, logs=[log(p, "error: call rejected") for p in pods_in(objects)])
+
+    assert said(found) == [("TrafficPolicy/shop/strict", "ChangedBeforeOnset")]

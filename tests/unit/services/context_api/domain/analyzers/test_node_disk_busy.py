@@ -68,3 +68,51 @@ def test_who_is_not_most_of_it_or_is_as_ever_is_not_blamed(metrics: list[Any]):
     answer = answered("Node/_cluster/node-1", *OBJECTS, metrics=metrics)
 
     assert "TakesNodeDisk" not in {cause.reason for cause in answer.ranked}
+
+
+STEP, DAYS = 1800.0, 48
+WEEKLY = [*[28.0] * 6, *[0.8] * (2 * DAYS), *[28.0] * 4]
+P99 = "histogram_quantile(0.99, sum by (le, service) (rate(http_request_duration_seconds_bucket[5m])))"
+STEADY, SLOWED = [0.2] * 50, [0.2] * 40 + [3.0] * 10
+
+
+def checked(values: list[float] = WEEKLY):
+    """The disk's queue every half hour, for two days."""
+    return recorded(QUEUE, values, STEP, instance="node-1", device="md0")
+
+
+def answers(values: list[float], name: str = "db", query: str = P99):
+    return recorded(query, values, namespace="shop", deployment=name)
+
+
+def reasons(*metrics: Any) -> set[str]:
+    return {f.reason for f in answered("Node/_cluster/node-1", *OBJECTS, metrics=metrics).findings}
+
+
+def test_a_disk_that_is_busy_as_it_was_days_ago_and_slows_nobody_is_no_finding():
+    assert "NodeDiskBusy" not in reasons(checked(), answers(STEADY))
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    [
+        [checked(), answers(SLOWED)],
+        [checked(), answers(STEADY), answers(SLOWED, "other")],
+        [checked([*[0.8] * (2 * DAYS), *[28.0] * 4]), answers(STEADY)],
+        [checked([*[14.0] * 6, *[0.8] * (2 * DAYS), *[28.0] * 4]), answers(STEADY)],
+        [checked([*[28.0] * 6, *[0.8] * 12, *[28.0] * 4]), answers(STEADY)],
+        [checked()],
+        [checked(), answers(STEADY, "far")],
+        [checked(), answers([300.0] * 50, query="rate(http_requests_total[5m])")],
+        [checked(), answers([0.2] * 3)],
+    ],
+    ids=[
+        "felt", "felt by one of two", "the first time", "half as busy then", "this very morning", "nobody's answers are measured",
+        "measured on another node", "requests are no response times", "too few to compare",
+    ],
+)  # fmt: skip
+def test_a_busy_disk_that_is_felt_or_new_is_one(metrics: list[Any]):
+    everybody = (*OBJECTS, deployment("other", replicas=1))
+    found = answered("Node/_cluster/node-1", *everybody, metrics=metrics).findings
+
+    assert "NodeDiskBusy" in {f.reason for f in found}

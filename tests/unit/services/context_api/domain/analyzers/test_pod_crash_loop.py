@@ -155,3 +155,25 @@ def test_a_log_line_that_gives_orders_is_never_the_last_word():
 
     assert "bad flag --prot" in found.text
     assert "NetworkPolicy" not in found.text
+
+
+@pytest.mark.parametrize(
+    ("code", "lived", "line", "found"),
+    [
+        (0, 50, "INFO maximum of 5000 messages reached, stopping", False),
+        (0, 50, "INFO message 4999 handled", True),
+        (0, 0.1, "INFO maximum of 5000 messages reached, stopping", True),
+        (1, 50, "INFO maximum of 5000 messages reached, stopping", True),
+    ],
+    ids=["by its own decision", "says nothing of it", "at once", "with an error's code"],
+)
+def test_a_worker_that_ended_by_its_own_decision_is_in_no_crash_loop(
+    code: int, lived: float, line: str, found: bool
+):
+    last = ended(code, "Completed" if code == 0 else "Error", minutes=1, lived=lived)
+    objects = deployment(
+        "worker", age=60 * 8, statuses=[{**crashing(code=code), "lastState": {"terminated": last}}]
+    )
+    logs = [log(p, line, previous=True) for p in pods_in(objects)]
+
+    assert bool(seen(pod_crash_loop, objects, logs=logs)) is found

@@ -204,3 +204,49 @@ def test_a_probe_event_from_before_the_container_became_ready_is_history():
     )
 
     assert seen(probe_failure, healthy, old) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "ready", "since", "found"),
+    [
+        ("INFO Failed to acquire lock, it is held by broker-0", True, 60 * 24, False),
+        ("INFO store opened", True, 60 * 24, True),
+        ("INFO Failed to acquire lock, it is held by broker-0", False, 60 * 24, True),
+        ("INFO Failed to acquire lock, it is held by broker-0", True, 20, True),
+    ],
+    ids=["waits for its turn", "does not", "nobody has it", "was ready before"],
+)
+def test_the_probe_of_a_pod_that_waits_for_its_turn_fails_as_it_is_meant_to(
+    line: str, ready: bool, since: float, found: bool
+):
+    objects = deployment("broker", containers=[app(readinessProbe=READY)])
+    for one in pods_in(objects)[ready:]:
+        one["status"]["containerStatuses"] = unready()
+        one["status"]["conditions"] = [{"type": "Ready", "status": "False", "lastTransitionTime": ago(since)}]
+    second = pods_in(objects)[1]
+    told = event(
+        second, "Unhealthy", "Readiness probe failed: connection refused", field="spec.containers{app}"
+    )
+
+    observed = seen(probe_failure, objects, told, logs=[log(second, line)])
+
+    assert bool(observed) is found
+
+
+def test_a_pod_that_waits_for_its_turn_and_is_killed_for_it_is_told():
+    objects = deployment("broker", containers=[app(livenessProbe=ALIVE)])
+    second = pods_in(objects)[1]
+    second["status"]["containerStatuses"] = [
+        running(minutes=1, ready=False, restarts=7, last=ended(137, minutes=1))
+    ]
+    second["status"]["conditions"] = [
+        {"type": "Ready", "status": "False", "lastTransitionTime": ago(60 * 24)}
+    ]
+    told = event(
+        second, "Killing", "Container app failed liveness probe, will be restarted",
+        field="spec.containers{app}", type_="Normal",
+    )  # fmt: skip
+
+    found = seen(probe_failure, objects, told, logs=[log(second, "INFO lock is held by broker-0")])
+
+    assert [o.reason for o in found] == ["LivenessProbeFailed"]

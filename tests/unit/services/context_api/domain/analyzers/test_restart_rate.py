@@ -136,3 +136,22 @@ def test_ends_two_days_apart_are_told_when_they_came_with_a_release():
 )
 def test_ends_days_apart_without_a_release_that_brought_them_are_accidents(objects):
     assert seen(restart_rate, objects) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "line", "found"),
+    [
+        (0, "INFO maximum of 5000 messages reached, stopping", False),
+        (0, "INFO message 4999 handled", True),
+        (0, "INFO stopping\nERROR lost connection to the queue", True),
+        (1, "INFO maximum of 5000 messages reached, stopping", True),
+    ],
+    ids=["by its own decision", "says nothing of it", "after an error", "with an error's code"],
+)
+def test_a_worker_that_begins_anew_by_its_own_decision_does_not_restart_too_often(
+    code: int, line: str, found: bool
+):
+    objects = deployment("worker", statuses=[restarted(48, 14, code, "Completed")])
+    logs = [log(p, line, previous=True) for p in pods_in(objects)]
+
+    assert bool(seen(restart_rate, objects, logs=logs)) is found

@@ -5,7 +5,18 @@ from __future__ import annotations
 import pytest
 
 from services.context_api.domain.analyzers import rollout_stuck
-from tests.support.kube import ago, container, crashing, deployment, running, stateful_set, thing
+from tests.support.kube import (
+    Doc,
+    ago,
+    container,
+    crashing,
+    deployment,
+    log,
+    pods_in,
+    running,
+    stateful_set,
+    thing,
+)
 from tests.support.triage import said, seen
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-001", "API-BR-CAPI-006")
@@ -98,3 +109,52 @@ def test_a_count_that_is_no_number_is_no_lack_of_replicas(odd):
     db[0]["status"]["readyReplicas"] = odd
 
     assert seen(rollout_stuck, objects, db) == []
+
+
+def one_unready(*, priority: int = 0, node: str | None = "node-1") -> list[Doc]:
+    """A Deployment of whose two pods the second never was ready."""
+    objects = deployment("broker")
+    last = pods_in(objects)[-1]
+    objects[0]["status"].update(availableReplicas=1, readyReplicas=1)
+    last["spec"].update(priority=priority, nodeName=node or "")
+    last["status"].update(
+        phase="Running" if node else "Pending",
+        containerStatuses=[running(ready=False)] if node else [],
+        conditions=[{"type": "Ready", "status": "False", "lastTransitionTime": ago(60 * 24)}],
+    )
+    return objects
+
+
+LOCKED, OPEN = "INFO lock is held by broker-0", "INFO store opened"
+
+
+@pytest.mark.parametrize(
+    ("objects", "line", "found"),
+    [
+        (one_unready(), LOCKED, False),
+        (one_unready(), OPEN, True),
+        (one_unready(priority=-10, node=None), "", False),
+        (one_unready(priority=0, node=None), "", True),
+        (deployment("broker", statuses=[running(ready=False)]), LOCKED, True),
+    ],
+    ids=[
+        "waits for its turn",
+        "does not",
+        "lets others go first",
+        "does not let them",
+        "nobody has the lock",
+    ],
+)
+def test_replicas_that_are_meant_to_wait_do_not_lack(objects: list[Doc], line: str, found: bool):
+    logs = [log(pods_in(objects)[-1], line)]
+
+    assert bool(seen(rollout_stuck, objects, logs=logs)) is found
+
+
+def test_one_that_waits_for_its_turn_excuses_none_that_was_never_made():
+    objects = one_unready()
+    objects[0]["spec"]["replicas"] = 3
+
+    found = seen(rollout_stuck, objects, logs=[log(pods_in(objects)[-1], LOCKED)])
+
+    assert [o.reason for o in found] == ["ReplicasUnavailable"]

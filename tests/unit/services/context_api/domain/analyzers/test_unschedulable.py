@@ -209,3 +209,25 @@ def test_a_closed_node_that_the_pod_could_not_use_anyway_is_not_blamed():
 )
 def test_each_of_the_schedulers_reasons_has_a_word(message: str, reason: str):
     assert unschedulable._reason(unschedulable.read(message)) == reason
+
+
+@pytest.mark.parametrize(
+    ("priority", "message", "found"),
+    [
+        (-10, "0/3 nodes are available: 3 Insufficient cpu.", False),
+        (-10, "0/3 nodes are available: 1 Insufficient cpu, 2 Insufficient memory.", False),
+        (0, "0/3 nodes are available: 3 Insufficient cpu.", True),
+        (
+            -10,
+            "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) had untolerated taint {gpu: true}.",
+            True,
+        ),
+        (-10, "0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector.", True),
+        (-10, 'persistentvolumeclaim "data" not found', True),
+    ],
+    ids=["lacks room", "of two kinds", "as all others", "a taint as well", "no node for it", "lacks a claim"],
+)
+def test_a_pod_that_lets_others_go_first_and_lacks_nothing_but_room_is_no_finding(
+    priority: int, message: str, found: bool
+):
+    assert bool(seen(unschedulable, refused(message, spec={"priority": priority}), node())) is found

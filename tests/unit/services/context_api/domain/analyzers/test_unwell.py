@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.context_api.domain.analyzers import unwell
-from tests.support.kube import ago, deployment, event, node, running, service, thing
+from tests.support.kube import ago, deployment, event, log, node, pods_in, running, service, thing
 from tests.support.triage import causes, said, seen
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-004", "API-BR-CAPI-007")
@@ -92,3 +92,22 @@ def test_where_an_analyzer_knows_the_fault_it_alone_is_heard():
     answer = causes(node("node-1", conditions=[state]), target="Node/_cluster/node-1")
 
     assert [f.analyzer for f in answer.findings] == ["node_trouble"]
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted", "found"),
+    [("INFO lock is held by broker-0", 2, False), ("INFO store opened", 2, True), ("INFO lock is held by broker-0", 3, True)],
+    ids=["waits for its turn", "does not", "another was never made"],
+)  # fmt: skip
+def test_a_workload_of_which_a_pod_waits_for_its_turn_lacks_none(line: str, wanted: int, found: bool):
+    objects = deployment("broker")
+    objects[0]["spec"]["replicas"] = wanted
+    objects[0]["status"].update(readyReplicas=1, availableReplicas=1)
+    second = pods_in(objects)[1]
+    second["status"]["containerStatuses"] = [running(ready=False)]
+    second["status"]["conditions"] = [
+        {"type": "Ready", "status": "False", "lastTransitionTime": ago(60 * 24)}
+    ]
+    warning = event(objects[0], "FailedCreate", "exceeded quota")
+
+    assert bool(seen(unwell, objects, warning, logs=[log(second, line)])) is found
