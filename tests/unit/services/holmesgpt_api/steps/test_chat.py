@@ -105,8 +105,8 @@ async def test_without_a_model_triage_answers_at_once_and_no_job_is_needed():
 async def test_a_question_is_recorded_without_its_secrets():
     secret = secrets.token_hex(14)
     sessions = MemorySessions()
-    async with chatting(sessions, with_model=True, longest=timedelta(seconds=4)) as chat:
-        opened = await chat.open(asked(f"{ABOUT} password={secret}"), caller(), within(timedelta(seconds=4)))
+    async with chatting(sessions, with_model=True) as chat:
+        opened = await chat.open(asked(f"{ABOUT} password={secret}"), caller(), within(LONG))
         (kept,) = await sessions.look([opened.id])
 
     assert secret not in repr((sessions, kept))
