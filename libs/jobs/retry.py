@@ -26,16 +26,18 @@ class Retry:
         """How long to wait when `failed` runs have failed (1 or more); None: give up.
 
         Args:
-            asked: how long whoever failed the last run asks to be left alone; between `wait` and `longest` it is
-                heeded. A breaker that opens again in four seconds is not worth a wait of ten.
+            asked: how long whoever failed the last run asks to be left alone; heeded up to `longest`. A breaker that
+                opens again in four seconds is not worth a wait of ten; but where runs are counted, a short one would
+                spend all of them on one outage, so there it only makes a wait longer.
         """
         if self.attempts is not None and failed >= self.attempts:
             return None
-        if asked is not None:
-            return min(max(asked, self.wait), self.longest)
         # The exponent is bounded because 2.0 ** 1024 overflows, long after `longest` has been reached.
         seconds = self.wait.total_seconds() * self.factor ** min(failed - 1, 60)
-        return timedelta(seconds=min(seconds, self.longest.total_seconds()))
+        grown = timedelta(seconds=min(seconds, self.longest.total_seconds()))
+        if asked is None:
+            return grown
+        return min(max(asked, self.wait if self.attempts is None else grown), self.longest)
 
     def worth_rescuing(self, runs: int) -> bool:
         """Whether a job whose worker died may run again when it has been started `runs` times already."""

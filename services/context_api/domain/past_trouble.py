@@ -43,6 +43,9 @@ QUIET = timedelta(minutes=5)
 
 FEWEST_LINES, LINES_READ, PODS = 5, 400, 3
 
+MOST = 60
+"""Workloads of a namespace whose logs are read for it, however many lie there."""
+
 SPELL = timedelta(minutes=30)
 """Errors spread over longer than this are how a program speaks, and no spell."""
 
@@ -164,7 +167,7 @@ def hushed(scene: Scene, about: KubeObject, since: datetime) -> Hushed | None:
         tops = graph.behind(about)
     elif about.kind == "Namespace":
         tops = list({id(t): t for t in map(graph.top, graph.workloads_in(about.name))}.values())
-    return next((spell for top in tops if (spell := _spell_of(scene, top, since)) is not None), None)
+    return next((spell for top in tops[:MOST] if (spell := _spell_of(scene, top, since)) is not None), None)
 
 
 def _spell_of(scene: Scene, top: KubeObject, since: datetime) -> Hushed | None:

@@ -63,11 +63,16 @@ def fired_within(schedule: str, now: datetime, length: timedelta) -> bool:
     weekdays = {day % 7 for day in weekdays}
     any_day, any_weekday = fields[2][0] in "*?", fields[4][0] in "*?"
     moment = now.replace(second=0, microsecond=0)
-    for _ in range(int(min(length, LOOKED_BACK) / timedelta(minutes=1))):
+    earliest = moment - min(length, LOOKED_BACK)
+    while moment > earliest:
         in_month, in_week = moment.day in days, (moment.weekday() + 1) % 7 in weekdays
         # Where both are given, either will do: crontab(5).
         day = in_month and in_week if any_day or any_weekday else in_month or in_week
-        if moment.minute in minutes and moment.hour in hours and moment.month in months and day:
+        if not day or moment.month not in months:
+            moment = moment.replace(hour=0, minute=0)  # no minute of this day will do
+        elif moment.hour not in hours:
+            moment = moment.replace(minute=0)
+        elif moment.minute in minutes:
             return True
         moment -= timedelta(minutes=1)
     return False

@@ -19,6 +19,9 @@ from services.context_api.domain.metrics import Series
 _WINDOW = re.compile(r"\[(?P<range>(?:\d+[smhdw])+)\]|(?<=[a-z_])(?P<named>\d+[smhd])(?![\w])")
 """`[1h]` of a range, and the end of a recording rule's name: `ratio_rate1h`."""
 
+_MATCHER = re.compile(r"(?<=[{,])\s*(?P<key>[A-Za-z_]\w*)=\"(?P<value>[^\"]*)\",?")
+"""`service="gate",` of a selector."""
+
 _PART = re.compile(r"(\d+)([smhdw])")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
@@ -49,6 +52,6 @@ def _question(series: Series) -> tuple[str, frozenset[tuple[str, str]]]:
     """What is asked of what, whatever the window; a matcher that says no more than the series' own label says nothing."""
     labels = {k: v for k, v in series.labels.items() if k not in ("__name__", "window")}
     asked = f"{series.query} {series.name}"
-    for key, value in labels.items() if '="' in asked else ():
-        asked = re.sub(rf'(?<=[{{,])\s*{re.escape(key)}="{re.escape(value)}",?', "", asked)
+    if labels:
+        asked = _MATCHER.sub(lambda m: "" if labels.get(m["key"]) == m["value"] else m[0], asked)
     return _WINDOW.sub("[]", asked).replace(",}", "}").replace("{}", ""), frozenset(labels.items())

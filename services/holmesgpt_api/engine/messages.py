@@ -207,9 +207,7 @@ class RunRequest(Packed):
     seconds: float = Field(gt=0, description="until the run's end; past it the child is killed")
     max_steps: int = Field(ge=2)
     frozen: bool = Field(default=False, description="a replay: tools show nothing but the head start")
-    prompt: str = Field(
-        default=PROMPT_VERSION, description="of our words, the version that it is asked under"
-    )
+    prompt: str = Field(default=PROMPT_VERSION, description="version of our words it is asked under")
     alert: Alert
     head_start: HeadStart
     model: ModelAccess

@@ -165,7 +165,7 @@ def _kept_from_syncing(scene: Scene, app: KubeObject) -> bool:
         try:
             length = parse_duration(text(window.get("duration")))
             place = ZoneInfo(text(window.get("timeZone")) or "UTC")
-        except (ValueError, ZoneInfoNotFoundError):
+        except (ValueError, OSError, ZoneInfoNotFoundError):  # `Europe` is a folder of zones
             continue
         if fired_within(text(window.get("schedule")), scene.now.astimezone(place), length):
             return True

@@ -19,10 +19,17 @@ def test_waits_grow_up_to_the_longest():
 
 @pytest.mark.parametrize(("asked", "heeded"), [(0, 1), (3, 3), (60, 5)])
 def test_who_says_when_to_come_back_is_heeded_between_the_first_wait_and_the_longest(asked: int, heeded: int):
-    retry = Retry(attempts=2, wait=timedelta(seconds=1), longest=timedelta(seconds=5))
+    retry = Retry(attempts=None, wait=timedelta(seconds=1), longest=timedelta(seconds=5))
 
-    assert retry.pause_after(1, timedelta(seconds=asked)) == timedelta(seconds=heeded)
-    assert retry.pause_after(2, timedelta(seconds=asked)) is None
+    assert retry.pause_after(4, timedelta(seconds=asked)) == timedelta(seconds=heeded)
+
+
+def test_where_runs_are_counted_a_short_wait_that_is_asked_for_does_not_spend_them_on_one_outage():
+    retry = Retry(attempts=5, wait=timedelta(seconds=1), longest=timedelta(seconds=60))
+
+    assert retry.pause_after(4, timedelta(seconds=1)) == timedelta(seconds=8)
+    assert retry.pause_after(4, timedelta(seconds=20)) == timedelta(seconds=20)
+    assert retry.pause_after(5, timedelta(seconds=1)) is None
 
 
 def test_the_last_attempt_is_the_last():

@@ -215,12 +215,14 @@ def test_what_its_project_keeps_from_syncing_at_this_hour_is_out_of_sync_as_some
         project(window(duration="two hours")),
         project(window(duration=7200)),
         project(window(timeZone="Europe/Atlantis")),
+        project(window(timeZone="Europe")),
+        project(window(timeZone="x" * 5000)),
         project(window(schedule="0 9 * *")),
         project(window(), name="payments"),
         project(),
     ],
     ids=[
-        "over", "not yet", "one that allows", "of other applications", "of none", "an unreadable duration", "a number", "no such place",
+        "over", "not yet", "one that allows", "of other applications", "of none", "an unreadable duration", "a number", "no such place", "a folder of places", "a long place",
         "a broken schedule", "of another project", "no window",
     ],
 )  # fmt: skip
