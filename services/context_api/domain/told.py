@@ -6,7 +6,7 @@ what is no more: the times say so.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from libs.contracts.causes import NoCause
@@ -115,12 +115,15 @@ def _ready_since(pod: KubeObject) -> datetime | None:
     return state.since if state is not None and state.status == "True" else None
 
 
+def _pods(scene: Scene, about: KubeObject) -> Sequence[KubeObject]:
+    return [about] if about.kind == "Pod" else scene.graph.pods_of(scene.graph.top(about))
+
+
 def _but(scene: Scene, about: KubeObject, since: datetime) -> str:
     """The ends that are no trouble."""
-    pods = [about] if about.kind == "Pod" else scene.graph.pods_of(scene.graph.top(about))
     ends = [
         parse_time(c.last_end.get("finishedAt"))
-        for p in pods
+        for p in _pods(scene, about)
         for c in containers_of(p)
         if ended_by_decision(scene, c)
     ]
@@ -143,4 +146,5 @@ def _healed(scene: Scene, about: KubeObject, reason: NoCause) -> Iterator[str]:
     if spell is not None:
         yield f"The log of {name_of(spell.top)} held {spell.count} complaints from {clock(spell.began)} to {clock(spell.ended)}, and has held none since."
     if reason is NoCause.nothing_wrong:
-        yield f"No container ended{_but(scene, about, since)} and no warning was written since {clock(since)}."
+        turn = any(waits_its_turn(scene, pod) for pod in _pods(scene, about))
+        yield f"{'Beside that, no' if turn else 'No'} container ended{_but(scene, about, since)} and no warning was written since {clock(since)}."

@@ -6,10 +6,22 @@ from typing import Any
 
 import pytest
 
-from services.context_api.domain.containers import containers_of
+from services.context_api.domain.containers import containers_of, is_ready
 from services.context_api.domain.meant import ended_by_decision, stands_by, waits_its_turn, yields
 from services.context_api.domain.scene import Scene
-from tests.support.kube import Doc, ago, deployment, ended, kube, log, pod, pods_in, running, snapshot
+from tests.support.kube import (
+    Doc,
+    ago,
+    container,
+    deployment,
+    ended,
+    kube,
+    log,
+    pod,
+    pods_in,
+    running,
+    snapshot,
+)
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-004", "API-BR-CAPI-009")
 
@@ -63,10 +75,12 @@ def test_an_unready_pod_that_waits_beside_a_ready_one_stands_by(said: str):
         (LOCKED, {"since": 20}),
         (LOCKED, {"previous": True}),
         (LOCKED, {"phase": "Pending"}),
+        ("INFO Waiting for changelog lock....\nINFO lock is held by broker-0", {}),
+        ("INFO subscription is not active", {}),
     ],
     ids=[
         "says nothing of it", "silent", "an error beside it", "waited long ago", "nobody has the lock", "was ready before",
-        "the instance before waited", "does not run",
+        "the instance before waited", "does not run", "a lock of a schema", "something else is not active",
     ],
 )  # fmt: skip
 def test_what_only_looks_like_standing_by_is_none(said: str, how: dict[str, Any]):
@@ -74,6 +88,14 @@ def test_what_only_looks_like_standing_by_is_none(said: str, how: dict[str, Any]
 
     assert not stands_by(scene, found)
     assert not waits_its_turn(scene, found)
+
+
+def test_a_pod_of_a_new_revision_that_waits_beside_an_old_one_is_a_rollout_that_is_stuck():
+    objects = deployment("broker", replicas=1, before=[container(image="registry.example/app:0.9")], rolled_out=60, old_pods=1, statuses=[running(ready=False)], unready_since=60)  # fmt: skip
+    scene = Scene(snapshot(objects, logs=[log(p, LOCKED) for p in pods_in(objects)]))
+
+    assert sorted(is_ready(p) for p in scene.graph.pods) == [False, True]
+    assert not any(stands_by(scene, p) for p in scene.graph.pods)
 
 
 def test_a_ready_pod_waits_for_nothing():
@@ -111,10 +133,10 @@ LONG = ended(0, "Completed", minutes=4, lived=50)
 
 @pytest.mark.parametrize(
     "said",
-    [DONE, "worker: Restarting after 1000 requests", "shutting down: recycle time is over", "shutdown complete\n"],
-    ids=["messages", "requests", "time", "only that it stops"],
+    [DONE, "worker: Restarting after 1000 requests", "Worker stopped due to maximum count of 5000 messages processed\nStopping"],
+    ids=["messages", "requests", "a word behind it"],
 )  # fmt: skip
-def test_a_worker_that_says_it_stops_after_a_good_while_ended_by_its_own_decision(said: str):
+def test_a_worker_that_says_its_share_is_done_after_a_good_while_ended_by_its_own_decision(said: str):
     assert ended_by_decision(*worker(said, LONG))
 
 
@@ -125,13 +147,14 @@ def test_a_worker_that_says_it_stops_after_a_good_while_ended_by_its_own_decisio
         (DONE, ended(143, minutes=4, lived=50), {}),
         (DONE, ended(0, "Completed", minutes=4, lived=3), {}),
         ("INFO message 4999 handled", LONG, {}),
+        ("INFO signal received, shutting down\nINFO shutdown complete", LONG, {}),
         ("INFO stopping\nERROR lost connection to the queue", LONG, {}),
         ("INFO stopping\n" + "INFO message handled\n" * 5, LONG, {}),
         (DONE, LONG, {"previous": False}),
         (DONE, LONG, {"container": "sidecar"}),
     ],
     ids=[
-        "with an error's code", "told to", "after a short life", "says nothing of it", "after an error", "said so long before",
+        "with an error's code", "told to", "after a short life", "says nothing of it", "only that it stops", "after an error", "said so long before",
         "the instance of now", "another container's log",
     ],
 )  # fmt: skip

@@ -307,6 +307,7 @@ def test_who_waits_for_its_turn_is_told_by_name():
     assert (
         f"{name} waits for its turn beside one that has it, by the words of its log." in answer.no_cause_text
     )
+    assert "Beside that, no container ended and no warning was written since" in answer.no_cause_text
 
 
 def test_who_lets_others_go_first_is_told_to_have_found_no_room():
