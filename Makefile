@@ -125,6 +125,10 @@ bench-engine: .venv/.dev engine ## measure our engine beside a plain app around 
 	@$(PY) -m tests.bench.beside $(ARGS)
 
 .PHONY: bench-cache
+.PHONY: bench-flood
+bench-flood: .venv/.dev engine ## measure what one tenant notices of another that asks ten times as much; its part of docs/benchmarks.md
+	@$(PY) -m tests.bench.flood $(ARGS)
+
 bench-cache: .venv/.dev ## measure the watching cache with 50,000 pods and write its part of docs/benchmarks.md
 	@$(PY) -m tests.bench.cache $(ARGS)
 
