@@ -27,8 +27,8 @@ LAST = frozenset({"completed", "failed", "cancelled"})
 INVESTIGATE = "/api/v1/investigate"
 
 TAKES_S = (0.5, 2.5)
-"""How long the Context API takes for one of a run's two answers: most runs last as long as a worker lives between two
-kills (about eight seconds, two of them its start) or nearly, so that most kills meet one in its midst."""
+"""How long the Context API takes for one of a run's two answers, so that kills meet runs in their midst: of three hundred
+kills the hundred of the worker met 730."""
 
 AWAY_S, BACK_S = 1.0, 19.0
 """How long it is away, and answers, in turn: runs that come back later meet kills too. Not more often: an outage opens a
