@@ -132,7 +132,7 @@ async def test_of_one_caller_there_are_so_many_at_once_and_of_others_too(make: M
         again = await ledger.open(asked("key"))
         others = [
             await ledger.open(commission(request(namespace="shop"), one, None))
-            for one in (caller("bo"), caller(tenant="another"))
+            for one in (caller("bo", namespaces=["*"]), caller(tenant="another", namespaces=["*"]))
         ]
         assert await ledger.conclude(await claim(ledger, first), verdict(), {"shop"})
         room = await ledger.open(asked("another key"))
