@@ -44,9 +44,16 @@ def purse(database: Database) -> PostgresPurse:
     return PostgresPurse(database, retention=timedelta(days=30))
 
 
-async def begin(purse: PostgresPurse, run: str, limit: Limit, *, tenant: str = "shop", **others: Any) -> None:
-    values = {"used": NOTHING, "limit": limit, "life": LIFE}
-    await purse.reserve(run, tenant, STEP, **(values | others))
+async def begin(
+    purse: PostgresPurse,
+    run: str,
+    limit: Limit,
+    *,
+    tenant: str = "shop",
+    used: Amount = NOTHING,
+    life: timedelta = LIFE,
+) -> None:
+    await purse.reserve(run, tenant, STEP, used=used, limit=limit, life=life)
 
 
 @pytest.mark.parametrize(
@@ -313,12 +320,10 @@ async def test_a_killed_workers_usage_is_lost_by_the_step_under_way_at_most(
 ):
     made = fresh_database(SCHEMA, migrated=True)
     with context_api(causes=answer()) as context, model() as fake:
-        here, fake.delay = place(made, context.url, tmp_path), 0.5
+        here, fake.delay, fake.holds_at = place(made, context.url, tmp_path), 0.5, 2
         with engine(here, context, fake) as there:
             async with serving(there.settings(), here.api_key) as api:
                 await api.post("/api/v1/investigate/async", json=alert())
-                await asyncio.to_thread(fake.wait_for, 1)
-                fake.mood = "hangs"
                 await asyncio.to_thread(fake.wait_for, 2)
                 there.worker.kill()
                 there.worker.wait()
