@@ -32,6 +32,7 @@ from libs.storage.settings import StorageSettings
 from libs.web.settings import Port, WebSettings, WordList
 from services.holmesgpt_api.adapters.config_file import BadConfiguration, load
 from services.holmesgpt_api.domain.configuration import NEEDS_URL, Provider, settings_in
+from services.holmesgpt_api.settings_budget import BudgetSettings
 from services.holmesgpt_api.settings_engine import EngineSettings
 from services.holmesgpt_api.toolset_settings import ToolsetSettings
 
@@ -258,40 +259,13 @@ class ModelSettings(BaseSettings):
     """US dollars per million tokens written; counts only together with the one above."""
 
     max_steps: int = Field(default=12, ge=2, le=100, validation_alias="HOLMESGPT_MAX_STEPS")
-    """Answers of the model in one investigation; the last one must conclude. Eight have sufficed in trials; the
-    SDK's 100 would spend a budget on a loop."""
+    """Answers of the model in one investigation, or to one question of a chat, until it must conclude. Eight have
+    sufficed in trials; the SDK's 100 would spend a budget on a loop. Writing an investigation's conclusion down takes
+    one more, two where the first was no valid document; HOLMESGPT_BUDGET_RUN_STEPS bounds them all."""
 
     max_running: int | None = Field(default=None, ge=1, le=100, validation_alias="HOLMESGPT_MAX_RUNNING")
     """Investigations at the model at once, per worker process; more are held, and say their place in the queue.
     Unset: as many as memory allows, (limit - 400 MB) / 80 MB, and 50 at most."""
-
-    budget_run_tokens: int = Field(default=400_000, ge=0, validation_alias="HOLMESGPT_BUDGET_RUN_TOKENS")
-    """Tokens of one investigation, read and written; 0: no limit. As many as twelve full windows of 32,000; a run
-    that needs more goes round in circles. This and the other budgets: once spent, triage's result stands."""
-
-    budget_run_cost_usd: float = Field(
-        default=2.0, ge=0, allow_inf_nan=False, validation_alias="HOLMESGPT_BUDGET_RUN_COST_USD"
-    )
-    """US dollars of one investigation; 0: no limit. Trials have cost cents; more is a mistake in a price or a loop."""
-
-    budget_run_seconds: Duration | None = Field(
-        default=None, gt=timedelta(0), validation_alias="HOLMESGPT_BUDGET_RUN_SECONDS"
-    )
-    """Seconds of one investigation at the models. Unset: until its deadline, which is bound enough."""
-
-    budget_tenant_tokens_per_day: int = Field(
-        default=20_000_000, ge=0, validation_alias="HOLMESGPT_BUDGET_TENANT_TOKENS_PER_DAY"
-    )
-    """Tokens of one tenant's investigations in a day (UTC), all workers together; 0: no limit. Fifty investigations
-    at their limit: an alert storm ends there and not in next month's bill."""
-
-    budget_tenant_cost_usd_per_day: float = Field(
-        default=50.0,
-        ge=0,
-        allow_inf_nan=False,
-        validation_alias="HOLMESGPT_BUDGET_TENANT_COST_USD_PER_DAY",
-    )
-    """US dollars of the same; 0: no limit. A guess at what nobody minds; counts what has a price."""
 
     @model_validator(mode="after")
     def _a_model_can_be_reached(self) -> Self:
@@ -385,6 +359,7 @@ class Settings(
     ChatSettings,
     ToolsetSettings,
     ModelSettings,
+    BudgetSettings,
     EngineSettings,
     WebSettings,
     StorageSettings,

@@ -15,16 +15,26 @@ class FakePurse:
         self.away = 0
         """How many calls more find no database."""
 
-    async def reserve(self, run: str, tenant: str, step: Amount, *, limit: Limit, life: timedelta) -> None:
+    async def reserve(
+        self, run: str, tenant: str, step: Amount, *, used: Amount, limit: Limit, life: timedelta
+    ) -> None:
         self._serve()
+        self._write(tenant, used)
         others = sum((one for name, one in self.held.items() if name != run), Amount())
         check_day(limit, self.spent.get(tenant, Amount()), others)
         self.held[run] = step
 
-    async def charge(self, run: str, tenant: str, used: Amount) -> None:
+    async def charge(self, run: str, tenant: str, used: Amount, *, keep: Amount) -> None:
         self._serve()
-        self.spent[tenant] = self.spent.get(tenant, Amount()) + used
-        self.held.pop(run, None)
+        self._write(tenant, used)
+        if keep and run in self.held:
+            self.held[run] = keep
+        else:
+            self.held.pop(run, None)
+
+    def _write(self, tenant: str, used: Amount) -> None:
+        if used:
+            self.spent[tenant] = self.spent.get(tenant, Amount()) + used
 
     def _serve(self) -> None:
         if self.away > 0:

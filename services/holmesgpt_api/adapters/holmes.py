@@ -145,7 +145,7 @@ class Holmes:
                 last = await self._last(run, _under(chain, wording), frame.left)
                 frame.course = course = taken_up(models, redactor, last, prompt=wording)
                 if not deaths:
-                    frame.account.had(_spent(course.usage))
+                    frame.had(course, _used(course.usage, last))
                 # Not on the loop: a megabyte of evidence takes most of a second to be cleared of secrets.
                 request = await asyncio.to_thread(
                     self._request, run, interim, token, chain, key, redactor, last, course, abroad
@@ -395,8 +395,10 @@ class Holmes:
         )
 
 
-def _spent(usage: Usage) -> Amount:
-    return Amount(usage.prompt_tokens + usage.completion_tokens, usage.cost_usd)
+def _used(usage: Usage, last: LastStep | None) -> Amount:
+    """By the processes of a worker that was lost, as the books have it: without the step that was under way."""
+    answered = 0 if last is None else last.number - (last.answer is None)
+    return Amount(usage.prompt_tokens + usage.completion_tokens, usage.cost_usd, steps=answered)
 
 
 def _wording(run: Claimed) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from services.holmesgpt_api.adapters.config_file import BadConfiguration
@@ -10,6 +11,7 @@ from services.holmesgpt_api.domain.configuration import Budgets, Configuration, 
 from services.holmesgpt_api.domain.roster import Entry
 from services.holmesgpt_api.engine.messages import ModelAccess
 from services.holmesgpt_api.settings import ModelSettings
+from services.holmesgpt_api.settings_budget import BudgetSettings
 
 _PREFIX: dict[Provider, str] = {
     "openai": "openai",
@@ -84,8 +86,8 @@ def model_access(settings: ModelSettings) -> ModelAccess | None:
     return next((one.access for one in entries(settings)), None)
 
 
-def limits(settings: ModelSettings, configuration: Configuration | None = None) -> Limits:
-    """The budgets: the file's word, and the settings' where it has none."""
+def limits(settings: BudgetSettings, configuration: Configuration | None = None) -> Limits:
+    """The budgets: the file's word, and the settings' where it has none. 0 is no limit in either."""
     file = configuration.budgets if configuration else Budgets()
 
     def either(name: str) -> Any:
@@ -93,13 +95,23 @@ def limits(settings: ModelSettings, configuration: Configuration | None = None) 
         return getattr(settings, f"budget_{name}") if given is None else given
 
     return Limits(
-        run=Limit(either("run_tokens") or None, either("run_cost_usd") or None),
-        day=Limit(either("tenant_tokens_per_day") or None, either("tenant_cost_usd_per_day") or None),
-        run_seconds=either("run_seconds"),
+        run=_limit(either("run_tokens"), either("run_cost_usd"), either("run_steps"), either("run_seconds")),
+        day=_limit(
+            either("tenant_tokens_per_day"),
+            either("tenant_cost_usd_per_day"),
+            either("tenant_steps_per_day"),
+            either("tenant_seconds_per_day"),
+        ),
         tenants={
-            name: Limit(one.tokens_per_day or None, one.cost_usd_per_day or None)
+            name: _limit(one.tokens_per_day, one.cost_usd_per_day, one.steps_per_day, one.seconds_per_day)
             for name, one in file.tenants.items()
         },
+    )
+
+
+def _limit(tokens: int | None, cost_usd: float | None, steps: int | None, seconds: timedelta | None) -> Limit:
+    return Limit(
+        tokens or None, cost_usd or None, steps or None, seconds.total_seconds() if seconds else None
     )
 
 

@@ -18,7 +18,7 @@ from services.holmesgpt_api.adapters.account import Account
 from services.holmesgpt_api.adapters.residents import Child
 from services.holmesgpt_api.adapters.run_course import Course
 from services.holmesgpt_api.adapters.zygote import Away
-from services.holmesgpt_api.domain.budget import RUN_SECONDS, Limits, Purse, Spent
+from services.holmesgpt_api.domain.budget import RUN_SECONDS, Amount, Limits, Purse, Spent
 from services.holmesgpt_api.domain.model import (
     ENGINE_FAILED,
     ENGINE_UNAVAILABLE,
@@ -55,12 +55,14 @@ class Died(Exception):
 class Frame:
     """What a run has around it: its time, what it has seen so far, and the account it is charged to."""
 
+    began: float
+    """On the monotonic clock, as `ends` is."""
     within: timedelta
     """Until its caller takes it for over."""
-    allowed: timedelta
-    """The same, or its budget of seconds where that is less."""
+    limit: timedelta | None
+    """Its budget of seconds, those in the processes of a worker that was lost included."""
     ends: float
-    """On the monotonic clock."""
+    """Whichever of the two is over first."""
     course: Course
     account: Account
 
@@ -68,10 +70,17 @@ class Frame:
     def begun(
         cls, course: Course, purse: Purse, limits: Limits, *, name: str, tenant: str, within: timedelta
     ) -> Frame:
-        allowed = within if limits.run_seconds is None else min(within, limits.run_seconds)
-        ends = course.began + allowed.total_seconds()
+        seconds = limits.run.seconds
+        limit = None if seconds is None else timedelta(seconds=seconds)
+        ends = course.began + min(within, limit or within).total_seconds()
         account = Account(purse, limits, run=name, tenant=tenant, until=ends)
-        return cls(within, allowed, ends, course, account)
+        return cls(course.began, within, limit, ends, course, account)
+
+    def had(self, course: Course, used: Amount) -> None:
+        """It goes on where a worker was lost: what it took until then counts for its limits, its time too."""
+        if self.limit is not None:
+            self.ends = min(self.ends, self.began + self.limit.total_seconds() - course.before)
+        self.account.had(used, until=self.ends)
 
     @property
     def left(self) -> float:
@@ -106,8 +115,10 @@ class Frame:
             await self.account.close()
 
     def _too_late(self, why: str = "") -> ModelFailed:
-        said = f"no conclusion within {self.allowed.total_seconds():.0f} s"
-        word = TIMEOUT if self.allowed == self.within else RUN_SECONDS
+        spent = self.ends < self.began + self.within.total_seconds()
+        allowed = self.limit if spent and self.limit else self.within
+        said = f"no conclusion within {allowed.total_seconds():.0f} s"
+        word = RUN_SECONDS if spent else TIMEOUT
         return ModelFailed(word, f"{said}: {why}" if why else said, self.course.use())
 
 

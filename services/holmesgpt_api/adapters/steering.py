@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -148,13 +148,8 @@ class Steering:
 
 def told(limits: Limits) -> dict[str, Any]:
     """Budgets as they are shown; null is no limit."""
-    seconds = limits.run_seconds
     return {
-        "run": {
-            "tokens": limits.run.tokens,
-            "cost_usd": limits.run.cost_usd,
-            "seconds": seconds.total_seconds() if seconds else None,
-        },
-        "tenant_per_day": {"tokens": limits.day.tokens, "cost_usd": limits.day.cost_usd},
+        "run": asdict(limits.run),
+        "tenant_per_day": asdict(limits.day),
         "tenants_with_their_own": len(limits.tenants),
     }

@@ -28,6 +28,7 @@ from services.holmesgpt_api.domain.toolsets import FORBIDDEN
 
 Provider = Literal["openai", "anthropic", "local_llm", "azure_openai", "ollama"]
 Seconds = Annotated[Duration, Field(gt=timedelta(0))]
+SecondsOrNone = Annotated[Duration, Field(ge=timedelta(0))]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 Tenant = Annotated[str, StringConstraints(min_length=1, max_length=63)]
 Tokens = Annotated[int, Field(ge=0)]
@@ -97,6 +98,8 @@ class TenantBudget(Contract):
 
     tokens_per_day: Tokens | None = None
     cost_usd_per_day: Money | None = None
+    steps_per_day: NonNegativeInt | None = None
+    seconds_per_day: SecondsOrNone | None = None
 
 
 class Budgets(Contract):
@@ -104,9 +107,12 @@ class Budgets(Contract):
 
     run_tokens: Tokens | None = None
     run_cost_usd: Money | None = None
-    run_seconds: Seconds | None = None
+    run_steps: NonNegativeInt | None = None
+    run_seconds: SecondsOrNone | None = None
     tenant_tokens_per_day: Tokens | None = None
     tenant_cost_usd_per_day: Money | None = None
+    tenant_steps_per_day: NonNegativeInt | None = None
+    tenant_seconds_per_day: SecondsOrNone | None = None
     tenants: dict[Tenant, TenantBudget] = Field(default_factory=dict, max_length=1000)
 
 

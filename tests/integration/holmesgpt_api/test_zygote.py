@@ -16,11 +16,15 @@ import pytest
 
 from libs.auth.minter import NoSigningKey
 from libs.contracts.course import EventName
+from libs.redaction import Redactor
 from services.holmesgpt_api.adapters import run_course
 from services.holmesgpt_api.adapters import zygote as adapter
 from services.holmesgpt_api.adapters.engine_environment import environment
 from services.holmesgpt_api.adapters.holmes import Holmes
+from services.holmesgpt_api.adapters.run_course import Course
+from services.holmesgpt_api.adapters.steps import LastStep
 from services.holmesgpt_api.adapters.zygote import Away, State, Zygote
+from services.holmesgpt_api.domain.budget import Limit, Limits
 from services.holmesgpt_api.domain.course import Happening
 from services.holmesgpt_api.domain.model import ModelFailed, Told
 from services.holmesgpt_api.domain.record import Claimed, Replay
@@ -298,6 +302,19 @@ async def test_a_run_that_kills_each_of_its_processes_ends_with_the_reason_after
 
         assert there.running == 0
     assert len(steps.calls) == 3
+
+
+@pytest.mark.requirement("HAPI-163")
+async def test_the_seconds_that_a_run_had_at_a_lost_worker_count_for_its_budget(tmp_path: Path):
+    before = Course({"": "openai/m"}, time.monotonic(), Redactor(bytes(16)), before=59.5)
+    steps = MemorySteps(kept=LastStep(2, "talk", b"what was said", None, before.packed()))
+    limits = Limits(Limit(seconds=60.0), Limit())
+    async with engine(interpreter(tmp_path, "ready")) as there:
+        await until(there, "ready")
+        with pytest.raises(ModelFailed) as failed:
+            await asked_for(holmes(there, steps=steps, limits=lambda: limits), "hangs", within=10)
+
+    assert (failed.value.word, failed.value.detail) == ("budget-run-seconds", "no conclusion within 60 s")
 
 
 @pytest.mark.parametrize("trouble", ["away", "too-large"])

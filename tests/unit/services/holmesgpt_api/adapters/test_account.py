@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import time
+from dataclasses import dataclass, field
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.holmesgpt_api.adapters import account as module
 from services.holmesgpt_api.adapters.account import Account
@@ -22,23 +24,244 @@ def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "AGAIN", 0.001)
 
 
-def account(purse: FakePurse, limits: Limits = UNLIMITED, run: str = "r1") -> Account:
-    return Account(purse, limits, run=run, tenant="shop", until=time.monotonic() + 60)
+@dataclass
+class Clock:
+    now: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class Run:
+    """A run of 60 s, its books and its clock."""
+
+    purse: FakePurse = field(default_factory=FakePurse)
+    limits: Limits = UNLIMITED
+    clock: Clock = field(default_factory=Clock)
+    name: str = "r1"
+
+    def __post_init__(self) -> None:
+        self.account = Account(
+            self.purse,
+            self.limits,
+            run=self.name,
+            tenant="shop",
+            until=self.clock.now + 60,
+            clock=self.clock,
+        )
+
+    async def stepped(self, seconds: float, *, tokens: int = 100) -> None:
+        """A step whose answer takes so long."""
+        await self.account.step(STEP)
+        self.clock.now += seconds
+        await self.account.asked(answered(tokens))
+
+    @property
+    def spent(self) -> Amount:
+        return self.purse.spent.get("shop", Amount())
+
+
+def account(purse: FakePurse, limits: Limits = UNLIMITED) -> Account:
+    return Run(purse, limits).account
 
 
 def answered(tokens: int) -> ModelAsked:
     return ModelAsked(step=1, model="a", prompt_tokens=tokens, cost_usd=tokens / 1000)
 
 
+def failed() -> ModelAsked:
+    return ModelAsked(step=1, model="a", word="model-unreachable")
+
+
 async def test_a_step_is_kept_back_until_its_usage_is_known():
-    purse = FakePurse()
-    one = account(purse)
+    run = Run()
 
-    await one.step(STEP)
-    assert purse.held == {"r1": Amount(500, 0.5)}
-    await one.asked(answered(100))
+    await run.account.step(STEP)
+    assert run.purse.held == {"r1": Amount(500, 0.5, steps=1, seconds=60.0)}
+    run.clock.now += 8
+    await run.account.asked(answered(100))
 
-    assert (purse.held, purse.spent) == ({}, {"shop": Amount(100, 0.1)})
+    assert run.purse.held == {"r1": Amount(seconds=52.0)}, "its time goes on until its end"
+    assert run.spent == Amount(100, 0.1, steps=1, seconds=8.0)
+
+
+async def test_tools_between_two_steps_take_of_the_days_seconds_too():
+    run = Run()
+    await run.stepped(8)
+
+    run.clock.now += 5
+    await run.account.step(STEP)
+
+    assert run.spent == Amount(100, 0.1, steps=1, seconds=13.0)
+    assert run.purse.held == {"r1": Amount(500, 0.5, steps=1, seconds=47.0)}
+
+
+async def test_a_models_attempts_are_one_step_and_what_is_kept_back_for_it_stays_until_it_is_over():
+    run = Run()
+    await run.account.step(STEP)
+    run.clock.now += 3
+    await run.account.asked(failed())
+    assert (run.spent, run.purse.held["r1"].tokens) == (Amount(), 500)
+
+    run.clock.now += 4
+    await run.account.asked(answered(100))
+
+    assert run.spent == Amount(100, 0.1, steps=1, seconds=7.0)
+
+
+async def test_a_step_that_no_model_answers_is_charged_as_a_step_with_its_time():
+    run = Run()
+    await run.account.step(STEP)
+    run.clock.now += 30
+    await run.account.asked(failed())
+
+    await run.account.close()
+
+    assert (run.spent, run.purse.held) == (Amount(steps=1, seconds=30.0), {})
+
+
+async def test_an_answer_whose_tokens_nobody_tells_is_a_step_all_the_same():
+    run = Run()
+    await run.stepped(2, tokens=0)
+
+    assert run.spent == Amount(steps=1, seconds=2.0)
+
+
+async def test_an_answer_that_was_recorded_before_a_kill_needs_no_leave_and_is_no_step():
+    run = Run(limits=Limits(Limit(steps=3), Limit(steps=1)))
+    run.purse.spent["shop"] = Amount(steps=1)
+    run.account.had(Amount(steps=3), until=run.clock.now + 60)
+
+    await run.account.step(Step(number=3))
+
+    assert (run.spent, run.purse.held) == (Amount(steps=1), {})
+    with pytest.raises(Spent, match="budget-run-steps: 3 steps of 3 for one run"):
+        await run.account.step(STEP)
+
+
+async def test_a_run_that_is_refused_its_first_step_takes_no_time():
+    run = Run(limits=Limits(Limit(), Limit(steps=1)))
+    run.purse.spent["shop"] = Amount(steps=1)
+    with pytest.raises(Spent, match="budget-tenant-steps"):
+        await run.account.step(STEP)
+
+    run.clock.now += 4
+    await run.account.close()
+
+    assert (run.spent, run.purse.held) == (Amount(steps=1), {})
+
+
+async def test_what_a_run_has_used_is_written_down_also_where_its_next_step_is_refused():
+    run = Run(limits=Limits(Limit(), Limit(seconds=10.0)))
+    await run.stepped(6)
+    run.clock.now += 5
+
+    with pytest.raises(Spent, match="budget-tenant-seconds: 11 s of 10 s for today"):
+        await run.account.step(STEP)
+    await run.account.close()
+
+    assert (run.spent.seconds, run.spent.steps, run.purse.held) == (11.0, 1, {})
+
+
+async def test_no_time_is_counted_beyond_the_runs_end():
+    run = Run()
+    await run.account.step(STEP)
+    run.clock.now += 75
+
+    await run.account.close()
+
+    assert (run.spent, run.purse.held) == (Amount(steps=1, seconds=60.0), {})
+
+
+async def test_time_in_which_the_books_are_away_is_counted_once_they_are_back():
+    run = Run()
+    await run.account.step(STEP)
+    run.clock.now += 5
+    run.purse.away = 1
+    await run.account.asked(answered(100))
+    assert run.spent == Amount()
+
+    run.clock.now += 2
+    await run.account.step(STEP)
+
+    assert run.spent == Amount(100, 0.1, steps=1, seconds=7.0)
+
+
+class Day:
+    """Six runs of one tenant side by side, on one clock."""
+
+    def __init__(self, limit: Limit) -> None:
+        self.clock, self.purse = Clock(), FakePurse()
+        self.runs = [Run(self.purse, Limits(Limit(), limit), self.clock, f"r{number}") for number in range(6)]
+        self.end = self.clock.now + 60
+        self.asking, self.ended = set[int](), dict[int, float]()
+        self.last: tuple[int, float] | None = None
+        """Whose step was allowed last, and when."""
+
+    async def goes_on(self, number: int, what: str, tokens: int) -> None:
+        account, asking = self.runs[number].account, number in self.asking
+        if number in self.ended:
+            return
+        match what:
+            case "steps" if not asking:
+                try:
+                    await account.step(STEP)
+                except Spent:
+                    await self.ends(number)
+                else:
+                    self.asking.add(number)
+                    self.last = number, self.clock.now
+            case "is answered" if asking:
+                await account.asked(answered(tokens))
+                self.asking.discard(number)
+            case "fails" if asking:
+                await account.asked(failed())
+            case "ends":
+                await self.ends(number)
+
+    async def ends(self, number: int) -> None:
+        await self.runs[number].account.close()
+        self.ended[number] = min(self.clock.now, self.end)
+
+    @property
+    def longest(self) -> float:
+        """What the step that was allowed last has taken, with its tools."""
+        if self.last is None:
+            return 0.0
+        number, since = self.last
+        return max(self.ended[number] - since, 0.0)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 5),
+            st.sampled_from(["steps", "is answered", "fails", "ends"]),
+            st.integers(0, STEP.tokens),
+            st.floats(0, 20),
+        ),
+        max_size=120,
+    ),
+    st.integers(1, 20),
+    st.floats(1, 150),
+)
+async def test_however_runs_mix_a_day_is_overshot_by_its_last_step_at_most(
+    course: list[tuple[int, str, int, float]], steps: int, seconds: float
+):
+    day = Day(Limit(tokens=5_000, steps=steps, seconds=seconds))
+
+    for number, what, tokens, later in course:
+        await day.goes_on(number, what, tokens)
+        day.clock.now += later
+    for number in range(6):
+        await day.goes_on(number, "ends", 0)
+
+    spent = day.purse.spent.get("shop", Amount())
+    assert day.purse.held == {}
+    assert spent.steps <= steps
+    assert spent.tokens < 5_000 + STEP.tokens
+    assert spent.seconds < seconds + day.longest + 1e-6
 
 
 async def test_usage_that_could_not_be_written_down_is_before_the_next_step():
@@ -60,7 +283,7 @@ async def test_a_step_waits_for_books_that_are_away():
 
     await account(purse).step(STEP)
 
-    assert (purse.away, purse.held) == (0, {"r1": Amount(500, 0.5)})
+    assert (purse.away, purse.held) == (0, {"r1": Amount(500, 0.5, steps=1, seconds=60.0)})
 
 
 async def test_a_runs_own_limit_needs_no_books():
@@ -84,7 +307,7 @@ async def test_the_end_lets_go_of_what_was_kept_back_and_writes_the_rest_down():
 
     await one.close()
 
-    assert (purse.held, purse.spent) == ({}, {"shop": Amount(7, 0.007)})
+    assert (purse.held, purse.spent) == ({}, {"shop": Amount(7, 0.007, steps=1)})
 
 
 async def test_books_that_stay_away_cost_a_bounded_wait_and_a_line_in_the_log(

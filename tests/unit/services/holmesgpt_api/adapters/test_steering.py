@@ -43,7 +43,33 @@ def test_models_budgets_and_toolsets_come_of_the_file_and_the_environment(file: 
     assert current.limits.run == Limit(7, None)
     assert current.toolsets.enabled == ("prometheus",)
     assert "internet" in current.not_honoured["holmesgpt.enabled_toolsets"]
-    assert told(current.limits)["run"] == {"tokens": 7, "cost_usd": None, "seconds": None}
+    assert told(current.limits)["run"] == {"tokens": 7, "cost_usd": None, "steps": None, "seconds": None}
+
+
+@pytest.mark.requirement("HAPI-163")
+def test_a_days_steps_and_seconds_are_shown_and_a_tenant_may_have_its_own(file: Path):
+    write(
+        file,
+        "budgets:\n  run_steps: 9\n  tenant_steps_per_day: 0\n  tenant_seconds_per_day: PT1H\n"
+        "  tenants: {trial: {steps_per_day: 40, seconds_per_day: 600}, vip: {seconds_per_day: 0}}\n",
+    )
+
+    limits = read(settings(file, budget_tenant_steps_per_day=5, budget_run_seconds=30)).limits
+
+    assert told(limits) == {
+        "run": {"tokens": 400_000, "cost_usd": 2.0, "steps": 9, "seconds": 30.0},
+        "tenant_per_day": {"tokens": 20_000_000, "cost_usd": 50.0, "steps": None, "seconds": 3600.0},
+        "tenants_with_their_own": 2,
+    }
+    assert limits.of("trial") == Limit(steps=40, seconds=600.0)
+    assert limits.of("vip") == Limit()
+
+
+@pytest.mark.requirement("HAPI-163")
+def test_without_a_word_steps_and_seconds_are_not_limited():
+    limits = read(settings(None)).limits
+
+    assert (limits.run.steps, limits.run.seconds, limits.day.steps, limits.day.seconds) == (None,) * 4
 
 
 def test_what_the_environment_says_in_vain_is_told_beside_what_the_file_does(

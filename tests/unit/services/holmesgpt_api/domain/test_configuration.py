@@ -144,6 +144,8 @@ def model(**fields: Any) -> dict[str, Any]:
         ({"cache": {"ttl": {"investigations": -1}}}, "investigations"),
         ({"budgets": {"run_tokens": -1}}, "run_tokens"),
         ({"budgets": {"run_cost_usd": float("nan")}}, "run_cost_usd"),
+        ({"budgets": {"tenant_steps_per_day": -1}}, "tenant_steps_per_day"),
+        ({"budgets": {"tenants": {"shop": {"seconds_per_day": -5}}}}, "seconds_per_day"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_by_its_place(document: dict[str, Any], said: str):
