@@ -36,10 +36,11 @@ def ask(url: str | None, question: Callable[[AlertsClient], Awaitable[Answer]]) 
     Raises:
         NoAnswer: with what to do about it.
     """
-    address = url or str(AlertsPeerSettings().alerts_url)
+    peer = AlertsPeerSettings()
+    address = url or str(peer.alerts_url)
 
     async def call() -> Answer:
-        async with AlertsClient(address, token=credential()) as client:
+        async with AlertsClient(address, token=credential(), ca_file=peer.peer_ca_file) as client:
             return await question(client)
 
     try:

@@ -49,6 +49,9 @@ PEER_URLS = {
     "alerts": "KUBERNAUT_ALERTS_URL",
 }
 
+TLS_FILES = frozenset({"TLS_CERT_FILE", "TLS_KEY_FILE"})
+"""A service's settings for TLS at its ports."""
+
 WORKER_METRICS_OFFSET = 100
 """A worker's metrics port stands this far above its API's, so that both can be scraped on one machine."""
 
@@ -108,7 +111,8 @@ def processes(
     """
     ports = {service.name: port_of(service, environment) for service in SERVICES}
     shared = {
-        **environment,
+        # They speak plain HTTP on loopback; one machine's certificate for them all would not name 127.0.0.1.
+        **{name: value for name, value in environment.items() if name not in TLS_FILES},
         "AUTH_KEYS_FILE": str(keys_file),
         # Curl from this machine works without a key: for everybody on it, so on a shared machine set
         # TRUSTED_NETWORKS='{}'. An operator's own setting wins.

@@ -42,12 +42,13 @@ def main(
 async def _watch(
     url: str | None, holmesgpt_url: str | None, namespace: str | None, *, once: bool, as_json: bool
 ) -> int:
-    at = url or str(AlertsPeerSettings().alerts_url)
-    holmesgpt_at = holmesgpt_url or str(HolmesPeerSettings().holmesgpt_url)
+    alerts_peer, holmesgpt_peer = AlertsPeerSettings(), HolmesPeerSettings()
+    at, ca_file = url or str(alerts_peer.alerts_url), alerts_peer.peer_ca_file
+    holmesgpt_at = holmesgpt_url or str(holmesgpt_peer.holmesgpt_url)
     stopped = _stop_signals()
     async with (
-        AlertsClient(at, token=credential(), breaker=_never_open()) as alerts,
-        HolmesClient(holmesgpt_at, token=credential(), breaker=_never_open()) as holmesgpt,
+        AlertsClient(at, token=credential(), breaker=_never_open(), ca_file=ca_file) as alerts,
+        HolmesClient(holmesgpt_at, token=credential(), breaker=_never_open(), ca_file=ca_file) as holmesgpt,
     ):
         books = (
             AlertsBook(alerts, at, namespace=namespace),

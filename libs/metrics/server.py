@@ -7,6 +7,8 @@ every scrape's gift to its callers.
 from __future__ import annotations
 
 import errno
+import ssl
+import sys
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -31,13 +33,26 @@ _log = get_logger("metrics")
 class MetricsServer:
     """Started on construction; `port` tells where it listens."""
 
-    def __init__(self, metrics: Metrics, *, host: str, port: int, health: Health | None = None) -> None:
-        """Take the port, or the next free one above it, and say so.
+    def __init__(
+        self,
+        metrics: Metrics,
+        *,
+        host: str,
+        port: int,
+        health: Health | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """Take the port, or the next free one above it, and say so. `tls`: speak nothing else.
 
         Raises:
             OSError: none of `TRIES` ports is free, or the address is not ours.
         """
         self._server = _bound(host, port, _handler(metrics, health))
+        if tls is not None:
+            # Shaken by the thread that answers, within its timeout; not by the only one that lets in.
+            self._server.socket = tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self.port: int = self._server.server_address[1]
         if port and self.port != port:
             _log.warning("metrics port taken, using the next free one", wanted=port, port=self.port)
@@ -59,6 +74,14 @@ class MetricsServer:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """socketserver would print a traceback for each scraper that goes away or speaks HTTP where TLS is."""
+        error = sys.exc_info()[1]
+        if isinstance(error, OSError):
+            _log.debug("a scrape was broken off", reason=f"{type(error).__name__}: {error}")
+        else:
+            _log.error("a scrape failed", reason=type(error).__name__, exc_info=error)
 
 
 def _bound(host: str, port: int, handler: type[BaseHTTPRequestHandler]) -> _Server:

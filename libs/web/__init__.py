@@ -8,6 +8,7 @@ health.py    /health and /ready from background checks
 server.py    boots one process in its role; ends it gracefully
 sockets.py   WebSockets: who is let in before the handshake, and asked again for each question
 protocol.py  the absolute receive deadline, below ASGI
+tls.py       the certificate that is shown, and what follows when its files change
 """
 
 from libs.web.app import create_app, ports

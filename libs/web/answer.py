@@ -12,7 +12,7 @@ Header = tuple[bytes, bytes]
 _POLICY = b"content-security-policy"
 
 
-def security_headers(*, behind_tls: bool) -> list[Header]:
+def security_headers(*, over_tls: bool) -> list[Header]:
     """Headers of every answer. Source: OWASP REST Security Cheat Sheet, "Security Headers"."""
     headers = [
         (b"x-content-type-options", b"nosniff"),
@@ -21,8 +21,8 @@ def security_headers(*, behind_tls: bool) -> list[Header]:
         (b"cache-control", b"no-store"),
         (_POLICY, b"default-src 'none'; frame-ancestors 'none'"),
     ]
-    # Only where TLS ends in front: over plain HTTP browsers ignore it, and a test installation would be locked out.
-    return [*headers, (b"strict-transport-security", b"max-age=31536000")] if behind_tls else headers
+    # Only where callers speak TLS: over plain HTTP browsers ignore it, and a test installation would be locked out.
+    return [*headers, (b"strict-transport-security", b"max-age=31536000")] if over_tls else headers
 
 
 @lru_cache(maxsize=8)

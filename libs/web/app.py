@@ -102,7 +102,7 @@ def create_app(
         app=app,
         hosts=AllowedHosts(settings.allowed_hosts),
         max_body=settings.max_body_bytes,
-        security_headers=security_headers(behind_tls=settings.behind_tls),
+        security_headers=security_headers(over_tls=settings.behind_tls or settings.tls is not None),
         metrics=metrics,
         fast={(route.method, route.path): route for route in fast_routes},
         kept=tuple(kept),

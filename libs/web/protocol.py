@@ -27,7 +27,12 @@ MAX_HEADER = 64 * 1024
 BUSY_PAUSE_S = 1
 """What a connection above the limit is told to wait."""
 
-_OPENING = object()
+GOODBYE_S = 5.0
+"""A TLS connection that we closed waits for the caller's goodbye, and whoever keeps an idle connection without reading
+from it says none: one such caller would hold up a stop for `FINISH_WITHIN`. Not shorter, since up to 64 KiB of an answer
+may still lie below TLS, unseen."""
+
+_OPENING, _LEAVING = object(), object()
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -63,6 +68,15 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.close()
 
 
+def doing(connection: HttpToolsProtocol) -> object | None:
+    """What must not take long, as a token that changes when something else begins; None for nothing."""
+    if connection.transport.is_closing():
+        return _LEAVING
+    if not isinstance(connection, HttpToolsProtocol):
+        return None  # a WebSocket: its pings bound it
+    return receiving(connection)
+
+
 def receiving(connection: HttpToolsProtocol) -> object | None:
     """What the connection is in the middle of receiving, as a token that changes with the request; None for nothing."""
     cycle = connection.cycle
@@ -84,6 +98,12 @@ def give_up(connection: HttpToolsProtocol) -> None:
     connection.transport.close()
 
 
+def leave(connection: HttpToolsProtocol) -> None:
+    """Wait for no goodbye any longer; for what is still being sent, yes."""
+    if not connection.transport.get_write_buffer_size():
+        connection.transport.abort()
+
+
 def _answer(status: int, code: str, detail: str, more: str = "") -> bytes:
     """A whole response, for where there is no request to answer."""
     body = render(status, code, detail=detail)
@@ -100,22 +120,23 @@ _TIMEOUT = _answer(408, "receive-deadline", "the request did not arrive in time;
 
 
 async def sweep(connections: Collection[HttpToolsProtocol], deadline_s: float) -> None:
-    """Close every connection whose request is not received within the deadline, until cancelled."""
+    """Close every connection whose request is not received within the deadline, and end those that only wait for a
+    goodbye, until cancelled."""
     seen: dict[HttpToolsProtocol, tuple[object, float]] = {}
     while True:
         await asyncio.sleep(SWEEP_S)
         now = time.monotonic()
         before, seen = seen, {}
         for connection in list(connections):
-            if not isinstance(connection, HttpToolsProtocol):
-                continue  # a WebSocket: its pings bound it
-            what = receiving(connection)
+            what = doing(connection)
             if what is None:
                 continue
             was, since = before.get(connection, (None, now))
             if was != what:
                 since = now
-            if now - since >= deadline_s:
-                give_up(connection)
-            else:
+            if now - since < (GOODBYE_S if what is _LEAVING else deadline_s):
                 seen[connection] = (what, since)
+            elif what is _LEAVING:
+                leave(connection)
+            else:
+                give_up(connection)

@@ -1,6 +1,6 @@
 """Boots one process of a service in its role, and ends it without dropping what it has begun.
 
-    take the port → wire → run the checks → settle the garbage collector → say `listening`
+    read the certificate → take the port → wire → run the checks → settle the garbage collector → say `listening`
     SIGTERM → not ready → drain → no new requests → finish those under way → unwire → exit 0
 
 A second signal does not wait for requests under way. A start that fails says why in one line and exits 1.
@@ -15,6 +15,7 @@ import gc
 import os
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 from dataclasses import dataclass, field
@@ -34,6 +35,7 @@ from libs.ports import holder
 from libs.web.health import HealthBoard, Pulse
 from libs.web.protocol import BoundedProtocol, sweep
 from libs.web.settings import Role, WebSettings
+from libs.web.tls import ServingCertificate, UnusableCertificate
 
 Worker = Callable[[asyncio.Event], Awaitable[None]]
 """Runs jobs until the event is set, then finishes what it has begun."""
@@ -51,6 +53,9 @@ MAX_FRAME = 64 * 1024
 
 PING_EVERY_S = 20.0
 """A WebSocket's peer is asked so often whether it is there, and has as long to say so; else it is closed."""
+
+HANDSHAKE = timedelta(seconds=10)
+"""For a TLS handshake where no receive deadline is given, as its default."""
 
 MORE_FOR_WORKERS = timedelta(seconds=5)
 """A worker that has not ended this long after the last request is cut; its jobs are rescued."""
@@ -92,7 +97,9 @@ def load(settings: Callable[[], Settings]) -> Settings:
         return settings()
     except ValidationError as error:
         configure_logging(service="start")
-        faults = (f"{'.'.join(map(str, fault['loc'])).upper()}: {fault['msg']}" for fault in error.errors())
+        # A fault of two settings together stands at neither, and names both.
+        named = ((".".join(map(str, fault["loc"])).upper(), fault["msg"]) for fault in error.errors())
+        faults = (": ".join(filter(None, one)) for one in named)
         _log.error("cannot start", reason="; ".join(faults))
         sys.exit(1)
 
@@ -124,13 +131,15 @@ async def _main(program: Program) -> int:
         raise CannotStart(f"{program.name} has no worker; set KUBERNAUT_ROLE=api")
     stop = _stop_signals()
     async with contextlib.AsyncExitStack() as parts:
+        certificate = await parts.enter_async_context(_certificate(program))
         tasks: list[asyncio.Task[int]] = []
         if role in (Role.api, Role.both):
-            tasks.append(await parts.enter_async_context(_api(program, stop)))
+            tasks.append(await parts.enter_async_context(_api(program, certificate, stop)))
         else:
             pulse = await parts.enter_async_context(Pulse(program.name))
-            side = parts.enter_context(_metrics(program, pulse.report))
-            _log.info("working", url=f"http://{program.settings.host}:{side.port}", pid=os.getpid())
+            side = parts.enter_context(_metrics(program, certificate, pulse.report))
+            url = _url(program.settings.host, side.port, tls=certificate is not None)
+            _log.info("working", url=url, pid=os.getpid())
         if worker is not None and role in (Role.worker, Role.both):
             tasks.append(asyncio.create_task(_work(worker, stop), name="worker"))
         settle_garbage_collection()
@@ -177,14 +186,31 @@ async def _work(worker: Worker, stop: Stop) -> int:
 
 
 @contextlib.asynccontextmanager
-async def _api(program: Program, stop: Stop) -> AsyncIterator[asyncio.Task[int]]:
+async def _certificate(program: Program) -> AsyncIterator[ServingCertificate | None]:
+    """What every port of this process shows, and its watch; None for plain HTTP."""
+    files = program.settings.tls
+    if files is None:
+        yield None
+        return
+    try:
+        certificate = await asyncio.to_thread(ServingCertificate, files, program.metrics)
+    except UnusableCertificate as error:
+        raise CannotStart(str(error)) from error
+    async with certificate.watched():
+        yield certificate
+
+
+@contextlib.asynccontextmanager
+async def _api(
+    program: Program, certificate: ServingCertificate | None, stop: Stop
+) -> AsyncIterator[asyncio.Task[int]]:
     """The API as a running task; yielded when it answers and says so."""
     settings = program.settings
     with listening(settings.host, settings.port) as listener:
         app = program.create_app()
         async with _started(app):
-            with _metrics(program, _reporter(app.state.board)):
-                server = _Server(_config(app, settings))
+            with _metrics(program, certificate, _reporter(app.state.board)):
+                server = _Server(_config(app, settings, certificate), patience=settings.receive_deadline)
                 task = asyncio.create_task(
                     _serve(server, listener, app.state.board, settings, stop), name="api"
                 )
@@ -216,7 +242,7 @@ async def _serve(
     sweeper = asyncio.create_task(sweep(_connections(server), settings.receive_deadline.total_seconds()))
     stopping = asyncio.create_task(stop.soon.wait())
     host, port = listener.getsockname()[:2]
-    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    url = _url(host, port, tls=server.config.is_ssl)
     _log.info("listening", url=url, docs=f"{url}/docs", pid=os.getpid())
     await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
     if not running.done():
@@ -240,15 +266,54 @@ def _connections(server: _Server) -> Collection[HttpToolsProtocol]:
     return cast(Collection[HttpToolsProtocol], server.server_state.connections)
 
 
+def _url(host: str, port: int, *, tls: bool) -> str:
+    scheme = "https" if tls else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
 class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers, which raise the signal again at the end: this module decides when to stop."""
+    """uvicorn without its signal handlers, which raise the signal again at the end: this module decides when to stop.
+
+    `patience`: for a TLS handshake. A connection is none of uvicorn's before it, so `sweep` does not see it, and uvicorn
+    has no setting for the loop's own 60 s.
+    """
+
+    def __init__(self, config: uvicorn.Config, *, patience: timedelta = HANDSHAKE) -> None:
+        super().__init__(config)
+        self._patience = patience
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        config = self.config
+        if config.ssl is None or sockets is None:
+            await super().startup(sockets=sockets)
+            return
 
-def _config(app: FastAPI, settings: WebSettings) -> uvicorn.Config:
+        def protocol() -> asyncio.Protocol:
+            return BoundedProtocol(
+                config=config, server_state=self.server_state, app_state=self.lifespan.state
+            )
+
+        loop = asyncio.get_running_loop()
+        self.servers = [
+            await loop.create_server(
+                protocol,
+                sock=door,
+                ssl=config.ssl,
+                ssl_handshake_timeout=self._patience.total_seconds(),
+                backlog=config.backlog,
+            )
+            for door in sockets
+        ]
+        self.started = True
+
+
+def _config(
+    app: FastAPI, settings: WebSettings, certificate: ServingCertificate | None = None
+) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="none",
@@ -270,7 +335,12 @@ def _config(app: FastAPI, settings: WebSettings) -> uvicorn.Config:
         limit_concurrency=settings.max_connections,
         timeout_keep_alive=int(settings.keep_alive.total_seconds()),
         timeout_graceful_shutdown=int(settings.finish_within.total_seconds()),
+        ssl_context_factory=None if certificate is None else _always(certificate.context),
     )
+
+
+def _always(context: ssl.SSLContext) -> Callable[..., ssl.SSLContext]:
+    return lambda *_: context
 
 
 def speaks_sockets(app: FastAPI) -> bool:
@@ -305,11 +375,17 @@ def _why_not(host: str, port: int, error: OSError) -> str:
     return f"cannot listen on {host}:{port}: {error.strerror}"
 
 
-def _metrics(program: Program, health: Callable[[], bytes]) -> MetricsServer:
+def _metrics(
+    program: Program, certificate: ServingCertificate | None, health: Callable[[], bytes]
+) -> MetricsServer:
     settings = program.settings
     try:
         return MetricsServer(
-            program.metrics, host=settings.host, port=settings.metrics_port, health=lambda: (200, health())
+            program.metrics,
+            host=settings.host,
+            port=settings.metrics_port,
+            health=lambda: (200, health()),
+            tls=certificate.context if certificate else None,
         )
     except OSError as error:
         raise CannotStart(str(error)) from error

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from libs.contracts.base import Duration
 from libs.contracts.origins import hosts, origins
+from libs.web.tls import CertificateFiles
 
 
 def _words(value: object) -> object:
@@ -66,7 +68,16 @@ class WebSettings(BaseSettings):
     Empty: none. `*` is refused at start: any page that a caller has open could then call with what it knows."""
 
     behind_tls: bool = False
-    """True where TLS ends in front of this service: answers then carry Strict-Transport-Security."""
+    """True where TLS ends in front of this service: answers then carry Strict-Transport-Security, as they do with
+    `TLS_CERT_FILE`."""
+
+    tls_cert_file: Path | None = None
+    """PEM file with the certificate for TLS (1.2 or newer) at the API's and the metrics port, those of its authorities
+    after it: `tls.crt` of a mounted Secret. Taken up within seconds when it is replaced. Unset: plain HTTP, for one
+    machine or a mesh that encrypts by itself."""
+
+    tls_key_file: Path | None = None
+    """PEM file with the key of `TLS_CERT_FILE`, without a passphrase: `tls.key` of the same Secret."""
 
     max_body_bytes: int = Field(default=1024 * 1024, ge=1024, le=256 * 1024 * 1024)
     """Bytes of a request body; above it 413. 1 MiB: a webhook of 500 alerts has about 600 KB."""
@@ -92,3 +103,18 @@ class WebSettings(BaseSettings):
 
     rate_limit_window: Duration = timedelta(seconds=60)
     """Window of `RATE_LIMIT_REQUESTS`."""
+
+    @model_validator(mode="after")
+    def _tls_has_both_files(self) -> Self:
+        if self.tls_cert_file is not None and self.tls_key_file is None:
+            raise ValueError("TLS_CERT_FILE is set: set TLS_KEY_FILE as well, or neither for plain HTTP")
+        if self.tls_key_file is not None and self.tls_cert_file is None:
+            raise ValueError("TLS_KEY_FILE is set: set TLS_CERT_FILE as well, or neither for plain HTTP")
+        return self
+
+    @property
+    def tls(self) -> CertificateFiles | None:
+        """None: plain HTTP."""
+        if self.tls_cert_file is None or self.tls_key_file is None:
+            return None
+        return CertificateFiles(self.tls_cert_file, self.tls_key_file)

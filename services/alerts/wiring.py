@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -127,13 +127,12 @@ async def _database(settings: Settings) -> AsyncIterator[Database]:
 
 @asynccontextmanager
 async def _peers(settings: Settings, ring: Ring) -> AsyncIterator[Peers]:
-    token = TokenMinter(ring, service=SERVICE)
-    async with AsyncExitStack() as stack:
-        yield Peers(
-            await stack.enter_async_context(ContextClient(settings.context_api_url, token=token)),
-            await stack.enter_async_context(HolmesClient(settings.holmesgpt_url, token=token)),
-            await stack.enter_async_context(NotificationsClient(settings.notifications_url, token=token)),
-        )
+    token, ca_file = TokenMinter(ring, service=SERVICE), settings.peer_ca_file
+    context = ContextClient(settings.context_api_url, token=token, ca_file=ca_file)
+    holmesgpt = HolmesClient(settings.holmesgpt_url, token=token, ca_file=ca_file)
+    notifications = NotificationsClient(settings.notifications_url, token=token, ca_file=ca_file)
+    async with context, holmesgpt, notifications:
+        yield Peers(context, holmesgpt, notifications)
 
 
 @asynccontextmanager

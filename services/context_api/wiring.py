@@ -94,7 +94,9 @@ async def serving(settings: Settings, ring: Ring, metrics: Metrics, *, version: 
     )
     mcp = McpServer(version)
     counting = SourceMetrics(metrics)
-    alerts = AlertsClient(settings.alerts_url, token=TokenMinter(ring, service=SERVICE))
+    alerts = AlertsClient(
+        settings.alerts_url, token=TokenMinter(ring, service=SERVICE), ca_file=settings.peer_ca_file
+    )
     async with (
         _source(settings, metrics, counting) as (source, gates),
         keeping(settings, ring, metrics, lambda: source.state.identity) as kept,

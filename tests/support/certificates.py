@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+import shutil
+import socket
 import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -26,6 +28,58 @@ class Certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.chain, self.key)
         return context
+
+    def client_context(self) -> ssl.SSLContext:
+        """Believes this one's authority and no other."""
+        return ssl.create_default_context(cafile=str(self.authority))
+
+    @property
+    def serial(self) -> int:
+        return x509.load_pem_x509_certificate(self.chain.read_bytes()).serial_number
+
+
+class MountedSecret:
+    """A folder as the kubelet fills it: files are links into `..data`, which is itself a link and swapped as one."""
+
+    def __init__(self, folder: Path, first: Certificate) -> None:
+        folder.mkdir(parents=True)
+        self._folder, self._versions = folder, 0
+        self.chain, self.key = folder / "tls.crt", folder / "tls.key"
+        self.replace(first)
+        for file in (self.chain, self.key):
+            file.symlink_to(Path("..data") / file.name)
+
+    def replace(self, new: Certificate) -> None:
+        self._versions += 1
+        version = self._folder / f"..version_{self._versions}"
+        version.mkdir()
+        shutil.copy(new.chain, version / "tls.crt")
+        shutil.copy(new.key, version / "tls.key")
+        link = self._folder / "..data_tmp"
+        link.symlink_to(version.name)
+        link.rename(self._folder / "..data")
+
+    @property
+    def settings(self) -> dict[str, str]:
+        return {"TLS_CERT_FILE": str(self.chain), "TLS_KEY_FILE": str(self.key)}
+
+
+def put(content: Path, place: Path) -> None:
+    """Another file in its place at once, never seen half."""
+    new = place.with_suffix(".new")
+    shutil.copy(content, new)
+    new.replace(place)
+
+
+def shown_at(port: int) -> int:
+    """The serial number of the certificate that a new handshake is shown; believed or not."""
+    anybody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=10) as plain,
+        anybody.wrap_socket(plain) as encrypted,
+    ):
+        return x509.load_der_x509_certificate(encrypted.getpeercert(binary_form=True) or b"").serial_number
 
 
 def certificate(folder: Path, *, address: str = "127.0.0.1", days: int = 1) -> Certificate:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from libs.auth.errors import AuthError
@@ -102,6 +103,7 @@ class Holmes:
         roster: Roster,
         *,
         context_url: str,
+        context_ca_file: Path | None = None,
         mint: Mint,
         steps: Steps,
         max_steps: int,
@@ -120,6 +122,7 @@ class Holmes:
         self._purse, self._limits, self._toolsets = purse, limits, toolsets
         self._zygote, self._roster, self._mint, self._observe = zygote, roster, mint, observe
         self._steps, self._context_url, self._max_steps = steps, context_url, max_steps
+        self._context_ca_file = None if context_ca_file is None else str(context_ca_file)
         self._tool_timeout = tool_timeout.total_seconds()
         self._start_within = start_within.total_seconds()
         self._probes = itertools.count(1)
@@ -385,6 +388,7 @@ class Holmes:
             fallbacks=chain[1:],
             context=ContextAccess(
                 url=self._context_url,
+                ca_file=self._context_ca_file,
                 token=token,
                 timeout_s=self._tool_timeout,
                 cluster=results.target.cluster if results.target else "local",

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 from libs.auth.errors import AuthError
 from libs.contracts.chat import ChatEvent, ChatEventKind
@@ -53,6 +54,7 @@ class HolmesTalker:
         roster: Roster,
         *,
         context_url: str,
+        context_ca_file: Path | None = None,
         mint: MintForTurn,
         max_steps: int,
         tool_timeout: timedelta,
@@ -65,6 +67,7 @@ class HolmesTalker:
         self._zygote, self._roster, self._mint, self._observe = zygote, roster, mint, observe
         self._purse, self._limits = purse, limits
         self._context_url, self._max_steps = context_url, max_steps
+        self._context_ca_file = None if context_ca_file is None else str(context_ca_file)
         self._tool_timeout = tool_timeout.total_seconds()
         self._start_within = start_within.total_seconds()
 
@@ -170,6 +173,7 @@ class HolmesTalker:
             metered=True,
             context=ContextAccess(
                 url=self._context_url,
+                ca_file=self._context_ca_file,
                 token=token,
                 timeout_s=self._tool_timeout,
                 cluster=target.cluster if target else "local",

@@ -17,7 +17,7 @@ from libs.contracts.target import Target
 from services.holmesgpt_api.engine.foreign import CustomTool, ToolAnswered, ToolAsked
 from services.holmesgpt_api.engine.wordings import PROMPT_VERSION
 
-PROTOCOL = 4
+PROTOCOL = 5
 """Raised with every change here: the two sides may come from different checkouts for a moment."""
 
 SDK = "0.45.0"
@@ -123,6 +123,8 @@ class ContextAccess(Message):
     url: str
     token: str | None = Field(default=None, repr=False)
     timeout_s: float = Field(gt=0)
+    ca_file: str | None = None
+    """The authorities to believe where the URL is `https`; None: the public ones."""
     cluster: str = "local"
     priority: str | None = None
     """The investigation's: where many ask, it decides whose turn it is."""

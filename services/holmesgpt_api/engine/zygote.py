@@ -97,7 +97,7 @@ def _prepare() -> Live:
     for name in IN_THE_FIRST_CALL:
         importlib.import_module(name)
     quieten()
-    trusted()
+    trusted(None)
     get_ssl_configuration()  # kept by litellm, and inherited by children
     tools = executor()
     warm(tools)

@@ -62,7 +62,8 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
 async def open_context(settings: Settings, ring: Ring) -> AsyncIterator[ContextClient]:
     token = TokenMinter(ring, service=SERVICE)
     breaker = Breaker(open_for=_BORNE_AGAIN_AFTER)
-    async with ContextClient(settings.context_api_url, token=token, breaker=breaker) as client:
+    url, ca_file = settings.context_api_url, settings.peer_ca_file
+    async with ContextClient(url, token=token, breaker=breaker, ca_file=ca_file) as client:
         yield client
 
 

@@ -18,7 +18,10 @@ from websockets.typing import Subprotocol
 
 from libs.auth import KeyRing
 from libs.contracts.chat import ChatAnswer
+from libs.metrics import Metrics
+from libs.web.tls import CertificateFiles, ServingCertificate
 from tests.fakes.context_api import FakeContextApi
+from tests.support.certificates import certificate
 from tests.support.holmesgpt import Place
 from tests.support.on_a_socket import OnASocket, on_a_socket
 
@@ -46,6 +49,20 @@ async def refused(there: OnASocket, **more: Any) -> InvalidStatus:
         async with connect(there.chat, proxy=None, **more):
             pass
     return refusal.value
+
+
+@pytest.mark.requirement("HAPI-053")
+async def test_a_question_is_answered_over_tls_as_well(here: Place, tmp_path: Path):
+    made = certificate(tmp_path / "certificate")
+    shown = ServingCertificate(CertificateFiles(made.chain, made.key), Metrics("holmesgpt_api"))
+    async with (
+        on_a_socket(here.settings(), shown) as there,
+        opened(here, there, ssl=made.client_context()) as socket,
+    ):
+        answer = ChatAnswer.model_validate(await said(socket, {"message": ABOUT}))
+
+    assert there.chat.startswith("wss:")
+    assert "orders-db-config" in answer.response
 
 
 async def test_one_question_after_another_stays_in_one_session(here: Place):

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import socket
+import ssl
+import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 
 from libs.metrics import Metrics, MetricsServer
+from tests.support.certificates import Certificate, certificate
 
 pytestmark = pytest.mark.requirement("INF-BR-MET-012", "HAPI-018", "HAPI-052", "HAPI-055")
 
@@ -87,3 +92,39 @@ async def test_the_event_loop_turns_while_a_large_scrape_is_printed():
 
     assert scrape.result()[2].count("\nrow{") == 20_000
     assert turns > 10
+
+
+@pytest.fixture
+def shown(tmp_path: Path) -> Certificate:
+    return certificate(tmp_path)
+
+
+def scraped(server: MetricsServer, shown: Certificate) -> bytes:
+    address = f"https://127.0.0.1:{server.port}/metrics"
+    with urllib.request.urlopen(address, timeout=10, context=shown.client_context()) as answer:
+        text: bytes = answer.read()
+    return text
+
+
+@pytest.mark.requirement("HAPI-053", "HAPI-071")
+def test_with_a_certificate_it_speaks_tls_and_nothing_else(shown, capfd):
+    with MetricsServer(Metrics("a"), host="127.0.0.1", port=0, tls=shown.server_context()) as server:
+        assert b"kubernaut_service_info" in scraped(server, shown)
+        with pytest.raises((http.client.HTTPException, urllib.error.URLError, ConnectionError)):
+            get(server, "/metrics")
+        with pytest.raises(ssl.SSLError), socket.create_connection(("127.0.0.1", server.port)) as plain:
+            ssl.create_default_context().wrap_socket(plain, server_hostname="127.0.0.1")
+
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.requirement("HAPI-053")
+def test_a_scraper_that_does_not_begin_the_handshake_holds_up_no_other(shown):
+    with (
+        MetricsServer(Metrics("a"), host="127.0.0.1", port=0, tls=shown.server_context()) as server,
+        socket.create_connection(("127.0.0.1", server.port)),
+    ):
+        began = time.monotonic()
+
+        assert scraped(server, shown)
+        assert time.monotonic() - began < 5

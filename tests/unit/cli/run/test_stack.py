@@ -102,3 +102,12 @@ def test_a_models_key_is_told_to_the_service_that_asks_it_and_to_no_other():
     }
 
     assert told == {"holmesgpt_api"}
+
+
+@pytest.mark.requirement("HAPI-053")
+def test_a_certificate_meant_for_elsewhere_does_not_lock_the_supervisor_out():
+    made = stack({"TLS_CERT_FILE": "/tls.crt", "TLS_KEY_FILE": "/tls.key"})
+
+    assert not [process.name for process in made.values() if "TLS_CERT_FILE" in process.environment]
+    assert not [process.name for process in made.values() if "TLS_KEY_FILE" in process.environment]
+    assert {process.url.partition(":")[0] for process in made.values() if process.url} == {"http"}

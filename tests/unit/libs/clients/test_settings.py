@@ -10,6 +10,7 @@ from libs.clients.settings import (
     HolmesPeerSettings,
     NotificationsPeerSettings,
 )
+from tests.support.certificates import certificate
 
 pytestmark = pytest.mark.requirement("HAPI-051", "HAPI-146", "HAPI-166")
 
@@ -41,3 +42,27 @@ def test_what_is_no_http_address_stops_the_start(settings, field, variable, port
 
     with pytest.raises(ValidationError):
         settings()
+
+
+@pytest.mark.requirement("HAPI-053")
+@pytest.mark.parametrize("settings", [mixin for mixin, *_ in MIXINS])
+def test_one_file_names_the_authorities_of_every_peer(settings, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    certificate(tmp_path)
+    monkeypatch.setenv("KUBERNAUT_CA_FILE", "ca.pem")
+
+    assert settings().peer_ca_file == tmp_path / "ca.pem"
+
+
+@pytest.mark.requirement("HAPI-053")
+@pytest.mark.parametrize(
+    ("content", "said"), [(None, "No such file"), (b"no certificate", "holds no certificate in PEM")]
+)
+def test_a_file_without_authorities_stops_the_start_and_is_named(content, said, monkeypatch, tmp_path):
+    place = tmp_path / "ca.pem"
+    if content is not None:
+        place.write_bytes(content)
+    monkeypatch.setenv("KUBERNAUT_CA_FILE", str(place))
+
+    with pytest.raises(ValidationError, match=f"{place}.*{said}"):
+        ContextPeerSettings()

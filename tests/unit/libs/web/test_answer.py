@@ -21,7 +21,7 @@ def answer(sent):
     async def send(message):
         sent.append(message)
 
-    return Answer(send, security_headers(behind_tls=False), "r-1")
+    return Answer(send, security_headers(over_tls=False), "r-1")
 
 
 async def test_the_applications_answer_gets_the_security_headers_and_its_request_id(answer, sent):
@@ -42,7 +42,7 @@ async def test_an_answer_in_one_piece_has_the_same_headers(answer, sent):
     await answer.whole(404, b"application/problem+json", b"{}", [(b"allow", b"GET")])
 
     names = [name for name, _ in sent[0]["headers"]]
-    assert {name for name, _ in security_headers(behind_tls=False)} <= set(names)
+    assert {name for name, _ in security_headers(over_tls=False)} <= set(names)
     assert {b"x-request-id", b"allow", b"content-length", b"content-type"} <= set(names)
     assert len(names) == len(set(names))
     assert (answer.status, answer.size) == (404, 2)
@@ -64,8 +64,8 @@ async def test_a_page_may_bring_its_own_policy(answer, sent):
 
 
 def test_hsts_is_only_sent_where_tls_ends_in_front():
-    assert b"strict-transport-security" in dict(security_headers(behind_tls=True))
-    assert b"strict-transport-security" not in dict(security_headers(behind_tls=False))
+    assert b"strict-transport-security" in dict(security_headers(over_tls=True))
+    assert b"strict-transport-security" not in dict(security_headers(over_tls=False))
 
 
 async def test_an_answer_that_was_kept_says_itself_how_long_it_may_be_kept(answer, sent):
@@ -73,7 +73,7 @@ async def test_an_answer_that_was_kept_says_itself_how_long_it_may_be_kept(answe
 
     headers = sent[0]["headers"]
     assert [value for name, value in headers if name == b"cache-control"] == [b"private, max-age=15"]
-    expected = {name for name, _ in security_headers(behind_tls=False)} | {b"x-request-id"}
+    expected = {name for name, _ in security_headers(over_tls=False)} | {b"x-request-id"}
     assert {name for name, _ in headers} == expected
     assert (answer.status, answer.size, sent[1]["body"]) == (200, 2, b"{}")
 

@@ -78,3 +78,22 @@ def test_defaults_are_the_safe_ones():
     assert settings.cors_origins == []
     assert "*" not in settings.allowed_hosts
     assert settings.max_body_bytes < 5_000_000
+
+
+@pytest.mark.requirement("HAPI-053")
+@pytest.mark.parametrize(
+    ("given", "wanted"), [("TLS_CERT_FILE", "TLS_KEY_FILE"), ("TLS_KEY_FILE", "TLS_CERT_FILE")]
+)
+def test_half_of_a_tls_pair_is_refused_and_the_other_half_named(monkeypatch, given, wanted):
+    with pytest.raises(ValidationError, match=f"{given} is set: set {wanted} as well"):
+        read(monkeypatch, **{given: "/tls/file"})
+
+
+@pytest.mark.requirement("HAPI-053")
+def test_tls_is_spoken_where_both_files_are_named_and_nowhere_else(monkeypatch):
+    assert WebSettings().tls is None
+
+    files = read(monkeypatch, TLS_CERT_FILE="/tls/tls.crt", TLS_KEY_FILE="/tls/tls.key").tls
+
+    assert files is not None
+    assert (str(files.chain), str(files.key)) == ("/tls/tls.crt", "/tls/tls.key")
