@@ -87,7 +87,7 @@ async def asking(site: Site, ledger: PostgresLedger, leash: Leash, stop: asyncio
         holmes = Holmes(
             zygote,
             roster,
-            context_url=str(settings.context_api_url),
+            clusters=settings.clusters,
             mint=mint,
             steps=PostgresSteps(database),
             max_steps=settings.max_steps,
@@ -117,7 +117,7 @@ async def asking(site: Site, ledger: PostgresLedger, leash: Leash, stop: asyncio
         talker = HolmesTalker(
             zygote,
             roster,
-            context_url=str(settings.context_api_url),
+            clusters=settings.clusters,
             mint=mint_for_turn,
             max_steps=settings.max_steps,
             tool_timeout=settings.context_api_timeout,
