@@ -99,6 +99,9 @@ class ConfigAnswer(Contract):
         default_factory=list, description="what a replay's `prompt_version` can name"
     )
     budgets: dict[str, Any]
+    clusters: list[str] = Field(
+        default_factory=list, description="those that are configured by name; empty: one for all"
+    )
     version: int = Field(description="0: as it was at start; each reload counts on")
     digest: str
     source: str = Field(description="`environment` or `file`")
@@ -130,6 +133,10 @@ class ServiceStatus(Contract):
     models_available: int
     config_version: int
     monitoring: bool
+    clusters: dict[str, str] = Field(
+        default_factory=dict,
+        description="of each cluster that is configured by name, how it is; empty where there is one for all",
+    )
 
 
 class LlmHealth(Contract):

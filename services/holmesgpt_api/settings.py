@@ -25,7 +25,6 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from libs.auth.settings import AuthSettings
 from libs.cache.settings import RedisSettings
-from libs.clients.settings import ContextPeerSettings
 from libs.contracts.base import Duration
 from libs.jobs.settings import JobsSettings
 from libs.storage.settings import StorageSettings
@@ -33,6 +32,7 @@ from libs.web.settings import Port, WebSettings, WordList
 from services.holmesgpt_api.adapters.config_file import BadConfiguration, load
 from services.holmesgpt_api.domain.configuration import NEEDS_URL, Provider, settings_in
 from services.holmesgpt_api.settings_budget import BudgetSettings
+from services.holmesgpt_api.settings_clusters import ClusterSettings
 from services.holmesgpt_api.settings_engine import EngineSettings
 from services.holmesgpt_api.toolset_settings import ToolsetSettings
 
@@ -366,7 +366,7 @@ class Settings(
     RedisSettings,
     AuthSettings,
     JobsSettings,
-    ContextPeerSettings,
+    ClusterSettings,
 ):
     """Everything this service reads: from the environment, and below its word from the configuration file."""
 

@@ -182,6 +182,7 @@ class MemorySessions:
             reads=row.question.reads,
             message=row.turn.message,
             namespace=session.about.namespace,
+            cluster=session.about.cluster,
             interim=row.interim,
             verdict=row.verdict,
             time_left=row.deadline - now,

@@ -108,7 +108,7 @@ class PostgresSessions:
         session_id = await self._session_for(conn, question)
         values = {
             "id": session_id,
-            "about": question.about.model_dump_json(),
+            "about": _told_about(question),
             "investigation_id": question.investigation_id,
             "idle": self._idle,
             "life": life,
@@ -154,7 +154,7 @@ class PostgresSessions:
             "id": f"session-{uuid.uuid4().hex}",
             **owner,
             "investigation_id": question.investigation_id,
-            "about": question.about.model_dump_json(),
+            "about": _told_about(question),
             "idle": self._idle,
         }
         row = await statements.one(conn, sql.BEGIN, values)
@@ -180,13 +180,15 @@ class PostgresSessions:
             first = row["number"] == 1
             earlier = [] if first else await statements.rows(conn, sql.EARLIER, asked)
         interim, verdict = row["interim"], row["verdict"]
+        about = About.model_validate_json(session["about"])
         return TakenTurn(
             id=row["id"],
             fence=row["fence"],
             owner=Owner(row["tenant"], row["owner"]),
             reads=tuple(row["reads"]),
             message=row["message"],
-            namespace=About.model_validate_json(session["about"]).namespace,
+            namespace=about.namespace,
+            cluster=about.cluster,
             interim=None if interim is None else Reply.model_validate_json(interim),
             verdict=None if verdict is None else Verdict.model_validate_json(verdict),
             time_left=row["time_left"],
@@ -259,6 +261,11 @@ async def _by_key(
     if bytes(row["digest"]) != key.digest:
         raise KeyReused(row["id"])
     return _turn(row)
+
+
+def _told_about(question: Question) -> str:
+    # Without what is empty: a process of before there were several clusters reads the rows of others too.
+    return question.about.model_dump_json(exclude_none=True)
 
 
 def _of(owner: Owner) -> dict[str, str]:

@@ -14,11 +14,13 @@ from sqlalchemy import text
 
 from libs.contracts.target import CLUSTER_SCOPE
 from libs.storage import Database
+from services.holmesgpt_api.domain.clusters import named_by
 from services.holmesgpt_api.domain.history import Match, Past
 
 _COLUMNS = """
     id, asker, seen, request->>'alert_name' AS alert_name, cause_reason, cause_target, target_kind,
-    recommended, status, created_at, ended_at
+    recommended, status, created_at, ended_at,
+    request->'target'->>'cluster' AS target_cluster, request->'labels'->>'cluster' AS label_cluster
 """
 _REST = "AND created_at > now() - CAST(:within AS interval) ORDER BY created_at DESC LIMIT :at_most"
 _LIKE = {
@@ -43,10 +45,13 @@ class PostgresHistory:
         values = {"tenant": tenant, "word": word, "within": within, "at_most": at_most}
         async with self._database.begin() as conn:
             rows = (await conn.execute(STATEMENTS[match], values)).mappings().all()
-        return [
-            Past(**{**row, "seen": tuple(row["seen"]), "cause_target": _named(row["cause_target"])})
-            for row in rows
-        ]
+        return [_past(dict(row)) for row in rows]
+
+
+def _past(row: dict[str, Any]) -> Past:
+    cluster, _ = named_by(row.pop("target_cluster"), row.pop("label_cluster"))
+    seen, cause_target = tuple(row.pop("seen")), _named(row.pop("cause_target"))
+    return Past(**row, seen=seen, cause_target=cause_target, cluster=cluster)
 
 
 def _named(target: dict[str, Any] | None) -> str | None:

@@ -30,6 +30,7 @@ from services.holmesgpt_api.adapters.steps import Keeping, LastStep, Steps
 from services.holmesgpt_api.adapters.zygote import Away, Zygote
 from services.holmesgpt_api.domain.budget import UNLIMITED, Amount, Limits, Purse
 from services.holmesgpt_api.domain.clearing import cleared
+from services.holmesgpt_api.domain.clusters import UNKNOWN_CLUSTER, UNNAMED, Clusters, why_unknown
 from services.holmesgpt_api.domain.course import Happening
 from services.holmesgpt_api.domain.model import (
     ENGINE_FAILED,
@@ -102,7 +103,7 @@ class Holmes:
         zygote: Zygote,
         roster: Roster,
         *,
-        context_url: str,
+        clusters: Clusters,
         context_ca_file: Path | None = None,
         mint: Mint,
         steps: Steps,
@@ -121,7 +122,7 @@ class Holmes:
         self._go_abroad = go_abroad
         self._purse, self._limits, self._toolsets = purse, limits, toolsets
         self._zygote, self._roster, self._mint, self._observe = zygote, roster, mint, observe
-        self._steps, self._context_url, self._max_steps = steps, context_url, max_steps
+        self._steps, self._clusters, self._max_steps = steps, clusters, max_steps
         self._context_ca_file = None if context_ca_file is None else str(context_ca_file)
         self._tool_timeout = tool_timeout.total_seconds()
         self._start_within = start_within.total_seconds()
@@ -131,6 +132,7 @@ class Holmes:
         self, run: Claimed, interim: Verdict, *, within: timedelta, report_progress: ReportProgress
     ) -> Told:
         chain, wording = self._chain(run), _wording(run)
+        self._there_is_its_cluster(run)
         key = os.urandom(16)
         redactor, models = Redactor(key), {one.name: one.model for one in chain}
         course = Course(models, time.monotonic(), redactor, wording)
@@ -177,6 +179,12 @@ class Holmes:
         if not chain:
             raise ModelFailed(NO_MODEL, "the configuration names no model any more")
         return chain if named is None else chain[:1]
+
+    def _there_is_its_cluster(self, run: Claimed) -> None:
+        """Raises ModelFailed: since triage looked, its cluster was taken out of the configuration."""
+        route = self._clusters.route(run.request)
+        if route.address is None and run.frozen is None:  # a replay asks no cluster
+            raise ModelFailed(UNKNOWN_CLUSTER, why_unknown(self._clusters, route.cluster, run.reads))
 
     async def _last(self, run: Claimed, under: str, within: float) -> LastStep | None:
         """Where the run was broken off; None: it begins. Raises TimeoutError."""
@@ -343,7 +351,8 @@ class Holmes:
         abroad: Answers,
     ) -> RunRequest:
         """Raises Unredactable."""
-        asked, results = run.request, interim.results
+        asked, results, route = run.request, interim.results, self._clusters.route(run.request)
+        context_url = route.address or ""
         return RunRequest(
             run=run.id,
             reach=reach(
@@ -351,7 +360,7 @@ class Holmes:
                 asker=run.asker,
                 namespaces=run.reads,
                 models=chain,
-                context_url=self._context_url,
+                context_url=context_url,
             ),
             redaction_key=key.hex(),
             seconds=1.0,  # told when the process is there
@@ -387,11 +396,11 @@ class Holmes:
             model=chain[0],
             fallbacks=chain[1:],
             context=ContextAccess(
-                url=self._context_url,
+                url=context_url,
                 ca_file=self._context_ca_file,
                 token=token,
                 timeout_s=self._tool_timeout,
-                cluster=results.target.cluster if results.target else "local",
+                cluster=results.target.cluster if results.target else route.cluster or UNNAMED,
                 priority=asked.priority,
                 namespaces=list(run.reads),
             ),

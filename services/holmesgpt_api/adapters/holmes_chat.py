@@ -25,6 +25,7 @@ from services.holmesgpt_api.domain.chat.prose import check
 from services.holmesgpt_api.domain.chat.replies import of_a_model
 from services.holmesgpt_api.domain.chat.session import Reply, TakenTurn
 from services.holmesgpt_api.domain.clearing import cleared
+from services.holmesgpt_api.domain.clusters import UNKNOWN_CLUSTER, UNNAMED, Clusters, why_unknown
 from services.holmesgpt_api.domain.model import ENGINE_UNAVAILABLE, ModelFailed
 from services.holmesgpt_api.domain.roster import Roster
 from services.holmesgpt_api.domain.triage import NO_MODEL
@@ -53,7 +54,7 @@ class HolmesTalker:
         zygote: Zygote,
         roster: Roster,
         *,
-        context_url: str,
+        clusters: Clusters,
         context_ca_file: Path | None = None,
         mint: MintForTurn,
         max_steps: int,
@@ -66,7 +67,7 @@ class HolmesTalker:
         """`observe`: hears of every request to a model."""
         self._zygote, self._roster, self._mint, self._observe = zygote, roster, mint, observe
         self._purse, self._limits = purse, limits
-        self._context_url, self._max_steps = context_url, max_steps
+        self._clusters, self._max_steps = clusters, max_steps
         self._context_ca_file = None if context_ca_file is None else str(context_ca_file)
         self._tool_timeout = tool_timeout.total_seconds()
         self._start_within = start_within.total_seconds()
@@ -75,10 +76,11 @@ class HolmesTalker:
         chain = self._roster.chain()
         if not chain:
             raise ModelFailed(NO_MODEL, "the configuration names no model any more")
+        where = self._access(taken)
         key = os.urandom(16)
         course = Course({one.name: one.model for one in chain}, time.monotonic(), Redactor(key))
         try:
-            token = self._mint(taken, within)
+            where = where.model_copy(update={"token": self._mint(taken, within)})
         except AuthError as error:
             # Without it the tools would ask as whoever this machine is trusted to be.
             raise ModelFailed(ENGINE_UNAVAILABLE, str(error)) from error
@@ -88,7 +90,7 @@ class HolmesTalker:
             asker=taken.owner.name,
             namespaces=taken.reads,
             models=chain,
-            context_url=self._context_url,
+            context_url=where.url,
         )
         frame = Frame.begun(
             course, self._purse, self._limits(), name=name, tenant=taken.owner.tenant, within=within
@@ -100,7 +102,7 @@ class HolmesTalker:
                 left = frame.left
                 async with asyncio.timeout(left + GRACE):
                     request = await asyncio.to_thread(
-                        self._request, taken, token, left, chain, key, course.redactor, who
+                        self._request, taken, where, left, chain, key, course.redactor, who
                     )
                     await begin(child, request, course)
                     return await self._follow(child, course, frame.account, report)
@@ -139,10 +141,28 @@ class HolmesTalker:
                 case other:
                     raise unasked(other, course)
 
+    def _access(self, taken: TakenTurn) -> ContextAccess:
+        """Where its tools ask, still without the token.
+
+        Raises:
+            ModelFailed: nobody has configured the cluster that its session is about.
+        """
+        route = self._clusters.of(taken.cluster)
+        if route.address is None:
+            raise ModelFailed(UNKNOWN_CLUSTER, why_unknown(self._clusters, route.cluster, taken.reads))
+        target = taken.verdict.results.target if taken.verdict else None
+        return ContextAccess(
+            url=route.address,
+            ca_file=self._context_ca_file,
+            timeout_s=self._tool_timeout,
+            cluster=target.cluster if target else route.cluster or UNNAMED,
+            namespaces=list(taken.reads),
+        )
+
     def _request(
         self,
         taken: TakenTurn,
-        token: str,
+        where: ContextAccess,
         seconds: float,
         chain: list[ModelAccess],
         key: bytes,
@@ -153,7 +173,6 @@ class HolmesTalker:
         access = chain[0]
         room = history_room(context_tokens=access.context_tokens, output_tokens=access.output_tokens)
         told = fold(taken.earlier, room=room, gone=taken.folded)
-        target = taken.verdict.results.target if taken.verdict else None
         return TalkRequest(
             run=taken.id,
             reach=who,
@@ -171,14 +190,7 @@ class HolmesTalker:
             model=access,
             fallbacks=chain[1:],
             metered=True,
-            context=ContextAccess(
-                url=self._context_url,
-                ca_file=self._context_ca_file,
-                token=token,
-                timeout_s=self._tool_timeout,
-                cluster=target.cluster if target else "local",
-                namespaces=list(taken.reads),
-            ),
+            context=where,
         )
 
 

@@ -44,13 +44,19 @@ class Commission:
 
 
 def commission(
-    request: InvestigationRequest, caller: Principal, key: str | None, *, shares: bool = False
+    request: InvestigationRequest,
+    caller: Principal,
+    key: str | None,
+    *,
+    shares: bool = False,
+    place: str = "",
 ) -> Commission:
     """What the caller asks, ready to be recorded.
 
     Args:
         shares: whether it may share the run of the same question; one with a key of its own never does, since the key
             says that it is another one.
+        place: of which cluster it is asked (`clusters.Route.place`), where there are several.
 
     Raises:
         NotReadable: the alert speaks of a namespace the caller may not read.
@@ -69,12 +75,14 @@ def commission(
         namespace=namespace,
         digest=digest(request),
         idempotency_key=key,
-        shared_key=None if key is not None or not shares else shared_key(request, caller, namespace),
+        shared_key=None if key is not None or not shares else shared_key(request, caller, namespace, place),
     )
 
 
-def shared_key(request: InvestigationRequest, caller: Principal, namespace: str | None) -> bytes:
-    """The question, and who may see the answer: a tenant and the namespaces that may be read.
+def shared_key(
+    request: InvestigationRequest, caller: Principal, namespace: str | None, place: str = ""
+) -> bytes:
+    """The question, the cluster, and who may see the answer: a tenant and the namespaces that may be read.
 
     An investigation that names no namespace may end having seen none; such a one is for its asker and for who may read
     everything, so that others do not share it.
@@ -82,7 +90,7 @@ def shared_key(request: InvestigationRequest, caller: Principal, namespace: str 
     everything = EVERY_NAMESPACE in caller.namespaces
     reads = [EVERY_NAMESPACE] if everything else sorted(set(caller.namespaces))
     asker = None if everything or namespace is not None else caller.name
-    told = json.dumps([caller.tenant, reads, asker, digest(request).hex()])
+    told = json.dumps([caller.tenant, reads, asker, digest(request).hex(), place])
     return hashlib.sha256(told.encode("utf-8", "surrogatepass")).digest()
 
 

@@ -23,6 +23,7 @@ from pydantic import (
 
 from libs.contracts.base import Contract, Duration
 from libs.contracts.origins import STAR, hosts, origins
+from services.holmesgpt_api.domain.clusters import ClusterUrls
 from services.holmesgpt_api.domain.custom.document import Documents
 from services.holmesgpt_api.domain.toolsets import FORBIDDEN
 
@@ -154,6 +155,7 @@ class Holmes(Contract):
 
 class ContextApi(Contract):
     url: HttpUrl | None = None
+    clusters: ClusterUrls | None = None
     timeout: Seconds | None = None
     retry_count: int | None = Field(default=None, ge=0)
 
@@ -251,6 +253,7 @@ SETTINGS: Mapping[tuple[str, ...], str] = {
     ("holmesgpt", "max_concurrent_investigations"): "worker_concurrency",
     ("holmesgpt", "investigation_timeout"): "investigation_timeout",
     ("integrations", "context_api", "url"): "context_api_url",
+    ("integrations", "context_api", "clusters"): "context_api_urls",
     ("integrations", "context_api", "timeout"): "context_api_timeout",
     ("cache", "redis_url"): "redis_url",
     ("cache", "ttl", "investigations"): "result_cache_ttl",

@@ -44,6 +44,8 @@ class Past:
     status: str
     created_at: datetime
     ended_at: datetime | None
+    cluster: str | None = None
+    """As its request named it; None: it named none."""
 
     @property
     def end(self) -> str:

@@ -17,12 +17,13 @@ def readable(namespaces: Iterable[str]) -> list[str]:
     return ["*"] if "*" in named else sorted(named)
 
 
-def evidence_key(run: Claimed, interim: Verdict, *, asked_of: str) -> bytes:
-    """Equal where a model's verdict may be given again: the question, who asks and what they may read, the target,
-    and what triage found, by content; when it was observed does not count.
+def evidence_key(run: Claimed, interim: Verdict, *, asked_of: str, place: str = "") -> bytes:
+    """Equal where a model's verdict may be given again: the question, who asks and what they may read, the target and its
+    cluster, and what triage found, by content; when it was observed does not count.
 
     Args:
         asked_of: the model and the version of the prompt.
+        place: of which cluster it was asked (`clusters.Route.place`): two that are built alike may have the same evidence.
     """
     target = interim.results.target
     told = (
@@ -32,5 +33,6 @@ def evidence_key(run: Claimed, interim: Verdict, *, asked_of: str) -> bytes:
         None if target is None else target.model_dump(mode="json"),
         sorted({item.content_hash for item in interim.results.evidence}),
         asked_of,
+        place,
     )
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).digest()

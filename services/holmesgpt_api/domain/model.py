@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from libs.contracts.evidence import EvidenceItem
 from services.holmesgpt_api.domain.budget import BUDGETS
+from services.holmesgpt_api.domain.clusters import UNKNOWN_CLUSTER
 from services.holmesgpt_api.domain.errors import HolmesError
 from services.holmesgpt_api.domain.verdict import ModelUse
 from services.holmesgpt_api.engine.messages import Opinion
@@ -45,6 +46,7 @@ WHY_NOT = (
     REDACTION_FAILED,
     ENGINE_FAILED,
     ENGINE_UNAVAILABLE,
+    UNKNOWN_CLUSTER,
     *BUDGETS,
 )
 """Every reason for which triage's verdict stands although a model is configured."""

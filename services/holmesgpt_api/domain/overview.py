@@ -31,6 +31,8 @@ from services.holmesgpt_api.domain.toolsets import OFFERED, Toolsets
 from services.holmesgpt_api.engine.wordings import PROMPT_VERSION, WORDINGS
 
 FINE = frozenset({"healthy", "not_configured"})
+CONTEXT_API, KUBERNETES = "context_api", "kubernetes"
+"""Names of health checks."""
 CAPABILITIES = (
     *("investigate", "triage", "events", "cancel", "replay", "feedback", "approvals"),
     *("chat", "strategies", "patterns", "toolsets", "models", "reload"),
@@ -262,6 +264,21 @@ def _component(told: Sequence[ModelInfo], seen: Seen | None) -> ComponentHealth:
     return ComponentHealth(status="unhealthy", detail=f"no model can be used ({reasons}): triage answers")
 
 
+def of_cluster(check: str, cluster: str) -> str:
+    """The name of a check (`context_api`, `kubernetes`) where it is of one of several clusters."""
+    return f"{check}:{cluster}"
+
+
+def clusters(names: Iterable[str], checks: Mapping[str, ComponentHealth]) -> dict[str, str]:
+    """How each of the configured clusters is: as its Context API, or else as that says of it."""
+    unknown = ComponentHealth(status="unknown")
+    told = {}
+    for name in names:
+        asked = checks.get(of_cluster(CONTEXT_API, name), unknown).status
+        told[name] = checks.get(of_cluster(KUBERNETES, name), unknown).status if asked in FINE else asked
+    return told
+
+
 def cluster(told: ContextHealth | Exception) -> ComponentHealth:
     """The cluster, as the Context API has told of it, or not: this service asks none itself."""
     if isinstance(told, Exception):
@@ -294,7 +311,14 @@ def dependencies(
 
 
 def status(
-    llm: LlmHealth, seen: Seen | None, *, service: str, version: str, config_version: int, now: datetime
+    llm: LlmHealth,
+    seen: Seen | None,
+    *,
+    service: str,
+    version: str,
+    config_version: int,
+    now: datetime,
+    clusters: Mapping[str, str] | None = None,
 ) -> ServiceStatus:
     engines = seen.engines if seen else []
     return ServiceStatus(
@@ -310,5 +334,6 @@ def status(
         places=sum(one.max_running for one in engines),
         models_available=sum(one.available for one in llm.models),
         config_version=config_version,
+        clusters=dict(clusters or {}),
         monitoring=llm.monitoring,
     )

@@ -107,6 +107,7 @@ async def show_config(caller: Configures, overseer: Sees, request: Request) -> C
         models=_models(overseer),
         prompts=overview.prompts(),
         budgets=told(current.limits),
+        clusters=sorted(request.app.state.ports.clusters.named),
         version=current.version,
         digest=current.digest,
         source="environment" if current.digest == OF_ENVIRONMENT else "file",
@@ -131,7 +132,8 @@ async def reload_config(caller: Admin, overseer: Sees) -> ReloadAnswer:
 @router.get("/status")
 async def show_status(caller: Watches, overseer: Sees, request: Request) -> ServiceStatus:
     """What this service can do and how busy it is."""
-    info = request.app.state.ports.info
+    ports, board = request.app.state.ports, request.app.state.board
+    info = ports.info
     return overview.status(
         _llm(overseer),
         overseer.seen,
@@ -139,6 +141,7 @@ async def show_status(caller: Watches, overseer: Sees, request: Request) -> Serv
         version=info.version,
         config_version=overseer.current.version,
         now=datetime.now(UTC),
+        clusters=overview.clusters(ports.clusters.named, board.health().checks),
     )
 
 

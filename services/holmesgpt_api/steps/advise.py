@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -12,6 +13,7 @@ from libs.contracts.analysis import StrategyAnswer, StrategyRequest
 from libs.contracts.causes import Cause
 from libs.contracts.investigations import InvestigationRequest
 from libs.contracts.target import Target
+from services.holmesgpt_api.domain.clusters import UNKNOWN_CLUSTER, Clusters, why_unknown
 from services.holmesgpt_api.domain.commission import claimed_namespace, labels_to_resolve
 from services.holmesgpt_api.domain.errors import EngineError, NotReadable
 from services.holmesgpt_api.domain.patience import NOTHING, Clock, answer_by
@@ -35,7 +37,9 @@ class _Found:
 
 @dataclass(frozen=True, slots=True)
 class Advising:
-    evidence: Evidence
+    clusters: Clusters
+    evidence: Mapping[str, Evidence]
+    """By the clusters' addresses."""
     patience: timedelta
     """Longest wait for one answer of the Context API."""
     sync_answer_timeout: timedelta
@@ -74,8 +78,13 @@ class Advising:
     async def _found(self, alert: InvestigationRequest, caller: Principal, patience: timedelta) -> _Found:
         if patience <= timedelta(0):
             return _Found([], word=OUT_OF_TIME, detail="the caller's deadline left no time to look")
+        route = self.clusters.route(alert)
+        if route.address is None:
+            detail = why_unknown(self.clusters, route.cluster, caller.namespaces)
+            return _Found([], word=UNKNOWN_CLUSTER, detail=detail)
+        evidence = self.evidence[route.address]
         try:
-            resolution = await self.evidence.resolve(
+            resolution = await evidence.resolve(
                 labels_to_resolve(alert), tenant=caller.tenant, deadline=patience
             )
             target = chosen(resolution)
@@ -84,7 +93,7 @@ class Advising:
                 return _Found([], word=NO_TARGET, detail=f"the alert's labels name no object: {why}")
             if not caller.may_read(target.namespace):
                 raise NotReadable(target.namespace)
-            answer = await self.evidence.causes(
+            answer = await evidence.causes(
                 target, onset=None, priority=alert.priority, tenant=caller.tenant, deadline=patience
             )
             # Not on the loop: a megabyte of evidence takes most of a second.

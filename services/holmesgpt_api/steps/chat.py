@@ -31,6 +31,7 @@ from services.holmesgpt_api.domain.chat.replies import Findings, names_of, reply
 from services.holmesgpt_api.domain.chat.session import About, Key, Owner, Question, Reply, Session, Turn
 from services.holmesgpt_api.domain.chat.subject import Subject, subject
 from services.holmesgpt_api.domain.clearing import to_be_kept
+from services.holmesgpt_api.domain.clusters import ONE_FOR_ALL, Clusters
 from services.holmesgpt_api.domain.errors import BadCursor, NotReadable, UnknownInvestigation
 from services.holmesgpt_api.domain.model import NOT_ASKED, TIMEOUT
 from services.holmesgpt_api.domain.patience import NOTHING, Deadline, answer_by
@@ -78,6 +79,7 @@ class Chat:
         waiting: TurnWaiting,
         *,
         with_model: Callable[[], bool],
+        clusters: Clusters = ONE_FOR_ALL,
         longest: timedelta,
         longest_stream: timedelta,
     ) -> None:
@@ -86,7 +88,7 @@ class Chat:
         longest_stream: the same where the caller sees how far it is.
         """
         self._sessions, self._ledger, self._look_up, self._waiting = sessions, ledger, look_up, waiting
-        self._with_model = with_model
+        self._with_model, self._clusters = with_model, clusters
         # A burst of questions queues here and not at the connections, which investigations need too.
         self._one_reads = asyncio.Lock()
         self._longest, self.longest_stream = longest, longest_stream
@@ -239,7 +241,9 @@ class Chat:
         earlier = session.about if session else About()
         named = subject(request.message, request.namespace or earlier.namespace)
         about = named if named.names_an_object else earlier.subject
-        findings, trouble = await self._findings(investigation_id, named, about, caller, until)
+        bound = await self._of_investigation(investigation_id, caller) if investigation_id else None
+        cluster = bound.cluster if bound else earlier.cluster
+        findings, trouble = await self._findings(bound, named, about, cluster, caller, until)
         topic = classify(request.message, findings.names)
         if topic is None and named.names_an_object and not request.message.strip().count(" "):
             topic = Topic.why  # an object's name alone
@@ -249,7 +253,8 @@ class Chat:
             session_id=request.session_id,
             investigation_id=request.investigation_id,
             about=About.of(
-                Subject(about.target, about.labels, request.namespace or named.namespace or about.namespace)
+                Subject(about.target, about.labels, request.namespace or named.namespace or about.namespace),
+                cluster,
             ),
             message=to_be_kept(request.message),
             include_context=request.include_context,
@@ -258,16 +263,21 @@ class Chat:
         return Prepared(question, findings, topic, trouble)
 
     async def _findings(
-        self, investigation_id: str | None, named: Subject, about: Subject, caller: Principal, until: Deadline
+        self,
+        bound: Findings | None,
+        named: Subject,
+        about: Subject,
+        cluster: str | None,
+        caller: Principal,
+        until: Deadline,
     ) -> tuple[Findings, str | None]:
         """Of the object the question names; else of the investigation; else of what was named before."""
-        bound = await self._of_investigation(investigation_id, caller) if investigation_id else None
         if bound is not None and (not named.names_an_object or _is_about(bound, named)):
             return bound, None
         wanted = named if named.names_an_object else about
         if not wanted.names_an_object:
             return Findings(None, ""), None
-        found = await self._looked_up(wanted, caller, until)
+        found = await self._looked_up(wanted, cluster, caller, until)
         if isinstance(found, Verdict):
             names = names_of(found, *wanted.labels.values(), wanted.namespace)
             taken = found.context_used.get("snapshot_at")
@@ -287,13 +297,16 @@ class Chat:
         state = f"The investigation {record.id} is {record.status.value}."
         if record.known is None:
             state = f"{state} {summary_of(record)}"
-        return Findings(record.known, state, names, record.id)
+        cluster = self._clusters.route(record.request).cluster
+        return Findings(record.known, state, names, record.id, cluster)
 
-    async def _looked_up(self, wanted: Subject, caller: Principal, until: Deadline) -> Verdict | str:
+    async def _looked_up(
+        self, wanted: Subject, cluster: str | None, caller: Principal, until: Deadline
+    ) -> Verdict | str:
         """Findings about an object; or why there are none, where a model may still answer."""
         try:
             # Whatever comes of it is to be recorded after it.
-            return await self._look_up.about(wanted, caller, within=until.to_wait)
+            return await self._look_up.about(wanted, caller, within=until.to_wait, cluster=cluster)
         except (EvidenceAway, NothingKnown) as error:
             if not self._with_model():
                 raise

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from libs.storage.errors import StorageUnavailable
+from services.holmesgpt_api.domain.clusters import ONE_FOR_ALL, UNKNOWN_CLUSTER, Clusters
 from services.holmesgpt_api.domain.course import Happening
 from services.holmesgpt_api.domain.errors import Impossible, NotNow
 from services.holmesgpt_api.domain.history import before
@@ -60,11 +61,12 @@ class Conductor:
         then_ask_a_model: bool = False,
         keeping: Keeping | None = None,
         history: History | None = None,
+        clusters: Clusters = ONE_FOR_ALL,
         on_leash: OnLeash = unwatched,
         observe: Callable[[End], None] = lambda _: None,
     ) -> None:
         self._ledger, self._engine, self._then_ask_a_model = ledger, engine, then_ask_a_model
-        self._keeping, self._history = keeping, history
+        self._keeping, self._history, self._clusters = keeping, history, clusters
         self._retention, self._on_leash, self._observe = retention, on_leash, observe
 
     async def conduct(self, investigation_id: str) -> None:
@@ -134,7 +136,9 @@ class Conductor:
         past = await self._history.like(
             "alert", name, tenant=run.tenant, within=self._retention, at_most=LOOKED_AT
         )
-        seen = namespaces_in(verdict) | set(run.seen)
+        seen, place = namespaces_in(verdict) | set(run.seen), self._clusters.route(run.request).place
+        # A namespace of another cluster may have the same name, and what was at fault there is no hint here.
+        past = [one for one in past if self._clusters.of(one.cluster).place == place]
         history = before(past, alert_name=name, id_=run.id, seen=seen)
         return verdict.model_copy(update={"context_used": {**verdict.context_used, "history": history}})
 
@@ -151,7 +155,8 @@ class Conductor:
             seen |= namespaces_in(verdict)
         else:
             interim = None
-        if self._then_ask_a_model and not by_triage and interim is None:
+        said = verdict.degraded_reason == UNKNOWN_CLUSTER  # why there is nothing to ask a model about
+        if self._then_ask_a_model and not by_triage and interim is None and not said:
             verdict = fall_back(verdict, NOT_ASKED, "the alert names no object to begin with")
         if not await self._ledger.conclude(run, verdict, seen, interim=interim):
             _log.info("investigation %s: a later run has the say", run.id)
@@ -162,7 +167,8 @@ class Conductor:
         """Under which the model's verdict is kept. A replay wants the model's word of now."""
         if self._keeping is None or run.replay is not None:
             return None
-        return evidence_key(run, verdict, asked_of=self._keeping.asked_of())
+        place = self._clusters.route(run.request).place
+        return evidence_key(run, verdict, asked_of=self._keeping.asked_of(), place=place)
 
     async def _known(self, run: Claimed, key: bytes | None) -> Verdict | None:
         if self._keeping is None or key is None:

@@ -9,10 +9,12 @@ from libs.contracts.alerts import Priority
 from libs.contracts.investigations import InvestigationRequest
 from services.holmesgpt_api.domain.chat.errors import EvidenceAway, NothingKnown
 from services.holmesgpt_api.domain.chat.subject import Subject
+from services.holmesgpt_api.domain.clusters import LABEL
 from services.holmesgpt_api.domain.course import Happening
 from services.holmesgpt_api.domain.errors import Impossible, NotNow, NotReadable
+from services.holmesgpt_api.domain.ports import Engine
 from services.holmesgpt_api.domain.record import Claimed
-from services.holmesgpt_api.domain.triage import NO_MODEL, Triage
+from services.holmesgpt_api.domain.triage import NO_MODEL
 from services.holmesgpt_api.domain.verdict import Verdict
 
 ASKED = "ChatQuestion"
@@ -22,19 +24,24 @@ NOT_READABLE = "not-readable"
 
 
 class LookUp:
-    def __init__(self, triage: Triage, *, patience: timedelta) -> None:
+    def __init__(self, triage: Engine, *, patience: timedelta) -> None:
         """`patience`: longest time for all of it."""
         self._triage, self._patience = triage, patience
 
-    async def about(self, subject: Subject, caller: Principal, *, within: timedelta) -> Verdict:
+    async def about(
+        self, subject: Subject, caller: Principal, *, within: timedelta, cluster: str | None = None
+    ) -> Verdict:
         """Raises NotReadable, NothingKnown (there is no such object), EvidenceAway.
 
-        `within`: what the asker can wait.
+        Args:
+            within: what the asker can wait.
+            cluster: where the object is; None: nobody has said.
         """
         namespace = subject.target.namespace if subject.target else subject.labels.get("namespace")
         if not caller.may_read(namespace):
             raise NotReadable(namespace)
-        request = InvestigationRequest(alert_name=ASKED, labels=subject.labels, target=subject.target)
+        labels = {**subject.labels, LABEL: cluster} if cluster else subject.labels
+        request = InvestigationRequest(alert_name=ASKED, labels=labels, target=subject.target)
         run = Claimed(
             id=ASKED,
             fence=0,

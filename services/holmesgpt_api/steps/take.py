@@ -8,7 +8,8 @@ from datetime import timedelta
 
 from libs.auth.principal import Principal
 from libs.contracts.investigations import InvestigationRequest, InvestigationStatus
-from services.holmesgpt_api.domain.commission import commission
+from services.holmesgpt_api.domain.clusters import ONE_FOR_ALL, Clusters
+from services.holmesgpt_api.domain.commission import Commission, commission
 from services.holmesgpt_api.domain.errors import Failed, UnknownInvestigation
 from services.holmesgpt_api.domain.patience import NOTHING, Deadline, answer_by
 from services.holmesgpt_api.domain.ports import Ledger
@@ -27,6 +28,7 @@ class Desk:
     waiting: Waiting
     sync_answer_timeout: timedelta
     toolsets: Callable[[], Toolsets] = Toolsets
+    clusters: Clusters = ONE_FOR_ALL
 
     async def take(self, request: InvestigationRequest, caller: Principal, key: str | None) -> Record:
         """Record it; committed when this returns. The same key and request give the same investigation.
@@ -34,8 +36,12 @@ class Desk:
         Raises:
             NotReadable, UnknownToolset, KeyReused, TooManyInvestigations, StorageUnavailable
         """
+        return (await self.ledger.open(self._commission(request, caller, key))).record
+
+    def _commission(self, request: InvestigationRequest, caller: Principal, key: str | None) -> Commission:
         self.toolsets().check(request.toolsets, tenant=caller.tenant)
-        return (await self.ledger.open(commission(request, caller, key, shares=True))).record
+        place = self.clusters.route(request).place
+        return commission(request, caller, key, shares=True, place=place)
 
     def answer_by(self, caller_has: timedelta | None, spent: timedelta = NOTHING) -> Deadline:
         """When a synchronous answer must be there; to be asked for before anything else is done for it."""
@@ -50,9 +56,9 @@ class Desk:
             Failed: it ended without a verdict. Beside what `take` raises; `StorageUnavailable` also when it was not
                 recorded in time.
         """
-        self.toolsets().check(request.toolsets, tenant=caller.tenant)
+        asked = self._commission(request, caller, key)
         async with in_time(until.left):
-            record = (await self.ledger.open(commission(request, caller, key, shares=True))).record
+            record = (await self.ledger.open(asked)).record
         if not record.ended:
             record = await self.waiting.for_end(record, until)
         if record.status is InvestigationStatus.failed and record.failure is not None:

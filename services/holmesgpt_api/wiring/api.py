@@ -8,8 +8,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
-from libs.auth.principal import DEFAULT_TENANT
-from libs.clients import ContextClient, PeerError
 from libs.contracts.health import ComponentHealth
 from libs.jobs import Jobs
 from libs.metrics import Metrics
@@ -20,7 +18,7 @@ from services.holmesgpt_api.adapters.approvals import PostgresApprovals
 from services.holmesgpt_api.adapters.chat_meters import ChatMeters
 from services.holmesgpt_api.adapters.chat_sessions import PostgresSessions
 from services.holmesgpt_api.adapters.context import ContextApi
-from services.holmesgpt_api.adapters.context_health import ContextSays
+from services.holmesgpt_api.adapters.context_health import checks_of
 from services.holmesgpt_api.adapters.course import PostgresCourse
 from services.holmesgpt_api.adapters.course_meters import CourseMeters
 from services.holmesgpt_api.adapters.engine_reports import EngineReports
@@ -31,11 +29,11 @@ from services.holmesgpt_api.adapters.ledger import PostgresLedger
 from services.holmesgpt_api.adapters.panel import Panel
 from services.holmesgpt_api.adapters.replays import PostgresReplays
 from services.holmesgpt_api.adapters.steering import Current, Steering, read
+from services.holmesgpt_api.domain.clusters import Clusters
 from services.holmesgpt_api.domain.engine_health import health
-from services.holmesgpt_api.domain.overview import cluster
 from services.holmesgpt_api.domain.ports import Tally
 from services.holmesgpt_api.domain.replay import Configured
-from services.holmesgpt_api.domain.triage import NO_MODEL, Triage
+from services.holmesgpt_api.domain.triage import NO_MODEL
 from services.holmesgpt_api.engine.wordings import WORDINGS
 from services.holmesgpt_api.settings import Settings
 from services.holmesgpt_api.steps.advise import Advising
@@ -51,7 +49,15 @@ from services.holmesgpt_api.steps.rerun import Rerunning
 from services.holmesgpt_api.steps.sockets import Sockets
 from services.holmesgpt_api.steps.take import Desk
 from services.holmesgpt_api.steps.wait import Waiting
-from services.holmesgpt_api.wiring.shared import SCHEMA, Ring, open_context, open_database, sessions
+from services.holmesgpt_api.wiring.shared import (
+    SCHEMA,
+    Contexts,
+    Ring,
+    open_contexts,
+    open_database,
+    sessions,
+    triage,
+)
 
 
 @dataclass(frozen=True)
@@ -68,7 +74,8 @@ class Ports:
     chat_idle: timedelta
     chat_meters: ChatMeters
     database: Database
-    context: ContextClient
+    contexts: Contexts
+    clusters: Clusters
     engines: EngineReports
     overseer: Overseer
     info: ServiceInfo
@@ -90,7 +97,7 @@ async def serving(
 ) -> AsyncIterator[Ports]:
     """`stopping`: whether this process is about to end."""
     steering = Steering(settings, await asyncio.to_thread(read, settings))
-    async with open_database(settings) as database, open_context(settings, ring) as context:
+    async with open_database(settings) as database, open_contexts(settings, ring) as contexts:
         jobs = Jobs(database, service=SCHEMA, settings=settings)
         worker.declare(jobs)
         ledger = PostgresLedger(
@@ -116,14 +123,15 @@ async def serving(
             TurnWaiting(chats) as turns,
             _overseen(overseer),
         ):
-            desk = Desk(ledger, waiting, settings.sync_answer_timeout, lambda: overseer.current.toolsets)
+            longest, clusters = settings.sync_answer_timeout, settings.clusters
+            desk = Desk(ledger, waiting, longest, lambda: overseer.current.toolsets, clusters)
             replays = PostgresReplays(
                 database, jobs, life=settings.investigation_timeout, most_open=settings.investigations
             )
             rerunning = Rerunning(desk, replays, lambda: _configured(overseer.current))
             tally = CourseMeters(metrics)
             opinions = Opinions(desk, PostgresFeedback(database), tally)
-            chat = _chat(settings, chats, ledger, context, turns, lambda: bool(overseer.current.entries))
+            chat = _chat(settings, chats, ledger, contexts, turns, lambda: bool(overseer.current.entries))
             chat_meters = ChatMeters(metrics)
             sockets = Sockets(settings.chat_sockets, observe=chat_meters.sockets)
             yield Ports(
@@ -137,15 +145,19 @@ async def serving(
                 settings.chat_idle,
                 chat_meters,
                 database,
-                context,
+                contexts,
+                clusters,
                 EngineReports(database),
                 overseer,
                 info,
                 settings.worker_concurrency,
-                Advising(ContextApi(context), settings.context_api_timeout, settings.sync_answer_timeout),
-                Recall(
-                    PostgresHistory(database), settings.investigation_retention, settings.sync_answer_timeout
+                Advising(
+                    clusters,
+                    {address: ContextApi(client) for address, client in contexts.items()},
+                    settings.context_api_timeout,
+                    longest,
                 ),
+                Recall(PostgresHistory(database), settings.investigation_retention, longest),
                 Approving(desk, PostgresApprovals(database)),
             )
 
@@ -159,18 +171,18 @@ def _chat(
     settings: Settings,
     chats: PostgresSessions,
     ledger: PostgresLedger,
-    context: ContextClient,
+    contexts: Contexts,
     turns: TurnWaiting,
     with_model: Callable[[], bool],
 ) -> Chat:
-    patience = settings.context_api_timeout
-    triage = Triage(ContextApi(context), patience=patience)
+    engine = triage(settings, contexts, lambda: NO_MODEL)
     return Chat(
         chats,
         ledger,
-        LookUp(triage, patience=patience),
+        LookUp(engine, patience=settings.context_api_timeout),
         turns,
         with_model=with_model,
+        clusters=settings.clusters,
         longest=settings.sync_answer_timeout,
         longest_stream=settings.chat_timeout,
     )
@@ -192,16 +204,6 @@ async def _overseen(overseer: Overseer) -> AsyncIterator[None]:
 def checks(ports: Ports) -> Checks:
     """What /health reports; without the database nothing can be taken."""
 
-    says = ContextSays(lambda: ports.context.health(tenant=DEFAULT_TENANT, deadline=timedelta(seconds=2)))
-
-    async def context_api() -> None:
-        told = await says.look()
-        if isinstance(told, PeerError):
-            raise told
-
-    async def kubernetes() -> ComponentHealth:
-        return cluster(await says.look())
-
     async def llm() -> ComponentHealth:
         if not ports.overseer.current.entries:
             return ComponentHealth(status="not_configured", detail=f"{NO_MODEL}: triage answers")
@@ -209,7 +211,6 @@ def checks(ports: Ports) -> Checks:
 
     return {
         "database": Check(ports.database.check, critical=True),
-        "context_api": Check(context_api),
-        "kubernetes": Check(kubernetes),
+        **checks_of(ports.clusters, ports.contexts),
         "llm": Check(llm),
     }

@@ -87,7 +87,7 @@ async def asking(site: Site, ledger: PostgresLedger, leash: Leash, stop: asyncio
         holmes = Holmes(
             zygote,
             roster,
-            context_url=str(settings.context_api_url),
+            clusters=settings.clusters,
             context_ca_file=settings.peer_ca_file,
             mint=mint,
             steps=PostgresSteps(database),
@@ -118,7 +118,7 @@ async def asking(site: Site, ledger: PostgresLedger, leash: Leash, stop: asyncio
         talker = HolmesTalker(
             zygote,
             roster,
-            context_url=str(settings.context_api_url),
+            clusters=settings.clusters,
             context_ca_file=settings.peer_ca_file,
             mint=mint_for_turn,
             max_steps=settings.max_steps,

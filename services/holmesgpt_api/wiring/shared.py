@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -14,11 +14,14 @@ from libs.clients import Breaker, ContextClient
 from libs.jobs import Jobs
 from libs.storage import Database, migrate
 from services.holmesgpt_api.adapters.chat_sessions import Limits, PostgresSessions
+from services.holmesgpt_api.adapters.context import ContextApi
 from services.holmesgpt_api.adapters.engine_meters import EngineMeters
 from services.holmesgpt_api.adapters.line_meters import LineMeters
 from services.holmesgpt_api.adapters.meters import Meters
 from services.holmesgpt_api.adapters.steering import Current, Steering
+from services.holmesgpt_api.domain.by_cluster import ByCluster
 from services.holmesgpt_api.domain.roster import Roster
+from services.holmesgpt_api.domain.triage import Triage
 from services.holmesgpt_api.settings import Settings
 
 SCHEMA = "holmesgpt_api"
@@ -28,6 +31,9 @@ ROOT = Path(__file__).resolve().parents[3]
 """Where this installation lies; the engine imports its part of it from there."""
 
 Ring = Callable[[], KeyRing | None]
+
+Contexts = Mapping[str, ContextClient]
+"""The clusters' Context APIs, by address."""
 
 _BORNE_AGAIN_AFTER = timedelta(seconds=5)
 """How long a failing Context API is left alone. Short, since runs come back with growing waits of their own."""
@@ -40,7 +46,7 @@ class Site:
     settings: Settings
     authenticator: Authenticator
     database: Database
-    context: ContextClient
+    contexts: Contexts
     steering: Steering
     roster: Roster
     meters: Meters
@@ -59,12 +65,25 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
 
 
 @asynccontextmanager
-async def open_context(settings: Settings, ring: Ring) -> AsyncIterator[ContextClient]:
+async def open_contexts(settings: Settings, ring: Ring) -> AsyncIterator[Contexts]:
     token = TokenMinter(ring, service=SERVICE)
-    breaker = Breaker(open_for=_BORNE_AGAIN_AFTER)
-    url, ca_file = settings.context_api_url, settings.peer_ca_file
-    async with ContextClient(url, token=token, breaker=breaker, ca_file=ca_file) as client:
-        yield client
+    async with AsyncExitStack() as opened:
+        clients = {}
+        for address in settings.clusters.addresses:
+            # A breaker and a pool each: one that is away, or hangs, holds up no other cluster's investigations.
+            breaker = Breaker(open_for=_BORNE_AGAIN_AFTER)
+            client = ContextClient(address, token=token, breaker=breaker, ca_file=settings.peer_ca_file)
+            clients[address] = await opened.enter_async_context(client)
+        yield clients
+
+
+def triage(settings: Settings, contexts: Contexts, degraded_reason: Callable[[], str]) -> ByCluster:
+    patience = settings.context_api_timeout
+    engines = {
+        address: Triage(ContextApi(client), patience=patience, degraded_reason=degraded_reason)
+        for address, client in contexts.items()
+    }
+    return ByCluster(settings.clusters, engines)
 
 
 def sessions(settings: Settings, database: Database, jobs: Jobs) -> PostgresSessions:

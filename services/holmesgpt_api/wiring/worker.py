@@ -10,7 +10,6 @@ from libs.auth import Authenticator
 from libs.jobs import Jobs
 from libs.metrics import Metrics
 from services.holmesgpt_api import worker
-from services.holmesgpt_api.adapters.context import ContextApi
 from services.holmesgpt_api.adapters.engine_meters import EngineMeters
 from services.holmesgpt_api.adapters.gatherings import Gatherings
 from services.holmesgpt_api.adapters.history import PostgresHistory
@@ -21,7 +20,7 @@ from services.holmesgpt_api.adapters.no_model import NoModelConfigured
 from services.holmesgpt_api.adapters.steering import Current, Steering, read
 from services.holmesgpt_api.domain.model import STILL_RUNNING
 from services.holmesgpt_api.domain.roster import Roster
-from services.holmesgpt_api.domain.triage import NO_MODEL, Triage
+from services.holmesgpt_api.domain.triage import NO_MODEL
 from services.holmesgpt_api.engine.wordings import PROMPT_VERSION
 from services.holmesgpt_api.settings import Settings
 from services.holmesgpt_api.steps.conduct import Conductor, Keeping
@@ -33,11 +32,12 @@ from services.holmesgpt_api.wiring.engine import asking
 from services.holmesgpt_api.wiring.shared import (
     SCHEMA,
     Site,
-    open_context,
+    open_contexts,
     open_database,
     providers,
     sessions,
     together,
+    triage,
 )
 
 
@@ -60,13 +60,13 @@ async def working(settings: Settings, metrics: Metrics, stop: asyncio.Event) -> 
     steering = Steering(settings, first, adopt=adopt)
     async with (
         open_database(settings) as database,
-        open_context(settings, lambda: authenticator.ring) as context,
+        open_contexts(settings, lambda: authenticator.ring) as contexts,
     ):
         site = Site(
             settings,
             authenticator,
             database,
-            context,
+            contexts,
             steering,
             roster,
             meters,
@@ -107,15 +107,12 @@ async def _conducting(site: Site) -> AsyncIterator[tuple[Jobs, PostgresLedger, L
     async with Leash(ledger) as leash:
         conductor = Conductor(
             ledger,
-            Triage(
-                ContextApi(site.context),
-                patience=settings.context_api_timeout,
-                degraded_reason=lambda: STILL_RUNNING if roster else NO_MODEL,
-            ),
+            triage(settings, site.contexts, lambda: STILL_RUNNING if roster else NO_MODEL),
             retention=settings.investigation_retention,
             then_ask_a_model=bool(roster),
             keeping=_keeping(settings, roster, meters),
             history=PostgresHistory(site.database),
+            clusters=settings.clusters,
             on_leash=leash.on,
             observe=meters.ended,
         )

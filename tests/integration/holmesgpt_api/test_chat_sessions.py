@@ -70,7 +70,7 @@ def make(request: pytest.FixtureRequest) -> Makers:
 
 async def test_a_question_with_its_answer_is_in_the_history(make: Makers):
     async with make.sessions() as sessions:
-        about = About(target=CHECKOUT, labels={"pod": "a"}, namespace="shop")
+        about = About(target=CHECKOUT, labels={"pod": "a"}, namespace="shop", cluster="eu")
         first = await sessions.answered(question(about=about, investigation_id="inv-1"), reply())
         second = await sessions.answered(
             question("and?", session_id=first.session_id, about=about), reply("So.")

@@ -18,6 +18,7 @@ from services.holmesgpt_api.adapters.engine_environment import environment
 from services.holmesgpt_api.adapters.holmes import Holmes
 from services.holmesgpt_api.adapters.model_access import litellm_name
 from services.holmesgpt_api.adapters.zygote import Zygote
+from services.holmesgpt_api.domain.clusters import Clusters
 from services.holmesgpt_api.domain.configuration import Provider
 from services.holmesgpt_api.domain.course import Happening
 from services.holmesgpt_api.domain.model import ModelFailed, Told
@@ -109,7 +110,7 @@ class Scene:
         self.holmes = Holmes(
             zygote,
             roster,
-            context_url=context.url,
+            clusters=Clusters(context.url),
             mint=lambda run, left: "token",
             steps=self.steps,
             max_steps=4,

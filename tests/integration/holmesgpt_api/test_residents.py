@@ -23,6 +23,7 @@ from services.holmesgpt_api.adapters.holmes_chat import HolmesTalker
 from services.holmesgpt_api.adapters.residents import Child, Residents
 from services.holmesgpt_api.adapters.zygote import Zygote
 from services.holmesgpt_api.domain.chat.session import Owner, TakenTurn
+from services.holmesgpt_api.domain.clusters import Clusters
 from services.holmesgpt_api.domain.residence import Policy, Why
 from services.holmesgpt_api.domain.roster import Entry, Roster
 from services.holmesgpt_api.engine.messages import (
@@ -249,7 +250,7 @@ async def test_a_child_that_is_killed_while_it_waits_costs_nobody_a_question(
         talker = HolmesTalker(
             there,
             Roster([Entry(access(scripted), "local_llm", 0, tools=True)]),
-            context_url=context.url,
+            clusters=Clusters(context.url),
             mint=lambda taken, left: "canary-token",
             max_steps=4,
             tool_timeout=timedelta(seconds=5),

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -25,6 +25,7 @@ from services.holmesgpt_api.adapters.run_course import Course
 from services.holmesgpt_api.adapters.steps import LastStep
 from services.holmesgpt_api.adapters.zygote import Away, State, Zygote
 from services.holmesgpt_api.domain.budget import Limit, Limits
+from services.holmesgpt_api.domain.clusters import Clusters
 from services.holmesgpt_api.domain.course import Happening
 from services.holmesgpt_api.domain.model import ModelFailed, Told
 from services.holmesgpt_api.domain.record import Claimed, Replay
@@ -70,7 +71,7 @@ async def engine(python: Path, **options: Any) -> AsyncIterator[Zygote]:
 
 def holmes(zygote: Zygote, **options: Any) -> Holmes:
     values: dict[str, Any] = {
-        "context_url": "http://context",
+        "clusters": Clusters("http://context"),
         "mint": lambda run, left: f"token of {run.id}",
         "steps": MemorySteps(),
         "max_steps": 4,
@@ -412,3 +413,23 @@ async def test_a_request_too_large_for_a_frame_is_a_reason_and_no_crash(tmp_path
 
         with pytest.raises(ModelFailed, match="model-context-exceeded"):
             await holmes(there).ask(big, interim, within=timedelta(seconds=20), report_progress=report)
+
+
+@pytest.mark.requirement("HAPI-179")
+async def test_a_run_whose_cluster_was_taken_out_of_the_configuration_is_put_to_no_model():
+    clusters = Clusters("http://context", {"eu": "http://context-eu"})
+    where, us = holmes(cast(Zygote, None), clusters=clusters), {"cluster": "us"}
+    gone = claimed(request=request(alert_name="concludes", labels=us))
+
+    async def report(progress: int, stage: str, happened: Happening | None = None, /) -> None:
+        raise AssertionError("nothing happens")
+
+    with pytest.raises(ModelFailed) as failed:
+        await where.ask(
+            gone,
+            conclude(found(), CHECKOUT, gone, "x"),
+            within=timedelta(seconds=9),
+            report_progress=report,
+        )
+
+    assert failed.value.word == "unknown-cluster"

@@ -33,6 +33,8 @@ class Findings:
     """In a sentence: how far the investigation is, or of when the evidence is."""
     names: frozenset[str] = frozenset()
     investigation_id: str | None = None
+    cluster: str | None = None
+    """Of that investigation, where it names one and there are several."""
 
 
 def names_of(verdict: Verdict | None, *others: str | None) -> frozenset[str]:

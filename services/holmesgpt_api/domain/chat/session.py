@@ -23,10 +23,12 @@ class About(Contract):
     target: Target | None = None
     labels: dict[str, str] = Field(default_factory=dict)
     namespace: str | None = None
+    cluster: str | None = None
+    """That of its investigation, where there are several; None: the default one."""
 
     @classmethod
-    def of(cls, subject: Subject) -> About:
-        return cls(target=subject.target, labels=subject.labels, namespace=subject.namespace)
+    def of(cls, subject: Subject, cluster: str | None = None) -> About:
+        return cls(target=subject.target, labels=subject.labels, namespace=subject.namespace, cluster=cluster)
 
     @property
     def subject(self) -> Subject:
@@ -155,5 +157,7 @@ class TakenTurn:
     earlier: Sequence[Said] = field(default_factory=tuple)
     """Oldest first."""
     folded: int = 0
+    cluster: str | None = None
+    """As of its session."""
     ends_by: int | None = None
     """The job that would end it at its deadline; None: not known."""

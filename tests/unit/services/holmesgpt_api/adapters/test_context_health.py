@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from typing import cast
 
 import pytest
 
-from libs.clients import PeerError, PeerUnavailable
+from libs.clients import ContextClient, PeerError, PeerUnavailable
 from libs.contracts.context import ContextHealth
-from services.holmesgpt_api.adapters.context_health import FRESH_S, ContextSays
+from libs.web import Check
+from services.holmesgpt_api.adapters.context_health import FRESH_S, ContextSays, checks_of
+from services.holmesgpt_api.domain.clusters import Clusters
 
 pytestmark = pytest.mark.requirement("HAPI-016", "HAPI-132")
 
@@ -27,7 +30,7 @@ class Context:
     def __init__(self, *answers: ContextHealth | PeerError) -> None:
         self.answers = list(answers)
 
-    async def health(self) -> ContextHealth:
+    async def health(self, **_: object) -> ContextHealth:
         await asyncio.sleep(0)
         answer = self.answers.pop(0)
         if isinstance(answer, PeerError):
@@ -48,3 +51,31 @@ async def test_one_answer_serves_all_who_ask_together_and_the_next_round_asks_an
     assert list(together) == [away, away]
     assert later is WELL
     assert context.answers == []
+
+
+@pytest.mark.requirement("HAPI-179")
+async def test_each_cluster_is_told_by_name_and_one_that_is_away_takes_nobodys_readiness():
+    clusters = Clusters("http://a", {"eu": "http://a", "us": "http://b"})
+    contexts = {"http://a": Context(WELL), "http://b": Context(PeerUnavailable("context-api", "connect"))}
+
+    checks = checks_of(clusters, cast("dict[str, ContextClient]", contexts))
+    told = dict(zip(checks, await asyncio.gather(*(_outcome(one) for one in checks.values())), strict=True))
+
+    assert told == {
+        "context_api": "healthy",
+        "kubernetes": "healthy",
+        "context_api:eu": "healthy",
+        "kubernetes:eu": "healthy",
+        "context_api:us": "PeerUnavailable",
+        "kubernetes:us": "unknown",
+    }
+    assert not any(one.critical for one in checks.values())
+    assert [one.answers for one in contexts.values()] == [[], []]
+
+
+async def _outcome(check: Check) -> str:
+    try:
+        told = await check.probe()
+    except PeerError as error:
+        return type(error).__name__
+    return told.status if told else "healthy"

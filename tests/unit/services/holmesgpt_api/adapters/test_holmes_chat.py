@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from datetime import timedelta
 from typing import cast
 
@@ -14,6 +15,8 @@ from libs.redaction.redactor import LONGEST
 from services.holmesgpt_api.adapters.holmes_chat import HolmesTalker, _of_tool
 from services.holmesgpt_api.adapters.zygote import Zygote
 from services.holmesgpt_api.domain.chat.session import Owner, Said, TakenTurn
+from services.holmesgpt_api.domain.clusters import Clusters
+from services.holmesgpt_api.domain.model import ModelFailed
 from services.holmesgpt_api.domain.roster import Roster
 from services.holmesgpt_api.domain.triage import conclude
 from services.holmesgpt_api.engine.messages import ModelAccess, TalkRequest, ToolCalled
@@ -33,6 +36,9 @@ ACCESS = ModelAccess(
     request_timeout_s=5,
     attempts=1,
 )
+
+
+CLUSTERS = Clusters("http://context", {"eu": "http://context-eu"})
 
 
 def asked(message: str = "why?", earlier: tuple[Said, ...] = ()) -> TakenTurn:
@@ -60,14 +66,14 @@ def request(taken: TakenTurn) -> TalkRequest:
     talker = HolmesTalker(
         cast(Zygote, None),  # nothing is sent
         Roster([]),
-        context_url="http://context",
+        clusters=CLUSTERS,
         mint=lambda taken, within: "token",
         max_steps=4,
         tool_timeout=timedelta(seconds=5),
         start_within=timedelta(seconds=5),
         purse=FakePurse(),
     )
-    return talker._request(taken, "token", 9.0, [ACCESS], KEY, Redactor(KEY), "")
+    return talker._request(taken, talker._access(taken), 9.0, [ACCESS], KEY, Redactor(KEY), "")
 
 
 def test_a_question_what_was_said_before_and_what_triage_found_are_told_without_their_secrets():
@@ -98,3 +104,19 @@ def test_a_tools_event_holds_no_secret_of_its_arguments_or_of_its_refusal():
     assert event.kind is ChatEventKind.tool
     assert S not in event.model_dump_json()
     assert "[SECRET-" in event.text
+
+
+@pytest.mark.requirement("HAPI-179")
+def test_a_questions_tools_ask_in_the_cluster_of_its_session():
+    unbound, bound = (request(replace(asked(), verdict=None, cluster=one)).context for one in (None, "eu"))
+
+    assert (unbound.url, unbound.cluster) == ("http://context", "local")
+    assert (bound.url, bound.cluster) == ("http://context-eu", "eu")
+
+
+@pytest.mark.requirement("HAPI-179")
+def test_a_question_about_a_cluster_that_nobody_configures_any_more_is_put_to_no_model():
+    with pytest.raises(ModelFailed) as failed:
+        request(replace(asked(), cluster="us"))
+
+    assert failed.value.word == "unknown-cluster"

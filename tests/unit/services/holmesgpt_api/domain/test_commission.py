@@ -99,9 +99,9 @@ def test_a_commission_keeps_who_asked_and_what_they_may_read():
 
 
 def shared(request_: InvestigationRequest | None = None, **who: Any) -> bytes | None:
-    name = who.pop("name", "ana")
+    name, place = who.pop("name", "ana"), who.pop("place", "")
     return commission(
-        request_ or request(namespace="shop"), caller(name, **who), None, shares=True
+        request_ or request(namespace="shop"), caller(name, **who), None, shares=True, place=place
     ).shared_key
 
 
@@ -137,3 +137,13 @@ def test_a_run_that_names_no_namespace_is_shared_by_its_asker_alone_unless_all_i
 def test_a_key_of_its_own_means_a_run_of_its_own():
     assert commission(request(), caller(), "k", shares=True).shared_key is None
     assert commission(request(), caller(), None).shared_key is None
+
+
+@pytest.mark.requirement("HAPI-141", "HAPI-179")
+def test_the_same_question_about_two_clusters_is_two_runs():
+    labels = [{"cluster": "eu"}, {"cluster": "us"}, {}]
+    keys = [shared(request(namespace="shop", labels=one)) for one in labels]
+
+    # What names no cluster is of the default one, which is another one after a restart.
+    keys += [shared(place="eu"), shared(place="us")]
+    assert len(set(keys)) == len(keys)

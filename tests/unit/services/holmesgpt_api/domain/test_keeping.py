@@ -26,8 +26,10 @@ def interim(target: Any = CHECKOUT, facts: Any = FACTS) -> Verdict:
     return conclude(found_, target, claimed(), "x")
 
 
-def key(run: Claimed | None = None, verdict: Verdict | None = None, model: str = "m 1") -> bytes:
-    return evidence_key(run or claimed(), verdict or interim(), asked_of=model)
+def key(
+    run: Claimed | None = None, verdict: Verdict | None = None, model: str = "m 1", place: str = ""
+) -> bytes:
+    return evidence_key(run or claimed(), verdict or interim(), asked_of=model, place=place)
 
 
 def test_when_and_in_what_order_it_was_observed_does_not_count():
@@ -58,6 +60,7 @@ def test_in_what_detail_it_is_told_does_not_count():
         key(verdict=interim(facts=FACTS[:1])),
         key(verdict=interim(facts=[FACTS[0], FACTS[1].model_copy(update={"content_hash": "3" * 64})])),
         key(model="m 2"),
+        pytest.param(key(place="eu"), marks=pytest.mark.requirement("HAPI-179")),
     ],
 )
 def test_whatever_else_differs_is_asked_anew(other: bytes):

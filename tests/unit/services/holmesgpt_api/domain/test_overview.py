@@ -17,6 +17,7 @@ from services.holmesgpt_api.domain.overview import (
     Seen,
     Tally,
     cluster,
+    clusters,
     dependencies,
     llm_health,
     models,
@@ -268,3 +269,24 @@ def test_the_versions_of_our_words_are_told_with_what_they_want_and_one_is_the_d
     assert [one.version for one in told] == list(WORDINGS)
     assert [one.version for one in told if one.default] == [PROMPT_VERSION]
     assert all(one.description for one in told)
+
+
+@pytest.mark.requirement("HAPI-179")
+def test_each_cluster_is_as_its_own_context_api_is_and_says():
+    checks = {
+        name: ComponentHealth(status=word)
+        for name, word in {
+            "context_api": "healthy",
+            "kubernetes": "healthy",
+            "context_api:eu": "healthy",
+            "kubernetes:eu": "healthy",
+            "context_api:us": "unhealthy",
+            "kubernetes:us": "unknown",
+            "context_api:lab": "healthy",
+            "kubernetes:lab": "unhealthy",
+        }.items()
+    }
+
+    told = clusters(["eu", "us", "lab", "new"], checks)
+
+    assert told == {"eu": "healthy", "us": "unhealthy", "lab": "unhealthy", "new": "unknown"}

@@ -11,6 +11,7 @@ import pytest
 from libs.contracts.analysis import StrategyRequest
 from libs.contracts.causes import CausesAnswer, Confidence, NoCause, Remediation
 from libs.contracts.context import Resolution
+from services.holmesgpt_api.domain.clusters import Clusters
 from services.holmesgpt_api.domain.errors import Impossible, NotNow, NotReadable
 from services.holmesgpt_api.steps import advise
 from services.holmesgpt_api.steps.advise import Advising
@@ -21,6 +22,9 @@ from tests.support.investigations import CHECKOUT, CONFIG, caller, cause, found,
 pytestmark = pytest.mark.requirement("HAPI-004", "HAPI-011", "HAPI-029")
 
 LONG = timedelta(seconds=10)
+URL, OTHER = "http://context", "http://context-eu"
+ONE = Clusters(URL)
+TWO = Clusters(URL, {"eu": OTHER})
 NOBODY = Resolution(target=None, owner=None, exists=False, reason="no-labels", detail="they name no pod")
 
 
@@ -37,8 +41,10 @@ def evidence(
     return ScriptedEvidence([answer or found()], [resolution or there])
 
 
-def advising(script: ScriptedEvidence) -> Advising:
-    return Advising(script, patience=LONG, sync_answer_timeout=timedelta(seconds=25), now=Clock())
+def advising(script: ScriptedEvidence, clusters: Clusters = ONE) -> Advising:
+    return Advising(
+        clusters, {URL: script}, patience=LONG, sync_answer_timeout=timedelta(seconds=25), now=Clock()
+    )
 
 
 async def test_the_cause_is_asked_for_as_the_alert_says_and_decides():
@@ -153,3 +159,29 @@ async def test_what_cannot_be_cleared_of_secrets_is_not_told_and_says_so(monkeyp
     answer = await advising(evidence()).advise(request(), caller(), None)
 
     assert (answer.degraded_reason, answer.cause, answer.recommendations) == ("redaction-failed", None, [])
+
+
+@pytest.mark.requirement("HAPI-179")
+async def test_the_cause_is_looked_for_in_the_alerts_cluster():
+    here, there = evidence(), evidence(found(target=CHECKOUT.model_copy(update={"cluster": "eu"})))
+    asked = Advising(
+        TWO, {URL: here, OTHER: there}, patience=LONG, sync_answer_timeout=timedelta(seconds=25), now=Clock()
+    )
+    labels = {"namespace": "shop", "pod": "p", "cluster": "eu"}
+
+    answer = await asked.advise(request(labels=labels), caller(), None)
+
+    assert answer.target is not None
+    assert answer.target.cluster == "eu"
+    assert (len(here.calls), len(there.calls)) == (0, 2)
+
+
+@pytest.mark.requirement("HAPI-179")
+async def test_strategies_for_a_cluster_nobody_configured_are_ranked_without_a_cause():
+    script = evidence()
+    labels = {"namespace": "shop", "pod": "p", "cluster": "us"}
+
+    answer = await advising(script, TWO).advise(request(labels=labels), caller(), None)
+
+    assert (answer.degraded_reason, answer.optimal_strategy.name) == ("unknown-cluster", "restart")
+    assert script.calls == []

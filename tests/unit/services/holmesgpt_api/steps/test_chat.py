@@ -16,6 +16,7 @@ from libs.contracts.causes import CausesAnswer
 from libs.contracts.chat import ChatRequest
 from libs.contracts.target import Target
 from libs.storage.errors import StorageUnavailable
+from services.holmesgpt_api.domain.by_cluster import ByCluster
 from services.holmesgpt_api.domain.chat.errors import (
     EvidenceAway,
     NothingKnown,
@@ -23,6 +24,7 @@ from services.holmesgpt_api.domain.chat.errors import (
     UnknownSession,
 )
 from services.holmesgpt_api.domain.chat.session import Key, Owner, Question, Reply, Turn
+from services.holmesgpt_api.domain.clusters import ONE_FOR_ALL, Clusters
 from services.holmesgpt_api.domain.commission import commission
 from services.holmesgpt_api.domain.errors import (
     BadCursor,
@@ -57,16 +59,21 @@ async def chatting(
     longest: timedelta = LONG,
     evidence: ScriptedEvidence | None = None,
     ledger: MemoryLedger | None = None,
+    clusters: Clusters = ONE_FOR_ALL,
+    there: ScriptedEvidence | None = None,
 ) -> AsyncIterator[Chat]:
+    """`there`: the evidence of every cluster that is named."""
     sessions = sessions or MemorySessions()
     triage = Triage(evidence or ScriptedEvidence([found()]), patience=SHORT)
+    others = {url: Triage(there, patience=SHORT) for url in clusters.named.values() if there}
     async with TurnWaiting(sessions, pause=timedelta(milliseconds=5)) as waiting:
         yield Chat(
             sessions,
             ledger or MemoryLedger(),
-            LookUp(triage, patience=SHORT),
+            LookUp(ByCluster(clusters, {clusters.default: triage, **others}), patience=SHORT),
             waiting,
             with_model=lambda: with_model,
+            clusters=clusters,
             longest=longest,
             longest_stream=longest,
         )
@@ -80,9 +87,10 @@ def asked(message: str = ABOUT, **fields: Any) -> ChatRequest:
     return ChatRequest(message=message, **fields)
 
 
-async def investigated() -> tuple[MemoryLedger, str]:
+async def investigated(**labels: str) -> tuple[MemoryLedger, str]:
     ledger = MemoryLedger()
-    opened = await ledger.open(commission(request(namespace="shop"), caller(), None))
+    asked = request(namespace="shop", labels=labels)
+    opened = await ledger.open(commission(asked, caller(), None))
     run = await ledger.claim(opened.record.id)
     assert run is not None
     await ledger.conclude(run, conclude(found(), CHECKOUT, run, "no-model-configured"), ["shop", "data"])
@@ -363,3 +371,40 @@ async def test_history_and_end_are_the_owners_alone():
         await chat.delete(session, caller())
 
     assert [turn.message for turn in page.turns] == [ABOUT]
+
+
+CLUSTERS = Clusters("http://a", {"eu": "http://b", "us": "http://c"})
+OTHER = "why does Deployment.apps/shop/cart fail?"
+
+
+@pytest.mark.requirement("HAPI-179")
+async def test_a_chat_about_an_investigation_stays_in_its_cluster():
+    ledger, id_ = await investigated(cluster="eu")
+    here, there, sessions = ScriptedEvidence([found()]), ScriptedEvidence([found()]), MemorySessions()
+    async with chatting(
+        sessions, with_model=True, ledger=ledger, evidence=here, there=there, clusters=CLUSTERS
+    ) as chat:
+        first = await chat.open(asked(OTHER, investigation_id=id_), caller(), within(LONG))
+        taken = await sessions.take(first.id)
+        assert taken is not None
+        await sessions.end(taken, reply())
+        await chat.open(
+            asked("and Deployment.apps/shop/orders?", session_id=first.session_id), caller(), within(LONG)
+        )
+        await chat.open(asked(OTHER), caller(), within(LONG))
+
+    asked_there = [said["target"] for _, said in there.calls]
+    assert taken.cluster == "eu"
+    assert [(one.cluster, one.name) for one in asked_there] == [("eu", "cart"), ("eu", "orders")]
+    assert [said["target"].name for _, said in here.calls] == ["cart"]
+
+
+@pytest.mark.requirement("HAPI-179")
+async def test_a_chat_about_a_cluster_that_is_gone_looks_nowhere_else():
+    ledger, id_ = await investigated(cluster="lab")
+    here = ScriptedEvidence([found()])
+    async with chatting(ledger=ledger, evidence=here, clusters=CLUSTERS) as chat:
+        with pytest.raises(NothingKnown, match="no Context API is configured for cluster lab"):
+            await chat.ask(asked(OTHER, investigation_id=id_), caller(), None)
+
+    assert here.calls == []

@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
 from libs.contracts.causes import NoCause
 from libs.contracts.investigations import InvestigationStatus
 from libs.storage.errors import StorageUnavailable
+from services.holmesgpt_api.domain.clusters import ONE_FOR_ALL, Clusters, no_result
 from services.holmesgpt_api.domain.commission import commission
 from services.holmesgpt_api.domain.errors import Impossible, NotNow
 from services.holmesgpt_api.domain.history import Match, Past
@@ -318,6 +319,7 @@ async def test_what_is_held_past_its_deadline_ends_with_triages_verdict():
 class OnePast:
     """A history of one investigation."""
 
+    cluster: str | None = None
     calls: list[tuple[str, str]] = field(default_factory=list)
 
     async def like(
@@ -337,6 +339,7 @@ class OnePast:
                 status="completed",
                 created_at=NOW,
                 ended_at=NOW,
+                cluster=self.cluster,
             )
         ]
 
@@ -344,14 +347,18 @@ class OnePast:
 class WithPast(Scene):
     """The same where there was an investigation before."""
 
-    def __init__(self) -> None:
+    def __init__(self, past: OnePast | None = None, clusters: Clusters = ONE_FOR_ALL) -> None:
         super().__init__(answers)
-        self.history = OnePast()
+        self.history = past or OnePast()
         self.conductor = Conductor(
-            self.ledger, self.engine, retention=timedelta(days=30), history=self.history
+            self.ledger,
+            self.engine,
+            retention=timedelta(days=30),
+            history=self.history,
+            clusters=clusters,
         )
 
-    async def told(self, **asked: bool) -> dict[str, object]:
+    async def told(self, **asked: Any) -> dict[str, object]:
         taken = commission(request(namespace="shop", **asked), caller(), None)
         await self.conductor.conduct((await self.ledger.open(taken)).record.id)
         assert self.row.verdict is not None
@@ -376,3 +383,29 @@ async def test_what_was_found_before_is_left_alone_where_nobody_asks_for_it():
 
     assert "history" not in await scene.told()
     assert scene.history.calls == []
+
+
+@pytest.mark.requirement("HAPI-179")
+@pytest.mark.parametrize(("cluster", "told"), [("eu", True), ("us", False), (None, False)])
+async def test_what_was_found_in_another_cluster_is_no_hint(cluster: str | None, told: bool):
+    scene = WithPast(OnePast(cluster), Clusters("http://a", {"eu": "http://b", "us": "http://c"}))
+
+    context_used = await scene.told(include_history=True, labels={"cluster": "eu"})
+
+    assert bool(context_used["history"]) is told
+
+
+@pytest.mark.requirement("HAPI-179")
+async def test_a_model_is_not_asked_about_a_cluster_nobody_configured_and_the_word_stays():
+    async def unknown(run: Claimed, report: ReportProgress) -> Verdict:
+        return no_result("triage", "no Context API is configured for cluster us")
+
+    scene = Scene(unknown)
+    scene.conductor = Conductor(
+        scene.ledger, scene.engine, retention=timedelta(days=30), then_ask_a_model=True
+    )
+    await scene.conductor.conduct(await scene.taken())
+
+    assert scene.row.status is InvestigationStatus.completed
+    assert scene.row.verdict is not None
+    assert scene.row.verdict.degraded_reason == "unknown-cluster"

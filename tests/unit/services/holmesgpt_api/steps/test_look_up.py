@@ -9,8 +9,10 @@ from datetime import timedelta
 import pytest
 
 from libs.contracts.context import Resolution
+from services.holmesgpt_api.domain.by_cluster import ByCluster
 from services.holmesgpt_api.domain.chat.errors import EvidenceAway, NothingKnown
 from services.holmesgpt_api.domain.chat.subject import Subject
+from services.holmesgpt_api.domain.clusters import Clusters
 from services.holmesgpt_api.domain.errors import Impossible, NotNow, NotReadable
 from services.holmesgpt_api.domain.triage import Triage
 from services.holmesgpt_api.steps.look_up import LookUp
@@ -105,3 +107,19 @@ async def test_a_context_api_that_gives_nothing_is_told_as_that(error: Exception
         await look_up(ScriptedEvidence([error])).about(Subject(target=CHECKOUT), caller(), within=LONG)
 
     assert away.value.retry_after == again
+
+
+@pytest.mark.requirement("HAPI-179")
+@pytest.mark.parametrize("subject", [LABELS, Subject(target=CHECKOUT)])
+async def test_an_object_is_looked_up_in_the_cluster_that_is_given(subject: Subject):
+    here, there = ScriptedEvidence([found()], [HERE]), ScriptedEvidence([found()], [HERE])
+    engines = {
+        url: Triage(one, patience=PATIENCE) for url, one in {"http://a": here, "http://b": there}.items()
+    }
+    looking = LookUp(ByCluster(Clusters("http://a", {"eu": "http://b"}), engines), patience=PATIENCE)
+
+    await looking.about(subject, caller(), within=LONG, cluster="eu")
+    assert (here.calls == [], there.calls[-1][0]) == (True, "causes")
+
+    with pytest.raises(NothingKnown, match="no Context API is configured for cluster us"):
+        await looking.about(subject, caller(), within=LONG, cluster="us")

@@ -12,6 +12,7 @@ import pytest
 
 from libs.contracts.investigations import InvestigationStatus
 from libs.storage.errors import StorageUnavailable
+from services.holmesgpt_api.domain.clusters import Clusters
 from services.holmesgpt_api.domain.commission import Commission
 from services.holmesgpt_api.domain.errors import Failed, KeyReused, UnknownInvestigation
 from services.holmesgpt_api.domain.patience import answer_by
@@ -183,3 +184,14 @@ async def test_an_investigation_of_another_tenant_or_namespace_is_unknown(desk: 
     for stranger in (caller(tenant="acme", namespaces=["*"]), caller(namespaces=["shop"])):
         with pytest.raises(UnknownInvestigation):
             await desk.look(record.id, stranger)
+
+
+@pytest.mark.requirement("HAPI-141", "HAPI-179")
+async def test_no_run_is_shared_between_clusters(desk: Desk, ledger: MemoryLedger):
+    eu, us = (replace(desk, clusters=Clusters(f"http://{one}/")) for one in ("eu", "us"))
+
+    first = await eu.take(request(namespace="shop"), caller(), None)
+    again = await eu.take(request(namespace="shop"), caller(), None)
+    moved = await us.take(request(namespace="shop"), caller(), None)
+
+    assert (first.id == again.id, first.id == moved.id) == (True, False)
