@@ -1,4 +1,4 @@
-"""The nodes with accelerators are there while the model is trained and are given back in the morning, and with them the driver's pods."""
+"""The node with accelerators is there while a model is trained and is given back then, and with it goes the driver's only pod."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from tests.incidents.workloads import (
 )
 
 INCIDENT = Incident(
-    title="DaemonSetWithoutPods of accelerator-driver: the pool it is for has no node by day, since the autoscaler takes the last one away when the night's training has ended",
+    title="DaemonSetWithoutPods of accelerator-driver: the pool it is for has no node but for an hour each night, as the autoscaler takes the last one away when the training has ended",
     half=Half.tuned,
     story=(
         "The pool accelerators may have from zero to two nodes. At eleven in the evening the training of the bird songs starts and the autoscaler makes node-d for it; it ends within an hour or so, and the node"
         " goes when it has done nothing for ten minutes. The driver's DaemonSet asks for nodes of that pool and then has none to be on. The rule was rolled out yesterday in the afternoon. Nobody waits for such"
-        " a node, tonight's model is served. songs was released at midnight; a pod of its database's reader was restarted last week."
+        " a node, tonight's model is served. songs was released at midnight; a pod of listener was restarted last week."
     ),
     sources=[
         "https://github.com/kubernetes/autoscaler/blob/master/cluster-autoscaler/FAQ.md#how-can-i-scale-a-node-group-to-0",
