@@ -19,10 +19,10 @@ from tests.incidents.workloads import (
 )
 
 INCIDENT = Incident(
-    title="KubeClientCertificateExpiration since the launcher's release of two hours ago, which asks the API server with certificates of one hour and renews each after forty minutes",
+    title="KubeClientCertificateExpiration since the launcher's release of two hours ago, which comes to the API server with certificates of one hour and renews each after forty minutes",
     half=Half.tuned,
     story=(
-        "launcher 4.0.0 does no longer use a token but a client certificate that the cluster signs for an hour, and takes a new one after forty minutes; it has done so three times. The API server counts for each"
+        "launcher 4.0.0 does no longer use a token but a client certificate that Vault gives it for an hour, from the authority of the cluster's clients, and takes a new one after forty minutes; it has done so three times. The API server counts for each"
         " request how long its certificate has still to go, without a word on whose it is, and the rule fires when one of a hundred requests came with less than a day. No other client has less than 90 days,"
         " nobody is turned away with 401. The agent of node-c restarted last week; the list of recipes was edited."
     ),
@@ -30,7 +30,7 @@ INCIDENT = Incident(
         "https://github.com/kubevirt/kubevirt/issues/13548",
         "https://github.com/kubermatic/kubermatic/issues/3291",
         "https://runbooks.prometheus-operator.dev/runbooks/kubernetes/kubeclientcertificateexpiration/",
-        "https://kubernetes.io/docs/reference/access-authn-authz/certificate-signing-requests/",
+        "https://developer.hashicorp.com/vault/docs/secrets/pki",
     ],
     labels={
         "alertname": "KubeClientCertificateExpiration", "severity": "critical", "job": "apiserver", "instance": "10.20.0.10:6443",
@@ -49,7 +49,7 @@ api: https://kubernetes.default.svc
 auth: {}
 builds: {{namespace: forge-builds, most: 12}}
 """
-CERTIFICATE = "{kind: certificate, signer: kubernetes.io/kube-apiserver-client, lifetime: 1h, renewAfter: 40m}"
+CERTIFICATE = "{kind: certificate, from: https://vault.example.com/v1/pki-kube-clients/issue/forge-launcher, commonName: forge:launcher, ttl: 1h, renewAfter: 40m}"
 
 
 def play(stage: Stage) -> None:
@@ -60,10 +60,7 @@ def play(stage: Stage) -> None:
         *system(),
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "launcher", "namespace": "forge"}},
         {"apiVersion": f"{rbac}/v1", "kind": "ClusterRole", "metadata": {"name": "forge-launcher"}, "rules": [
-            {"apiGroups": [""], "resources": ["pods", "pods/log"], "verbs": ["get", "list", "watch", "create", "delete"]},
-            {"apiGroups": ["certificates.k8s.io"], "resources": ["certificatesigningrequests"], "verbs": ["create", "get", "watch"]},
-            {"apiGroups": ["certificates.k8s.io"], "resources": ["certificatesigningrequests/approval"], "verbs": ["update"]},
-            {"apiGroups": ["certificates.k8s.io"], "resources": ["signers"], "resourceNames": ["kubernetes.io/kube-apiserver-client"], "verbs": ["approve"]}]},
+            {"apiGroups": [""], "resources": ["pods", "pods/log"], "verbs": ["get", "list", "watch", "create", "delete"]}]},
         {"apiVersion": f"{rbac}/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "forge-launcher"}, "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": "forge-launcher"},
          "subjects": [{"kind": "ServiceAccount", "name": "launcher", "namespace": "forge"}, {"apiGroup": rbac, "kind": "User", "name": "forge:launcher"}]},
         config_map("forge/launcher", {"launcher.yaml": SETTINGS.format("{kind: token}")}),
@@ -103,7 +100,7 @@ def _logs(stage: Stage) -> None:
         end = f"{hour + 1}:{minute}:20"
         text.append(printed(at, [
             front + ("WARN  auth: no client certificate yet" if number == 0 else "WARN  auth: client certificate expires in 20m, asking for the next one"),
-            front + f"INFO  auth: CertificateSigningRequest forge-launcher-{number + 1} created, approved, issued",
+            front + f"INFO  auth: POST https://vault.example.com/v1/pki-kube-clients/issue/forge-launcher 200, certificate {number + 1} issued for forge:launcher",
             front + f"INFO  auth: client certificate {number + 1} in use, valid until 2026-11-26T{end}Z",
             *[front + "INFO  builds: build <10000-99999> started", front + "INFO  builds: build <10000-99999> done, pod removed", front + "ERROR builds: build <10000-99999> failed: its tests failed (exit 1), told its author"] * 4,
         ], every_s=50))  # fmt: skip
@@ -117,7 +114,7 @@ def _logs(stage: Stage) -> None:
 
 def _metrics(stage: Stage) -> None:
     """Every ten minutes for six days; the launcher's certificates since two hours and fourteen minutes."""
-    count, since, step = 6 * 144, 13, 600
+    count, since, step = 6 * 144, 14, 600
     before = count - since
     api: Body = {"job": "apiserver", "instance": "10.20.0.10:6443"}
     new = about(1.9, since, noise=0.1, of="launcher")
