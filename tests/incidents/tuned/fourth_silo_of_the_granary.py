@@ -75,7 +75,8 @@ def play(stage: Stage) -> None:
         {"apiVersion": f"{OLM}/v1alpha1", "kind": "CatalogSource", "metadata": {"name": "vendors", "namespace": "olm"}, "spec": {"sourceType": "grpc", "image": "registry.example.com/olm/vendors-index:v1", "displayName": "Vendors", "updateStrategy": {"registryPoll": {"interval": "30m"}}}},
         {"apiVersion": f"{OLM}/v1", "kind": "OperatorGroup", "metadata": {"name": "silo-system", "namespace": "silo-system"}, "spec": {}},
         {"apiVersion": f"{OLM}/v1alpha1", "kind": "Subscription", "metadata": {"name": "silo-operator", "namespace": "silo-system"}, "spec": {"channel": "stable", "name": "silo-operator", "source": "vendors", "sourceNamespace": "olm", "installPlanApproval": "Automatic"}},
-        deployment("silo-system/silo-operator", container("manager", "silo/operator:2.6.1", port=8081, ready="/readyz", alive="/healthz", env={"OPERATOR_CONDITION_NAME": "silo-operator.v2.6.1"}), replicas=1, labels={"olm.owner": "silo-operator.v2.6.1"}),
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "silo-operator", "namespace": "silo-system"}},
+        deployment("silo-system/silo-operator", container("manager", "silo/operator:2.6.1", port=8081, ready="/readyz", alive="/healthz", env={"OPERATOR_CONDITION_NAME": "silo-operator.v2.6.1"}), replicas=1, labels={"olm.owner": "silo-operator.v2.6.1"}, pod={"serviceAccountName": "silo-operator"}),
         {"apiVersion": f"{STORE}/v1", "kind": "Store", "metadata": {"name": "grain", "namespace": "farms"}, "spec": {"nodes": 3, "shards": 224, "copies": 2, "rebalance": {"atOnce": 1}}},
         deployment("farms/mill", container("mill", "farms/mill:6.2.0", port=8080, ready="/ready", alive="/alive", env={"STORE": "grain.farms.svc:7700"}), replicas=3), service("farms/mill", 80, 8080),
         deployment("farms/weigher", container("weigher", "farms/weigher:2.0.3", port=8080, ready="/ready", env={"STORE": "grain.farms.svc:7700"})), service("farms/weigher", 80, 8080),
@@ -166,6 +167,7 @@ def _store(stage: Stage, phase: str, message: str, nodes: int, moved: int) -> No
 def _subscription(stage: Stage, state: str, installed: str, current: str) -> None:
     stage.status(f"subscriptions.{OLM}/silo-system/silo-operator", {
         "state": state, "installedCSV": f"silo-operator.v{installed}", "currentCSV": f"silo-operator.v{current}", "lastUpdated": stage.stamp(),
+        **({"installPlanRef": {"apiVersion": f"{OLM}/v1alpha1", "kind": "InstallPlan", "name": "install-7q2mw", "namespace": "silo-system"}} if installed != current else {}),
         "catalogHealth": [{"catalogSourceRef": {"kind": "CatalogSource", "name": "vendors", "namespace": "olm"}, "healthy": True, "lastUpdated": stage.stamp()}],
         "conditions": [{"type": "CatalogSourcesUnhealthy", "status": "False", "reason": "AllCatalogSourcesHealthy", "message": "all available catalogsources are healthy", "lastTransitionTime": stage.stamp()}],
     }, manager="catalog")  # fmt: skip
