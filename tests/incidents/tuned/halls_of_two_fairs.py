@@ -94,7 +94,8 @@ def play(stage: Stage) -> None:
         *(_route(f"fairground/{name}", host) for name, host in HOSTS.items()),
     ])  # fmt: skip
     stage.calm()
-    _says(stage, "fairground/stands", HOSTS["stands"], default=True)
+    _says(stage, "fairground-2025/halls", HOSTS["halls"], default=True, fair=True)
+    _says(stage, "fairground/stands", HOSTS["stands"], default=True, fair=True)
     # Both routers find last year's Route under the name.
     _says(stage, "fairground/halls", HOSTS["halls"], default=False, fair=False)
     stage.wait(days=14, hours=2)
@@ -176,24 +177,23 @@ def _logs(stage: Stage) -> None:
 def _metrics(stage: Stage) -> None:
     """Every fifteen minutes for eight days, within which the default router has admitted halls."""
     count, step = 8 * 96, 900
-    since = count
     here: Body = {"namespace": "fairground", "route": "halls", "host": HOSTS["halls"], "type": "Admitted"}
     stage.metric("admitted", 'openshift_route_status{namespace="fairground",type="Admitted",status="True"}', [
-        ({**here, "router_name": "default", "status": "True"}, [1.0] * since),
-        ({**here, "route": "stands", "host": HOSTS["stands"], "router_name": "default", "status": "True"}, [1.0] * count),
+        ({**here, "router_name": "default", "status": "True"}, [1.0] * count),
+        *(({**here, "route": "stands", "host": HOSTS["stands"], "router_name": name, "status": "True"}, [1.0] * count) for name in ("default", "fair")),
     ], step_s=step)  # fmt: skip
     stage.metric("not-admitted", 'openshift_route_status{namespace="fairground",type="Admitted",status="False"}', [
         ({**here, "router_name": "fair", "status": "False"}, [1.0] * count),
     ], step_s=step)  # fmt: skip
     routes = 'sum by (exported_namespace, route) (rate(haproxy_backend_http_responses_total{exported_namespace="fairground"'
-    served = [({"exported_namespace": "fairground", "route": "halls"}, about(4.2, since, noise=0.3, of="halls")), ({"exported_namespace": "fairground", "route": "stands"}, about(2.6, count, noise=0.3, of="stands"))]  # fmt: skip
+    served = [({"exported_namespace": "fairground", "route": "halls"}, about(4.2, count, noise=0.3, of="halls")), ({"exported_namespace": "fairground", "route": "stands"}, about(2.6, count, noise=0.3, of="stands"))]  # fmt: skip
     stage.metric("answered", routes + ',code="2xx"}[5m]))', served, step_s=step)
     stage.metric("errors", routes + ',code="5xx"}[5m])) / ' + routes + "}[5m]))", [
-        ({"exported_namespace": "fairground", "route": "halls"}, about(0.0003, since, noise=0.9)),
+        ({"exported_namespace": "fairground", "route": "halls"}, about(0.0003, count, noise=0.9)),
         ({"exported_namespace": "fairground", "route": "stands"}, about(0.0004, count, noise=0.9)),
     ], step_s=step)  # fmt: skip
     stage.metric("probe", 'probe_success{instance=~"https://(halls|stands).apps.example.com/"}', [
-        ({"job": "blackbox", "instance": f"https://{host}/"}, [1.0] * (since if name == "halls" else count)) for name, host in HOSTS.items()
+        ({"job": "blackbox", "instance": f"https://{host}/"}, [1.0] * count) for host in HOSTS.values()
     ], step_s=step)  # fmt: skip
     stage.metric("routers", 'kube_deployment_status_replicas_available{namespace="openshift-ingress"}', [
         ({"namespace": "openshift-ingress", "deployment": "router-default"}, [2.0] * count),
