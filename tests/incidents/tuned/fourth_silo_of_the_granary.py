@@ -119,7 +119,7 @@ def play(stage: Stage) -> None:
     stage.fire(minutes_ago=84)
 
 
-NOT_YET = f"operator is not upgradeable: the operator is not upgradeable: store farms/grain: {TO_MOVE} of 224 shards move to grain-3"
+NOT_YET = f"operator is not upgradeable: The operator is not upgradeable: store farms/grain: {TO_MOVE} of 224 shards move to grain-3"
 
 
 def _next_version(stage: Stage) -> None:

@@ -43,7 +43,7 @@ MESSAGES = {
 }  # fmt: skip
 RULE = """\
 count by (namespace, buildconfig) (
-  label_replace(openshift_build_status_phase_total{build_phase=~"cancelled|failed|error"} == 1, "buildconfig", "$1", "build", "(.+)-[0-9]+")
+  openshift_build_status_phase_total{build_phase=~"cancelled|failed|error"} == 1
     and on (namespace, build) (time() - openshift_build_created_timestamp_seconds < 3600)
 ) > 2
 """
