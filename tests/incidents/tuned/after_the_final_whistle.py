@@ -97,7 +97,7 @@ def _logs(stage: Stage) -> None:
     for n, pod in enumerate(stage.pods("arena/livescore-")):
         address = pod["status"]["podIP"]
         answered = line.format(end="200 - via_upstream - \"-\" 0 <200-900> <900-49900> <900-49900>", address=address)  # fmt: skip
-        ended = line.format(end="200 - via_upstream - \"-\" 0 2 50001 50001", address=address)
+        ended = line.format(end='200 - via_upstream - "-" 0 2 50001 50001', address=address)
         left = line.format(end='0 DC downstream_remote_disconnect - "-" 0 0 <700-48000> -', address=address)
         whole = WHISTLES[-1] + timedelta(seconds=5 * n)
         name = f"arena/{pod['metadata']['name']}"

@@ -113,11 +113,15 @@ def _release(stage: Stage, place: str, version: str) -> None:
 
 def _logs(stage: Stage) -> None:
     chatter(stage, "lamplight/lanterns", ["INFO  lanterns: GET /streets/<100-900> 200 <6-30>ms", "WARN  lanterns: lamp <1000-9999> reports an error, work order written"], count=24, minutes=50)  # fmt: skip
-    chatter(stage, "lamplight/rounds", ["INFO  rounds: round <1-60> planned in <90-400>ms"], count=12, minutes=16)
+    chatter(
+        stage, "lamplight/rounds", ["INFO  rounds: round <1-60> planned in <90-400>ms"], count=12, minutes=16
+    )
     chatter(stage, "sluices/gates", ["INFO  gates: gate <1-14> at <10-90> %", "WARN  gates: order refused: gate <1-14> is locked for maintenance"], count=20, minutes=50)  # fmt: skip
     chatter(stage, "sluices/levels-", ["INFO  levels: GET /levels/<1-14> 200 <3-12>ms"], count=16, minutes=28)
     chatter(stage, "sluices/gauge-readings", ["<%Y-%m-%d %H:%M:%S.%3> UTC [27] LOG:  checkpoint starting: time"], count=5, minutes=50)  # fmt: skip
-    chatter(stage, "night-bus/stops", ["INFO  stops: GET /stops/<100-900> 200 <4-14>ms"], count=16, minutes=44)
+    chatter(
+        stage, "night-bus/stops", ["INFO  stops: GET /stops/<100-900> 200 <4-14>ms"], count=16, minutes=44
+    )
     chatter(stage, "night-bus/passes", ["INFO  passes: pass <1000-9999> checked in <4-20>ms", "ERROR passes: pass <1000-9999> refused: not valid today"], count=20, minutes=44)  # fmt: skip
     chatter(stage, "kube-system/coredns", ["[INFO] plugin/reload: Running configuration SHA512 = 77c1be20<1000-9999>"], count=1, minutes=50)  # fmt: skip
 

@@ -94,7 +94,9 @@ def play(stage: Stage) -> None:
 def _logs(stage: Stage, began: datetime) -> None:
     lines = ["<%Y-%m-%d %H:%M:%S> INFO  pay-back: evening 2231, 3804 tickets of 1733 orders, 2 a second, reason called-off"]  # fmt: skip
     for n in range(1, 21):
-        lines.append(f"<%Y-%m-%d %H:%M:%S> INFO  pay-back: {n * 122} of 3804 tickets paid back, {n // 4} by transfer")
+        lines.append(
+            f"<%Y-%m-%d %H:%M:%S> INFO  pay-back: {n * 122} of 3804 tickets paid back, {n // 4} by transfer"
+        )
         if n % 4 == 0:
             lines.append("<%Y-%m-%d %H:%M:%S> WARN  pay-back: order <100000-999999>: refund to card refused, card has expired (54); transfer written instead")  # fmt: skip
     stage.log(f"concerts/{JOB}", printed(began, lines, every_s=47))

@@ -203,7 +203,11 @@ def _metrics(stage: Stage) -> None:
     moved = whole(slope(0, 37, moves, noise=0))
     stage.metric("to-move", 'silo_shards_to_move{namespace="farms"}', [(store, [*[0.0] * (count - moves), *(TO_MOVE - one for one in moved)])], step_s=step)  # fmt: skip
     stage.metric("under-replicated", 'silo_shards_under_replicated{namespace="farms"}', [(store, [0.0] * count)], step_s=step)  # fmt: skip
-    here: Body = {"exported_namespace": "silo-system", "namespace": "silo-system", "job": "olm-operator-metrics"}
+    here: Body = {
+        "exported_namespace": "silo-system",
+        "namespace": "silo-system",
+        "job": "olm-operator-metrics",
+    }
     stage.metric("csv", 'csv_succeeded{exported_namespace="silo-system"}', [
         ({**here, "name": "silo-operator.v2.6.1", "version": "2.6.1"}, [*[1.0] * (count - known), *[0.0] * known]),
     ], step_s=step)  # fmt: skip

@@ -8,7 +8,15 @@ from tests.incidents.curves import about
 from tests.incidents.incident import Half, Incident, Trait
 from tests.incidents.logs import chatter, printed
 from tests.incidents.stage import Body, Stage
-from tests.incidents.workloads import config_map, container, daemon_set, deployment, service, stateful_set, system
+from tests.incidents.workloads import (
+    config_map,
+    container,
+    daemon_set,
+    deployment,
+    service,
+    stateful_set,
+    system,
+)
 
 INCIDENT = Incident(
     title="BgpSessionLost of switch row-7b: it was upgraded and away for seven minutes, its sessions have been established for fourteen, and row-7a carried all meanwhile",
@@ -142,7 +150,9 @@ def _logs(stage: Stage, down: datetime, back: datetime) -> None:
             printed(down + timedelta(seconds=1 + n), [cut, line, *[line] * 52], every_s=23),
         ]))  # fmt: skip
     chatter(stage, "transit/depots", ["INFO  depots: GET /depots/<1-40> 200 <5-20>ms", "WARN  depots: wagon <1000-9999> was seen twice"], count=36, minutes=50)  # fmt: skip
-    chatter(stage, "transit/tracking", ["INFO  tracking: position of <1000-9999> stored"], count=30, minutes=50)
+    chatter(
+        stage, "transit/tracking", ["INFO  tracking: position of <1000-9999> stored"], count=30, minutes=50
+    )
     chatter(stage, "transit/wagons", ["<%Y-%m-%d %H:%M:%S.%3> UTC [27] LOG:  checkpoint starting: time"], count=5, minutes=50)  # fmt: skip
     chatter(stage, "partners/edi", ["INFO  edi: message <100000-999999> accepted", "INFO  edi: no connection for 60 s, idle"], count=20, minutes=50)  # fmt: skip
 

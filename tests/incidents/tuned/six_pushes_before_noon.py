@@ -177,7 +177,7 @@ def _completed(stage: Stage, number: int) -> None:
 
 def _said(number: int) -> Sequence[str]:
     return [
-        f"Cloning \"https://git.example.com/canteen/menu.git\" ...\n\tCommit:\t{_commit(number)} ({MESSAGES[number]})\n\tAuthor:\tIlse Brandt <ilse.brandt@example.com>",
+        f'Cloning "https://git.example.com/canteen/menu.git" ...\n\tCommit:\t{_commit(number)} ({MESSAGES[number]})\n\tAuthor:\tIlse Brandt <ilse.brandt@example.com>',
         "STEP 1/9: FROM registry.example.com/base/node:24",
         "STEP 4/9: RUN npm ci",
         "npm warn deprecated glob@7.2.3: Glob versions prior to v9 are no longer supported",

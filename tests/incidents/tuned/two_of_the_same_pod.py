@@ -8,7 +8,15 @@ from tests.incidents.curves import about
 from tests.incidents.incident import Half, Incident, Trait
 from tests.incidents.logs import chatter, printed
 from tests.incidents.stage import Body, Stage
-from tests.incidents.workloads import config_map, container, daemon_set, deployment, service, stateful_set, system
+from tests.incidents.workloads import (
+    config_map,
+    container,
+    daemon_set,
+    deployment,
+    service,
+    stateful_set,
+    system,
+)
 
 INCIDENT = Incident(
     title="RuleEvaluationsFailed of Prometheus: for a minute two pods of kube-state-metrics were scraped, and joins found two partners; every evaluation since went well",
@@ -137,7 +145,9 @@ def _logs(stage: Stage, began: datetime, old: str, new: str) -> None:
     chatter(stage, "observe/alertmanager-main", ['time=<%Y-%m-%dT%H:%M:%S.%3>Z level=INFO source=notify.go:868 msg="Notify success" component=dispatcher receiver=day-team attempts=1'], count=6, minutes=55)  # fmt: skip
     chatter(stage, "observe/node-exporter", ['time=<%Y-%m-%dT%H:%M:%S.%3>Z level=ERROR source=collector.go:168 msg="collector failed" name=rapl duration_seconds=0.000<100-900> err="open /host/sys/class/powercap: permission denied"'], count=10, minutes=55)  # fmt: skip
     chatter(stage, "ferries/berths", ["INFO  berths: GET /berths 200 <5-20>ms", "WARN  berths: ferry <10-60> is late, its berth is kept"], count=24, minutes=55)  # fmt: skip
-    chatter(stage, "ferries/tidetable", ["INFO  tidetable: GET /tides/north 200 <2-9>ms"], count=20, minutes=55)
+    chatter(
+        stage, "ferries/tidetable", ["INFO  tidetable: GET /tides/north 200 <2-9>ms"], count=20, minutes=55
+    )
 
 
 def _metrics(stage: Stage) -> None:
