@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Literal
 
-from services.context_api.domain.kube import EMPTY, at, entries, mapping, number, text
+from services.context_api.domain.kube import EMPTY, at, condition, entries, mapping, number, text
 from services.context_api.domain.snapshot import Body, KubeObject, parse_time
 
 BACK_OFF_RESET = timedelta(minutes=10)
@@ -138,6 +138,16 @@ def is_live(pod: KubeObject) -> bool:
         and text(pod.status.get("reason"))
         not in ("Evicted", "Shutdown", "NodeShutdown", "Terminated", "Preempting")
     )
+
+
+def is_made_up_for(job: KubeObject, schedule: KubeObject | None) -> bool:
+    """Whether a job was done although tries failed, or a later run of its schedule was."""
+    if job.kind != "Job":
+        return False
+    done = condition(job, "Complete")
+    later = parse_time(schedule.status.get("lastSuccessfulTime")) if schedule is not None else None
+    since = later is not None and job.created_at is not None and later > job.created_at
+    return since or (done is not None and done.status == "True")
 
 
 def is_ready(pod: KubeObject) -> bool:

@@ -2,7 +2,8 @@
 
 Decides which names in environment, arguments, mounted ConfigMaps and log lines mean a Service of this
 cluster, and what kind of trouble a log line speaks of. Whether the Service works is not asked here.
-A log line can point at a dependency; it can never make one faulty.
+A log line can point at a dependency; it can never make one faulty. A setting that is read out (`timeout=30s`) and a
+certificate that was renewed are no trouble.
 """
 
 from __future__ import annotations
@@ -51,11 +52,11 @@ _WORDS: dict[Trouble, str] = {
     r"nxdomain|host not found|getaddrinfo|name does not resolve",
     "refused": r"connection refused|ECONNREFUSED|connect refused|actively refused",
     "auth": r"password authentication failed|access denied for user|authentication failed|WRONGPASS|NOAUTH|"
-    r"invalid credentials|login failed|SASL|RBAC: access denied|\b401\b|\b403\b|unauthorized|not authorized|bad credentials",
+    r"invalid credentials|login failed|SASL.{0,60}(?:fail|error|invalid|denied|refused|unknown|unsupported|not supported)|(?:fail|error|invalid|denied).{0,60}SASL|RBAC: access denied|\b40[13]\b(?! ?(?:[mun]?s|bytes)\b)|unauthorized|not authorized|bad credentials",
     "tls": r"x509|certificate|tls handshake|ssl ?(?:error|handshake|routines)|handshake failure|\bPKIX\b",
     "timeout": r"timed? ?out|timeout|ETIMEDOUT|deadline exceeded|\bno (?:answer|response|reply)\b|"
     r"(?:did not|does not|didn't|doesn't|not) (?:answer|respond|reply)(?:ing)?\b",
-    "http": r"\b50[234]\b|status(?: ?code)?[=: ]{1,2}5\d\d\b|bad gateway|service unavailable|no healthy upstream|"
+    "http": r"\b50[234]\b(?! ?(?:[mun]?s|bytes)\b)|status(?: ?code)?[=: ]{1,2}5\d\d\b|bad gateway|service unavailable|no healthy upstream|"
     r"gateway time|internal server error|too many requests|status(?: ?code)?[=: ]{1,2}429\b",
     "other": r"could not connect|unable to connect|failed to connect|can ?not connect|can't connect|connect(?:ion)? "
     r"(?:error|failed|reset|closed|lost)|unreachable|no route to host|EHOSTUNREACH|ECONNRESET|broken pipe|"
@@ -64,6 +65,14 @@ _WORDS: dict[Trouble, str] = {
     r"no more connections allowed|command not allowed when used memory|\bquota exceeded|exceeded .{0,20}quota|"
     r"rate limit exceeded|resource_?exhausted",
 }
+_SETTLED = re.compile(
+    r"time-?out(?:[_ -]?(?:ms|s|secs?|seconds|millis))?[\"']?(?:\s?[=:]\s?| set to )[\"']?\d[\d.]*\s?(?:ms|s|m|h)?\b(?!.{0,16}exceeded)|"
+    r"\b(?:renewed|reloaded|loaded|issued|rotated|obtained) (?:the |a )?(?:\w+ )?certificates?\b|"
+    r"\bcertificates? (?:(?!not |never |no |cannot |could |fail)[\w./`\"'-]+ ){0,4}?(?:renewed|reloaded|loaded|issued|rotated|obtained)\b",
+    re.IGNORECASE,
+)
+"""Words of trouble where nothing is wrong: a setting that is read out, a certificate that was renewed."""
+
 _TROUBLES = {trouble: re.compile(words, re.IGNORECASE) for trouble, words in _WORDS.items()}
 _CALLED = re.compile(
     r"\b(?:GET|POST|PUT|PATCH|DELETE|HEAD|Get|Post|Put|Patch|Delete|Head)\b[^a-z]{0,6}https?://"
@@ -143,7 +152,14 @@ class Spoken:
 
 def trouble_in(line: str) -> Trouble | None:
     """What kind of connection trouble a line speaks of, if any."""
-    return next((name for name, pattern in _TROUBLES.items() if pattern.search(line)), None)
+    return next((name for name, pattern in _TROUBLES.items() if _speaks_of(name, pattern, line)), None)
+
+
+def _speaks_of(name: Trouble, pattern: re.Pattern[str], line: str) -> bool:
+    if pattern.search(line) is None:
+        return False
+    # Words of trouble where nothing is wrong are looked for only where others of its kind may stand beside them.
+    return name not in ("timeout", "tls") or pattern.search(_SETTLED.sub("", line)) is not None
 
 
 class Dependencies:

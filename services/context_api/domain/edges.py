@@ -321,9 +321,18 @@ def _raw_backends(spec: Body) -> Iterator[Body]:
     for rule in entries(spec.get("rules")):
         for path in entries(mapping(rule.get("http")).get("paths")):
             yield mapping(path.get("backend"))
-        yield from entries(rule.get("backendRefs"))
+        yield from _served(entries(rule.get("backendRefs")))
     for protocol in ("http", "tcp", "tls"):
         for rule in entries(spec.get(protocol)):
-            yield from entries(rule.get("route"))
+            yield from _served(entries(rule.get("route")))
     for route in entries(spec.get("routes")):
-        yield from entries(route.get("services"))
+        yield from _served(entries(route.get("services")))
+
+
+def _served(backends: list[Body]) -> list[Body]:
+    """Those that get traffic: one of weight 0 gets none beside others (a canary at rest).
+
+    Where all have weight 0 none is left out: then it is the weights that are wrong.
+    """
+    weighed = [one for one in backends if one.get("weight") != 0]
+    return weighed or backends

@@ -10,7 +10,13 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from services.context_api.domain import evidence
-from services.context_api.domain.containers import BACK_OFF_RESET, Container, ends_again_and_again, is_ready
+from services.context_api.domain.containers import (
+    BACK_OFF_RESET,
+    Container,
+    containers_of,
+    ends_again_and_again,
+    is_ready,
+)
 from services.context_api.domain.dependencies import PODS_READ
 from services.context_api.domain.events import Event
 from services.context_api.domain.evidence import Fact
@@ -88,6 +94,31 @@ def crashing(container: Container, now: datetime) -> bool:
     started = container.started_at
     young = started is None or now - started < BACK_OFF_RESET
     return young and (container.restarts >= 3 or (container.restarts >= 1 and not container.ready))
+
+
+TOGETHER = timedelta(minutes=2)
+"""Within this time of each other containers of a node end and begin that is stopped or started anew."""
+
+FEWEST_WITH = 3
+"""Other workloads of the node whose containers must have ended along with one for that to be the node's doing."""
+
+_FROM_OUTSIDE = frozenset({0, 137, 143, 255})
+"""Codes of those that are stopped, and of those that a runtime finds gone (255)."""
+
+
+def ended_with_its_node(scene: Scene, container: Container) -> bool:
+    """Whether most of what runs on its node came to its last end at the same time, and none of it by a fault of its own."""
+    ended, own = parse_time(container.last_end.get("finishedAt")), scene.graph.top(container.pod)
+    if ended is None or exit_code(container) not in _FROM_OUTSIDE or out_of_memory(container):
+        return False
+    along: dict[int, bool] = {}
+    for pod in scene.graph.pods_on(text(container.pod.spec.get("nodeName"))):
+        top = scene.graph.top(pod)
+        moments = (parse_time(c.last_end.get("finishedAt")) for c in containers_of(pod))
+        if top is not own:
+            close = any(m is not None and abs(m - ended) <= TOGETHER for m in moments)
+            along[id(top)] = along.get(id(top), False) or close
+    return sum(along.values()) >= max(FEWEST_WITH, len(along) / 2)
 
 
 def killed_by_probe(graph: Graph, container: Container) -> Event | None:

@@ -83,6 +83,21 @@ def read_event(raw: KubeObject) -> Event:
     )
 
 
+_AFTER_THE_SANDBOX = frozenset({"Pulling", "Pulled", "Created", "Started"})
+"""What the kubelet tells of a pod once its volumes are mounted and its sandbox stands."""
+
+
+def overtaken(events: Sequence[Event], failed: Event) -> bool:
+    """Whether the kubelet has gone on since a pod's volume or sandbox failed: it tries until that succeeds."""
+    return any(
+        e.reason in _AFTER_THE_SANDBOX
+        and e.last is not None
+        and failed.last is not None
+        and e.last > failed.last
+        for e in events
+    )
+
+
 class EventIndex:
     """Events by the object they speak of; each is read once, when first asked for."""
 

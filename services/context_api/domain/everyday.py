@@ -9,9 +9,11 @@ conventions, "Typical status properties" (a condition's polarity is its author's
 from __future__ import annotations
 
 import re
+from datetime import datetime, timedelta
 
 from libs.contracts.evidence import EvidenceItem, EvidenceKind
-from services.context_api.domain.kube import mapping, text
+from services.context_api.domain.kube import Condition, mapping, text
+from services.context_api.domain.logs import weigh
 
 ROUTINE = frozenset(
     {
@@ -45,6 +47,35 @@ _BAD_WHEN_TRUE = re.compile(
 """Types of conditions that tell of trouble when they hold."""
 
 
+_GOOD_WHEN_TRUE = re.compile(r"(?:Ready|Healthy|Available|Reachable|Online|Synced|UpToDate|OK)$")
+"""Types of conditions that affirm what should be."""
+
+
+def tells_of_trouble(kind: str) -> bool:
+    """Whether a condition of that type is bad news while it holds, by its name."""
+    return _BAD_WHEN_TRUE.search(kind) is not None
+
+
+def affirms(kind: str) -> bool:
+    """Whether a condition of that type is good news while it holds, by its name: `KernelReady`, but not `NotReady`."""
+    return _GOOD_WHEN_TRUE.search(kind) is not None and not kind.startswith(("Not", "Un"))
+
+
+_UNDER_WAY = re.compile(
+    r"(?:Progressing|InProgress|Creating|Provisioning|Reconciling|Updating|Upgrading|Installing|Initializing|Deploying"
+    r"|Starting|Scaling|Resizing|Restoring)$"
+)
+BUILDING = timedelta(minutes=30)
+"""What is made outside of the cluster takes up to this long: databases of clouds a quarter of an hour. A guess."""
+
+
+def is_under_way(state: Condition, now: datetime) -> bool:
+    """Whether a condition that should hold is only not there yet: work goes on, not for long, and no error is told."""
+    young = state.since is not None and now - state.since <= BUILDING
+    going_on = state.status == "False" and _UNDER_WAY.search(state.reason) is not None
+    return going_on and young and not weigh(state.message)
+
+
 def is_everyday(item: EvidenceItem) -> bool:
     """Whether nobody would stop at it."""
     if item.kind is EvidenceKind.event:
@@ -52,5 +83,5 @@ def is_everyday(item: EvidenceItem) -> bool:
     if item.kind is EvidenceKind.object:
         found = _CONDITION.match(text(item.body.get("path")))
         state = text(mapping(item.body.get("value")).get("status"))
-        return found is not None and state == ("False" if _BAD_WHEN_TRUE.search(found[1]) else "True")
+        return found is not None and state == ("False" if tells_of_trouble(found[1]) else "True")
     return False

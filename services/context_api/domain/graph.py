@@ -13,7 +13,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 
-from services.context_api.domain.containers import Container, containers_of, is_live, is_ready, is_settled
+from services.context_api.domain.containers import (
+    Container,
+    containers_of,
+    is_live,
+    is_made_up_for,
+    is_ready,
+    is_settled,
+)
 from services.context_api.domain.events import Event, EventIndex
 from services.context_api.domain.kube import (
     WORKLOADS,
@@ -221,8 +228,13 @@ class Graph:
 
     @cached_property
     def restless(self) -> list[Container]:
-        """Containers of pods in which not everything runs, is ready and never ended; the others have no trouble."""
-        return [c for pod in self.pods if not is_settled(pod) for c in containers_of(pod)]
+        """Containers of pods in which not everything runs, is ready and never ended: the others have no trouble."""
+        uneasy = (pod for pod in self.pods if not is_settled(pod) and not self._is_made_up_for(pod))
+        return [c for pod in uneasy for c in containers_of(pod)]
+
+    def _is_made_up_for(self, pod: KubeObject) -> bool:
+        job = self.owner(pod) if pod.status.get("phase") == "Failed" else None
+        return job is not None and is_made_up_for(job, self.owner(job))
 
     @cached_property
     def _pods_by_top(self) -> dict[int, list[KubeObject]]:

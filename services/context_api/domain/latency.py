@@ -19,7 +19,7 @@ from services.context_api.domain.graph import Graph
 from services.context_api.domain.metrics import MetricIndex, Series, moment_of
 from services.context_api.domain.resolve import resolve_in
 from services.context_api.domain.snapshot import KubeObject
-from services.context_api.domain.trend import COMPARED, Step, stepped
+from services.context_api.domain.trend import COMPARED, Step, comes_again, stepped
 from services.context_api.domain.windows import of_now
 
 SLOWER = 2.0
@@ -98,10 +98,10 @@ def unit_of(series: Series) -> float:
 
 
 def slow(series: Series) -> Slow | None:
-    """The series as one that rose; None when it did not."""
+    """The series as one that rose; None when it did not, or does at this time of each day or week."""
     unit = unit_of(series)
-    step = stepped(series.points, SLOWER)
-    if step is None or step.after * unit < LEAST:
+    step = stepped(series.points, SLOWER) if not series.has_ended else None
+    if step is None or step.after * unit < LEAST or comes_again(series.points, step.since):
         return None
     return Slow(series, step, unit)
 

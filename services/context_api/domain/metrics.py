@@ -1,7 +1,8 @@
 """Reads recorded Prometheus answers into series, and finds those about an object.
 
-Decides which labels tie a series to a pod, claim or node; what a value means is the analyzers' business.
-Source: prometheus.io/docs, "HTTP API", expression query result formats.
+Decides which labels tie a series to a pod, claim or node, and which have ended: their last value says nothing of now.
+What a value means is the analyzers' business.
+Source: prometheus.io/docs, "HTTP API", expression query result formats, and "Querying basics", staleness.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ MOST_LABELS, LONGEST_LABEL = 12, 80
 _OF_THE_SCRAPE = frozenset({"__name__", "job", "endpoint", "metrics_path", "prometheus", "uid"})
 """Labels that say how a value came here, and not what it is of: two series of one answer differ by the others."""
 
+STALE = 300.0
+"""Seconds after its last sample from which on a series has ended, as Prometheus judges."""
+
 NODE_LABELS = ("node", "nodename", "kubernetes_node", "instance")
 """What names a node in series that are of no namespace."""
 
@@ -34,6 +38,15 @@ class Series:
     labels: Mapping[str, str]
     points: tuple[tuple[float, float], ...]
     """(seconds since 1970, value), oldest first; never empty."""
+    until: float = 0.0
+    """When the newest sample of the whole answer was taken, in seconds since 1970."""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether others of the same answer go on without it: what it measured is no more, or is measured no longer."""
+        (first, _), (last, _) = self.points[0], self.points[-1]
+        apart = (last - first) / (len(self.points) - 1) if len(self.points) > 1 else 0.0
+        return self.until - last > max(STALE, 3 * apart)
 
     @property
     def name(self) -> str:
@@ -69,11 +82,15 @@ def moment_of(seconds: float) -> datetime | None:
 
 def read(answer: MetricAnswer) -> Iterator[Series]:
     """The series of an answer; samples that are no finite numbers are left out."""
+    found: list[tuple[dict[str, str], tuple[tuple[float, float], ...]]] = []
     for result in entries(answer.data.get("result")):
         raw = result.get("values") if isinstance(result.get("values"), list) else [result.get("value")]
         points = [point for sample in (raw or [])[:MOST_POINTS] if (point := _point(sample)) is not None]
         if points:
-            yield Series(answer.query, flat(result.get("metric")), tuple(sorted(points)))
+            found.append((flat(result.get("metric")), tuple(sorted(points))))
+    until = max((points[-1][0] for _, points in found), default=0.0)
+    for labels, points in found:
+        yield Series(answer.query, labels, points, until)
 
 
 def _point(sample: object) -> tuple[float, float] | None:

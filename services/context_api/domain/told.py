@@ -15,10 +15,17 @@ from services.context_api.domain.containers import containers_of, is_ready
 from services.context_api.domain.elsewhere import unreached
 from services.context_api.domain.kube import condition, listing, replicas, text
 from services.context_api.domain.logs import cut, is_narrative
-from services.context_api.domain.meant import ended_by_decision, waits_its_turn, yields
+from services.context_api.domain.meant import (
+    awaits_node,
+    ended_by_decision,
+    starts,
+    unready_as_meant,
+    yields,
+)
 from services.context_api.domain.names import resembles
 from services.context_api.domain.past_trouble import hushed, passed
 from services.context_api.domain.redact import redact
+from services.context_api.domain.removed import removed
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject, parse_time
 from services.context_api.domain.verdict import LOOK_BACK, pods_missing, replaced, scaled_down, signs
@@ -30,7 +37,9 @@ def told(scene: Scene, target: Target | None, about: KubeObject | None, reason: 
     if target is None or reason is NoCause.muted:
         return ""
     if about is None:
-        return " ".join(_not_recorded(scene, target))
+        return " ".join(
+            _not_recorded(scene, target) if reason is NoCause.insufficient else _removed(scene, target)
+        )
     if reason is NoCause.insufficient:
         if not pods_missing(scene, about):
             return " ".join([*_well(scene, about), *_unreached(scene, about)])
@@ -38,6 +47,15 @@ def told(scene: Scene, target: Target | None, about: KubeObject | None, reason: 
             f"{name_of(about)} should have {replicas(about)} pods, and no pod of its namespace was recorded."
         )
     return " ".join([*_gone(scene, target, about), *_well(scene, about), *_healed(scene, about, reason)])
+
+
+def _removed(scene: Scene, target: Target) -> Iterator[str]:
+    """Who removed the place where it was."""
+    removal = removed(scene, target, (scene.onset or scene.now) - LOOK_BACK)
+    if removal is not None:
+        place = target.name if target.kind == "Namespace" else target.namespace
+        yield f"Namespace {place} is no more: {name_of(removal.by)} told at {clock(removal.at)} that it removed it (`{removal.line}`)."
+        yield "Nobody who was recorded names it any more."
 
 
 def _unreached(scene: Scene, about: KubeObject) -> Iterator[str]:
@@ -94,7 +112,7 @@ def _well(scene: Scene, about: KubeObject) -> Iterator[str]:
     since = max((m for p in pods if (m := _ready_since(p))), default=None)
     ready = sum(is_ready(p) for p in pods)
     when = f", all of them since {clock(since)}" if since is not None and ready == len(pods) else ""
-    turn = [pod for pod in pods if not is_ready(pod) and waits_its_turn(scene, pod)]
+    turn = [pod for pod in pods if not is_ready(pod) and unready_as_meant(scene, pod)]
     if about.kind != "Pod":
         yield f"{ready} of {len(pods)} pods of {name_of(about)} are ready{when}."
     elif ready:
@@ -103,6 +121,10 @@ def _well(scene: Scene, about: KubeObject) -> Iterator[str]:
         yield f"{name_of(about)} is in phase {text(about.status.get('phase')) or 'unknown'}."
     if turn and yields(turn[0]):
         yield f"{listing([p.name for p in turn], 2)} found no room; of a priority below zero, they let all others go first."
+    elif turn and awaits_node(scene, turn[0]):
+        yield f"{listing([p.name for p in turn], 2)} waits for a node that an autoscaler has asked for."
+    elif turn and starts(scene, turn[0]):
+        yield f"{listing([p.name for p in turn], 2)} starts, and is within the time that its probes give it for that."
     elif turn:
         yield f"{listing([p.name for p in turn], 2)} waits for its turn beside one that has it, by the words of its log."
     if since is not None and ready == len(pods) and scene.onset is not None and since < scene.onset:
@@ -146,5 +168,5 @@ def _healed(scene: Scene, about: KubeObject, reason: NoCause) -> Iterator[str]:
     if spell is not None:
         yield f"The log of {name_of(spell.top)} held {spell.count} complaints from {clock(spell.began)} to {clock(spell.ended)}, and has held none since."
     if reason is NoCause.nothing_wrong:
-        turn = any(waits_its_turn(scene, pod) for pod in _pods(scene, about))
+        turn = any(unready_as_meant(scene, pod) for pod in _pods(scene, about))
         yield f"{'Beside that, no' if turn else 'No'} container ended{_but(scene, about, since)} and no warning was written since {clock(since)}."

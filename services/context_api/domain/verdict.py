@@ -15,8 +15,9 @@ from services.context_api.domain.containers import containers_of, is_ready
 from services.context_api.domain.elsewhere import foreign, unreached
 from services.context_api.domain.events import Event
 from services.context_api.domain.kube import WORKLOADS, condition, conditions, entries, replicas, text
-from services.context_api.domain.meant import ended_by_decision, waits_its_turn
+from services.context_api.domain.meant import ended_by_decision, unready_as_meant
 from services.context_api.domain.past_trouble import hushed, lagging, outlasted, passed
+from services.context_api.domain.removed import removed
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject, Snapshot, parse_time
 
@@ -36,15 +37,15 @@ def without_cause(
     """Which it is; asked only when no cause was found. `muted`: something was found that nobody wants to hear of."""
     if not scene.snapshot.objects:
         return NoCause.insufficient
+    since = (scene.onset or scene.now) - LOOK_BACK
     if target is not None and about is None:
-        return NoCause.insufficient
+        return NoCause.insufficient if removed(scene, target, since) is None else NoCause.recovered
     if about is not None and pods_missing(scene, about):
         return NoCause.insufficient
     if muted:
         return NoCause.muted
     if target is None and any(foreign(scene)):
         return NoCause.insufficient
-    since = (scene.onset or scene.now) - LOOK_BACK
     if any(moment >= since for moment in signs(scene, about)) or any(passed(scene, about, since)):
         return NoCause.recovered
     if about is not None and any(outlasted(scene, series, about) for series in lagging(scene, about)):
@@ -109,7 +110,7 @@ def signs(scene: Scene, about: KubeObject | None) -> Iterator[datetime]:
     if about is not None and place:
         pods = scene.graph.pods_in(about.name)
     if about is not None:
-        pods = [pod for pod in pods if not waits_its_turn(scene, pod)]
+        pods = [pod for pod in pods if not unready_as_meant(scene, pod)]
     for pod in pods:
         # Who has done his work has come to no harm.
         for container in containers_of(pod) if pod.status.get("phase") != "Succeeded" else ():
@@ -128,7 +129,7 @@ def signs(scene: Scene, about: KubeObject | None) -> Iterator[datetime]:
                 yield moment
     yield from _evictions(scene, about, tops)
     watched = [about, *tops, *pods] if about is not None else pods
-    watched = [obj for obj in watched if obj.kind != "Pod" or not waits_its_turn(scene, obj)]
+    watched = [obj for obj in watched if obj.kind != "Pod" or not unready_as_meant(scene, obj)]
     for obj in watched:
         for event in scene.graph.events_about(obj):
             if (

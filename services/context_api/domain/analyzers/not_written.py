@@ -5,6 +5,7 @@ Vault secret, a claim or any custom resource says that it writes an object of th
 writer, or with the store or the issuer it names, not with the workload that uses it. So it does where the object is
 there and grew old: its writer has not been well since before the workload's log began to complain that its credentials
 or certificate are refused.
+Nothing is missed by a workload that is asked to run no pod, nor from a writer that was made a moment ago and says nothing yet.
 Cannot see writers that no object tells of: a script, a pipeline, a person.
 
 Rests on: cert-manager.io/docs, "Certificate resource" (secretName); external-secrets.io, "ExternalSecret" (target);
@@ -14,13 +15,21 @@ kubernetes.io/docs, "Secrets" (a pod does not start without one it names).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.analyzers.unhealthy_condition import last_word
 from services.context_api.domain.dependencies import trouble_in
-from services.context_api.domain.kube import Condition, conditions, entries, pod_spec, text
+from services.context_api.domain.kube import (
+    WORKLOADS,
+    Condition,
+    conditions,
+    entries,
+    pod_spec,
+    replicas,
+    text,
+)
 from services.context_api.domain.logs import cut, is_narrative, quote
 from services.context_api.domain.observation import Blame, Depth, Explains, Observation
 from services.context_api.domain.redact import redact
@@ -32,6 +41,9 @@ from services.context_api.domain.uses import used_by
 from services.context_api.domain.wording import clock, name_of
 
 NAME = "not_written"
+PATIENCE = timedelta(minutes=5)
+"""How long a writer may take for the first time. A guess: certificates are signed in minutes where a name has to be proven."""
+
 _RENEWING = frozenset({"external-secrets.io", "cert-manager.io", "secrets.hashicorp.com", "bitnami.com"})
 """Groups whose objects bring a Secret up to date again and again, and say when they cannot."""
 
@@ -50,6 +62,9 @@ def observe(scene: Scene) -> Iterator[Observation]:
                 id(top), (top, where)
             )
     for writer, what, by_top in users.values():
+        young = writer.created_at is not None and scene.now - writer.created_at < PATIENCE
+        if young and not last_word(scene, writer):
+            continue
         yield _observation(scene, writer, what, list(by_top.values()))
 
 
@@ -138,6 +153,8 @@ def _not_renewed(
 def _wanted(scene: Scene) -> Iterator[tuple[KubeObject, str, str, str]]:
     """(user, kind, name, where) of what cannot be done without."""
     for workload in scene.graph.workloads:
+        if workload.spec.get("suspend") is True or (workload.kind in WORKLOADS and replicas(workload) == 0):
+            continue
         for use in references(pod_spec(workload)):
             if use.kind in ("Secret", "ConfigMap") and not use.optional:
                 yield workload, use.kind, use.name, use.where

@@ -3,7 +3,7 @@
 Sees the last termination, its exit code and message, restart counts, back-off, and the last words of the
 log. Groups the pods of one workload. Leaves to others: kills for memory (`oom_kill`), kills by a failed
 probe (`probe_failure`), images and configuration that keep a container from being made. No fault are workers that end by
-their own decision after a good while (`meant`).
+their own decision after a good while (`meant`), nor what runs again after its whole node was stopped (`endings`).
 Cannot see why a program ends when it says nothing; then the exit code is all there is.
 
 Rests on: kubernetes.io/docs, "Pod Lifecycle" (container states, restart policy) and "Debug Running Pods".
@@ -22,6 +22,7 @@ from services.context_api.domain.endings import (
     began,
     crashing,
     ended_fact,
+    ended_with_its_node,
     exit_code,
     killed_by_probe,
     last_words,
@@ -57,6 +58,7 @@ def _of_others(scene: Scene, container: Container) -> bool:
         out_of_memory(container)
         or killed_by_probe(scene.graph, container) is not None
         or ended_by_decision(scene, container)
+        or (bool(container.running) and ended_with_its_node(scene, container))
     )
 
 

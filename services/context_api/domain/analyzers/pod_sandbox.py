@@ -1,7 +1,8 @@
 """Pods whose sandbox cannot be made: the network plugin fails or has no addresses left.
 
 Sees FailedCreatePodSandBox events of pods that still wait for their containers, names the plugin, and blames the
-daemon set that looks like it. Cannot see the plugin's own log on the node.
+daemon set that looks like it. No fault is one of a pod's first minute, nor one after which the kubelet went on (`events`):
+a node that has just come has no network plugin yet, and the kubelet tries again. Cannot see the plugin's own log on the node.
 
 Rests on: kubernetes.io/docs, "Network Plugins"; the CNI specification's error format.
 """
@@ -10,11 +11,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.containers import containers_of
-from services.context_api.domain.events import Event
+from services.context_api.domain.events import Event, overtaken
 from services.context_api.domain.kube import text
 from services.context_api.domain.logs import quote
 from services.context_api.domain.observation import Blame, Depth, Observation
@@ -23,6 +25,9 @@ from services.context_api.domain.snapshot import KubeObject
 from services.context_api.domain.wording import how_many, pods_by_top
 
 NAME = "pod_sandbox"
+PATIENCE = timedelta(minutes=1)
+"""As for volumes: it may fail and be tried again this long after the pod was made."""
+
 _PLUGIN = re.compile(
     r"plugin type=\\?\"([\w.-]+)\\?\"|networkPlugin (\w+)|\b(calico|cilium|flannel|weave|aws-cni|azure-vnet|ovn|multus|antrea)\b",
     re.IGNORECASE,
@@ -48,10 +53,11 @@ def failure(scene: Scene, pod: KubeObject) -> Event | None:
         return None
     if not any(c.waiting_reason in ("ContainerCreating", "PodInitializing") for c in containers_of(pod)):
         return None
-    events = [
-        e for e in scene.graph.events_about(pod) if e.reason in ("FailedCreatePodSandBox", "NetworkNotReady")
-    ]
-    return events[-1] if events else None
+    if pod.created_at is not None and scene.now - pod.created_at < PATIENCE:
+        return None
+    every = scene.graph.events_about(pod)
+    events = [e for e in every if e.reason in ("FailedCreatePodSandBox", "NetworkNotReady")]
+    return events[-1] if events and not overtaken(every, events[-1]) else None
 
 
 def _observation(scene: Scene, top: KubeObject, pods: list[KubeObject], event: Event) -> Observation:

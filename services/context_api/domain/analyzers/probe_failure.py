@@ -3,7 +3,8 @@
 Sees which probe, what it asks (path, port), what the kubelet got, the time it allows against the time the
 container lived and against how long starting takes (by its log, or by replicas that became ready), the ports the
 container declares and the port its log says it listens on.
-No fault is a pod that waits for its turn beside one that has it (`meant`).
+No fault is a pod that waits for its turn beside one that has it, nor one that its own probes still give time to start
+(`meant`); a single kill is over when the container has been ready for as long as the kubelet takes to forget a crash loop.
 Cannot see a probe that fails now and then between events, nor tell a slow program from a starved one.
 
 Rests on: https://kubernetes.io/docs/tasks/configure-pod-container/configure-liveness-readiness-startup-probes/
@@ -14,11 +15,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
-from services.context_api.domain.containers import Container, containers_of, ends_again_and_again
+from services.context_api.domain.containers import (
+    BACK_OFF_RESET,
+    Container,
+    containers_of,
+    ends_again_and_again,
+)
 from services.context_api.domain.dependencies import blames
 from services.context_api.domain.endings import (
     began,
@@ -40,7 +46,7 @@ from services.context_api.domain.kube import (
     text,
 )
 from services.context_api.domain.logs import cut, is_narrative, last_lines, quote
-from services.context_api.domain.meant import stands_by
+from services.context_api.domain.meant import PATIENCE, stands_by, starts
 from services.context_api.domain.observation import Depth, Observation
 from services.context_api.domain.redact import redact
 from services.context_api.domain.scene import Scene
@@ -48,8 +54,8 @@ from services.context_api.domain.snapshot import Body, KubeObject, parse_time
 from services.context_api.domain.wording import by_top, clock, how_many, span
 
 NAME = "probe_failure"
-PATIENCE = timedelta(minutes=1)
-"""A pod may be unready this long beyond its probe's own delay before that is a finding."""
+AGAIN = 3
+"""Kills from which on a container that is ready again is killed now and then; one or two are over once it runs."""
 
 _KINDS = {"Readiness": "readinessProbe", "Liveness": "livenessProbe", "Startup": "startupProbe"}
 _STARTED = re.compile(
@@ -84,14 +90,14 @@ def _failing_probe(scene: Scene, container: Container) -> str:
     """Which probe of the container fails now; empty when none does."""
     if container.role == "init" or out_of_memory(container):
         return ""
-    if container.ready and not ends_again_and_again(container, scene.now):
+    if container.ready and (not ends_again_and_again(container, scene.now) or _is_over(container, scene.now)):
         return ""
     killed = killed_by_probe(scene.graph, container)
     if killed is not None:
         return "Startup" if "startup" in killed.message.lower() else "Liveness"
     if container.ready or not container.running or crashing(container, scene.now):
         return ""
-    if stands_by(scene, container.pod):
+    if stands_by(scene, container.pod) or starts(scene, container.pod):
         return ""
     unhealthy = _unhealthy(scene, container)
     if unhealthy is not None:
@@ -104,6 +110,11 @@ def _failing_probe(scene: Scene, container: Container) -> str:
     if probe and started is not None and scene.now - started > delay + PATIENCE:
         return "Readiness"
     return ""
+
+
+def _is_over(container: Container, now: datetime) -> bool:
+    started = container.started_at
+    return container.restarts < AGAIN and started is not None and now - started >= BACK_OFF_RESET
 
 
 def _unhealthy(scene: Scene, container: Container) -> Event | None:

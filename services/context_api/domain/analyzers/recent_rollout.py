@@ -64,7 +64,12 @@ def _rollouts(scene: Scene, trouble: Trouble) -> Iterator[Observation]:
         if rollout is None or not trouble.recent(scene, rollout.at):
             continue
         words = {w for o in shallow for w in _RELEVANT.get(o.analyzer, ())}
-        changes = [c for c in rollout.changes if any(w in c.path for w in words)]
+        # Labels and annotations are read by others than the process: `labels.environment` is no `env`.
+        changes = [
+            c
+            for c in rollout.changes
+            if any(w in c.path for w in words) and not c.path.startswith("metadata.")
+        ]
         strength = _rollout_strength(scene, workload, rollout, trouble) if changes else 0.0
         if strength:
             yield _rollout_observation(trouble, rollout, changes, strength)

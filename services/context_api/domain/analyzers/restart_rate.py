@@ -3,7 +3,8 @@
 Sees the restart count against the pod's age, how long the instance that ended last had lived, and how long ago that was:
 restarts of the first minutes, a crash loop that is over and a restart of weeks ago are history. Tells the exit code and
 the last words. Ends that are days apart count only for pods that a rollout made: it is told with what it changed.
-No fault are ends by the program's own decision after a good while (`meant`). Leaves to others: crash loops
+No fault are ends by the program's own decision after a good while (`meant`), nor those that it came to with most of its
+node (`endings`): the node was stopped, as it may be each night. Leaves to others: crash loops
 (`pod_crash_loop`), kills for memory (`oom_kill`) and by probes (`probe_failure`).
 Cannot see when each restart was (only the last end is kept), nor restarts of pods that were replaced since.
 
@@ -23,6 +24,7 @@ from services.context_api.domain.dependencies import blames
 from services.context_api.domain.endings import (
     crashing,
     ended_fact,
+    ended_with_its_node,
     exit_code,
     killed_by_probe,
     last_words,
@@ -70,7 +72,7 @@ def _often(scene: Scene, container: Container) -> bool:
         return False
     if out_of_memory(container) or not ends_again_and_again(container, scene.now):
         return False
-    if ended_by_decision(scene, container):
+    if ended_by_decision(scene, container) or ended_with_its_node(scene, container):
         return False
     apart, ended, started = (
         between(container),

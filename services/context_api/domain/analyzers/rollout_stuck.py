@@ -3,7 +3,8 @@
 Sees replica counts, the Progressing and Available conditions, which revision the failing pods belong to and
 which image it changed. Says *that* something is unavailable; why is mostly told by deeper analyzers.
 A rollout within its progress deadline, a paused or scaled-down workload and pods that are only young are
-healthy, and so are pods that wait for their turn or let others go first (`meant`), where as many pods as wanted were made.
+healthy, and so are pods that wait for their turn, let others go first or are on their way within the time that was given
+them (`meant`), where as many pods as wanted were made.
 Cannot see replicas an autoscaler is about to change.
 
 Rests on: kubernetes.io/docs, "Deployments" (failed deployment, progressDeadlineSeconds), "StatefulSets".
@@ -18,7 +19,7 @@ from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.containers import is_ready
 from services.context_api.domain.kube import condition, number, replicas
-from services.context_api.domain.meant import waits_its_turn
+from services.context_api.domain.meant import unready_as_meant
 from services.context_api.domain.observation import Depth, Observation
 from services.context_api.domain.rollouts import Rollout, of_revision
 from services.context_api.domain.scene import Scene
@@ -117,7 +118,7 @@ def _under_way(scene: Scene, workload: KubeObject) -> bool:
     """Whether what lacks is meant so, or only young: a rollout within its deadline, or pods that just began."""
     pods = scene.graph.pods_of(workload)
     unready = [p for p in pods if not is_ready(p)]
-    if unready and len(pods) >= _wanted(workload) and all(waits_its_turn(scene, p) for p in unready):
+    if unready and len(pods) >= _wanted(workload) and all(unready_as_meant(scene, p) for p in unready):
         return True
     if not unready:
         state = condition(workload, "Available")

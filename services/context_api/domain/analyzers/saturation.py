@@ -3,12 +3,15 @@
 Sees recorded metrics of the workloads an alert leads to, and of those that measured symptoms blame: throttled periods (as a ratio, or the two counters), usage
 against the container's own limit, memory that rises steadily towards it with the time it gets there, and pairs of
 metrics that differ only by "active" and "max" (or that a database's exporter names so).
-Latent: being busy is no fault until an alert is about it.
+Latent: being busy is no fault until an alert is about it. No fault is memory that reached as much a day before the alert
+without having been killed for it, a pool that has held its level since then while nobody waits, nor one of which connections
+lie idle: a pool of a fixed size is always full.
 Cannot see what nobody queried, which load was expected, nor who holds a pool's connections.
 
 Rests on: https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/,
 https://github.com/google/cadvisor/blob/master/docs/storage/prometheus.md (container_cpu_cfs_*, working set),
 https://runbooks.prometheus-operator.dev/runbooks/kubernetes/cputhrottlinghigh/,
+https://github.com/brettwooldridge/HikariCP#frequently-used (minimumIdle is the maximum unless it is set),
 https://sre.google/sre-book/monitoring-distributed-systems/ (saturation).
 """
 
@@ -20,6 +23,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.containers import Container, containers_of
+from services.context_api.domain.endings import out_of_memory
 from services.context_api.domain.focus import alerted
 from services.context_api.domain.kube import at, listing, quantity, text
 from services.context_api.domain.latency import times
@@ -28,7 +32,7 @@ from services.context_api.domain.metrics import Series, moment_of
 from services.context_api.domain.observation import Depth, Observation
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
-from services.context_api.domain.trend import COMPARED, forecast, increase, stepped
+from services.context_api.domain.trend import COMPARED, forecast, increase, is_held, stepped, was_reached
 from services.context_api.domain.wording import clock, name_of, size, span
 
 NAME = "saturation"
@@ -53,6 +57,10 @@ RELEASED = 0.1
 
 HALF = 0.5
 """Share of the limit below which a rise is a start-up, not a leak."""
+
+_IDLE = ("idle", "free", "available")
+_WAITING = ("pending", "waiting", "queued")
+"""How pools name what nobody uses, and who waits for one."""
 
 _USED = re.compile(r"_(?:active|used|in_use|current|busy|open)(?=_|$)")
 _THROTTLED = "container_cpu_cfs_throttled_periods_total"
@@ -96,7 +104,8 @@ def _of_workload(scene: Scene, top: KubeObject) -> Iterator[Observation]:
     told: dict[str, tuple[str, Series]] = {}
     for pod in scene.graph.pods_of(top):
         for reason, words, series in _findings(scene, pod):
-            told.setdefault(reason, (words, series))
+            if not _is_ordinary(scene, pod, reason, series):
+                told.setdefault(reason, (words, series))
     if "CpuThrottled" in told and _as_ever(scene, top, told["CpuThrottled"][1]):
         del told["CpuThrottled"]
     if "CpuThrottled" in told:
@@ -125,8 +134,32 @@ def _as_ever(scene: Scene, top: KubeObject, throttled: Series) -> bool:
     return bool(own) and not any(one.slow for one in own)
 
 
+def _is_ordinary(scene: Scene, pod: KubeObject, reason: str, series: Series) -> bool:
+    """Whether it was so a day before the alert already, and did no harm by the record: then it is how the program is set up."""
+    moment = (scene.onset or scene.now).timestamp()
+    if reason == "MemoryNearLimit":
+        killed = any(out_of_memory(c) for c in containers_of(pod))
+        return not killed and was_reached(series.points, moment)
+    # Of a sum the largest part may be as ever while another one fills it.
+    summed = any(series.name == used for used, _ in KNOWN_POOLS)
+    if reason != "PoolExhausted" or summed or not is_held(series.points, moment):
+        return False
+    stem = _USED.sub("", series.name)
+    waiting = [s for word in _WAITING for s in _sibling(scene, pod, series, f"{stem}_{word}")]
+    return not any(s.last > 0 for s in waiting)
+
+
+def _sibling(scene: Scene, pod: KubeObject, series: Series, name: str) -> list[Series]:
+    """Series of that name, of the same pool of the same pod."""
+    return [
+        one
+        for one in scene.metrics.of_pod(pod.namespace, pod.name)
+        if one.name == name and _rest(one) == _rest(series)
+    ]
+
+
 def _findings(scene: Scene, pod: KubeObject) -> Iterator[tuple[str, str, Series]]:
-    series = scene.metrics.of_pod(pod.namespace, pod.name)
+    series = [s for s in scene.metrics.of_pod(pod.namespace, pod.name) if not s.has_ended]
     containers = {c.name: c for c in containers_of(pod)}
     for one in series:
         container = containers.get(one.labels.get("container", ""))
@@ -246,7 +279,11 @@ def _pools(series: list[Series]) -> Iterator[tuple[str, str, Series]]:
     for one in series:
         if one.name and _MOST.search(one.name):
             most[_MOST.sub("", one.name), _rest(one)] = one
+    idle = {(one.name, _rest(one)) for one in series if one.last > 0}
     for one in series:
+        plain = not _USED.search(one.name)
+        if plain and any((f"{one.name}_{word}", _rest(one)) in idle for word in _IDLE):
+            continue
         limit = most.get((_USED.sub("", one.name), _rest(one)))
         if limit is not None and not _USED.search(one.name) and not _plain(one.name, limit.name):
             continue

@@ -4,8 +4,9 @@ Sees the wanted replicas, how many the last `kubectl apply` had asked for, who s
 and after `kubectl scale`, which leaves no name, by the controller's last report. Latent: it counts only when something
 that depends on the workload fails, or the alert is about it. What its own scaler keeps at zero, saying that nobody asks
 for it, is as it should be, unless a log complains about a Service before it. Where whoever set it also wrote into an annotation
-why nothing runs, it was meant: then an alert about that very object has no cause in it. Cannot know otherwise whether a
-person meant the scaling.
+why nothing runs, it was meant: then an alert about that very object has no cause in it. Nor has one that began more than a
+day after the scaling, where no log misses it: what is scheduled is another matter, as its absence is noticed late. Cannot
+know otherwise whether a person meant the scaling.
 
 Rests on: https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#scaling-a-deployment,
 https://kubernetes.io/docs/concepts/workloads/controllers/job/#suspending-a-job (and a CronJob's `suspend`),
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
@@ -39,6 +40,9 @@ NAME = "scaled_to_zero"
 MEANT = 0.4
 """Of what was set with a note beside it saying why, when the alert is about that very object: it may be meant. Whoever misses
 it is another matter, and then it is as sure as ever."""
+
+LONG_BEFORE = timedelta(days=1)
+"""What was scaled this long before an alert did not begin it. A guess; no rule about a workload that runs waits that long."""
 
 _SYSTEM = re.compile(r"(?:^|\.)(?:kubernetes|k8s)\.io/")
 _WORDS = 3
@@ -109,10 +113,17 @@ def _at_rest(scene: Scene, workload: KubeObject) -> bool:
 
 
 def _is_meant(scene: Scene, workload: KubeObject, field: str) -> bool:
-    """Whether a note says why, and nobody misses it: the alert is about it, or no log complains of a Service before it."""
+    """Whether a note says why, and nobody misses it: the alert is about it, or no log complains of a Service before it.
+
+    Or whether it was so for long when an alert about it began, and nobody misses it.
+    """
     about = scene.target is not None and scene.graph.top(scene.target) is scene.graph.top(workload)
     missed = workload.kind not in _SCALED or _asked_for(scene, workload)
-    return _is_noted(workload, field) and (about or not missed)
+    if _is_noted(workload, field):
+        return about or not missed
+    edit = _edit(workload, field)
+    since = edit.at if edit is not None else workload.created_at
+    return about and not missed and since is not None and since < (scene.onset or scene.now) - LONG_BEFORE
 
 
 def _is_noted(workload: KubeObject, field: str) -> bool:

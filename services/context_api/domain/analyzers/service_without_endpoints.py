@@ -2,7 +2,8 @@
 
 Sees selectors beside the labels pods really carry, EndpointSlices and Endpoints, named target ports.
 A Service whose workload is scaled to zero, or that nothing ever stood behind, is no fault by itself: it
-is said only when something that needs it fails (latent).
+is said only when something that needs it fails (latent), and one whose pods wait for their turn or are on their way
+within the time that was given them (`meant`) is not said.
 Cannot see whether a process listens on a port its container does not declare.
 
 Rests on: kubernetes.io/docs, "Service" (selectors, targetPort, publishNotReadyAddresses), "Debug Services".
@@ -25,10 +26,11 @@ from services.context_api.domain.kube import (
     template_labels,
     text,
 )
+from services.context_api.domain.meant import unready_as_meant
 from services.context_api.domain.names import resembles
 from services.context_api.domain.observation import Blame, Depth, Explains, Observation
 from services.context_api.domain.scene import Scene
-from services.context_api.domain.snapshot import KubeObject
+from services.context_api.domain.snapshot import Body, KubeObject
 from services.context_api.domain.wording import clock, name_of
 
 NAME = "service_without_endpoints"
@@ -58,7 +60,13 @@ def observe(scene: Scene) -> Iterator[Observation]:
                 yield from _nothing_selected(scene, service, selector)
             continue
         said = state.recorded or state.not_ready
-        if said and state.ready == 0 and service.spec.get("publishNotReadyAddresses") is not True:
+        open_to_all = service.spec.get("publishNotReadyAddresses") is True
+        if (
+            said
+            and state.ready == 0
+            and not open_to_all
+            and not all(unready_as_meant(scene, p) for p in pods)
+        ):
             yield _nothing_ready(scene, service, pods)
         yield from _wrong_port(scene, service, pods)
 
@@ -173,15 +181,18 @@ def _selector_text(
 def _no_pods(scene: Scene, service: KubeObject, workloads: list[KubeObject]) -> Observation:
     """The workload is there and has no pods: scaled to zero, or they cannot be made."""
     owner = workloads[0]
-    zero = all(w.kind not in ("CronJob", "Job", "DaemonSet") and replicas(w) == 0 for w in workloads)
+    zero = all(map(_wants_none, workloads))
+    every = owner.kind == "DaemonSet"
+    none = "finds no node that it is for" if every else "is scaled to 0 replicas"
     facts = [_selector_fact(service, "its selector matches no running pod")]
     if zero:
-        facts.append(evidence.field(owner, "spec.replicas", 0, f"{name_of(owner)} is scaled to 0 replicas"))
+        field = "status.desiredNumberScheduled" if every else "spec.replicas"
+        facts.append(evidence.field(owner, field, 0, f"{name_of(owner)} {none}"))
     return Observation(
         about=service,
         reason="NoPodsBehindService",
         text=f"Service {service.namespace}/{service.name} has no endpoints: {name_of(owner)}, whose pods it selects, "
-        + ("is scaled to 0 replicas" if zero else "has no pods"),
+        + (none if zero else "has no pods"),
         severity=FindingSeverity.warning,
         analyzer=NAME,
         depth=Depth.symptom,
@@ -195,6 +206,13 @@ def _no_pods(scene: Scene, service: KubeObject, workloads: list[KubeObject]) -> 
         ),
         latent=zero or owner.kind in ("CronJob", "Job"),
     )
+
+
+def _wants_none(workload: KubeObject) -> bool:
+    """Whether it is asked to run no pod: of a kind that runs on every node, where no node is one that it is for."""
+    if workload.kind == "DaemonSet":
+        return workload.status.get("desiredNumberScheduled") == 0
+    return workload.kind not in ("CronJob", "Job") and replicas(workload) == 0
 
 
 def _nearest(scene: Scene, service: KubeObject, selector: dict[str, str]) -> tuple[KubeObject | None, str]:
@@ -241,10 +259,17 @@ def _wrong_port(scene: Scene, service: KubeObject, pods: list[KubeObject]) -> It
     declared = [p for pod in some for c in containers(pod.spec) for p in entries(c.get("ports"))]
     names = {text(p.get("name")) for p in declared}
     numbers = {number(p.get("containerPort")) for p in declared}
+
+    def fits(port: Body) -> bool:
+        to = port.get("targetPort", port.get("port"))
+        return to in names if isinstance(to, str) and not to.isdigit() else number(to) in numbers
+
     for port in entries(service.spec.get("ports")):
         target = port.get("targetPort", port.get("port"))
         if isinstance(target, str) and not target.isdigit():
-            wrong, certainty, latent = target not in names, 0.85, False
+            # A second door that nothing stands behind (metrics that are switched off) is missed by whoever asks there.
+            others = any(fits(other) for other in entries(service.spec.get("ports")) if other is not port)
+            wrong, certainty, latent = target not in names, 0.85, others
         else:
             wrong, certainty, latent = bool(numbers) and number(target) not in numbers, 0.75, True
         if not wrong or not target:

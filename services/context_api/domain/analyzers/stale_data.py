@@ -3,7 +3,8 @@
 Sees, in the logs of the alert's workloads, lines that call data stale, too old or not refreshed, and which store their
 settings name (a Service, a claim). Whoever else names that store and does not work (a cron job whose runs fail or
 do not start, a suspended one, a feed that is down) is why the data is old. What is wrong there was seen by others; this
-ties it to those who wait for the result.
+ties it to those who wait for the result. A line that its writer calls news (INFO, DEBUG) and that says no more than that
+nothing new came, or when the last came, is how a reader speaks who asks again and again.
 Cannot know who writes and who reads; a program that says its data is old is taken for a reader.
 
 Rests on: https://sre.google/workbook/data-processing/ (freshness),
@@ -38,7 +39,13 @@ SHARED = 0.75
 
 _STALE = re.compile(
     r"\bstale\b|\bolder than\b|\bout[- ]of[- ]date\b|\boutdated\b|\btoo old\b|"
-    r"\b(?:not|never|n't) (?:been )?(?:updated|refreshed|renewed|imported)\b|"
+    r"\b(?:not|never|n't) (?:been )?(?:updated|refreshed|renewed|imported)\b",
+    re.IGNORECASE,
+)
+_AS_NEWS = re.compile(
+    r"\W*(?:[\w.,:/-]+\W+){0,3}?(?:level=|lvl=)?\W?(?:INFO|NOTICE|DEBUG|TRACE)\b", re.IGNORECASE
+)
+_IDLE_WORDS = re.compile(
     r"\bno (?:new|fresh|recent) (?:data|rows|records|entries|values|events)\b|"
     r"\b(?:last|latest) (?:update|refresh|import|sync|load)\w*\b.{0,40}\bago\b",
     re.IGNORECASE,
@@ -80,12 +87,18 @@ def _complaint(scene: Scene, top: KubeObject) -> _Complaint | None:
     for pod in scene.graph.pods_of(top)[:PODS_READ]:
         for log in scene.snapshot.logs_of(pod.namespace, pod.name):
             lines = last_lines(log.text) if not log.previous else []
-            found += [(pod, log.container, x) for x in lines if _STALE.search(x) and not is_narrative(x)]
+            found += [(pod, log.container, x) for x in lines if _calls_old(x) and not is_narrative(x)]
     if len(found) < FEWEST:
         return None
     pod, container, line = found[0]
     times = [moment for _, _, x in found if (moment := time_of(x)) is not None]
     return _Complaint(pod, container, redact(cut(line)), len(found), min(times, default=None))
+
+
+def _calls_old(line: str) -> bool:
+    return _STALE.search(line) is not None or (
+        _IDLE_WORDS.search(line) is not None and _AS_NEWS.match(line) is None
+    )
 
 
 def _stores(scene: Scene, top: KubeObject) -> dict[tuple[str, str, str], KubeObject]:

@@ -8,7 +8,8 @@ What one object makes as a step of its own work (the order of a certificate, the
 told about that object, the last step's words first; of several runs only the newest counts, and a schedule's newest
 until the next. Blames what the object
 names (its source, its issuer, its catalogue) or calls by kind and name in its message, and what it writes where its
-words are about that.
+words are about that. No fault is what is not there yet while
+work on it goes on (`everyday`); latent is what its own spec tells to rest (`meant`).
 Believes only conditions (written through the status subresource), never other text. Cannot know what an
 unknown condition type means; those are left alone.
 
@@ -26,6 +27,7 @@ from datetime import UTC, datetime, timedelta
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.changes import applied_changes, last_edit
+from services.context_api.domain.everyday import is_under_way
 from services.context_api.domain.kube import (
     WORKLOADS,
     Condition,
@@ -39,6 +41,7 @@ from services.context_api.domain.kube import (
     text,
 )
 from services.context_api.domain.logs import cut, is_narrative
+from services.context_api.domain.meant import at_rest
 from services.context_api.domain.observation import Blame, Depth, Observation
 from services.context_api.domain.redact import redact, value_of
 from services.context_api.domain.runs import is_history
@@ -235,7 +238,7 @@ def _age(obj: KubeObject) -> tuple[datetime, str]:
 def _complaint(scene: Scene, obj: KubeObject) -> _Complaint | None:
     if _has_failed(obj) and is_history(scene, obj, asked_by(scene, obj), _has_failed):
         return None
-    bad = [c for c in _conditions(obj) if _is_bad(c)]
+    bad = [c for c in _conditions(obj) if _is_bad(c) and not is_under_way(c, scene.now)]
     if bad:
         return _from_condition(scene, obj, bad[0])
     phase = _phase(obj)
@@ -378,7 +381,8 @@ def _observation(scene: Scene, head: KubeObject, heard: list[_Complaint]) -> Obs
         onset=min(onsets, default=None),
         remediation=remedies.look(head, f"Read the conditions and events of {name_of(head)}."),
         blames=_blames(scene, head, heard),
-        latent=not any(c.settled for c in heard),
+        # What its own spec tells to rest is not well for as long, and that is a fault for those alone who need it.
+        latent=at_rest(head) or not any(c.settled for c in heard),
     )
 
 

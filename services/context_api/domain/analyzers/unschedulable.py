@@ -3,8 +3,9 @@
 Sees the scheduler's message, what the pod asks for against what the nodes have left, its node selector
 and affinity against the nodes' labels, taints it does not tolerate, claims that are not bound.
 Blames a claim or a node where the message points there; a node whose taint or cordon is newer than the pod
-is blamed rather than the workload. No fault are pods of a priority below zero that lack nothing but room (`meant`).
-Cannot see what an autoscaler will do about it.
+is blamed rather than the workload. No fault are pods of a priority below zero that lack nothing but room, and those to
+which an autoscaler promised a node no longer ago than one takes to come (`meant`).
+Cannot see what an autoscaler will do about it that has said nothing.
 
 Rests on: kubernetes.io/docs, "Kubernetes Scheduler", "Taints and Tolerations", "Assigning Pods to Nodes".
 """
@@ -29,7 +30,7 @@ from services.context_api.domain.kube import (
     text,
 )
 from services.context_api.domain.logs import quote
-from services.context_api.domain.meant import yields
+from services.context_api.domain.meant import awaits_node, yields
 from services.context_api.domain.observation import Blame, Depth, Observation
 from services.context_api.domain.placement import may_go_to, untolerated
 from services.context_api.domain.references import references
@@ -82,6 +83,8 @@ def _goes_last(pod: KubeObject, said: str) -> bool:
 def _said(scene: Scene, pod: KubeObject) -> str:
     """Why the scheduler does not place this pod; empty when it has, or has not said."""
     if text(pod.spec.get("nodeName")) or pod.status.get("phase") not in (None, "Pending"):
+        return ""
+    if awaits_node(scene, pod):
         return ""
     placed = condition(pod, "PodScheduled")
     if placed is not None and placed.status == "False":

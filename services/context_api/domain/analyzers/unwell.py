@@ -5,21 +5,27 @@ and its other conditions that are; Failed jobs; what keeps a namespace from goin
 the newest warnings about whatever its status shows to be not well: a claim that is not bound, a Service without its
 address, a workload that lacks pods (not one whose pods wait for their turn, `meant`). Tells the component's own words, since when and how often. A warning alone, about
 something that looks well, is none. Blames whatever objects the words mean.
+No fault are conditions of a node that affirm something (`NetworkingReady`), or that hold since the node was made and by
+their names speak of no trouble (`EtcdIsVoter`); a namespace that has just begun to go, and an autoscaler whose pods are too
+young to be measured.
 What the words are about is told better by an analyzer that knows the fault; this one is for those that nobody foresaw.
 
-Rests on: Kubernetes API conventions, "Typical status properties" (node conditions are the exception: True is bad).
+Rests on: Kubernetes API conventions, "Typical status properties" (node conditions are the exception: True is bad),
+https://docs.aws.amazon.com/eks/latest/userguide/node-health.html (conditions that affirm),
+https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/ (pods are set aside for their first five minutes).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.containers import is_ready
 from services.context_api.domain.events import Event
+from services.context_api.domain.everyday import affirms, tells_of_trouble
 from services.context_api.domain.kube import (
     WORKLOADS,
     Condition,
@@ -31,7 +37,7 @@ from services.context_api.domain.kube import (
     text,
 )
 from services.context_api.domain.logs import clusters, cut, is_narrative, quote, telling
-from services.context_api.domain.meant import waits_its_turn
+from services.context_api.domain.meant import unready_as_meant
 from services.context_api.domain.observation import Blame, Depth, Observation
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject, parse_time
@@ -40,6 +46,12 @@ from services.context_api.domain.wording import clock, name_of
 
 NAME = "unwell"
 MOST = 3
+SETTLING = timedelta(minutes=5)
+"""A deletion takes this long, and so does an autoscaler until it has measured new pods (its own default)."""
+
+BORN = timedelta(hours=1)
+"""What holds since this soon after a node was made is how that node is."""
+
 _RESTATED = frozenset({"BackOff", "FailedToRetrieveImagePullSecret", "ProgressDeadlineExceeded"})
 """Reasons of warnings that say no more than the status does."""
 
@@ -55,7 +67,7 @@ class _Said:
 def observe(scene: Scene) -> Iterator[Observation]:
     """At most one observation per object."""
     for obj in scene.graph.of_kind("Node", "Namespace", "Job", "HorizontalPodAutoscaler"):
-        said = [_condition(obj, c) for c in conditions(obj) if _is_bad(obj, c)]
+        said = [_condition(obj, c) for c in conditions(obj) if _is_bad(obj, c, scene.now)]
         if said and not (obj.kind == "Job" and _made_up_for(scene, obj)):
             found = _observation(scene, obj, [*said, *_warnings(scene, obj)], latent=False)
             # A run is told about its cron job, as those who know the fault tell it: two names are not two faults.
@@ -70,7 +82,7 @@ def observe(scene: Scene) -> Iterator[Observation]:
             yield from _by_warning(scene, service, "has no address outside", latent=False)
     for workload in scene.graph.workloads:
         unready = [pod for pod in scene.graph.pods_of(workload) if not is_ready(pod)]
-        turn = sum(waits_its_turn(scene, pod) for pod in unready)
+        turn = sum(unready_as_meant(scene, pod) for pod in unready)
         if workload.kind not in ("Pod", "Job", "CronJob") and (
             turn < len(unready) or _lacks_pods(workload, turn)
         ):
@@ -101,17 +113,29 @@ def _lacks_pods(workload: KubeObject, turn: int) -> bool:
     return bool(workload.status) and ready + turn < replicas(workload)
 
 
-def _is_bad(obj: KubeObject, state: Condition) -> bool:
+def _is_bad(obj: KubeObject, state: Condition, now: datetime) -> bool:
     match obj.kind:
         case "Node":
-            return state.status in (("False", "Unknown") if state.type == "Ready" else ("True",))
+            return _is_bad_of_node(obj, state)
         case "Job":
             return state.type == "Failed" and state.status == "True"
         case "Namespace":
-            return bool(obj.metadata.get("deletionTimestamp")) and state.status == "True"
+            since = parse_time(obj.metadata.get("deletionTimestamp"))
+            return since is not None and state.status == "True" and now - since > SETTLING
         case _:
             stopped = state.type in ("ScalingActive", "AbleToScale") and state.status == "False"
-            return stopped and state.reason != "ScalingDisabled"
+            young = state.since is not None and now - state.since <= SETTLING
+            return stopped and not young and state.reason != "ScalingDisabled"
+
+
+def _is_bad_of_node(node: KubeObject, state: Condition) -> bool:
+    if affirms(state.type):
+        return state.status in (("False", "Unknown") if state.type == "Ready" else ("False",))
+    if state.status != "True":
+        return False
+    made = node.created_at
+    always = made is not None and state.since is not None and state.since - made <= BORN
+    return tells_of_trouble(state.type) or not always
 
 
 def _condition(obj: KubeObject, state: Condition) -> _Said:

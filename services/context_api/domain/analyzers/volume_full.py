@@ -2,11 +2,13 @@
 
 Sees "no space left" in the logs of failing workloads beside the claims they mount, and kubelet volume metrics
 (bytes or inodes; used, available, capacity, or ratios of them), with the time a volume fills by the line fitted to them.
-A volume that is emptied again and again before it is full gets no forecast (`trend`).
+A volume that is emptied again and again before it is full gets no forecast (`trend`). No fault is one that is only read,
+nor one that was as full a day before the alert and has room left: it keeps its own measure, as caches and archives do.
 Cannot see who writes, nor a volume whose driver reports no statistics.
 
 Rests on: https://kubernetes.io/docs/reference/instrumentation/metrics/ (kubelet_volume_stats_*),
-https://kubernetes.io/docs/concepts/storage/persistent-volumes/#expanding-persistent-volumes-claims.
+https://kubernetes.io/docs/concepts/storage/persistent-volumes/#expanding-persistent-volumes-claims,
+https://github.com/kubernetes-monitoring/kubernetes-mixin/blob/master/alerts/storage_alerts.libsonnet (leaves out read-only claims).
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from services.context_api.domain import evidence, remedies
 from services.context_api.domain.containers import is_ready
 from services.context_api.domain.evidence import Fact
 from services.context_api.domain.focus import concerned
-from services.context_api.domain.kube import at, quantity, text
+from services.context_api.domain.kube import at, quantity, strings, text
 from services.context_api.domain.logs import cut, last_lines, time_of
 from services.context_api.domain.metrics import Series, moment_of
 from services.context_api.domain.observation import Depth, Explains, Observation
@@ -28,7 +30,7 @@ from services.context_api.domain.redact import redact
 from services.context_api.domain.references import Reference, references
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
-from services.context_api.domain.trend import forecast
+from services.context_api.domain.trend import forecast, was_reached
 from services.context_api.domain.uses import users_of_claim
 from services.context_api.domain.wording import clock, name_of, span
 
@@ -41,6 +43,9 @@ _WHOLE = {
     "inodes": re.compile(r"kubelet_volume_stats_inodes(?!_)"),
 }
 FULL = 0.95
+BRIM = 0.99
+"""From here on there is no room left, however long that has been so."""
+
 LATELY = timedelta(minutes=15)
 """As errors in logs are counted: what was written before may be over."""
 
@@ -104,13 +109,14 @@ def _by_metrics(scene: Scene, told: set[int]) -> Iterator[Observation]:
         inodes = "inodes" in f"{series.name} {series.query}"
         full = "has no inodes left for new files" if inodes else "is full"
         of = " of its inodes used" if inodes else " full"
-        if judged(shares) == "VolumeFull":
+        state = judged(scene, claim, shares)
+        if state == "VolumeFull":
             told.add(id(claim))
             words = f"{_sized(claim)} is {used:.0%}{of}"
             yield _observation(
                 scene, claim, "VolumeFull", words, 0.85, [evidence.metric(series, claim)], None
             )
-        elif judged(shares) and coming is not None:
+        elif state and coming is not None:
             told.add(id(claim))
             words = (
                 f"{_sized(claim)} is {used:.0%}{of} and rises by {coming.slope * 3600:.1%} an hour: "
@@ -130,11 +136,14 @@ def usage(scene: Scene, claim: KubeObject) -> Iterator[tuple[Series, list[tuple[
             yield series, shares
 
 
-def judged(shares: Sequence[tuple[float, float]]) -> str:
+def judged(scene: Scene, claim: KubeObject, shares: Sequence[tuple[float, float]]) -> str:
     """`VolumeFull`, `VolumeFilling` or nothing, by the share used over time."""
     used, coming = shares[-1][1], forecast(shares, 1.0)
+    if strings(claim.spec.get("accessModes")) == ["ReadOnlyMany"]:
+        return ""
     if used >= FULL:
-        return "VolumeFull"
+        moment = (scene.onset or scene.now).timestamp()
+        return "" if used < BRIM and was_reached(shares, moment, 1.0) else "VolumeFull"
     return "VolumeFilling" if coming is not None and coming.left <= SOON and used > 0.5 else ""
 
 
@@ -143,7 +152,7 @@ def measured(scene: Scene) -> Iterator[tuple[KubeObject, Series, list[tuple[floa
     sizes = _sizes(scene)
     for series in scene.metrics.all:
         claim = _claim_of(scene, series)
-        shares = _shares(series, claim, sizes) if claim is not None else []
+        shares = _shares(series, claim, sizes) if claim is not None and not series.has_ended else []
         if claim is not None and shares:
             yield claim, series, shares
 

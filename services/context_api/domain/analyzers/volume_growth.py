@@ -89,7 +89,7 @@ def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
         missing = [(p, top) for p in parts if _READER.search(p.key) for top in _idle(scene, claim, p.name)]
         if missing:
             yield _reader(scene, claim, *missing[0], shares)
-        elif parts[0].rose and judged(shares):
+        elif parts[0].rose and judged(scene, claim, shares):
             yield _growing(claim, parts, rise * whole, shares)
 
 

@@ -2,7 +2,8 @@
 
 Sees attach and mount events of pods that wait for their containers: a volume still attached elsewhere
 (ReadWriteOnce after a node died), a CSI driver that is not there, a wrong file system, NFS that refuses.
-Missing ConfigMaps and Secrets are told by `config_missing`. Cannot see the storage itself.
+Missing ConfigMaps and Secrets are told by `config_missing`. No fault is one after which the kubelet went on (`events`):
+it tries until the volume is there. Cannot see the storage itself.
 
 Rests on: kubernetes.io/docs, "Persistent Volumes" (access modes), "Volumes" (csi).
 """
@@ -16,7 +17,7 @@ from datetime import timedelta
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.containers import containers_of
-from services.context_api.domain.events import Event
+from services.context_api.domain.events import Event, overtaken
 from services.context_api.domain.kube import at, condition, listing, strings, text
 from services.context_api.domain.logs import quote
 from services.context_api.domain.observation import Blame, Depth, Observation
@@ -54,8 +55,9 @@ def _failure(scene: Scene, pod: KubeObject) -> Event | None:
     created = pod.created_at
     if created is not None and scene.now - created < PATIENCE:
         return None
+    every = scene.graph.events_about(pod)
     events = [
-        e for e in scene.graph.events_about(pod) if e.reason in _REASONS and not _OTHERS.search(e.message)
+        e for e in every if e.reason in _REASONS and not _OTHERS.search(e.message) and not overtaken(every, e)
     ]
     # "Timed out waiting" repeats the news without its reason: prefer an event that has one.
     told = [e for e in events if not e.message.startswith("Unable to attach or mount volumes")]

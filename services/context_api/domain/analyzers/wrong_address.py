@@ -2,7 +2,8 @@
 
 Sees hosts in environment, arguments and ConfigMaps of failing workloads beside the Services there are, and
 whether the log complains about that very name. When a workload stands ready for the missing Service, the Service
-is what is missing; else the setting is wrong. Cannot judge names outside the cluster.
+is what is missing; else the setting is wrong. A line that names nobody speaks of a Service that does not exist only where it
+cannot look a name up or connect: what answers late, or with an error, is there. Cannot judge names outside the cluster.
 
 Rests on: kubernetes.io/docs, "DNS for Services and Pods", "Service".
 """
@@ -26,6 +27,7 @@ from services.context_api.domain.wording import clock, name_of
 NAME = "wrong_address"
 _STARTING = frozenset({"pod_crash_loop", "probe_failure", "init_waiting"})
 _UNREACHED = frozenset({"dns", "refused", "timeout", "other", "http"})
+_NOT_THERE = frozenset({"dns", "refused", "other"})
 
 
 def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
@@ -61,6 +63,8 @@ def _heard(complaints: list[Spoken], mention: Mention) -> Spoken | None:
         ):
             return said
     for said in complaints:
+        if said.host is None and mention.found is None and said.trouble not in _NOT_THERE:
+            continue
         if said.host is None or (
             said.found is None and said.host.port is not None and said.host.port == mention.host.port
         ):

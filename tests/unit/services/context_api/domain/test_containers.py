@@ -8,10 +8,12 @@ from services.context_api.domain.containers import (
     containers_of,
     ends_again_and_again,
     is_live,
+    is_made_up_for,
     is_ready,
     is_settled,
 )
-from tests.support.kube import NOW, ago, container, crashing, ended, kube, pod, running, waiting
+from services.context_api.domain.snapshot import KubeObject
+from tests.support.kube import NOW, ago, container, crashing, ended, kube, pod, running, thing, waiting
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-001")
 
@@ -116,3 +118,27 @@ def test_a_half_written_pod_is_not_settled():
     one["spec"] = None
 
     assert not is_settled(kube(one))
+
+
+def job_of(kind: str = "Job", *, complete: bool = False) -> KubeObject:
+    state = [{"type": "Complete", "status": "True"}] if complete else []
+    return kube(thing(kind, "fill", api="batch/v1", age=60, status={"conditions": state}))
+
+
+def schedule_of(minutes: float) -> KubeObject:
+    return kube(thing("CronJob", "fill", api="batch/v1", status={"lastSuccessfulTime": ago(minutes)}))
+
+
+@pytest.mark.parametrize(
+    ("job", "schedule", "expected"),
+    [
+        (job_of(complete=True), None, True),
+        (job_of(), None, False),
+        (job_of(), schedule_of(5), True),
+        (job_of(), schedule_of(90), False),
+        (job_of("ReplicaSet", complete=True), None, False),
+    ],
+    ids=["done after all", "not done", "a later run was", "an earlier run was", "no job"],
+)
+def test_a_failed_try_is_made_up_for_by_another_that_did_the_work(job, schedule, expected: bool):
+    assert is_made_up_for(job, schedule) is expected

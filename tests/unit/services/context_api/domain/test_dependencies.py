@@ -203,3 +203,26 @@ def test_only_a_nameless_complaint_is_connection_trouble_without_a_name(line: st
     deps, top = asked(objects, [log(pods_in(objects)[0], line)])
 
     assert [b.strength for b in blames(deps, top, ERROR)] == [strength]
+
+
+@pytest.mark.parametrize(
+    ("line", "trouble"),
+    [
+        ("INFO connecting to db.shop-data:5432, timeout=30s", None),
+        ("request timeout set to 30s", None),
+        ("timeout of 5000ms exceeded", "timeout"),
+        ("timeout: 30000ms exceeded", "timeout"),
+        ("read timed out (timeout=10)", "timeout"),
+        ("certificate for shop.example.com renewed", None),
+        ("reloaded the server certificate", None),
+        ("certificate could not be loaded", "tls"),
+        ("certificate was not renewed", "tls"),
+        ("GET /health 200 403 ms", None),
+        ("GET /x 403", "auth"),
+        ("GET /x 200 503 bytes", None),
+        ("using SASL mechanism SCRAM-SHA-512", None),
+        ("SASL authentication error", "auth"),
+    ],
+)
+def test_a_setting_that_is_read_out_and_what_went_well_are_no_trouble(line: str, trouble):
+    assert trouble_in(line) == trouble

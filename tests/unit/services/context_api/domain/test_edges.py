@@ -155,3 +155,20 @@ def test_a_scaler_of_any_kind_is_found_by_what_it_says_it_scales():
     assert web is not None
     assert [str(s) for s in scene.needs.scalers(api)] == ["AnyScaler/shop/x"]
     assert scene.needs.scalers(web) == []
+
+
+@pytest.mark.parametrize(
+    ("weights", "expected"),
+    [((100, 0), ["stable"]), ((90, 10), ["stable", "canary"]), ((None, 0), ["stable"]), ((0, 0), ["stable", "canary"])],
+    ids=["a canary at rest", "a canary", "the default beside it", "nobody gets any"],
+)  # fmt: skip
+def test_a_backend_that_gets_no_traffic_beside_others_is_none(weights, expected: list[str]):
+    refs = [
+        {"name": name, "port": 80, **({} if weight is None else {"weight": weight})}
+        for name, weight in zip(("stable", "canary"), weights, strict=True)
+    ]
+    route = thing(
+        "HTTPRoute", "web", api="gateway.networking.k8s.io/v1", spec={"rules": [{"backendRefs": refs}]}
+    )
+
+    assert [b.service for b in backends(kube(route))] == expected

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from services.context_api.domain.containers import containers_of
+from services.context_api.domain.containers import Container, containers_of
 from services.context_api.domain.endings import (
     began,
     crashing,
+    ended_with_its_node,
     killed_by_probe,
     last_words,
     looping_since,
@@ -16,7 +17,7 @@ from services.context_api.domain.endings import (
 )
 from services.context_api.domain.logs import Line
 from services.context_api.domain.scene import Scene
-from tests.support.kube import NOW, event, kube, log, moment, pod, running, snapshot
+from tests.support.kube import NOW, ended, event, kube, log, moment, pod, running, snapshot, thing
 from tests.support.kube import crashing as crashed
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-006")
@@ -115,3 +116,30 @@ def test_a_number_of_restarts_no_kubelet_writes_is_no_loop():
     (container,) = containers_of(kube(pod("web-0", statuses=[crashed(restarts=-3)])))
 
     assert looping_since(container) is None
+
+
+def on_one_node(ends: list[float], code: int = 255, *, own: float = 30) -> tuple[Scene, Container]:
+    """A container that ended so many minutes ago, and one of each of other workloads of its node."""
+    first, *rest = [
+        pod(f"w{n}-0", owner=thing("ReplicaSet", f"w{n}", api="apps/v1"), statuses=[running(minutes=m, restarts=4, last=ended(code, "Unknown", minutes=m))])
+        for n, m in enumerate([own, *ends])
+    ]  # fmt: skip
+    known = Scene(snapshot(first, rest))
+    (found,) = [p for p in known.graph.pods if p.name == "w0-0"]
+    return known, next(containers_of(found))
+
+
+@pytest.mark.parametrize(
+    ("ends", "code", "expected"),
+    [
+        ([30, 31, 30.5], 255, True),
+        ([30, 31, 30.5, 900, 900], 137, True),
+        ([30, 31, 30.5], 1, False),
+        ([30, 31], 255, False),
+        ([30, 31, 30.5, 900, 900, 900, 900], 255, False),
+        ([300, 600, 900], 255, False),
+    ],
+    ids=["all at once", "most at once", "by a fault of their own", "too few to tell", "a few of many", "each at its own time"],
+)  # fmt: skip
+def test_a_container_ended_with_its_node_where_most_of_it_did(ends: list[float], code: int, expected: bool):
+    assert ended_with_its_node(*on_one_node(ends, code)) is expected

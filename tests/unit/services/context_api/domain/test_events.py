@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.context_api.domain.events import EventIndex, read_event
+from services.context_api.domain.events import EventIndex, overtaken, read_event
 from tests.support.kube import ago, event, kube, moment, node, pod, snapshot
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-006")
@@ -79,3 +79,19 @@ def test_events_come_oldest_first_and_name_their_container():
     assert read[1].in_container("app")
     assert not read[1].in_container("ap")
     assert EventIndex(snapshot()).about_name("Pod", "shop", "gone") == []
+
+
+@pytest.mark.parametrize(
+    ("later", "minutes", "expected"),
+    [("Pulling", 3, True), ("Started", 3, True), ("Pulling", 9, False), ("Scheduled", 3, False), ("FailedMount", 3, False)],
+    ids=["pulls since", "runs since", "pulled before", "an earlier step", "fails again"],
+)  # fmt: skip
+def test_a_failed_step_is_overtaken_by_a_later_one(later: str, minutes: float, expected: bool):
+    one = pod("web-0")
+    failed = event(one, "FailedMount", "exit status 32", first=8, last=5)
+    index = EventIndex(
+        snapshot(one, failed, event(one, later, "x", first=minutes, last=minutes, type_="Normal"))
+    )
+    found = index.of(kube(one))
+
+    assert overtaken(found, next(e for e in found if e.message == "exit status 32")) is expected

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from libs.contracts.evidence import EvidenceItem, EvidenceKind
-from services.context_api.domain.everyday import is_everyday
+from services.context_api.domain.everyday import affirms, is_everyday, is_under_way, tells_of_trouble
+from services.context_api.domain.kube import Condition
+from tests.support.kube import NOW, moment
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-004", "API-BR-CAPI-007")
 
@@ -61,3 +63,41 @@ def test_logs_series_and_changes_are_never_everyday(kind: EvidenceKind):
 def test_a_field_that_is_no_condition_is_not_everyday():
     assert not is_everyday(item(EvidenceKind.object, path="status.phase", value={"status": "True"}))
     assert not is_everyday(item(EvidenceKind.object, path=None, value=None))
+
+
+@pytest.mark.parametrize(
+    ("condition", "good", "bad"),
+    [
+        ("Ready", True, False),
+        ("KernelReady", True, False),
+        ("NotReady", False, False),
+        ("NetworkUnavailable", False, True),
+        ("KubeletUnhealthy", False, True),
+        ("EtcdIsVoter", False, False),
+    ],
+)
+def test_the_name_of_a_condition_tells_whether_it_is_good_news_while_it_holds(
+    condition: str, good: bool, bad: bool
+):
+    assert affirms(condition) is good
+    assert tells_of_trouble(condition) is bad
+
+
+@pytest.mark.parametrize(
+    ("reason", "minutes", "message", "status", "expected"),
+    [
+        ("Creating", 12, "the instance is being made", "False", True),
+        ("UpgradeInProgress", 12, "", "False", True),
+        ("Creating", 45, "the instance is being made", "False", False),
+        ("Creating", 12, "cannot create instance: access denied", "False", False),
+        ("Failed", 12, "", "False", False),
+        ("Creating", 12, "", "True", False),
+    ],
+    ids=["for a while", "an upgrade", "for too long", "an error", "another reason", "it holds"],
+)
+def test_what_is_not_there_yet_is_under_way_for_as_long_as_making_it_takes(
+    reason: str, minutes: float, message: str, status: str, expected: bool
+):
+    state = Condition("Ready", status, reason, message, moment(minutes), None)
+
+    assert is_under_way(state, NOW) is expected

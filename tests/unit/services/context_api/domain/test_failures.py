@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from services.context_api.domain.failures import fails, few, is_failed_share
+from tests.support.kube import NOW
 from tests.support.series import series
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-006", "API-BR-CAPI-009")
@@ -74,3 +77,21 @@ ALL = "sum by (service) (increase(visits_total[15m]))"
 )  # fmt: skip
 def test_a_share_is_of_a_handful_where_all_of_the_same_time_were_counted_and_are_few(counts, expected: bool):
     assert few(counts, series(SHARE, [0.5], service="a")) is expected
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [([*[0.001] * 18, *[0.02] * 6] * 2, False), ([*[0.001] * 42, *[0.02] * 6], True), ([*[0.001] * 18, *[0.2] * 6] * 2, True)],
+    ids=["a few more each evening", "this evening", "too many each evening"],
+)  # fmt: skip
+def test_a_few_more_failures_at_this_time_of_each_day_are_usual_and_too_many_never_are(
+    values, expected: bool
+):
+    assert fails(series(RATIO, values, 3600.0)) is expected
+
+
+@pytest.mark.parametrize("gone", [True, False], ids=["its pod is no more", "its pod goes on"])
+def test_what_failed_when_its_series_ended_does_not_fail_now(gone: bool):
+    bad = replace(series(RATIO, [0.9] * 10), until=NOW.timestamp() + (3600.0 if gone else 0.0))
+
+    assert fails(bad) is not gone

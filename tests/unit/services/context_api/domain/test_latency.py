@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from services.context_api.domain.latency import is_timed, measure_of, pod_of, seconds, slow, times
-from tests.support.kube import deployment, pods_in, service
+from tests.support.kube import NOW, deployment, pods_in, service
 from tests.support.series import recorded as metric
 from tests.support.series import scene, series
 
@@ -85,3 +87,19 @@ def test_times_are_told_by_whom_they_are_about_and_too_short_ones_say_nothing():
 
 def test_a_time_reads_as_people_write_it():
     assert (seconds(0.24), seconds(3.9)) == ("240 ms", "3.9 s")
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [([*[0.2] * 18, *[1.8] * 6] * 2, False), ([*[0.2] * 42, *[1.8] * 6], True), ([*[0.2] * 18, *[0.5] * 6, *[0.2] * 18, *[1.8] * 6], True)],
+    ids=["each evening", "this evening", "more than each evening"],
+)  # fmt: skip
+def test_answers_that_are_as_slow_at_this_time_of_each_day_are_not_slow(values, expected: bool):
+    assert (slow(series(P99, values, 3600.0)) is not None) is expected
+
+
+@pytest.mark.parametrize("gone", [True, False], ids=["its pod is no more", "its pod goes on"])
+def test_what_was_slow_when_its_series_ended_is_not_slow_now(gone: bool):
+    one = replace(series(P99, RISEN), until=NOW.timestamp() + (3600.0 if gone else 0.0))
+
+    assert (slow(one) is None) is gone

@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 
 from services.context_api.domain.containers import containers_of, is_ready
-from services.context_api.domain.meant import ended_by_decision, stands_by, waits_its_turn, yields
+from services.context_api.domain.meant import (
+    at_rest,
+    awaits_node,
+    ended_by_decision,
+    stands_by,
+    starts,
+    unready_as_meant,
+    waits_its_turn,
+    yields,
+)
 from services.context_api.domain.scene import Scene
 from tests.support.kube import (
     Doc,
@@ -15,12 +24,14 @@ from tests.support.kube import (
     container,
     deployment,
     ended,
+    event,
     kube,
     log,
     pod,
     pods_in,
     running,
     snapshot,
+    thing,
 )
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-004", "API-BR-CAPI-009")
@@ -167,3 +178,113 @@ def test_without_a_log_nobody_says_that_it_was_a_decision():
     scene = Scene(snapshot(made))
 
     assert not ended_by_decision(scene, next(containers_of(scene.graph.pods[0])))
+
+
+# -- on its way --------------------------------------------------------------------------------------
+
+SLOW_START = {"startupProbe": {"periodSeconds": 10, "failureThreshold": 60}}
+READY = {"readinessProbe": {"periodSeconds": 5}}
+
+
+def starting(
+    minutes: float = 4, said: str = "INFO loading the catalogue", *, probes: Doc | None = None, restarts: int = 0,
+    passed: bool = False, lost: float | None = None,
+) -> tuple[Scene, Any]:  # fmt: skip
+    """A pod of one container that has run so long and is not ready; `lost`: minutes since it was ready."""
+    status = running(minutes=minutes, ready=False, restarts=restarts)
+    status["started"] = passed
+    made = pod(
+        "web-0", containers=[container(**(SLOW_START if probes is None else probes))], statuses=[status], age=minutes,
+        unready_since=minutes if lost is None else lost,
+    )  # fmt: skip
+    scene = Scene(snapshot(made, logs=[log(made, said)]))
+    return scene, scene.graph.pods[0]
+
+
+@pytest.mark.parametrize(
+    "how",
+    [{}, {"minutes": 0.5, "probes": READY}, {"minutes": 5, "probes": {"readinessProbe": {"initialDelaySeconds": 300}}}],
+    ids=["its startup probe gives it ten minutes", "it has just begun", "its readiness probe asks late"],
+)  # fmt: skip
+def test_a_pod_within_the_time_that_its_probes_give_it_for_a_start_starts(how: dict[str, Any]):
+    scene, found = starting(**how)
+
+    assert starts(scene, found)
+    assert unready_as_meant(scene, found)
+    assert not waits_its_turn(scene, found)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"minutes": 14},
+        {"minutes": 4, "probes": READY},
+        {"minutes": 4, "passed": True},
+        {"restarts": 1},
+        {"lost": 1},
+        {"said": "INFO loading\nERROR cannot read table catalogue"},
+        {"said": "dial tcp 10.96.0.7:5432: connect: connection refused, next try in 5 s"},
+    ],
+    ids=[
+        "longer than it is given", "no startup probe", "its startup probe has succeeded", "ended before", "was ready before", "an error in its log",
+        "waits for another",
+    ],
+)  # fmt: skip
+def test_a_pod_that_only_looks_like_starting_is_in_trouble(how: dict[str, Any]):
+    scene, found = starting(**how)
+
+    assert not starts(scene, found)
+    assert not unready_as_meant(scene, found)
+
+
+def unplaced(*told: tuple[str, float, str]) -> tuple[Scene, Any]:
+    """A pod without a node, and (reason, minutes ago, type) of events about it."""
+    made = pod("web-0", node=None, statuses=[])
+    events = [
+        event(made, reason, "x", first=minutes, last=minutes, count=1, type_=kind) for reason, minutes, kind in told
+    ]  # fmt: skip
+    scene = Scene(snapshot(made, events))
+    return scene, scene.graph.pods[0]
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ([("TriggeredScaleUp", 6, "Normal")], True),
+        ([("NotTriggerScaleUp", 9, "Normal"), ("TriggeredScaleUp", 6, "Normal")], True),
+        ([("Nominated", 3, "Normal")], True),
+        ([("TriggeredScaleUp", 25, "Normal")], False),
+        ([("TriggeredScaleUp", 25, "Normal"), ("TriggeredScaleUp", 5, "Normal")], False),
+        ([("TriggeredScaleUp", 6, "Normal"), ("NotTriggerScaleUp", 2, "Normal")], False),
+        ([("FailedScheduling", 6, "Warning")], False),
+    ],
+    ids=["asked for one", "at the second look", "nominated", "it has not come", "asked again and again", "none will come", "nobody asks"],
+)  # fmt: skip
+def test_a_pod_awaits_a_node_for_as_long_as_nodes_take_to_come(told, expected: bool):
+    scene, found = unplaced(*told)
+
+    assert awaits_node(scene, found) is expected
+    assert unready_as_meant(scene, found) is expected
+
+
+def test_a_pod_that_has_its_node_awaits_none():
+    made = pod("web-0", statuses=[running(ready=False)])
+    scene = Scene(snapshot(made, event(made, "TriggeredScaleUp", "x", first=3, last=3, type_="Normal")))
+
+    assert not awaits_node(scene, scene.graph.pods[0])
+
+
+@pytest.mark.parametrize(
+    ("spec", "api", "expected"),
+    [
+        ({"suspend": True}, "toolkit.example.io/v1", True),
+        ({"enabled": False}, "db.example.io/v1", True),
+        ({"instances": 0}, "db.example.io/v1", True),
+        ({"suspend": False, "replicas": 2}, "toolkit.example.io/v1", False),
+        ({}, "toolkit.example.io/v1", False),
+        ({"suspend": True}, "batch/v1", False),
+    ],
+    ids=["suspended", "switched off", "no instances", "at work", "says nothing", "a built-in kind"],
+)
+def test_an_object_of_a_platform_rests_where_its_spec_says_so(spec: Doc, api: str, expected: bool):
+    assert at_rest(kube(thing("Thing", "x", api=api, spec=spec))) is expected

@@ -71,3 +71,22 @@ def test_series_are_found_by_their_pod_and_become_evidence_of_its_trouble():
     cause = find_causes(taken).ranked[0]
     shown = {e.id: e for e in find_causes(taken).evidence}
     assert any(shown[i].kind == "metric" and "0 → 8" in shown[i].summary for i in cause.evidence_ids)
+
+
+@pytest.mark.parametrize(
+    ("last", "ended"),
+    [
+        ([0, 60, 120, 600], False),
+        ([0, 60, 120, 240], True),
+        ([0, 60, 120, 420], False),
+        ([0, 200, 400], False),
+    ],
+    ids=["goes on", "others go on without it", "not yet stale", "asked in long steps"],
+)
+def test_a_series_has_ended_where_others_of_its_answer_go_on_without_it(last: list[int], ended: bool):
+    others = {"metric": {"pod": "b"}, "values": [[t, "1"] for t in range(0, 601, 60)]}
+    ones = {"metric": {"pod": "a"}, "values": [[t, "1"] for t in last]}
+
+    found = {s.labels["pod"]: s.has_ended for s in read(answer(ones, others))}
+
+    assert found == {"a": ended, "b": False}

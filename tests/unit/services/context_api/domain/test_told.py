@@ -8,6 +8,7 @@ from libs.contracts.causes import NoCause
 from tests.support.kube import (
     ago,
     config_map,
+    container,
     crashing,
     deployment,
     edit,
@@ -320,3 +321,19 @@ def test_who_lets_others_go_first_is_told_to_have_found_no_room():
 
     assert answer.no_cause_reason is NoCause.nothing_wrong
     assert "found no room; of a priority below zero, they let all others go first." in answer.no_cause_text
+
+
+def test_who_starts_and_who_awaits_a_node_is_told_as_such():
+    status = running(minutes=4, ready=False)
+    status["started"] = False
+    slow = container(startupProbe={"periodSeconds": 10, "failureThreshold": 60})
+    late = deployment("api", replicas=1, containers=[slow], statuses=[status], pod_age=4, unready_since=4)
+    state = [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes are available: 1 Insufficient cpu.", "lastTransitionTime": ago(4)}]  # fmt: skip
+    waits = deployment("web", replicas=1, node=None, statuses=[], pod_conditions=state)
+    promise = event(pods_in(waits)[0], "TriggeredScaleUp", "x", first=3, last=3, type_="Normal")
+
+    starts = causes(late, target="Deployment/shop/api")
+    awaits = causes(waits, promise, node(), target="Deployment/shop/web")
+
+    assert "starts, and is within the time that its probes give it for that." in starts.no_cause_text
+    assert "waits for a node that an autoscaler has asked for." in awaits.no_cause_text

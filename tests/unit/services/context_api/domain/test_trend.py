@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from services.context_api.domain.trend import bent, forecast, increase, line, past_spell, stepped
+from services.context_api.domain.trend import (
+    bent,
+    comes_again,
+    forecast,
+    increase,
+    is_held,
+    line,
+    past_spell,
+    stepped,
+    was_reached,
+)
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-006")
 
@@ -160,3 +170,43 @@ def test_a_rise_that_began_within_the_record_is_foretold_from_where_it_began():
 )
 def test_a_later_rise_to_where_it_was_before_has_no_forecast(values):
     assert forecast(points(*values), 100) is None
+
+
+HOURLY = 3600.0
+DAYTIME = [0.2] * 19 + [1.9] * 5
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (DAYTIME * 3, True),
+        (([0.2] * 24) * 2 + DAYTIME, False),
+        (DAYTIME + [0.2] * 24 * 6 + DAYTIME, True),
+        ([*DAYTIME, *[0.2] * 19, *[4.0] * 5], False),
+        ([0.2] * 20 + [1.8] * 30, False),
+        ([0.2] * 4 + [1.8], False),
+    ],
+    ids=["each day", "today only", "a week ago", "higher than yesterday", "since yesterday, and not back", "a short record"],
+)  # fmt: skip
+def test_what_was_as_high_at_this_time_of_another_day_comes_again(values, expected: bool):
+    whole = points(*values, step=HOURLY)
+    since = next(t for t, v in reversed(whole) if v < 1) + HOURLY
+
+    assert comes_again(whole, since) is expected
+
+
+@pytest.mark.parametrize(
+    ("values", "held", "reached"),
+    [
+        ([10] * 40, True, True),
+        ([10, *[4] * 38, 10], False, True),
+        ([4] * 30 + [10] * 10, False, False),
+        ([10] * 10, False, False),
+    ],
+    ids=["all along", "a day ago, and down between", "since a few hours", "a short record"],
+)
+def test_a_level_is_known_by_how_long_it_has_been_there(values, held: bool, reached: bool):
+    whole = points(*values, step=HOURLY)
+
+    assert is_held(whole, whole[-1][0]) is held
+    assert was_reached(whole, whole[-1][0]) is reached

@@ -14,6 +14,7 @@ from services.context_api.domain.verdict import not_looked_at, without_cause
 from tests.support.kube import (
     ago,
     config_map,
+    container,
     deployment,
     edit,
     ended,
@@ -322,3 +323,20 @@ def test_warnings_about_a_pod_that_waits_for_its_turn_are_no_sign(line: str, exp
     known = Scene(whole)
 
     assert without_cause(known, API, known.graph.get("Deployment", "shop", "api")) is expected
+
+
+@pytest.mark.parametrize(
+    ("minutes", "expected"), [(4, NoCause.nothing_wrong), (20, NoCause.recovered)], ids=["in time", "late"]
+)
+def test_warnings_about_a_pod_that_is_still_given_time_to_start_are_no_sign(
+    minutes: float, expected: NoCause
+):
+    status = running(minutes=minutes, ready=False)
+    status["started"] = False
+    slow = container(startupProbe={"periodSeconds": 10, "failureThreshold": 60})
+    objects = deployment(
+        "api", replicas=1, containers=[slow], statuses=[status], pod_age=minutes, unready_since=minutes
+    )
+    told = event(pods_in(objects)[0], "Unhealthy", "Startup probe failed", first=minutes, last=1)
+
+    assert verdict(objects, told) is expected

@@ -183,3 +183,26 @@ def test_a_value_that_the_words_do_not_quote_is_not_shown():
 
     assert first(answer) == ("Database/shop/orders", "SecretNotWritten")
     assert "spec.parameters" not in answer.ranked[0].text
+
+
+@pytest.mark.parametrize(("replicas", "found"), [(0, False), (2, True)], ids=["runs nothing", "runs"])
+def test_a_workload_that_is_asked_to_run_no_pod_misses_nothing(replicas: int, found: bool):
+    parts = user()
+    for one in parts:
+        if one["kind"] in ("Deployment", "ReplicaSet"):
+            one["spec"]["replicas"] = replicas
+    parked = [one for one in parts if one["kind"] != "Pod"]
+
+    assert bool(seen(not_written, external(), parked)) is found
+
+
+@pytest.mark.parametrize(
+    ("age", "status", "found"),
+    [(2, {}, False), (30, {}, True), (2, FAILED, True)],
+    ids=["made a moment ago", "made long ago", "says that it cannot"],
+)
+def test_a_writer_is_given_a_few_minutes_for_the_first_time(age: float, status: Doc, found: bool):
+    writer = external(status=status)
+    writer["metadata"]["creationTimestamp"] = ago(age)
+
+    assert bool(seen(not_written, writer, user())) is found

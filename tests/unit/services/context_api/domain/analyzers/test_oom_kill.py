@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.context_api.domain.analyzers import oom_kill
-from tests.support.kube import container, crashing, deployment, ended, env, pod, running
+from tests.support.kube import container, crashing, deployment, ended, env, pod, running, thing
 from tests.support.triage import said, seen
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-001", "API-BR-CAPI-006")
@@ -97,3 +97,15 @@ def test_without_a_limit_the_node_is_what_ran_out():
     (found,) = seen(oom_kill, pod("web-0", statuses=[crashing(code=137, reason="OOMKilled")]))
 
     assert "no memory limit" in found.text
+
+
+@pytest.mark.parametrize("done", [True, False], ids=["done at the second try", "not done yet"])
+def test_a_try_that_was_killed_counts_until_its_job_is_done(done: bool):
+    state = [{"type": "Complete", "status": "True"}] if done else []
+    job = thing("Job", "fill", api="batch/v1", age=30, status={"conditions": state, "failed": 1})
+    first_try = pod(
+        "fill-x2k9d", owner=job, age=30, phase="Failed", spec={"restartPolicy": "Never"},
+        statuses=[{"name": "app", "ready": False, "restartCount": 0, "state": {"terminated": oom(20)}}],
+    )  # fmt: skip
+
+    assert bool(seen(oom_kill, job, first_try)) is not done

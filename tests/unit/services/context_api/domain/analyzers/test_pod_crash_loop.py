@@ -177,3 +177,23 @@ def test_a_worker_that_ended_by_its_own_decision_is_in_no_crash_loop(
     logs = [log(p, line, previous=True) for p in pods_in(objects)]
 
     assert bool(seen(pod_crash_loop, objects, logs=logs)) is found
+
+
+@pytest.mark.parametrize(
+    ("others", "code", "looping"),
+    [(4, 255, False), (60 * 9, 255, True), (4, 1, True)],
+    ids=["with its node", "alone", "by a fault of its own"],
+)
+def test_what_runs_again_after_its_node_was_started_anew_is_in_no_crash_loop(
+    others: float, code: int, looping: bool
+):
+    def run(name: str, minutes: float):
+        return deployment(
+            name,
+            replicas=1,
+            statuses=[running(minutes=minutes, restarts=6, last=ended(code, minutes=minutes))],
+        )
+
+    objects = [run("api", 4), *(run(name, others) for name in ("web", "db", "queue"))]
+
+    assert ("Deployment/shop/api" in [str(o.about) for o in seen(pod_crash_loop, objects)]) is looping

@@ -41,3 +41,19 @@ def test_a_sandbox_error_of_a_pod_that_runs_is_history():
     healthy = pod("web-0")
 
     assert seen(pod_sandbox, healthy, event(healthy, "FailedCreatePodSandBox", MESSAGE)) == []
+
+
+@pytest.mark.parametrize(
+    ("age", "since", "found"),
+    [(30, None, True), (0.5, None, False), (30, "Pulling", False)],
+    ids=["it has none", "the pod was just made", "it has one now and pulls its image"],
+)
+def test_a_sandbox_that_came_at_a_later_try_is_no_finding(age: float, since: str | None, found: bool):
+    one = pod("web-0", statuses=[waiting()], phase="Pending", age=age)
+    told = [event(one, "FailedCreatePodSandBox", MESSAGE, first=age, last=age * 0.9)]
+    if since is not None:
+        told.append(
+            event(one, since, 'Pulling image "registry.example/app:1.0"', first=2, last=2, type_="Normal")
+        )
+
+    assert bool(seen(pod_sandbox, one, told)) is found

@@ -250,3 +250,40 @@ def test_a_pod_that_waits_for_its_turn_and_is_killed_for_it_is_told():
     found = seen(probe_failure, objects, told, logs=[log(second, "INFO lock is held by broker-0")])
 
     assert [o.reason for o in found] == ["LivenessProbeFailed"]
+
+
+@pytest.mark.parametrize(
+    ("minutes", "log_line", "found"),
+    [(4, "INFO loading", []), (14, "INFO loading", ["StartupProbeFailed"]), (4, "ERROR no route to host", ["StartupProbeFailed"])],
+    ids=["in time", "late", "it complains"],
+)  # fmt: skip
+def test_a_startup_probe_that_fails_while_it_still_gives_time_is_no_finding(
+    minutes: float, log_line: str, found: list[str]
+):
+    slow = app(startupProbe={"httpGet": {"path": "/up", "port": 8080}, "periodSeconds": 10, "failureThreshold": 60})  # fmt: skip
+    status = running(minutes=minutes, ready=False)
+    status["started"] = False
+    one = pod("web-0", containers=[slow], statuses=[status], age=minutes, unready_since=minutes)
+    told = event(
+        one, "Unhealthy", "Startup probe failed: connection refused", first=minutes, field="spec.containers{app}"
+    )  # fmt: skip
+
+    assert [o.reason for o in seen(probe_failure, one, told, logs=[log(one, log_line)])] == found
+
+
+@pytest.mark.parametrize(
+    ("minutes", "restarts", "found"),
+    [(40, 1, []), (5, 1, ["LivenessProbeFailed"]), (40, 3, ["LivenessProbeFailed"])],
+    ids=["once, and runs since", "just now", "again and again"],
+)
+def test_a_single_kill_is_over_once_the_container_runs_for_as_long_as_a_crash_loop_is_remembered(
+    minutes: float, restarts: int, found: list[str]
+):
+    status = running(minutes=minutes, restarts=restarts, last=ended(137, minutes=minutes))
+    one = pod("web-0", containers=[app(livenessProbe=ALIVE)], statuses=[status])
+    told = event(
+        one, "Killing", "Container app failed liveness probe, will be restarted", first=minutes, last=minutes,
+        field="spec.containers{app}", type_="Normal",
+    )  # fmt: skip
+
+    assert [o.reason for o in seen(probe_failure, one, told)] == found

@@ -80,3 +80,13 @@ def test_a_rollout_is_silent_beside_a_mechanism_that_another_analyzer_knows():
 
     assert alone == [("Deployment/shop/api", "RolloutBeforeOnset")]
     assert beside == []
+
+
+@pytest.mark.parametrize("inside", [False, True], ids=["a label", "a variable"])
+def test_a_label_whose_name_reads_like_a_part_of_the_process_is_none(inside: bool):
+    old, new = (container(env=env(STAGE=v)) if inside else container() for v in ("blue", "green"))
+    objects = deployment("api", before=[old], containers=[new], rolled_out=22, statuses=[crashing()])
+    for one, stage in zip([o for o in objects if o["kind"] == "ReplicaSet"], ("blue", "green"), strict=True):
+        one["spec"]["template"]["metadata"]["labels"]["environment"] = stage
+
+    assert bool(seen(recent_rollout, objects)) is inside

@@ -155,3 +155,19 @@ def test_a_worker_that_begins_anew_by_its_own_decision_does_not_restart_too_ofte
     logs = [log(p, line, previous=True) for p in pods_in(objects)]
 
     assert bool(seen(restart_rate, objects, logs=logs)) is found
+
+
+@pytest.mark.parametrize(
+    ("others", "told"), [(60 * 9, False), (60 * 40, True)], ids=["with its node", "alone"]
+)
+def test_what_ends_with_its_whole_node_each_night_does_not_end_by_itself(others: float, told: bool):
+    def run(name: str, minutes: float):
+        status = running(minutes=minutes, restarts=6, last=ended(255, "Unknown", minutes=minutes, lived=900))
+        return deployment(
+            name, before=[container(image="app:1")], containers=[container(image="app:2")], replicas=1,
+            age=60 * 24 * 9, rolled_out=60 * 24 * 6, statuses=[status],
+        )  # fmt: skip
+
+    objects = [run("api", 60 * 9), *(run(name, others) for name in ("web", "db", "queue"))]
+
+    assert ("Deployment/shop/api" in [str(o.about) for o in seen(restart_rate, objects)]) is told

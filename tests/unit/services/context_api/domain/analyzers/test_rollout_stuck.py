@@ -158,3 +158,19 @@ def test_one_that_waits_for_its_turn_excuses_none_that_was_never_made():
     found = seen(rollout_stuck, objects, logs=[log(pods_in(objects)[-1], LOCKED)])
 
     assert [o.reason for o in found] == ["ReplicasUnavailable"]
+
+
+@pytest.mark.parametrize(
+    ("minutes", "found"), [(6, []), (20, ["ReplicasUnavailable"])], ids=["in time", "longer than it is given"]
+)
+def test_a_workload_whose_pods_are_given_ten_minutes_to_start_lacks_none_until_then(
+    minutes: float, found: list[str]
+):
+    status = running(minutes=minutes, ready=False)
+    status["started"] = False
+    slow = container(startupProbe={"periodSeconds": 10, "failureThreshold": 60})
+    objects = deployment(
+        "api", containers=[slow], statuses=[status], pod_age=minutes, unready_since=minutes
+    )  # fmt: skip
+
+    assert [o.reason for o in seen(rollout_stuck, objects)] == found

@@ -10,7 +10,7 @@ from libs.contracts.target import Target
 from services.context_api.domain.analyzers.saturation import THROTTLED
 from services.context_api.domain.snapshot import MetricAnswer
 from services.context_api.domain.triage import find_causes
-from tests.support.kube import NOW, container, deployment, pods_in, snapshot
+from tests.support.kube import NOW, container, deployment, ended, pods_in, running, snapshot
 from tests.support.series import answered, recorded
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-006", "API-BR-CAPI-009")
@@ -266,3 +266,78 @@ def test_descriptors_that_ran_out_since_a_release_are_told_with_it():
         in best.text
     )
     assert "`registry.example/app:1.0` → `registry.example/app:1.1`" in best.text
+
+
+# -- levels that are older than the alert ------------------------------------------------------------
+
+MEMORY = "container_memory_working_set_bytes"
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ([248] * 40, False),
+        ([248, 180, 210, 240] * 10 + [248], False),
+        ([180] * 30 + [248] * 10, True),
+        ([248] * 10, True),
+    ],
+    ids=["all along", "again and again", "since a few hours", "nobody knows since when"],
+)
+def test_memory_that_reached_as_much_a_day_before_without_harm_is_how_a_program_is_set_up(values, told: bool):
+    answer = asked(rising(*[v * MI for v in values], query=MEMORY, step=HOUR))
+
+    assert any(c.reason == "MemoryNearLimit" for c in answer.ranked) is told
+
+
+def test_memory_that_reached_as_much_and_was_killed_for_it_is_told():
+    status = running(minutes=60 * 3, restarts=1, last=ended(137, "OOMKilled", minutes=60 * 3))
+    killed = deployment(
+        "api", containers=[container(resources={"limits": {"memory": "256Mi"}})], statuses=[status]
+    )
+    whole = replace(snapshot(killed), metrics=[rising(*[248 * MI] * 40, query=MEMORY, step=HOUR)])
+
+    answer = find_causes(whole, target=Target.parse("Deployment/shop/api"))
+
+    assert any(c.reason == "MemoryNearLimit" for c in answer.ranked)
+
+
+def pool(**values: list[float]) -> list[MetricAnswer]:
+    return [
+        recorded(
+            name, numbers, HOUR, __name__=name, namespace="shop", pod=pods_in(API)[0]["metadata"]["name"]
+        )
+        for name, numbers in values.items()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("metrics", "told"),
+    [
+        (pool(hikaricp_connections=[10.0] * 3, hikaricp_connections_max=[10.0] * 3, hikaricp_connections_idle=[7.0] * 3), False),
+        (pool(hikaricp_connections=[10.0] * 3, hikaricp_connections_max=[10.0] * 3, hikaricp_connections_idle=[0.0] * 3), True),
+        (pool(worker_threads_busy=[8.0] * 40, worker_threads_max=[8.0] * 40), False),
+        (pool(worker_threads_busy=[8.0] * 40, worker_threads_max=[8.0] * 40, worker_threads_pending=[0.0] * 20 + [31.0] * 20), True),
+        (pool(worker_threads_busy=[2.0] * 30 + [8.0] * 10, worker_threads_max=[8.0] * 40), True),
+        (pool(worker_threads_busy=[8.0] * 3, worker_threads_max=[8.0] * 3), True),
+    ],
+    ids=["most lie idle", "none lies idle", "busy all along", "and somebody waits", "since a few hours", "nobody knows since when"],
+)  # fmt: skip
+def test_a_pool_that_is_always_as_full_is_exhausted_only_where_nothing_is_idle_or_somebody_waits(
+    metrics, told: bool
+):
+    assert any(c.reason == "PoolExhausted" for c in asked(*metrics).ranked) is told
+
+
+@pytest.mark.parametrize("minutes", [0, 60], ids=["measured now", "measured no longer"])
+def test_a_level_that_is_measured_no_longer_says_nothing_of_now(minutes: int):
+    full, other = rising(*[250 * MI] * 5), rising(*[100 * MI] * 5, container="sidecar")
+    values = full.data["result"][0]["values"]
+    full.data["result"][0]["values"] = [[t - minutes * 60, v] for t, v in values]
+    whole = MetricAnswer(
+        full.query,
+        "range",
+        NOW,
+        {"resultType": "matrix", "result": [*full.data["result"], *other.data["result"]]},
+    )
+
+    assert any(c.reason == "MemoryNearLimit" for c in asked(whole).ranked) is (minutes == 0)

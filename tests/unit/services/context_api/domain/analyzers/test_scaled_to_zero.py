@@ -171,3 +171,38 @@ def test_what_rests_with_a_note_is_a_cause_only_where_somebody_misses_it(missed:
     answer = causes(*objects, target="Deployment/shop/web", logs=logs)
 
     assert ("Deployment/shop/press" in [str(c.target) for c in answer.ranked]) is missed
+
+
+DAY = 60 * 24
+
+
+@pytest.mark.parametrize(
+    ("scaled", "began", "named"),
+    [(DAY * 40, 10, False), (30, 10, True), (DAY * 40, DAY * 40, True)],
+    ids=["long before the alert", "just before", "the alert is as old"],
+)
+def test_what_was_scaled_long_before_an_alert_about_it_did_not_begin_it(
+    scaled: float, began: float, named: bool
+):
+    press = deployment("press", replicas=0, age=DAY * 90, edits=[edit(scaled, "spec/replicas")])
+
+    answer = causes(press, target="Deployment/shop/press", onset=moment(began))
+
+    assert bool(answer.ranked) is named
+
+
+def test_what_was_scaled_long_before_and_is_missed_is_a_cause():
+    web = deployment("web")
+    line = "ERROR GET http://press:80/jobs failed: connection refused"
+    logs = [log(p, "\n".join(f"{ago(9 - i)} {line}" for i in range(6))) for p in pods_in(web)]
+    press = deployment("press", replicas=0, age=DAY * 90, edits=[edit(DAY * 40, "spec/replicas")])
+
+    answer = causes(press, service("press"), web, target="Deployment/shop/press", onset=moment(10), logs=logs)
+
+    assert [c.reason for c in answer.ranked] == ["ScaledToZero"]
+
+
+def test_a_cron_job_that_was_suspended_long_before_is_missed_late():
+    answer = causes(copies({}), target="CronJob/shop/copy", onset=moment(10))
+
+    assert [c.reason for c in answer.ranked] == ["Suspended"]

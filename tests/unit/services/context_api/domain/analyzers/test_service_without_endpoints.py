@@ -5,7 +5,17 @@ from __future__ import annotations
 import pytest
 
 from services.context_api.domain.analyzers import service_without_endpoints as analyzer
-from tests.support.kube import container, crashing, deployment, pods_in, service, stateful_set, thing
+from tests.support.kube import (
+    container,
+    crashing,
+    deployment,
+    pods_in,
+    running,
+    service,
+    stateful_set,
+    template,
+    thing,
+)
 from tests.support.triage import causes, first, said, seen
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-001", "API-BR-CAPI-006")
@@ -147,3 +157,42 @@ def test_endpoints_and_conditions_nobody_can_read_are_no_lack_of_endpoints():
     piece["endpoints"] = [["?"]]
 
     assert seen(analyzer, objects, made, piece) == []
+
+
+@pytest.mark.parametrize(("minutes", "found"), [(6, []), (20, ["NoReadyEndpoints"])], ids=["in time", "late"])
+def test_a_service_whose_pods_are_still_given_time_to_start_lacks_nothing(minutes: float, found: list[str]):
+    status = running(minutes=minutes, ready=False)
+    status["started"] = False
+    slow = container(startupProbe={"periodSeconds": 10, "failureThreshold": 60})
+    objects = deployment("api", containers=[slow], statuses=[status], pod_age=minutes, unready_since=minutes)
+
+    assert [o.reason for o in seen(analyzer, objects, service("api", not_ready=2))] == found
+
+
+@pytest.mark.parametrize(("wanted", "latent"), [(0, True), (2, False)], ids=["for no node", "for two"])
+def test_pods_of_every_node_that_no_node_is_for_are_missed_by_nobody(wanted: int, latent: bool):
+    labels = {"app": "gpu"}
+    every = thing(
+        "DaemonSet", "gpu", api="apps/v1", spec={"template": template(labels, [container()])},
+        status={"desiredNumberScheduled": wanted, "numberReady": 0},
+    )  # fmt: skip
+
+    (found,) = seen(analyzer, every, service("gpu", ready=0))
+
+    assert (found.reason, found.latent) == ("NoPodsBehindService", latent)
+
+
+@pytest.mark.parametrize(
+    ("second", "latent"), [("metrics", True), (None, False)], ids=["beside one that fits", "its only one"]
+)
+def test_a_second_port_that_no_container_has_counts_where_somebody_misses_it(
+    second: str | None, latent: bool
+):
+    objects = deployment("api", containers=[container(ports=[{"name": "http", "containerPort": 8080}])])
+    front = service("api", target="http" if second else "web", ready=2)
+    if second:
+        front[0]["spec"]["ports"].append({"port": 9090, "targetPort": second})
+
+    (found,) = seen(analyzer, objects, front)
+
+    assert (found.reason, found.latent) == ("TargetPortMismatch", latent)

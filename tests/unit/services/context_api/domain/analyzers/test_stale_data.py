@@ -79,3 +79,21 @@ def test_without_a_complaint_and_a_shared_store_nobody_is_tied_to_anybody(
 
 def test_a_reader_whose_writers_all_work_is_no_finding():
     assert said(seen(stale_data, READER, STORE, logs=complaints())) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "old"),
+    [
+        ("2026-11-18T09:2{}:00Z INFO poll: no new records", False),
+        ('2026-11-18T09:2{}:00Z level=debug msg="last refresh was 30s ago"', False),
+        ("2026-11-18T09:2{}:00Z WARN poll: no new records", True),
+        ('2026-11-18T09:2{}:00Z level=info msg="refused" reason="rate is older than 45m"', True),
+    ],
+    ids=["a poll", "when it was last", "a warning", "old, in whatever tone"],
+)
+def test_a_reader_that_tells_as_news_that_nothing_came_does_not_complain(line: str, old: bool):
+    found = seen(stale_data, READER, STORE, feed(suspend=True), logs=complaints(line))
+    answer = causes(READER, STORE, feed(suspend=True), logs=complaints(line), target="Deployment/shop/quotes")
+
+    assert found == []
+    assert bool(answer.ranked) is old

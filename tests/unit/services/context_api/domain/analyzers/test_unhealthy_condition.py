@@ -293,3 +293,34 @@ def test_an_error_in_a_status_without_conditions_counts_while_the_object_is_not_
 
     assert [o.reason for o in found] == reasons
     assert all("failed to take snapshot: no secret" in o.text for o in found)
+
+
+@pytest.mark.parametrize(
+    ("spec", "latent"), [({"suspend": True}, True), ({"suspend": False}, False), ({}, False)]
+)
+def test_what_its_own_spec_tells_to_rest_is_a_fault_for_those_alone_who_need_it(spec: Doc, latent: bool):
+    (found,) = seen(unhealthy_condition, kustomization("apps", bad("no artifact"), **spec))
+
+    assert found.latent is latent
+
+
+def test_what_rests_is_still_the_cause_of_what_needs_it():
+    base = kustomization("base", bad("no artifact", minutes=38), suspend=True)
+    apps = kustomization(
+        "apps", bad("dependency 'flux-system/base' is not ready"), dependsOn=[{"name": "base"}]
+    )
+
+    assert (
+        first(causes(base, apps, target="Kustomization/flux-system/apps"))[0]
+        == "Kustomization/flux-system/base"
+    )
+
+
+@pytest.mark.parametrize(
+    ("minutes", "found"), [(12, []), (50, ["ReadyFalse"])], ids=["for a while", "for too long"]
+)
+def test_what_is_being_made_is_not_there_yet(minutes: float, found: list[str]):
+    state = {"type": "Ready", "status": "False", "reason": "Creating", "message": "being made", "lastTransitionTime": ago(minutes)}  # fmt: skip
+    instance = thing("Instance", "x", api="cloud.example.com/v1", status={"conditions": [state]})
+
+    assert [o.reason for o in seen(unhealthy_condition, instance)] == found

@@ -231,3 +231,18 @@ def test_a_pod_that_lets_others_go_first_and_lacks_nothing_but_room_is_no_findin
     priority: int, message: str, found: bool
 ):
     assert bool(seen(unschedulable, refused(message, spec={"priority": priority}), node())) is found
+
+
+@pytest.mark.parametrize(
+    ("minutes", "found"), [(4, []), (40, ["InsufficientResources"])], ids=["a node comes", "it has not come"]
+)
+def test_a_pod_to_which_a_node_was_promised_waits_for_it_as_long_as_nodes_take(
+    minutes: float, found: list[str]
+):
+    objects = refused("0/3 nodes are available: 3 Insufficient cpu.")
+    promise = event(
+        pods_in(objects)[0], "TriggeredScaleUp", "pod triggered scale-up: [{workers 3->4 (max: 6)}]",
+        first=minutes, last=minutes, count=1, type_="Normal",
+    )  # fmt: skip
+
+    assert [o.reason for o in seen(unschedulable, objects, promise)] == found

@@ -111,3 +111,67 @@ def test_a_workload_of_which_a_pod_waits_for_its_turn_lacks_none(line: str, want
     warning = event(objects[0], "FailedCreate", "exceeded quota")
 
     assert bool(seen(unwell, objects, warning, logs=[log(second, line)])) is found
+
+
+def of_node(kind: str, status: str = "True", minutes: float = 60 * 24):
+    state = {
+        "type": kind,
+        "status": status,
+        "reason": "X",
+        "message": "x",
+        "lastTransitionTime": ago(minutes),
+    }
+    return node("node-1", conditions=[state])
+
+
+@pytest.mark.parametrize(
+    ("told", "found"),
+    [
+        (of_node("NetworkingReady"), []),
+        (of_node("NetworkingReady", "False"), ["NetworkingReadyFalse"]),
+        (of_node("EtcdIsVoter"), []),
+        (of_node("EtcdIsVoter", minutes=9), ["EtcdIsVoterTrue"]),
+        (of_node("ClockProblem"), ["ClockProblemTrue"]),
+        (of_node("ClockProblem", "False"), []),
+    ],
+    ids=[
+        "affirms",
+        "denies it",
+        "since the node was made",
+        "since a moment ago",
+        "a problem since then",
+        "no problem",
+    ],
+)
+def test_a_condition_of_a_node_is_read_by_its_name_and_by_how_long_it_holds(told, found: list[str]):
+    assert [o.reason for o in seen(unwell, told)] == found
+
+
+@pytest.mark.parametrize(
+    ("minutes", "found"), [(2, []), (30, ["ScalingActiveFalse"])], ids=["new pods", "for long"]
+)
+def test_an_autoscaler_is_given_the_time_that_new_pods_take_to_be_measured(minutes: float, found: list[str]):
+    state = {
+        "type": "ScalingActive",
+        "status": "False",
+        "reason": "FailedGetResourceMetric",
+        "message": "did not receive metrics for targeted pods (pods might be unready)",
+        "lastTransitionTime": ago(minutes),
+    }
+    scaler = thing("HorizontalPodAutoscaler", "api", api="autoscaling/v2", status={"conditions": [state]})
+
+    assert [o.reason for o in seen(unwell, scaler)] == found
+
+
+@pytest.mark.parametrize(("minutes", "found"), [(1, []), (30, ["NamespaceContentRemainingTrue"])])
+def test_a_namespace_that_has_just_begun_to_go_is_going(minutes: float, found: list[str]):
+    state = {
+        "type": "NamespaceContentRemaining",
+        "status": "True",
+        "reason": "SomeResourcesRemain",
+        "message": "x",
+    }
+    space = thing("Namespace", "trial", None, status={"conditions": [state]})
+    space["metadata"]["deletionTimestamp"] = ago(minutes)
+
+    assert [o.reason for o in seen(unwell, space)] == found

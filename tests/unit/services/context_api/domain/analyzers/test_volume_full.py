@@ -10,6 +10,7 @@ from libs.contracts.target import Target
 from services.context_api.domain.snapshot import MetricAnswer
 from services.context_api.domain.triage import find_causes
 from tests.support.kube import NOW, container, crashing, log, pods_in, snapshot, stateful_set, thing
+from tests.support.series import recorded
 from tests.support.triage import causes, first
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-006", "API-BR-CAPI-007")
@@ -152,3 +153,45 @@ def test_a_log_line_about_space_without_a_claim_blames_none():
         first(causes(db, CLAIM, target="StatefulSet/shop-data/db", logs=logs))[0]
         == "StatefulSet/shop-data/db"
     )
+
+
+def over_days(values: list[float], modes: list[str] | None = None):
+    """A claim's used share, an hour apart."""
+    claim = {**CLAIM, "spec": {"accessModes": modes or ["ReadWriteOnce"]}}
+    share = "kubelet_volume_stats_used_bytes / kubelet_volume_stats_capacity_bytes"
+    answer = recorded(share, values, 3600.0, namespace="shop-data", persistentvolumeclaim="data")
+    whole = replace(snapshot(stateful_set("db", containers=[USES], spec=SPEC), claim), metrics=[answer])
+    return find_causes(whole, target=Target.parse("PersistentVolumeClaim/shop-data/data"))
+
+
+@pytest.mark.parametrize(
+    ("values", "modes", "full"),
+    [
+        ([0.962] * 40, None, False),
+        ([0.96, 0.88, 0.92, 0.96] * 10, None, False),
+        ([0.93] * 30 + [0.96] * 10, None, True),
+        ([0.995] * 40, None, True),
+        ([0.96] * 10, None, True),
+        ([1.0] * 3, ["ReadOnlyMany"], False),
+        ([1.0] * 3, ["ReadOnlyMany", "ReadWriteOnce"], True),
+    ],
+    ids=["at that level all along", "emptied by itself", "fuller than it was", "to the brim", "nobody knows since when", "only read", "written as well"],
+)  # fmt: skip
+def test_a_volume_that_keeps_its_own_measure_or_is_only_read_is_not_full(values, modes, full: bool):
+    assert any(c.reason == "VolumeFull" for c in over_days(values, modes).ranked) is full
+
+
+@pytest.mark.parametrize("gone", [True, False], ids=["the volume is measured no longer", "it is"])
+def test_a_volume_that_is_measured_no_longer_is_not_told_full(gone: bool):
+    share = "kubelet_volume_stats_used_bytes / kubelet_volume_stats_capacity_bytes"
+    now = NOW.timestamp()
+    mine, other = (
+        {"metric": {"namespace": "shop-data", "persistentvolumeclaim": name}, "values": [[now - back - 60 * n, "0.98"] for n in range(5)]}
+        for name, back in (("data", 3600 if gone else 0), ("other", 0))
+    )  # fmt: skip
+    answer = MetricAnswer(share, "range", NOW, {"resultType": "matrix", "result": [mine, other]})
+    whole = replace(snapshot(stateful_set("db", containers=[USES], spec=SPEC), CLAIM), metrics=[answer])
+
+    found = find_causes(whole, target=Target.parse("PersistentVolumeClaim/shop-data/data"))
+
+    assert any(c.reason == "VolumeFull" for c in found.ranked) is not gone

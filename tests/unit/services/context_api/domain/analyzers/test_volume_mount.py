@@ -89,3 +89,14 @@ def test_a_pod_of_another_workload_that_holds_the_claim_is_named():
 
     assert "which belongs to Deployment shop/backup" in found.text
     assert [str(b.on) for b in found.blames] == ["PersistentVolumeClaim/shop/files", "Deployment/shop/backup"]
+
+
+@pytest.mark.parametrize(
+    ("since", "found"), [("Scheduled", True), ("Pulling", False)], ids=["waits", "went on"]
+)
+def test_a_volume_that_was_mounted_at_a_later_try_is_no_finding(since: str, found: bool):
+    one = pod("web-0", statuses=[waiting()], phase="Pending", age=30)
+    told = event(one, "FailedMount", "MountVolume.SetUp failed: exit status 32", first=29, last=25)
+    later = event(one, since, "x", first=20, last=20, type_="Normal")
+
+    assert bool(seen(volume_mount, one, told, later)) is found

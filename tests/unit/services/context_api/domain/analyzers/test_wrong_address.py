@@ -6,6 +6,7 @@ import pytest
 
 from services.context_api.domain.analyzers import wrong_address
 from tests.support.kube import (
+    ago,
     config_map,
     container,
     crashing,
@@ -89,3 +90,24 @@ def test_right_and_foreign_addresses_are_not_judged(value: str, text: str):
     objects, logs = client(value, text)
 
     assert said(seen(wrong_address, objects, DB, logs=logs)) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("ERROR request timed out", []),
+        ("ERROR upstream returned 503", []),
+        ("ERROR getaddrinfo failed: no such host", [("Deployment/shop/api", "ServiceNotFound")]),
+        ("ERROR lookup traces.observe.svc on 10.96.0.10:53: no such host", [("Deployment/shop/api", "ServiceNotFound")]),
+    ],
+    ids=["something answers late", "something answers", "a name is not there", "that name is not there"],
+)  # fmt: skip
+def test_who_complains_of_somebody_that_is_there_does_not_mean_a_service_that_does_not_exist(
+    line: str, found
+):
+    objects = deployment("api", containers=[container(env=env(OTLP="http://traces.observe.svc:4317"))])
+    logs = [log(p, "\n".join(f"{ago(9 - i)} {line}" for i in range(6))) for p in pods_in(objects)]
+
+    answer = causes(objects, DB, service("other", "observe"), target="Deployment/shop/api", logs=logs)
+
+    assert [(str(c.target), c.reason) for c in answer.ranked if c.reason == "ServiceNotFound"] == found
