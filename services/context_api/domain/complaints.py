@@ -16,11 +16,12 @@ from services.context_api.domain import evidence
 from services.context_api.domain.evidence import Fact
 from services.context_api.domain.focus import concerned
 from services.context_api.domain.kube import conditions, text
-from services.context_api.domain.logs import cut, is_narrative, last_lines
+from services.context_api.domain.logs import cut, is_narrative, last_lines, shape_of, timed_lines
 from services.context_api.domain.observation import Observation
 from services.context_api.domain.redact import redact
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
+from services.context_api.domain.still_said import over_in
 
 PODS = 6
 """Pods of one workload whose logs are read: replicas tell the same story."""
@@ -51,7 +52,8 @@ def messages_of(about: KubeObject) -> list[str]:
 
 
 def complaints(scene: Scene, seen: Sequence[Observation], about: re.Pattern[str]) -> Iterator[Complaint]:
-    """Those in which the pattern is found; of each container's log the last such line, its quotes as if unescaped."""
+    """Those in which the pattern is found; of each container's log the last such line that still holds (`still_said`), its
+    quotes as if unescaped."""
     for one in seen:
         # Information is what somebody's text claims (`SuspiciousText`): it is told to people, and believed by nobody.
         words = "" if one.latent or one.severity is FindingSeverity.info else uttered(one)
@@ -60,8 +62,13 @@ def complaints(scene: Scene, seen: Sequence[Observation], about: re.Pattern[str]
     for top in concerned(scene, seen):
         for pod in scene.graph.pods_of(top)[:PODS]:
             for log in scene.snapshot.logs_of(pod.namespace, pod.name):
-                found = (x for x in reversed(last_lines(log.text)) if about.search(x) and not is_narrative(x))
-                line = next(found, "")
+                found = [x for x in last_lines(log.text) if about.search(x) and not is_narrative(x)]
+                over = (
+                    over_in(pod, log, timed_lines(log.text), scene.now, scene.onset or scene.now)
+                    if found
+                    else ()
+                )
+                line = next((x for x in reversed(found) if shape_of(x) not in over), "")
                 if line:
                     fact = evidence.log_line(pod, log.container, redact(cut(line)), 1)
                     yield Complaint(top, line[:LONGEST].replace('\\"', '"'), None, (fact,))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import Literal
 
@@ -25,6 +26,7 @@ from services.context_api.domain.kube import (
     strings,
     text,
 )
+from services.context_api.domain.log_levels import answered, is_news, of_the_server
 from services.context_api.domain.logs import (
     LONGEST,
     Line,
@@ -33,12 +35,15 @@ from services.context_api.domain.logs import (
     last_lines,
     quote,
     readable,
+    shape_of,
+    timed_lines,
     weigh,
 )
 from services.context_api.domain.names import Host, hosts_in
 from services.context_api.domain.observation import Blame
 from services.context_api.domain.redact import redact
 from services.context_api.domain.snapshot import ContainerLog, KubeObject
+from services.context_api.domain.still_said import over_in
 from services.context_api.domain.uses import values_of
 
 PODS_READ = 6
@@ -105,11 +110,6 @@ _OWN_FAULT = re.compile(
 )
 """Answers of a server to what its client asked wrongly: no complaint about the server."""
 
-_NEWS = re.compile(
-    r"\W*(?:[\w.,:/-]+\W+){0,3}?(?:level=|lvl=)?\W?(?:INFO|NOTICE|DEBUG|TRACE)\b", re.IGNORECASE
-)
-"""Lines whose writer calls them less than a warning."""
-
 _ON_THE_WAY: tuple[Trouble, ...] = ("refused", "timeout", "other")
 """Trouble of calls whose packets go astray. A line may tell the caller's own status beside it (`status=502`)."""
 
@@ -148,11 +148,15 @@ class Spoken:
     found: KubeObject | None
     implied: bool = False
     """The line names nobody, but speaks as a client of the one server that the settings name."""
+    first: datetime | None = None
+    """When the log of a program that is ready said so first."""
 
 
 def trouble_in(line: str) -> Trouble | None:
-    """What kind of connection trouble a line speaks of, if any."""
-    return next((name for name, pattern in _TROUBLES.items() if _speaks_of(name, pattern, line)), None)
+    """What kind of connection trouble a line speaks of, if any; of a request that was answered, where the server failed."""
+    found = next((name for name, pattern in _TROUBLES.items() if _speaks_of(name, pattern, line)), None)
+    status = answered(line) if found is not None else None
+    return None if status is not None and not of_the_server(status) else found
 
 
 def _speaks_of(name: Trouble, pattern: re.Pattern[str], line: str) -> bool:
@@ -165,8 +169,11 @@ def _speaks_of(name: Trouble, pattern: re.Pattern[str], line: str) -> bool:
 class Dependencies:
     """Mentions per workload, read when first asked for."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, onset: datetime | None = None) -> None:
+        """`onset`: when the alert began; what was said long before that may be over."""
         self._graph = graph
+        now = graph.snapshot.captured_at
+        self._since = min(onset or now, now)
         self._configured: dict[int, list[Mention]] = {}
         self._spoken: dict[int, list[Spoken]] = {}
         self._behind: dict[int, list[KubeObject]] = {}
@@ -286,11 +293,23 @@ class Dependencies:
     def _complaints(self, top: KubeObject) -> Iterator[Spoken]:
         first: dict[str, tuple[Trouble, str, KubeObject, ContainerLog]] = {}
         counts: dict[str, int] = {}
+        begun: dict[str, datetime] = {}
         for pod, log in self._logs(top):
-            for line in last_lines(log.text):
-                trouble = trouble_in(line) or self._asked_in_vain(line, pod)
-                if trouble is None or is_narrative(line):
-                    continue
+            said = [
+                (trouble, line)
+                for line in last_lines(log.text)
+                if (trouble := trouble_in(line) or self._asked_in_vain(line, pod)) is not None
+                and not is_narrative(line)
+            ]
+            if said and is_ready(pod) and not log.previous:
+                timed = timed_lines(log.text)
+                over = over_in(pod, log, timed, self._graph.snapshot.captured_at, self._since)
+                # News by the writer's own word is no complaint of a program that runs well.
+                said = [(t, line) for t, line in said if shape_of(line) not in over and not is_news(line)]
+                for moment, line in timed if said else ():
+                    if moment is not None:
+                        begun.setdefault(shape_of(line), moment)
+            for trouble, line in said:
                 shape = re.sub(r"\d+", "#", line[-300:])
                 first.setdefault(shape, (trouble, line, pod, log))
                 counts[shape] = counts.get(shape, 0) + 1
@@ -302,7 +321,7 @@ class Dependencies:
                     host, found = meant.host, meant.found
                 yield Spoken(
                     trouble, shown, counts[shape], pod, log.container, log.previous, host, found,
-                    implied=meant is not None,
+                    implied=meant is not None, first=begun.get(shape_of(line)),
                 )  # fmt: skip
 
     def _meant(self, top: KubeObject, line: str) -> Mention | None:
@@ -395,9 +414,7 @@ def blames(deps: Dependencies, top: KubeObject, lines: list[Line]) -> tuple[Blam
     heard_ports = {s.host.port for s in spoken if s.host is not None and s.found is None and s.host.port}
     # A host outside is a name, and none of those that the settings name; news is no complaint.
     nameless = any(
-        s.found is None
-        and (s.host is None or s.host.name.count(".") < 2)
-        and not _NEWS.match(readable(s.line))
+        s.found is None and (s.host is None or s.host.name.count(".") < 2) and not is_news(readable(s.line))
         for s in spoken
     )
     for mention in deps.configured(top):

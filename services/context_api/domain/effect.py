@@ -30,6 +30,11 @@ def unharmed(scene: Scene, top: KubeObject, since: datetime) -> Series | None:
     return next((s for s in shares if (began := moment_of(s.points[0][0])) and began <= since), None)
 
 
+def harmed(scene: Scene, top: KubeObject) -> bool:
+    """Whether what was recorded of how its requests end and how long they take is too bad now."""
+    return any(fails(series) or slow(series) is not None for series in _about(scene, top))
+
+
 def _about(scene: Scene, top: KubeObject) -> Iterator[Series]:
     """What tells how requests to it end and how long they take: its own, and those of Services that lead to it alone."""
     for series in scene.metrics.all:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from services.context_api.domain.kube import harmless
+from services.context_api.domain.log_levels import Level, answered, is_advice, level_of, named, of_the_server
 from services.context_api.domain.redact import redact
 from services.context_api.domain.snapshot import parse_time
 
@@ -41,9 +42,11 @@ _ERROR = re.compile(
     re.IGNORECASE,
 )
 _HARMLESS = re.compile(
-    r"\b0 errors?\b|\bno errors?\b|errors?[=: ]+0\b|level=(?:info|debug)|\"level\": ?\"(?:info|debug)\"|"
-    r"\[(?:info|debug|notice)\]|\b(?:INFO|DEBUG)\b",
+    r"\b0 errors?\b|\bno errors?\b|errors?[=: ]+0\b",
 )
+_OF_THE_END = re.compile(r"\bfatal\b|\bpanic\b|unrecoverable|\babort", re.IGNORECASE)
+"""What tells of an end even where the writer calls it news; `critical` is said of sections and of counts too."""
+
 _FRAME = re.compile(
     r"^\s+at |^\s*File \"|^\s*\.\.\. \d+ more|^goroutine \d|^\s+/|^\t|^\s{4,}|^created by |^exit status \d"
 )
@@ -125,7 +128,7 @@ def readable(line: str) -> str:
         return line
     if not isinstance(fields, dict):
         return line
-    level = next((str(fields[k]).upper() for k in _LEVELS if k in fields), "")
+    level = next((_level(fields[k]) for k in _LEVELS if k in fields), "")
     said = next((str(fields[k]) for k in ("msg", "message", "event", "log") if k in fields), "")
     skipped = _UNSAID | {*_LEVELS, "msg", "message", "event", "log"}
     errors = sorted(k for k in fields if k in _ERRORS)
@@ -141,6 +144,10 @@ def readable(line: str) -> str:
     told = {k: v.get("message") if k in errors and isinstance(v, dict) else v for k, v in fields.items()}
     parts = [f"{k}={told[k]}" for k in (*errors, *rest) if isinstance(told[k], str | int | float | bool)]
     return " ".join(part for part in (level, said, *parts) if part) or line
+
+
+def _level(value: object) -> str:
+    return named(value) if isinstance(value, int) else str(value).upper()
 
 
 def cut(words: str, most: int = LONGEST) -> str:
@@ -172,6 +179,12 @@ def last_lines(log: str, most: int = LINES) -> list[str]:
     """The last non-empty lines, structured ones made readable; only the end of a long log is split."""
     tail = log[-most * 500 :]
     return [readable(line) for line in tail.splitlines() if line.strip()][-most:]
+
+
+def timed_lines(log: str, most: int = LINES) -> list[tuple[datetime | None, str]]:
+    """The same with the time of each, which a structured line loses when it is made readable."""
+    tail = log[-most * 500 :]
+    return [(time_of(line), readable(line)) for line in tail.splitlines() if line.strip()][-most:]
 
 
 def time_of(line: str) -> datetime | None:
@@ -222,9 +235,17 @@ def weigh(line: str) -> int:
         return 0
     if is_narrative(line):
         return 0
-    if _CAUSED.search(line) or _FATAL.search(line) or _EXCEPTION.match(line):
+    if _CAUSED.search(line) or _EXCEPTION.match(line):
         return 3
-    return 2 if _ERROR.search(line) and not _HARMLESS.search(line) else 0
+    if not (_FATAL.search(line) or _ERROR.search(line)):
+        return 0
+    status = answered(line)
+    if status is not None and not of_the_server(status):
+        return 0
+    news = level_of(line) is Level.news
+    if (_OF_THE_END if news else _FATAL).search(line):
+        return 3
+    return 0 if news or _HARMLESS.search(line) or is_advice(line) else 2
 
 
 def telling(lines: Sequence[Line], most: int = 3) -> list[Line]:

@@ -3,6 +3,7 @@ complaints in a log that has held none since.
 
 Decides which series are about an object, and when one of them was in trouble around the alert. A rule that looks back
 half an hour still fires when what it measures is well again.
+What is so each day or week at that hour (`ordinary`) is no trouble.
 What names no object but a namespace counts for what lies in that namespace: an alert about text messages names the
 program that sends them, the ratio only where it runs.
 
@@ -23,6 +24,7 @@ from services.context_api.domain.failures import LEAST as MANY
 from services.context_api.domain.latency import LEAST, SLOWER, is_timed, seconds, slow, subject, unit_of
 from services.context_api.domain.logs import readable, time_of, weigh
 from services.context_api.domain.metrics import Series, moment_of
+from services.context_api.domain.ordinary import comes_again
 from services.context_api.domain.queues import backlogs, is_backlog
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
@@ -72,6 +74,8 @@ def passed(scene: Scene, about: KubeObject | None, since: datetime) -> Iterator[
     for series, points, limit, unit in _measured(scene):
         spell = past_spell(points, limit) if limit else None
         if spell is None or not _is_about(scene, series, about):
+            continue
+        if comes_again(points, spell.began, spell.most):
             continue
         began, ended = moment_of(spell.began), moment_of(spell.ended)
         if began is not None and ended is not None and ended >= since and began <= until:

@@ -19,6 +19,7 @@ from services.context_api.domain.changes import Edit, last_edit
 from services.context_api.domain.observation import AGAINST, Depth, Observation
 from services.context_api.domain.relation import Relations
 from services.context_api.domain.scene import Scene
+from services.context_api.domain.settled import ITSELF, PLACES, STANDS_FOR, Settled, serves
 from services.context_api.domain.snapshot import KubeObject
 from services.context_api.domain.unfelt import Beside, Unfelt
 
@@ -39,12 +40,6 @@ WEIGHTS: dict[str, float] = {
 CHANGE_WINDOW = timedelta(hours=1)
 """An edit this long before the first symptom counts as recent. A guess; most incidents follow a change by minutes."""
 
-ITSELF = 0.99
-"""Nearness of the alerting object and its owners."""
-
-STANDS_FOR = 0.95
-"""Nearness of the pods that an alerting Service or route stands for."""
-
 COINCIDENCE = 0.25
 """Nearness given to a fault that only shares the alert's namespace and time."""
 
@@ -59,12 +54,6 @@ UNSURE = 0.45
 
 FAINTEST = 0.1
 """Confidence below which a candidate is left to the findings."""
-
-LONG_BEFORE = timedelta(days=1)
-"""A state of a place that is this much older than an alert about the place did not begin it. A guess; no rule waits that long."""
-
-_PLACES = frozenset({"Namespace", "Node"})
-"""What an alert about holds much that has to do with it by its place alone."""
 
 AROUND_BEFORE, AROUND_AFTER = timedelta(minutes=30), timedelta(minutes=5)
 
@@ -110,8 +99,10 @@ def rank(scene: Scene, tree: Causality, relations: Relations, alert: Alert) -> l
     seen = tree.observations
     unfelt = Unfelt(scene)
     beside = Beside(scene, unfelt, any(_is_own(o, relations) for o in seen))
+    well = not beside.own and serves(scene.graph, alert.target)
+    settled = Settled(tree, relations, alert.target, alert.onset, well)
     near = [
-        0.0 if _is_settled(tree, index, relations, alert) else _nearness(o, relations, alert, beside)
+        0.0 if settled.holds(index) else _nearness(o, relations, alert, beside)
         for index, o in enumerate(seen)
     ]
     nearness = _with_what_explains(near, tree)
@@ -156,15 +147,6 @@ def _plausible(candidates: list[Ranked]) -> list[Ranked]:
     return [c for i, c in enumerate(candidates) if i == 0 or c.confidence >= FAINTEST]
 
 
-def _is_settled(tree: Causality, index: int, relations: Relations, alert: Alert) -> bool:
-    """Whether it and all it accounts for were so for a day before an alert about their place: they did not begin it."""
-    seen, place = tree.observations[index], alert.target is not None and alert.target.kind in _PLACES
-    if not place or alert.onset is None or relations.nearness(seen.about) >= ITSELF:
-        return False
-    moments = [tree.observations[i].onset for i in (index, *tree.all_effects(index))]
-    return all(moment is not None and moment < alert.onset - LONG_BEFORE for moment in moments)
-
-
 def _is_own(seen: Observation, relations: Relations) -> bool:
     ill = seen.depth is not Depth.change and seen.severity is not FindingSeverity.info
     return ill and not _may_be_meant(seen) and relations.nearness(seen.about) >= STANDS_FOR
@@ -177,7 +159,7 @@ def _nearness(seen: Observation, relations: Relations, alert: Alert, beside: Bes
         return _nearness_to_nobody(seen, alert.missing)
     near = relations.nearness(seen.about)
     concerned = (seen.about, *(claim.about for claim in seen.explains))
-    if alert.target.kind in _PLACES and near < ITSELF and all(map(beside.unfelt.unused, concerned)):
+    if alert.target.kind in PLACES and near < ITSELF and all(map(beside.unfelt.unused, concerned)):
         return 0.0
     if near or seen.latent or alert.over:
         return near

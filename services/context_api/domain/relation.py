@@ -16,6 +16,7 @@ from services.context_api.domain.snapshot import KubeObject
 
 FAINTEST = 0.15
 MOST_VISITED = 4000
+MOST_STEPS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,8 @@ class Step:
     nearness: float
     came_from: KubeObject | None
     how: str
+    relation: str = ""
+    """As `edges.TABLE` calls it; empty where somebody's blame or account led there."""
 
 
 class Relations:
@@ -48,11 +51,19 @@ class Relations:
         """Everything reached, nearest first; the alerting object is the first."""
         return [step.obj for step in self._steps.values()]
 
+    def ways(self, obj: KubeObject) -> frozenset[str]:
+        """The relations on the path from the alerting object."""
+        here, found, steps = self._steps.get(id(obj)), set[str](), 0
+        while here is not None and here.came_from is not None and steps < MOST_STEPS:
+            found.add(here.relation)
+            here, steps = self._steps.get(id(here.came_from)), steps + 1
+        return frozenset(found)
+
     def path(self, obj: KubeObject) -> list[KubeObject]:
         """From `obj` to the alerting object."""
         path: list[KubeObject] = []
         here: KubeObject | None = obj
-        while here is not None and id(here) in self._steps and len(path) < 20:
+        while here is not None and id(here) in self._steps and len(path) < MOST_STEPS:
             path.append(here)
             here = self._steps[id(here)].came_from
         return path
@@ -71,11 +82,11 @@ def relate(scene: Scene, start: KubeObject | None, observations: Sequence[Observ
         if id(step.obj) in steps:
             continue
         steps[id(step.obj)] = step
-        for to, strength, how in _outwards(scene, step, named):
+        for to, strength, how, relation in _outwards(scene, step, named):
             nearness = step.nearness * strength
             if id(to) not in steps and nearness >= FAINTEST:
                 order += 1
-                heapq.heappush(queue, (-nearness, order, Step(to, nearness, step.obj, how)))
+                heapq.heappush(queue, (-nearness, order, Step(to, nearness, step.obj, how, relation)))
     return Relations(steps)
 
 
@@ -94,7 +105,8 @@ def claims(observations: Sequence[Observation]) -> Claims:
     return named
 
 
-def _outwards(scene: Scene, step: Step, named: Claims) -> list[tuple[KubeObject, float, str]]:
+def _outwards(scene: Scene, step: Step, named: Claims) -> list[tuple[KubeObject, float, str, str]]:
     # What else runs on a node or lies in a namespace matters only when the alert is about that node or namespace.
     edges = [e for e in scene.needs.of(step.obj) if e.relation != "contains" or step.came_from is None]
-    return [*named.get(id(step.obj), []), *((e.to, e.strength, e.how) for e in edges)]
+    claimed = ((*claim, "") for claim in named.get(id(step.obj), []))
+    return [*claimed, *((e.to, e.strength, e.how, e.relation) for e in edges)]

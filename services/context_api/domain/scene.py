@@ -35,7 +35,7 @@ class Scene:
 
     @cached_property
     def deps(self) -> Dependencies:
-        return Dependencies(self.graph)
+        return Dependencies(self.graph, self.onset)
 
     @cached_property
     def needs(self) -> Needs:

@@ -13,8 +13,9 @@ from services.context_api.domain.causality import Causality
 from services.context_api.domain.kube import listing
 from services.context_api.domain.logs import quote
 from services.context_api.domain.observation import Depth, Observation
-from services.context_api.domain.ranking import ITSELF, Ranked
+from services.context_api.domain.ranking import Ranked
 from services.context_api.domain.relation import Relations
+from services.context_api.domain.settled import ITSELF
 from services.context_api.domain.wording import clock, name_of
 
 MOST = 2

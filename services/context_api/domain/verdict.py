@@ -24,6 +24,9 @@ from services.context_api.domain.snapshot import KubeObject, Snapshot, parse_tim
 STARTS_WITHIN = timedelta(minutes=2)
 """A pod that was ready this soon after it was made has started as pods do. A guess; images that are there start in seconds."""
 
+TOGETHER = timedelta(minutes=1)
+"""Between an autoscaler's decision and the pod that comes of it."""
+
 REPEATED = 3
 """Times from which on a warning has a rhythm."""
 
@@ -119,7 +122,14 @@ def signs(scene: Scene, about: KubeObject | None) -> Iterator[datetime]:
                 yield ended
         created = pod.created_at
         # Replaced since the alert began; somewhere in a cluster some pod always is.
-        if about is not None and not place and created and scene.onset and created > scene.onset:
+        replaced_since = created is not None and scene.onset is not None and created > scene.onset
+        if (
+            about is not None
+            and not place
+            and created
+            and replaced_since
+            and not _was_due(scene, pod, created)
+        ):
             yield created
         for raw in entries(pod.status.get("conditions")):
             moment = parse_time(raw.get("lastTransitionTime"))
@@ -139,6 +149,22 @@ def signs(scene: Scene, about: KubeObject | None) -> Iterator[datetime]:
                 and not _goes_on(scene, obj, event)
             ):
                 yield event.last
+
+
+def _was_due(scene: Scene, pod: KubeObject, created: datetime) -> bool:
+    """Whether a pod was made as one more, and not in another's place: a job's run, or an autoscaler's decision."""
+    owner, top = scene.graph.owner(pod), scene.graph.top(pod)
+    if owner is not None and owner.kind == "Job":
+        return True
+    for scaler in scene.graph.of_kind("HorizontalPodAutoscaler"):
+        at = parse_time(scaler.status.get("lastScaleTime"))
+        if (
+            at is not None
+            and abs(created - at) <= TOGETHER
+            and any(e.to is top for e in scene.needs.of(scaler))
+        ):
+            return True
+    return False
 
 
 def _evictions(scene: Scene, about: KubeObject | None, tops: Sequence[KubeObject]) -> Iterator[datetime]:
@@ -168,14 +194,13 @@ def _of_a_start(obj: KubeObject, event: Event) -> bool:
 
 
 def _goes_on(scene: Scene, obj: KubeObject, event: Event) -> bool:
-    """Whether a warning is repeated to this day about a pod that is well all the while: it is advice, and not over."""
-    if obj.kind != "Pod" or not is_ready(obj) or event.first is None or event.last is None:
+    """Whether a warning is repeated to this day, about a pod one that is well all the while: it is advice, and not over."""
+    if event.first is None or event.last is None or event.count < REPEATED or event.last <= event.first:
         return False
-    if event.count < REPEATED or event.last <= event.first:
-        return False
-    ready = condition(obj, "Ready")
-    if ready is None or ready.since is None or ready.since > event.first:
-        return False
+    if obj.kind == "Pod":
+        ready = condition(obj, "Ready")
+        if not is_ready(obj) or ready is None or ready.since is None or ready.since > event.first:
+            return False
     every = (event.last - event.first) / (event.count - 1)
     return scene.now - event.last < 2 * every
 

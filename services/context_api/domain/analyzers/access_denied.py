@@ -3,7 +3,8 @@
 Sees "cannot list resource …" in logs and events of failing workloads and evaluates the recorded roles and bindings
 for that very request. Blames the role that lacks the rule, the binding that names a role or subject that is not
 there (an account of that name in another namespace), the role that grants it and that no binding names (any more), else
-the workload. Says nothing when the recorded roles allow the request.
+the workload. Says nothing when the recorded roles allow the request, nor of what a ready program has left behind
+(`still_said`); what it was refused an hour before the alert already, and goes on, is latent and as often meant as not.
 Cannot see other authorizers (webhooks, nodes).
 
 Rests on: kubernetes.io/docs, "Using RBAC Authorization".
@@ -13,7 +14,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
@@ -21,14 +23,17 @@ from services.context_api.domain.changes import last_edit
 from services.context_api.domain.dependencies import ASTRAY
 from services.context_api.domain.focus import carried, concerned
 from services.context_api.domain.kube import entries, mapping, pod_spec, strings, text
-from services.context_api.domain.logs import cut, last_lines
-from services.context_api.domain.observation import Depth, Explains, Observation
+from services.context_api.domain.logs import cut, shape_of, timed_lines
+from services.context_api.domain.observation import AGAINST, Depth, Explains, Observation
 from services.context_api.domain.redact import redact
 from services.context_api.domain.scene import Scene
-from services.context_api.domain.snapshot import KubeObject
+from services.context_api.domain.snapshot import ContainerLog, KubeObject
+from services.context_api.domain.still_said import lives_with, over_in
 from services.context_api.domain.wording import clock, name_of
 
 NAME = "access_denied"
+MAY_BE_MEANT = 0.4
+"""Certainty of a refusal that a program has lived with: below that of states that count by themselves."""
 _DENIED = re.compile(
     r"User \\?\"system:serviceaccount:([a-z0-9-]+):([a-z0-9.-]+)\\?\" cannot (\w+) resource \\?\"([\w./-]+)\\?\" in API group \\?\"([\w.-]*)\\?\""
     r"(?: in the namespace \\?\"([a-z0-9-]+)\\?\"| at the cluster scope)?"
@@ -65,11 +70,30 @@ def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
     for top in concerned(scene, seen):
         for pod in scene.graph.pods_of(top)[:6]:
             for log in scene.snapshot.logs_of(pod.namespace, pod.name):
-                for line in last_lines(log.text):
-                    request = read(line) if "cannot" in line else None
-                    if request is not None and request not in told and not allowed(scene, request):
+                refused = _refused(scene, pod, log)
+                for request, (line, first) in refused.items():
+                    if request not in told and not allowed(scene, request):
                         told.add(request)
-                        yield _observation(scene, top, pod, log.container, request, line)
+                        found = _observation(scene, top, pod, log.container, request, line)
+                        yield _always_so(found) if lives_with(pod, first, scene.onset) else found
+
+
+def _refused(scene: Scene, pod: KubeObject, log: ContainerLog) -> dict[Request, tuple[str, datetime | None]]:
+    """The refusals that still hold: one line of each, and when it was refused first."""
+    lines = timed_lines(log.text) if "cannot" in log.text else []
+    over = over_in(pod, log, lines, scene.now, scene.onset or scene.now) if lines else frozenset()
+    found: dict[Request, tuple[str, datetime | None]] = {}
+    for moment, line in lines:
+        request = read(line) if "cannot" in line and shape_of(line) not in over else None
+        if request is not None:
+            found.setdefault(request, (line, moment))
+    return found
+
+
+def _always_so(found: Observation) -> Observation:
+    """Many programs ask for more than they need: it counts where this one is seen to fail."""
+    against = f"{AGAINST}it was refused long before the alert, and goes on running"
+    return replace(found, latent=True, certainty=MAY_BE_MEANT, basis=(*found.basis, against))
 
 
 def allows(role: KubeObject, request: Request) -> bool:

@@ -49,6 +49,9 @@ _ITS_WORDS = re.compile(
 
 _SENT = re.compile(r"\brest_client_requests_total\b")
 _REFUSED = re.compile(r"\bapiserver_flowcontrol_rejected_requests_total\b")
+_LONG_LIVED = frozenset({"WATCH", "WATCHLIST", "CONNECT", "PROXY"})
+"""Requests that last as long as somebody wants them to: how long they take tells nothing."""
+
 _DURATION = re.compile(r"\bapiserver_request(?:_sli|_slo)?_duration_seconds")
 
 
@@ -112,6 +115,8 @@ def _felt(scene: Scene) -> Iterator[tuple[Series, Step, str]]:
             yield series, step, f"it refuses {step.after:.3g} requests a second" + (f" of priority level {level}" if level else "")  # fmt: skip
         elif _DURATION.search(said) and is_timed(series) and (found := slow(series)) is not None:
             verb = series.labels.get("verb", "")
+            if verb in _LONG_LIVED:
+                continue
             yield series, found.step, f"{verb or 'requests'} take{'s' if verb else ''} {seconds(found.after)}, {seconds(found.before)} before"  # fmt: skip
 
 

@@ -44,6 +44,10 @@ from services.context_api.domain.snapshot import Body, KubeObject
 from services.context_api.domain.wording import clock, name_of
 
 NAME = "autoscaler"
+MEANT = 0.4
+"""Certainty of one that is at its maximum, where that is its minimum too: somebody fixed the number with it. Below that of
+states that count by themselves."""
+
 _MISSING = re.compile(r"missing request for ([a-z-]+)")
 OVERLOAD = frozenset({"CpuThrottled", "CpuAtLimit", "ErrorBudgetBurning", "LoadBeyondTarget"})
 _HELD_BACK = frozenset({"AtMaximum", "AutoscalersOverlap", "BlindAutoscaler", "CannotScale"})
@@ -82,7 +86,9 @@ def observe(scene: Scene) -> Iterator[Observation]:
                 limited,
                 "AtMaximum",
                 f"{name_of(hpa)} wants more replicas of {aimed} than its maximum of {number(hpa.spec.get('maxReplicas'))}{_load(hpa)}",
-                0.75,
+                MEANT
+                if number(hpa.spec.get("minReplicas"), 1) == number(hpa.spec.get("maxReplicas"))
+                else 0.75,
                 latent=True,
             )
 

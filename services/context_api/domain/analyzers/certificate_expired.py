@@ -1,7 +1,8 @@
 """Certificates past their time that something serves or checks.
 
 Sees the dates of certificates in Secrets (the only thing of their content a recording keeps), which workloads and
-routes use them, and clients whose logs complain about certificates. An expired certificate nobody uses is no fault.
+routes use them, and clients whose logs complain about certificates. An expired certificate nobody uses is no fault; one
+that lies beside a valid one, while no client complains, is latent.
 Cannot see certificates that do not lie in Secrets, nor a chain's other links.
 
 Rests on: kubernetes.io/docs, "Secrets" (TLS); RFC 5280 (validity).
@@ -79,6 +80,7 @@ def _observation(
     clients: list[KubeObject],
 ) -> Observation:
     state = f"is not valid before {clock(when)}" if early else f"expired at {clock(when)}"
+    spare = not clients and _holds_valid(secret, scene.now)
     makers = [
         o
         for o in scene.snapshot.of_kind("Certificate", secret.namespace)
@@ -112,4 +114,14 @@ def _observation(
             Explains(t, 0.92, "it serves or checks an invalid certificate", deepest=Depth.process)
             for t in {id(t): t for t in (*owners, *clients)}.values()
         ),
+        latent=spare,
     )
+
+
+def _holds_valid(secret: KubeObject, now: datetime) -> bool:
+    """Whether it holds another certificate that is valid: one before it, or of an authority before, is kept beside."""
+    dates = [
+        tuple(parse_time(mapping(summary).get(field)) for field in ("not_before", "not_after"))
+        for summary in mapping(secret.body.get("dataSummary")).values()
+    ]
+    return any(begins and ends and begins <= now < ends for begins, ends in dates)

@@ -29,6 +29,7 @@ from services.context_api.domain.dependencies import PODS_READ
 from services.context_api.domain.edits import changes_of
 from services.context_api.domain.focus import alerted, concerned
 from services.context_api.domain.kube import at, listing, text
+from services.context_api.domain.log_levels import is_advice
 from services.context_api.domain.logs import (
     LINES,
     Line,
@@ -170,7 +171,7 @@ def _complaints(scene: Scene, top: KubeObject) -> Iterator[_Said]:
             last = max((m for m, _ in timed if m is not None), default=None)
             since = (last if failed or log.previous else scene.now) or scene.now
             recent = [x for m, x in timed if m is not None and timedelta(0) <= since - m <= RECENT]
-            complaints = [x for x in recent if (weigh(x) or _WARNS.search(x)) and not is_narrative(x)]
+            complaints = [x for x in recent if _complains_in(x)]
             lines, bad, ended = lines + len(recent), bad + len(complaints), ended or failed or log.previous
             begun: dict[str, datetime] = {}
             for moment, x in timed if complaints else ():
@@ -186,6 +187,11 @@ def _complaints(scene: Scene, top: KubeObject) -> Iterator[_Said]:
                     found[shape] = replace(held, count=held.count + 1, first=earlier)
     if ended or bad >= SHARE * max(lines, 1):
         yield from (one for one in found.values() if ended or one.count >= FEWEST)
+
+
+def _complains_in(line: str) -> bool:
+    """An error, or a warning that does more than advise."""
+    return bool(weigh(line) or (_WARNS.search(line) and not is_advice(line))) and not is_narrative(line)
 
 
 def _leads(

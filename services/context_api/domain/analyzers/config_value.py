@@ -3,7 +3,7 @@
 Sees error lines beside the environment, arguments and mounted ConfigMaps of the failing containers, and
 variables the program demands that nothing sets. Of a program that goes on running, only errors that say a setting's
 name in words (`use-proxy-protocol`, "PROXY protocol"), with who edited the Service in front of it just before, and
-warnings that repeat a setting with its value; those of who carries calls account for callers whose calls go astray. Names the ConfigMap or Secret that holds the setting, else the
+warnings that repeat a setting with its value (none that only says what is deprecated); those of who carries calls account for callers whose calls go astray. Names the ConfigMap or Secret that holds the setting, else the
 workload. A setting edited just before is told by `recent_change`. Cannot know what the value should be.
 
 Rests on: kubernetes.io/docs, "Define Environment Variables", "Configure a Pod to Use a ConfigMap".
@@ -32,6 +32,7 @@ from services.context_api.domain.endings import last_words
 from services.context_api.domain.evidence import Fact
 from services.context_api.domain.focus import carried, listened
 from services.context_api.domain.kube import containers, entries, flat, listing, pod_spec, strings, text
+from services.context_api.domain.log_levels import is_advice
 from services.context_api.domain.logs import (
     Line,
     clusters,
@@ -132,7 +133,7 @@ def _doubted(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]
                 shape_of(line): line
                 for _, log in logs
                 for line in last_lines(log.text)
-                if not is_narrative(line)
+                if not is_narrative(line) and not is_advice(line)
             }.values()
         )
         for workload in scene.graph.workloads_of(top) if lines else ():

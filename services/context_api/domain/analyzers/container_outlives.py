@@ -5,7 +5,7 @@ shipper, an agent that serves for ever. Surer where an earlier run of the same c
 the cron job says that it may not start the next run. A sidecar in the sense of Kubernetes (an init container that is
 always restarted) is ended by the kubelet and never meant. Tells what was changed about the job before this run.
 Cannot know which container does the work: of two that both do, one may simply take longer, so without such a sign it
-is said with little certainty.
+is said with little certainty, and not at all while an earlier run took as long.
 
 Rests on: https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/#jobs-with-sidecar-containers,
 https://kubernetes.io/docs/concepts/workloads/controllers/job/#handling-pod-and-container-failures.
@@ -21,6 +21,7 @@ from services.context_api.domain import evidence, remedies
 from services.context_api.domain.changes import applied_changes, last_edit
 from services.context_api.domain.kube import at, condition, entries, listing, mapping, number, text
 from services.context_api.domain.observation import Depth, Explains, Observation
+from services.context_api.domain.runs import longest_run
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject, parse_time
 from services.context_api.domain.wording import clock, name_of, span
@@ -43,10 +44,21 @@ def observe(scene: Scene) -> Iterator[Observation]:
         for pod in scene.graph.made_by(job):
             done, running = _apart(pod)
             ended = max((moment for _, moment in done), default=None)
-            if running and ended is not None and scene.now - ended >= AFTERWARDS:
+            if (
+                running
+                and ended is not None
+                and scene.now - ended >= AFTERWARDS
+                and not _as_usual(scene, top, job)
+            ):
                 told.add(id(top))
                 yield _observation(scene, top, job, pod, [name for name, _ in done], running, ended)
                 break
+
+
+def _as_usual(scene: Scene, top: KubeObject, job: KubeObject) -> bool:
+    """Whether the run takes no longer than an earlier one that went well: then both containers do work."""
+    longest, began = longest_run(scene, top, job), parse_time(job.status.get("startTime")) or job.created_at
+    return longest is not None and began is not None and scene.now - began <= longest
 
 
 def _holds(job: KubeObject, kind: str) -> bool:
@@ -70,20 +82,11 @@ def _apart(pod: KubeObject) -> tuple[list[tuple[str, datetime]], list[str]]:
     return done, running
 
 
-def _usual(scene: Scene, top: KubeObject, but: KubeObject) -> float | None:
-    """Seconds the longest of the earlier runs took that went well; None when none is recorded."""
-    took = []
-    for job in scene.graph.of_kind("Job"):
-        began, ended = (parse_time(job.status.get(field)) for field in ("startTime", "completionTime"))
-        if job is not but and scene.graph.top(job) is top is not job and began and ended:
-            took.append((ended - began).total_seconds())
-    return max(took, default=None)
-
-
 def _observation(
     scene: Scene, top: KubeObject, job: KubeObject, pod: KubeObject, done: list[str], running: list[str], ended: datetime
 ) -> Observation:  # fmt: skip
-    usual = _usual(scene, top, job)
+    longest = longest_run(scene, top, job)
+    usual = longest.total_seconds() if longest is not None else None
     began = parse_time(job.status.get("startTime")) or job.created_at or ended
     lasts = (scene.now - began).total_seconds()
     refused = [e for e in scene.graph.events_about(top) if e.reason == "JobAlreadyActive"]

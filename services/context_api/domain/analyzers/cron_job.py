@@ -2,7 +2,8 @@
 
 Sees the schedule itself (unreadable, a day no month has), a starting deadline too short for the controller to keep,
 the cron job's events and the active jobs that block it (concurrencyPolicy Forbid). Failed jobs are told by
-`job_failed`, suspension by `scaled_to_zero`. Cannot know how long a job ought to take.
+`job_failed`, suspension by `scaled_to_zero`. A missed start after which a run was started, and a run no longer than
+earlier ones that keeps the next waiting, as its policy says, are no faults. Cannot know how long a first job ought to take.
 
 Rests on: https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/ (schedule syntax, concurrency policy, a
 deadline below 10 s may never be met).
@@ -20,15 +21,19 @@ from services.context_api.domain.kube import condition, entries, number, text
 from services.context_api.domain.logs import cut
 from services.context_api.domain.observation import Depth, Observation
 from services.context_api.domain.redact import redact
+from services.context_api.domain.runs import longest_run
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.schedule import fault
-from services.context_api.domain.snapshot import KubeObject
+from services.context_api.domain.snapshot import KubeObject, parse_time
 from services.context_api.domain.wording import name_of, span
 
 NAME = "cron_job"
 RECENT = timedelta(hours=2)
 SHORTEST = 10
 """Seconds between two looks of the controller."""
+
+LONGER = 1.2
+"""Times as long as the longest earlier run from which one takes too long. A guess."""
 
 _FAULTS = {"UnparseableSchedule": "ScheduleNotReadable", "InvalidSchedule": "ScheduleNotReadable", "UnknownTimeZone": "ScheduleNotReadable",
            "MissSchedule": "StartMissed", "TooManyMissedTimes": "StartMissed", "FailedNeedsStart": "StartMissed", "FailedCreate": "JobNotCreated"}  # fmt: skip
@@ -47,7 +52,7 @@ def observe(scene: Scene) -> Iterator[Observation]:
         events = [
             e
             for e in scene.graph.events_about(cron)
-            if e.reason in _FAULTS and e.last and scene.now - e.last <= RECENT
+            if e.reason in _FAULTS and e.last and scene.now - e.last <= RECENT and not _started_since(cron, e)
         ]
         if events:
             event = events[-1]
@@ -67,6 +72,12 @@ def observe(scene: Scene) -> Iterator[Observation]:
             yield _by_spec(cron, "StartingDeadlineTooShort", words, "startingDeadlineSeconds", 0.75)
 
 
+def _started_since(cron: KubeObject, event: Event) -> bool:
+    """Whether a run was started after the event: what was missed then is made up for, or is past."""
+    started = parse_time(cron.status.get("lastScheduleTime"))
+    return started is not None and event.last is not None and started > event.last
+
+
 def _blocked(scene: Scene, cron: KubeObject) -> Observation | None:
     """A job still active keeps the next from starting."""
     if cron.spec.get("concurrencyPolicy") != "Forbid" or not entries(cron.status.get("active")):
@@ -79,6 +90,9 @@ def _blocked(scene: Scene, cron: KubeObject) -> Observation | None:
     if job is not None and condition(job, "Complete") is not None:
         return None
     since = job.created_at if job is not None else None
+    usual = longest_run(scene, cron, job)
+    if since is not None and usual is not None and scene.now - since <= LONGER * usual:
+        return None  # a run that outlasts the interval, as others did: the policy is there for that
     lasted = f", which has run for {span((scene.now - since).total_seconds())}," if since else ""
     words = f"{name_of(cron)} starts no new job: Job {names[0]}{lasted} is still active and concurrencyPolicy is Forbid"
     return _observation(cron, "BlockedByActiveJob", words, 0.8, refused[-1])

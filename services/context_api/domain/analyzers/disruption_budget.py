@@ -1,7 +1,7 @@
 """Disruption budgets that allow no disruption although every pod is well: evictions and drains wait for ever.
 
 Sees budgets whose allowed disruptions are zero with all expected pods healthy, and who waits: nodes being drained,
-eviction events. Latent where nobody waits: a strict budget is no fault until something must move.
+eviction events of the last minutes. Latent where nobody waits: a strict budget is no fault until something must move.
 Sees too budgets whose selector matches no pod and no workload, several budgets over one pod (evictions of it are then
 refused as such), and budgets the controller cannot compute. A budget that allows none because pods are not ready
 follows its workload. Cannot see evictions that left no event.
@@ -13,9 +13,11 @@ https://kubernetes.io/docs/concepts/scheduling-eviction/api-eviction/ (429, and 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
+from services.context_api.domain.events import Event
 from services.context_api.domain.kube import (
     condition,
     label_selector,
@@ -34,6 +36,8 @@ from services.context_api.domain.snapshot import KubeObject
 from services.context_api.domain.wording import name_of
 
 NAME = "disruption_budget"
+RETRIED = timedelta(minutes=15)
+"""Whoever drains a node asks again every few seconds: a refusal this old waits for nothing any more. A guess, generous."""
 
 
 def observe(scene: Scene) -> Iterator[Observation]:
@@ -113,9 +117,15 @@ def _waiting(scene: Scene, budget: KubeObject, closed: set[str]) -> tuple[list[s
             if place in closed and node is not None:
                 nodes[place] = node
                 waits.add(f"node {text(pod.spec.get('nodeName'))} is being drained")
-            if any("disruption budget" in e.message for e in scene.graph.events_about(pod)):
+            if any(
+                "disruption budget" in e.message and _lately(scene, e) for e in scene.graph.events_about(pod)
+            ):
                 waits.add(f"the eviction of pod {pod.name} was refused")
     return sorted(waits), [nodes[name] for name in sorted(nodes)]
+
+
+def _lately(scene: Scene, event: Event) -> bool:
+    return event.last is None or scene.now - event.last <= RETRIED
 
 
 def _observation(budget: KubeObject, expected: int, waits: list[str], nodes: list[KubeObject]) -> Observation:

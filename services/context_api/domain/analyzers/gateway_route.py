@@ -4,7 +4,8 @@ Sees a route's parents beside the Gateways there are: a Gateway that does not ex
 namespace or a hostname the listener does not let in, a backend in another namespace without a ReferenceGrant (or with
 one that was meant for it and names another namespace); and of a Gateway a class nobody serves and a certificate that
 does not exist or that no grant lets it use. Backends and ports are judged by
-`traffic_route`, the conditions that the implementation writes by `unhealthy_condition`.
+`traffic_route`, the conditions that the implementation writes by `unhealthy_condition`. Where another gateway
+takes the route, one that is gone is a leftover: latent.
 Cannot see the proxy's own state, nor parents of other kinds than Gateway (a mesh's Services).
 
 Rests on: gateway-api.sigs.k8s.io, "HTTPRoute", "Gateway" (listeners, allowedRoutes) and "ReferenceGrant".
@@ -13,6 +14,7 @@ Rests on: gateway-api.sigs.k8s.io, "HTTPRoute", "Gateway" (listeners, allowedRou
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
@@ -54,6 +56,17 @@ def observe(scene: Scene) -> Iterator[Observation]:
 
 
 def _parents(scene: Scene, route: KubeObject) -> Iterator[Observation]:
+    """What keeps parents from taking the route; a gateway that is gone is latent where another one takes it."""
+    found = list(_not_taken(scene, route))
+    parents = [
+        p for p in entries(route.spec.get("parentRefs")) if text(p.get("kind") or "Gateway") == "Gateway"
+    ]
+    for one in found:
+        left_over = one.reason == "GatewayNotFound" and len(found) < len(parents)
+        yield replace(one, latent=True) if left_over else one
+
+
+def _not_taken(scene: Scene, route: KubeObject) -> Iterator[Observation]:
     gateways = [g for g in scene.snapshot.of_kind("Gateway") if g.group == GROUP]
     for parent in entries(route.spec.get("parentRefs")):
         if text(parent.get("kind") or "Gateway") != "Gateway":

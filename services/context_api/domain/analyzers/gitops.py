@@ -1,9 +1,9 @@
 """GitOps controllers that cannot apply what a repository holds, that are suspended, or that put back what a person did.
 
-Sees, of Argo CD applications, the last operation (failed resources by name), the conditions that end in Error, and
-differences nobody is going to apply (not while a sync window of its project, by the application's name, denies that); of
-Flux, what is suspended. For workloads in trouble it reads who wrote them or
-their configuration last: a GitOps controller's write after a person's means that the repository won (self-heal).
+Sees, of Argo CD applications, the last operation (failed resources by name; none that was put right since), the
+conditions that end in Error, and differences nobody is going to apply (not while a sync window of its project, by the
+application's name, denies that); of Flux, what is suspended. For workloads in trouble it reads who wrote them or their
+configuration last: a GitOps controller's write after a person's means that the repository won (self-heal).
 Not ready Flux objects and degraded applications say so in their conditions (`unhealthy_condition`).
 Cannot see the repository, nor what was reverted where the person's write left no trace of its own.
 
@@ -41,7 +41,7 @@ from services.context_api.domain.platforms import GITOPS
 from services.context_api.domain.references import references
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.schedule import fired_within
-from services.context_api.domain.snapshot import KubeObject, parse_time
+from services.context_api.domain.snapshot import Body, KubeObject, parse_time
 from services.context_api.domain.trouble import troubles
 from services.context_api.domain.uses import used_by
 from services.context_api.domain.wording import clock, name_of
@@ -71,7 +71,7 @@ def observe(scene: Scene) -> Iterator[Observation]:
 
 def _application(scene: Scene, app: KubeObject) -> Iterator[Observation]:
     operation = mapping(app.status.get("operationState"))
-    if text(operation.get("phase")) in ("Failed", "Error"):
+    if text(operation.get("phase")) in ("Failed", "Error") and not _made_up_for(app, operation):
         yield _sync_failed(scene, app)
         return
     error = next(
@@ -91,6 +91,15 @@ def _application(scene: Scene, app: KubeObject) -> Iterator[Observation]:
         )
     elif text(at(app.status, "sync", "status")) == "OutOfSync" and not _kept_from_syncing(scene, app):
         yield _out_of_sync(app)
+
+
+def _made_up_for(app: KubeObject, operation: Body) -> bool:
+    """Whether what runs is what the repository holds, and is well, though the last sync failed: it was put right since."""
+    hooks = [r for r in entries(at(operation, "syncResult", "resources")) if text(r.get("hookPhase"))]
+    if any(text(r.get("hookPhase")) in ("Failed", "Error") for r in hooks):
+        return False
+    synced = text(at(app.status, "sync", "status")) == "Synced"
+    return synced and text(at(app.status, "health", "status")) == "Healthy"
 
 
 def _sync_failed(scene: Scene, app: KubeObject) -> Observation:

@@ -2,7 +2,8 @@
 
 Sees the Failed condition (back-off limit, deadline), how the job's pods ended, and cron jobs whose schedule
 cannot be read or whose last job blocks the next (concurrencyPolicy Forbid). A failed job that a newer one of
-the same cron job has made good is history. Cannot know whether a slow job is stuck.
+the same cron job has made good is history, and so is one whose work a later job has done under another name.
+Cannot know whether a slow job is stuck.
 
 Rests on: kubernetes.io/docs, "Jobs" (handling failures), "CronJob" (limitations, concurrencyPolicy).
 """
@@ -20,6 +21,7 @@ from services.context_api.domain.endings import ended_fact, exit_code, last_word
 from services.context_api.domain.kube import Condition, condition, text
 from services.context_api.domain.logs import quote
 from services.context_api.domain.observation import Depth, Observation
+from services.context_api.domain.runs import done_since
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject, parse_time
 from services.context_api.domain.wording import name_of
@@ -43,6 +45,7 @@ def observe(scene: Scene) -> Iterator[Observation]:
             failed is not None
             and failed.status == "True"
             and scene.now - (failed.since or scene.now) <= RECENT
+            and not done_since(scene, job, failed.since)
         ):
             yield _observation(scene, top, job, failed)
 

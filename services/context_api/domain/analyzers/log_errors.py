@@ -3,8 +3,9 @@
 Sees, in the logs of the alert's workload and of those its log complains about, whether errors make up a good part of
 the last minutes before the recording. Latent: errors alone are no fault, and an alert elsewhere does not ask.
 Not told, as it is how that program speaks: lines about clients that left; lines that call themselves warnings and
-complain of nobody; and errors that complain of nobody, are as old as the log, and are not felt in what the workload
-answers (a recorded share of failures as low as before, response times as before).
+complain of nobody, or tell of tries with nobody they name that are made again, since well before the alert; and errors
+that complain of nobody, are as old as the log, and are not felt in what the workload answers (a recorded share of
+failures as low as before, response times as before).
 What the log names (a resource it cannot reconcile, a pod it cannot evict, a caller it refuses) may be why. Lines without
 a time are not counted. Cannot tell an error that matters from one that does not.
 
@@ -22,9 +23,10 @@ from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.containers import is_ready
 from services.context_api.domain.dependencies import PODS_READ, blames, trouble_in
-from services.context_api.domain.effect import unharmed
+from services.context_api.domain.effect import harmed, unharmed
 from services.context_api.domain.endings import quoted
 from services.context_api.domain.focus import alerted
+from services.context_api.domain.log_levels import is_modest
 from services.context_api.domain.logs import (
     LINES,
     Line,
@@ -53,10 +55,17 @@ SHARE = 0.2
 COMPLAINS = 0.5
 """Strength of a blame from which the log speaks of whom it blames; less has who is called and not spoken of."""
 
-_MODEST = re.compile(
-    r"\W*(?:[\w.,:/-]+\W+){0,3}?(?:level=|lvl=)?\W?(?:WARN(?:ING)?|INFO|NOTICE|DEBUG)\b", re.IGNORECASE
+NAMES = 0.8
+"""Strength of a blame from which the log says who it is; less has who may be meant."""
+
+_AGAIN = re.compile(
+    r"\b(?:again|retr(?:y|ies|ied|ying)|re-?tri(?:es|ed)|re-?sen[dt]\w*|re-?connect\w*|back(?:ing)?[- ]?off|attempt \d+|next (?:try|attempt))\b",
+    re.IGNORECASE,
 )
-"""Lines whose writer calls them less than errors, whatever words they hold."""
+"""A program tells of a try that failed, and that it makes another by itself."""
+
+EARLIER = timedelta(minutes=15)
+"""What a log has said for so long before an alert did not begin it. A guess: most rules wait no longer."""
 
 BEGINNING = 0.15
 """Part of a log's time within whose first errors that were there before it are met."""
@@ -65,7 +74,8 @@ MOST = 300
 """Logs read where a whole cluster is asked about; of several, each takes about a millisecond."""
 
 _LEFT = re.compile(
-    r"\b(?:from|by|to) (?:the )?client\b|\bclient (?:[\w-]+ ){0,3}?(?:closed|disconnected|went away|gone|aborted|timed out|reset)\b",
+    r"\b(?:from|by|to) (?:the )?client\b|\bclient (?:[\w-]+ ){0,3}?(?:closed|disconnected|went away|gone|aborted|timed out|reset)\b|"
+    r"\bcontext cancell?ed\b|\bClientAbort",
     re.IGNORECASE,
 )
 """A server tells that a client left: of whoever is served some always do."""
@@ -128,16 +138,21 @@ def observe(scene: Scene) -> Iterator[Observation]:
 
 
 def _as_ever(scene: Scene, seen: Observation, found: Sequence[_Errors]) -> bool:
-    """Whether the errors complain of nobody, and either call themselves less than errors, or are as old as their log and
-    nothing of them is measured in what the workload answers."""
+    """Whether the errors are how that program speaks. They call themselves less than errors, and complain of nobody, or tell of
+    tries that are made again, name nobody, are as old as a log that began well before the alert, and no harm of it is
+    measured; or they complain of nobody, are as old as their log,
+    and nothing of them is measured in what the workload answers."""
     lines = [line.text for e in found for line in e.lines]
-    if any(blame.strength >= COMPLAINS for blame in seen.blames) or any(map(trouble_in, lines)):
-        return False
-    if all(map(_MODEST.match, lines)):
-        return True
+    modest, trouble = all(map(is_modest, lines)), [line for line in lines if trouble_in(line)]
     old = all(e.first - e.begins <= (scene.now - e.begins) * BEGINNING for e in found)
     since = min(e.begins for e in found)
-    return old and unharmed(scene, seen.about, min(since, scene.onset or since)) is not None
+    before = scene.onset is not None and since < scene.onset - EARLIER
+    surest = max((blame.strength for blame in seen.blames), default=0.0)
+    if trouble and modest and old and before and surest < NAMES and all(map(_AGAIN.search, trouble)):
+        return not harmed(scene, seen.about)
+    if trouble or surest >= COMPLAINS:
+        return False
+    return modest or (old and unharmed(scene, seen.about, min(since, scene.onset or since)) is not None)
 
 
 def _logged(scene: Scene) -> list[KubeObject]:

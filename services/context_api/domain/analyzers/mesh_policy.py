@@ -3,7 +3,8 @@
 Sees, where a workload's log complains about a Service, what stands between the two: an AuthorizationPolicy that denies
 (or allows others only), strict mutual TLS towards a client without a sidecar, a DestinationRule that turns TLS off or
 on against that, an injected fault, a pool that overflows. Judges refusals only where somebody complains: a policy that
-keeps strangers out does its work. Cannot see JWT claims, external authorizers, nor what the proxies were really sent.
+keeps strangers out does its work. Latent where a ready program complained so an hour before the alert already: it does
+without. Cannot see JWT claims, external authorizers, nor what the proxies were really sent.
 
 Rests on: istio.io/latest/docs, "Authorization Policy", "PeerAuthentication", "Destination Rule", "Traffic Management
 Problems".
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from services.context_api.domain import evidence
@@ -48,6 +50,7 @@ from services.context_api.domain.mesh import (
 from services.context_api.domain.observation import Depth, Explains, Observation
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import Body, KubeObject
+from services.context_api.domain.still_said import lives_with
 from services.context_api.domain.wording import name_of
 
 NAME = "mesh_policy"
@@ -68,15 +71,20 @@ def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
 
 def _refusing(scene: Scene, complaints: Sequence[Complaint]) -> Iterator[Observation]:
     for one in complaints:
-        servers = scene.graph.pods_with(one.service.namespace, flat(one.service.spec.get("selector")))
-        clients = scene.graph.pods_of(one.client)
-        if not servers or not clients:
-            continue
-        if _DENIED.search(one.said.line):
-            yield from _authorization(scene, one, clients[0], servers[0])
-        if _RESET.search(one.said.line):
-            yield from _mutual_tls(scene, one, clients[0], servers[0])
-        yield from _traffic(scene, one)
+        does_without = lives_with(one.said.pod, one.said.first, scene.onset)
+        yield from (replace(found, latent=True) if does_without else found for found in _rules(scene, one))
+
+
+def _rules(scene: Scene, one: Complaint) -> Iterator[Observation]:
+    servers = scene.graph.pods_with(one.service.namespace, flat(one.service.spec.get("selector")))
+    clients = scene.graph.pods_of(one.client)
+    if not servers or not clients:
+        return
+    if _DENIED.search(one.said.line):
+        yield from _authorization(scene, one, clients[0], servers[0])
+    if _RESET.search(one.said.line):
+        yield from _mutual_tls(scene, one, clients[0], servers[0])
+    yield from _traffic(scene, one)
 
 
 def _applying(scene: Scene, kind: str, pod: KubeObject, service: KubeObject) -> list[KubeObject]:

@@ -2,7 +2,8 @@
 
 Sees timeouts in logs towards a Service that has ready endpoints, and evaluates every policy that selects the
 client (egress) or the server (ingress) for that connection; DNS too, when names cannot be looked up.
-Judges only connections somebody complains about: a policy that forbids what nobody needs is doing its work. Where no
+Judges only connections somebody complains about: a policy that forbids what nobody needs is doing its work. Latent where a
+ready program complained so an hour before the alert already: it does without. Where no
 log of a failing client was recorded, a connection that its settings name counts, if the policy is about as new as the failure.
 Cannot see policies of other APIs (Calico, Cilium, admin policies), nor whether the network plugin enforces any.
 
@@ -35,6 +36,7 @@ from services.context_api.domain.logs import quote
 from services.context_api.domain.observation import Depth, Explains, Observation
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import Body, KubeObject
+from services.context_api.domain.still_said import lives_with
 from services.context_api.domain.trouble import troubles
 from services.context_api.domain.wording import clock, name_of
 
@@ -308,6 +310,7 @@ def _observation(
         explains=(
             Explains(top, 0.93, f"NetworkPolicy {policy.name} drops its connections", deepest=Depth.process),
         ),
+        latent=said is not None and lives_with(said.pod, said.first, scene.onset),
     )
 
 

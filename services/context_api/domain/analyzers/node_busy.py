@@ -4,7 +4,7 @@ Sees recorded use of a node's processors (node exporter's idle time, or what rec
 all, and recorded use of the pods on it. The workload that uses most beyond its request is why its neighbours there
 wait, when it alone accounts for at least half of all such use and for a good part of the node: the scheduler shares by
 requests, and who sets no limit takes what is idle at that moment. Tells which neighbours wait by their response times.
-Use within a request is paid for, whatever its size.
+Use within a request is paid for, whatever its size; a node that is as busy always, or each day at this hour, is none.
 Cannot see what runs outside of pods, nor usage nobody recorded.
 
 Rests on: https://github.com/prometheus/node_exporter (node_cpu_seconds_total, node_load1, node_pressure_cpu_waiting_seconds_total),
@@ -25,6 +25,7 @@ from services.context_api.domain.kube import at, entries, pod_spec, quantity, te
 from services.context_api.domain.latency import pod_of, times
 from services.context_api.domain.metrics import Series, moment_of
 from services.context_api.domain.observation import Depth, Explains, Observation
+from services.context_api.domain.ordinary import is_ordinary
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.series_of import node_of
 from services.context_api.domain.snapshot import KubeObject
@@ -95,8 +96,10 @@ def _busy(scene: Scene) -> Iterator[tuple[KubeObject, Series]]:
         if not (_IDLE.search(series.query) or _USED.search(said)) or not BUSY <= series.last <= 1.01:
             continue
         node = node_of(scene.graph, series)
-        if node is not None and node.name not in told:
-            told.add(node.name)
+        if node is None or node.name in told:
+            continue
+        told.add(node.name)
+        if not is_ordinary(series.points, (scene.onset or scene.now).timestamp()):
             yield node, series
 
 

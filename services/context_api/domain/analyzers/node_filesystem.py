@@ -2,7 +2,8 @@
 
 Sees node-exporter's and the kubelet's file system metrics (free and whole bytes or inodes, or their ratio) of the
 mounts a node runs on, and the time they reach the kubelet's eviction threshold by the line fitted to them.
-Whoever is evicted follows the node (`node_trouble`); who fills it is told by `node_filled`.
+Whoever is evicted follows the node (`node_trouble`); who fills it is told by `node_filled`. Latent while it is only foretold,
+or the kubelet reports no pressure: then nobody has been put out for it.
 Cannot see a file system nobody scrapes, an instance that names no recorded node, nor a kubelet's own thresholds.
 
 Rests on: https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction/#hard-eviction-thresholds
@@ -17,7 +18,7 @@ from collections.abc import Iterator
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
-from services.context_api.domain.kube import entries, text
+from services.context_api.domain.kube import condition, entries, text
 from services.context_api.domain.metrics import Series, moment_of
 from services.context_api.domain.observation import Depth, Explains, Observation
 from services.context_api.domain.scene import Scene
@@ -124,4 +125,11 @@ def _judge(
             Explains(t, 0.6, f"it was evicted from node {node.name}", reasons=frozenset({"Evicted"}))
             for t in tops.values()
         ),
+        latent=reason == "NodeDiskFilling" or _has_room(node),
     )  # fmt: skip
+
+
+def _has_room(node: KubeObject) -> bool:
+    """Whether the kubelet itself, which knows its thresholds, reports no pressure of the disk."""
+    state = condition(node, "DiskPressure")
+    return state is not None and state.status == "False"

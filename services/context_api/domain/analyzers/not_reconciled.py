@@ -2,7 +2,8 @@
 
 Sees `metadata.generation` ahead of the generation that the status speaks of, minutes after the object was edited, and
 the workload that writes such statuses. Latent: some controllers never say which generation they saw, and a busy one
-takes its time; it counts where the alert is about the object, or about what it should have changed.
+takes its time. Nothing is said of an object whose status was written well after the edit. It counts where
+the alert is about the object, or about what it should have changed.
 Cannot see whether a controller works on it at the moment.
 
 Rests on: Kubernetes API conventions, "Typical status properties" (observedGeneration) and "metadata.generation".
@@ -15,7 +16,7 @@ from datetime import timedelta
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
-from services.context_api.domain.changes import Edit, last_edit
+from services.context_api.domain.changes import Edit, last_edit, status_written
 from services.context_api.domain.kube import entries, number
 from services.context_api.domain.observation import Blame, Depth, Observation
 from services.context_api.domain.scene import Scene
@@ -35,8 +36,14 @@ def observe(scene: Scene) -> Iterator[Observation]:
         seen = _observed(obj)
         edit = last_edit(obj)
         behind = seen is not None and number(obj.metadata.get("generation")) > seen
-        if behind and edit is not None and scene.now - edit.at >= PATIENCE:
+        if behind and edit is not None and scene.now - edit.at >= PATIENCE and not _looked_at(obj, edit):
             yield _observation(scene, obj, edit, seen or 0)
+
+
+def _looked_at(obj: KubeObject, edit: Edit) -> bool:
+    """Whether its status was written after the edit: the controller has met it since, and does not keep that number."""
+    written = status_written(obj)
+    return written is not None and written > edit.at + PATIENCE
 
 
 def _observed(obj: KubeObject) -> int | None:

@@ -39,6 +39,7 @@ from services.context_api.domain.kube import (
 from services.context_api.domain.logs import clusters, cut, is_narrative, quote, telling
 from services.context_api.domain.meant import unready_as_meant
 from services.context_api.domain.observation import Blame, Depth, Observation
+from services.context_api.domain.runs import done_since
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject, parse_time
 from services.context_api.domain.voices import warned
@@ -97,7 +98,10 @@ def unforeseen(seen: Iterable[Observation]) -> list[Observation]:
 
 
 def _made_up_for(scene: Scene, job: KubeObject) -> bool:
-    """Whether a later run of the same schedule succeeded, so that this one is history."""
+    """Whether a later run of the same schedule, or a later job with the same work, succeeded: then this one is history."""
+    failed = next((c.since for c in conditions(job) if c.type == "Failed"), None)
+    if done_since(scene, job, failed):
+        return True
     schedule = scene.graph.owner(job)
     later = parse_time(schedule.status.get("lastSuccessfulTime")) if schedule is not None else None
     return later is not None and job.created_at is not None and later > job.created_at

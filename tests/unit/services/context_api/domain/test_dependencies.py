@@ -8,12 +8,14 @@ from services.context_api.domain.dependencies import Dependencies, blames, troub
 from services.context_api.domain.graph import Graph
 from services.context_api.domain.logs import Line
 from tests.support.kube import (
+    ago,
     config_map,
     container,
     crashing,
     deployment,
     env,
     log,
+    moment,
     pods_in,
     service,
     snapshot,
@@ -226,3 +228,55 @@ def test_only_a_nameless_complaint_is_connection_trouble_without_a_name(line: st
 )
 def test_a_setting_that_is_read_out_and_what_went_well_are_no_trouble(line: str, trouble):
     assert trouble_in(line) == trouble
+
+
+def ready_client(text: str):
+    objects = deployment("api", containers=[container(env=env(DB_HOST="db.shop-data:5432"))])
+    return asked(objects, [log(pods_in(objects)[0], text)])
+
+
+OTHERS = "\n".join(f"{ago(40 - n)} INFO served {n}" for n in range(30))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{ago(300)} ERROR db.shop-data:5432: connection refused\n{OTHERS}",
+        f"{ago(600)} ERROR db.shop-data:5432: connection refused\n{OTHERS}",
+        f"{ago(2)} INFO db.shop-data:5432: connection refused, next try in 1 s\n{OTHERS}",
+        f'{ago(2)} 10.0.0.9 - - [x] "GET http://db.shop-data:5432/ HTTP/1.1" 403 502\n{OTHERS}',
+    ],
+    ids=["hours ago", "at its start", "news", "a caller's fault"],
+)
+def test_a_ready_program_complains_of_nobody_by_what_is_over_or_no_complaint(text: str):
+    deps, top = ready_client(text)
+
+    assert deps.spoken(top) == []
+
+
+def test_a_ready_program_complains_by_what_it_goes_on_to_say_and_an_ending_one_by_its_last_words():
+    line = "ERROR db.shop-data:5432: connection refused"
+    deps, top = ready_client(f"{ago(300)} {line}\n{ago(2)} {line}\n{OTHERS}")
+    (said,) = deps.spoken(top)
+    ended, old = asked(client(), [log(pods_in(client())[0], f"{ago(300)} {line}\n{OTHERS}")])
+
+    assert (str(said.found), said.count, said.first) == ("Service/shop-data/db", 2, moment(300))
+    assert [str(s.found) for s in ended.spoken(old)] == ["Service/shop-data/db"]
+
+
+def test_an_alert_of_this_morning_is_answered_by_what_was_said_then():
+    objects = deployment("api", containers=[container(env=env(DB_HOST="db.shop-data:5432"))])
+    text = f"{ago(300)} ERROR db.shop-data:5432: connection refused\n{OTHERS}"
+    graph = Graph(snapshot(objects, DB, logs=[log(pods_in(objects)[0], text)]))
+    top = graph.get("Deployment", "shop", "api")
+    assert top
+
+    assert Dependencies(graph).spoken(top) == []
+    assert len(Dependencies(graph, moment(290)).spoken(top)) == 1
+
+
+def test_trouble_is_told_of_a_request_that_the_server_failed_and_of_none_that_its_client_did():
+    line = '10.0.0.9 - - [x] "GET /timeout HTTP/1.1" {} 12'
+
+    assert trouble_in(line.format(504)) is not None
+    assert trouble_in(line.format(408)) is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from services.context_api.domain.logs import (
@@ -16,6 +18,7 @@ from services.context_api.domain.logs import (
     readable,
     shape_of,
     telling,
+    timed_lines,
     weigh,
 )
 
@@ -123,7 +126,7 @@ def test_a_structured_line_is_read_with_and_without_the_time_that_kubectl_puts_b
 def test_the_message_of_a_nested_error_is_told():
     line = '{"level":50,"err":{"type":"Error","message":"connect ECONNREFUSED db:5432","stack":"…"},"msg":"failed"}'
 
-    assert readable(line) == "50 failed err=connect ECONNREFUSED db:5432"
+    assert readable(line) == "ERROR failed err=connect ECONNREFUSED db:5432"
 
 
 def test_a_plain_line_that_begins_with_a_time_stays_as_it_is():
@@ -186,3 +189,44 @@ def test_a_secret_at_the_end_of_a_long_line_is_redacted_before_the_line_is_cut()
     said = quote(f"cannot dial: {'because ' * 60}password=hunter2hunter2", 60)
 
     assert "hunter2" not in said
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "I1118 09:21:00.123456       1 lease.go:9] failed to acquire lease",
+        "2026-11-18T09:21:00.000Z\tinfo\tno such key, asking the store",
+        "INFO critical section left after 3 ms",
+        '10.0.0.9 - - [18/Nov/2026:09:21:00 +0000] "GET /missing HTTP/1.1" 404 153 "-" "errorbot/1"',
+        "WARN field `unknown` is deprecated",
+    ],
+    ids=["klog's news", "zap's news", "a word of news", "a client's fault", "advice"],
+)
+def test_what_its_writer_or_the_answer_says_is_harmless_weighs_nothing(line: str):
+    assert weigh(line) == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "weight"),
+    [
+        ("E1118 09:21:00.123456       1 lease.go:9] failed to acquire lease", 2),
+        ('10.0.0.9 - - [18/Nov/2026:09:21:00 +0000] "GET /unknown HTTP/1.1" 503 0', 2),
+        ("ERROR option `x` is deprecated", 2),
+        ("INFO panic: no store", 3),
+        ("critical: no store", 3),
+    ],
+    ids=["klog's error", "a server's fault", "an error about advice", "an end called news", "no news"],
+)
+def test_what_is_an_error_by_its_level_its_status_or_its_end_weighs(line: str, weight: int):
+    assert weigh(line) == weight
+
+
+def test_levels_that_are_numbers_are_named():
+    assert readable('{"level":30,"msg":"retry failed"}') == "INFO retry failed"
+    assert readable('{"level":35,"msg":"audit failed"}') == "35 audit failed"
+
+
+def test_lines_are_read_with_the_times_that_structured_ones_lose():
+    log = '{"ts":"2026-11-18T09:21:00Z","level":"info","msg":"served"}\n\nplain'
+
+    assert timed_lines(log) == [(datetime(2026, 11, 18, 9, 21, tzinfo=UTC), "INFO served"), (None, "plain")]

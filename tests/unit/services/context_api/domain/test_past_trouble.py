@@ -196,3 +196,21 @@ def test_lines_without_a_time_make_no_spell():
 
     assert about
     assert hushed(known, about, moment(90)) is None
+
+
+def test_what_is_as_high_at_this_hour_of_each_day_was_no_trouble():
+    day = [5.0] * 88 + [9000.0] * 4 + [5.0] * 4
+    each = recorded(
+        "rabbitmq_queue_messages_ready", [*day * 3, *[5.0] * 2], 900.0, namespace="shop", queue="q"
+    )
+    once = recorded(
+        "rabbitmq_queue_messages_ready", [*[5.0] * 192, *day, *[5.0] * 2], 900.0, namespace="shop", queue="q"
+    )
+
+    def known(metric) -> list[str]:
+        one = scene(deployment("api"), metrics=[metric], onset=moment(120))
+        about = one.graph.get("Deployment", "shop", "api")
+        return [p.words for p in passed(one, about, moment(180))]
+
+    assert known(each) == []
+    assert known(once) == ["9000 messages waited"]

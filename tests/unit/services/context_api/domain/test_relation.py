@@ -94,3 +94,21 @@ def test_a_claim_of_an_observation_is_a_way_too():
 
     assert relate(scene, web, [claim]).nearness(config) == 0.8
     assert relate(scene, None, [claim]).nearness(config) == 0.0
+
+
+def test_the_ways_to_an_object_are_the_relations_on_its_path():
+    scene, found = relations("Deployment/web")
+    api, machine, service_ = (
+        scene.graph.get(kind, place, name)
+        for kind, place, name in (
+            ("Deployment", "shop", "api"),
+            ("Node", None, "node-1"),
+            ("Service", "shop", "api"),
+        )
+    )
+    assert api and machine and service_  # noqa: PT018 - one premise
+
+    assert found.ways(api) == {"named", "selects"}
+    assert found.ways(machine) == {"node"}
+    assert found.ways(service_) == {"named"}
+    assert found.ways(found.objects()[0]) == frozenset()

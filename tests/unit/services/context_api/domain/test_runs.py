@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from services.context_api.domain.analyzers import unhealthy_condition
-from tests.support.kube import Doc, ago, thing
+from services.context_api.domain.runs import longest_run
+from services.context_api.domain.scene import Scene
+from tests.support.kube import Doc, ago, snapshot, thing
 from tests.support.triage import said, seen
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-004", "API-BR-CAPI-009")
@@ -47,3 +51,19 @@ def test_a_run_that_failed_long_ago_is_history_but_for_the_newest_of_a_schedule(
 
     assert told(run("publish-7", 60 * 9)) == []
     assert told(daily, run("daily-7", 60 * 9, owner=daily)) == ["CronPipeline/shop/daily"]
+
+
+def test_the_longest_run_is_that_of_the_cron_jobs_own_that_went_well():
+    cron = thing("CronJob", "report", api="batch/v1", spec={"jobTemplate": {}})
+
+    def job(name: str, began: float, done: float | None) -> Doc:
+        status = {"startTime": ago(began), **({"completionTime": ago(done)} if done is not None else {})}
+        return thing("Job", name, api="batch/v1", owner=cron, age=began, status=status)
+
+    other = thing("Job", "by-hand", api="batch/v1", status={"startTime": ago(900), "completionTime": ago(1)})
+    scene = Scene(snapshot(cron, job("a", 300, 260), job("b", 200, 170), job("c", 100, None), other))
+    top, newest = scene.graph.get("CronJob", "shop", "report"), scene.graph.get("Job", "shop", "a")
+    assert top
+
+    assert longest_run(scene, top, None) == timedelta(minutes=40)
+    assert longest_run(scene, top, newest) == timedelta(minutes=30)

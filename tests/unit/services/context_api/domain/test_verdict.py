@@ -340,3 +340,34 @@ def test_warnings_about_a_pod_that_is_still_given_time_to_start_are_no_sign(
     told = event(pods_in(objects)[0], "Unhealthy", "Startup probe failed", first=minutes, last=1)
 
     assert verdict(objects, told) is expected
+
+
+def test_a_pod_that_was_due_since_the_alert_began_replaces_none():
+    objects = deployment("api", pod_age=5)
+    scaler = thing(
+        "HorizontalPodAutoscaler", "api", api="autoscaling/v2",
+        spec={"maxReplicas": 9, "scaleTargetRef": {"kind": "Deployment", "name": "api"}},
+    )  # fmt: skip
+    grown, idle = (
+        {**scaler, "status": {"lastScaleTime": ago(5)}},
+        {**scaler, "status": {"lastScaleTime": ago(90)}},
+    )
+    cron = thing("CronJob", "report", api="batch/v1", spec={"jobTemplate": {}})
+    job = thing("Job", "report-9", api="batch/v1", owner=cron, age=5, spec={}, status={"active": 1})
+    report = Target.parse("CronJob/shop/report")
+
+    assert verdict(*objects, grown, onset=moment(20)) is NoCause.nothing_wrong
+    assert verdict(*objects, idle, onset=moment(20)) is NoCause.recovered
+    assert verdict(cron, job, pod("report-9-x", owner=job, age=5), target=report, onset=moment(20)) is NoCause.nothing_wrong  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("last", "expected"),
+    [(2, NoCause.nothing_wrong), (20, NoCause.recovered)],
+    ids=["to this day", "until twenty minutes ago"],
+)
+def test_a_warning_that_is_repeated_to_this_day_about_a_workload_is_advice(last: float, expected: NoCause):
+    objects = deployment("api")
+    advice = event(objects[0], "PolicyViolation", "label `team` is missing", first=50, last=last, count=12)
+
+    assert verdict(objects, advice) is expected

@@ -6,7 +6,7 @@ import pytest
 
 from services.context_api.domain.analyzers import access_denied
 from services.context_api.domain.analyzers.access_denied import Request, read
-from tests.support.kube import crashing, deployment, edit, log, pods_in, thing
+from tests.support.kube import ago, crashing, deployment, edit, log, moment, pods_in, thing
 from tests.support.triage import causes, first, said, seen
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-004", "API-BR-CAPI-007")
@@ -142,3 +142,42 @@ def test_an_account_of_that_name_elsewhere_that_exists_has_its_own_binding():
     answer = causes(api, ACCOUNT, elsewhere, others, target="Deployment/shop/api", logs=logs)
 
     assert first(answer) == ("Deployment/shop/api", "NoRoleBound")
+
+
+GOES_ON = "\n".join(f"{ago(40 - n)} INFO served {n}" for n in range(40))
+
+
+def runs_on(*minutes: float):
+    """A program that is ready, was refused so many minutes ago, and serves."""
+    objects = deployment("api", spec={"serviceAccountName": "runner"})
+    text = "\n".join(f"{ago(m)} {LINE}" for m in minutes)
+    return objects, [log(pods_in(objects)[0], f"{text}\n{GOES_ON}")]
+
+
+@pytest.mark.parametrize("minutes", [(600,), (300, 299)], ids=["only at its start", "hours ago"])
+def test_what_a_ready_program_asked_for_and_does_without_is_no_fault(minutes: tuple[float, ...]):
+    api, logs = runs_on(*minutes)
+
+    assert causes(
+        api, role("get"), binding(), target="Deployment/shop/api", onset=moment(10), logs=logs
+    ).no_cause
+
+
+def test_what_it_was_refused_long_before_the_alert_and_is_still_counts_only_where_it_fails():
+    refused = tuple(range(170, 2, -10))
+    api, logs = runs_on(*refused)
+    full = [log(pods_in(api)[0], "\n".join(f"{ago(m)} ERROR {LINE}" for m in refused if m > 15) + "\n" + "\n".join(f"{ago(m)} ERROR {LINE}" for m in (9, 7, 5, 3)))]  # fmt: skip
+
+    def asked(logs):
+        return causes(api, role("get"), binding(), target="Deployment/shop/api", onset=moment(10), logs=logs)
+
+    assert asked(logs).no_cause
+    assert asked(full).ranked[0].reason == "RoleLacksPermission"
+
+
+def test_what_it_is_refused_since_the_alert_is_a_fault_though_its_pods_are_ready():
+    api, logs = runs_on(12, 8, 4)
+
+    answer = causes(api, role("get"), binding(), target="Deployment/shop/api", onset=moment(10), logs=logs)
+
+    assert first(answer) == ("Role/shop/reader", "RoleLacksPermission")

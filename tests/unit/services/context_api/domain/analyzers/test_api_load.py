@@ -75,3 +75,12 @@ def test_a_rollout_of_a_client_that_asks_as_ever_is_no_rise():
     answer = answered("Service/default/kubernetes", *OBJECTS, metrics=[FEELS, old, new])
 
     assert "FloodsApiServer" not in [cause.reason for cause in answer.ranked]
+
+
+@pytest.mark.parametrize(("verb", "told"), [("WATCH", False), ("CONNECT", False), ("GET", True)])
+def test_requests_that_last_as_long_as_somebody_wants_tell_of_no_overload(verb: str, told: bool):
+    metric = recorded(P99, [0.2] * 20 + [9.0] * 15, verb=verb)
+
+    answer = answered("Service/default/kubernetes", *OBJECTS, metrics=[metric])
+
+    assert ("ApiServerOverloaded" in [cause.reason for cause in answer.ranked]) is told

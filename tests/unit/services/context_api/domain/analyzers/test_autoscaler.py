@@ -232,3 +232,10 @@ def test_load_is_not_told_of_an_autoscaler_at_work():
     able = hpa("ScalingActive", "True", "ValidMetricFound", spec={"metrics": [{"resource": {"name": "cpu", "target": {"averageUtilization": 65}}}]})  # fmt: skip
 
     assert "LoadBeyondTarget" not in {f.reason for f in busy(0.5, condition=able).findings}
+
+
+def test_a_maximum_that_is_the_minimum_too_was_fixed_by_somebody():
+    fixed = hpa("ScalingLimited", "True", "TooManyReplicas", "x", spec={"minReplicas": 4})
+
+    assert causes(deployment("api"), fixed, target="HorizontalPodAutoscaler/shop/api").no_cause
+    assert first(overloaded(fixed))[0] == "HorizontalPodAutoscaler/shop/api"

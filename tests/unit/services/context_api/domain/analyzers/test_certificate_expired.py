@@ -89,3 +89,17 @@ def test_a_certificate_from_the_future_is_told():
 )
 def test_valid_and_unused_certificates_are_no_findings(objects):
     assert said(seen(certificate_expired, objects)) == []
+
+
+def test_one_that_is_kept_beside_a_valid_one_is_latent_until_a_client_complains():
+    both = secret("2027-01-01T00:00:00+00:00")
+    both["dataSummary"]["previous.crt"] = secret("2026-11-18T09:00:00+00:00")["dataSummary"]["tls.crt"]
+    server = [deployment("api", spec=MOUNTED), service("api", port=443, ready=2)]
+    client = deployment("web", statuses=[crashing()])
+    logs = [log(pods_in(client)[0], "Get https://api:443/: x509: certificate has expired")]
+
+    assert causes(server, both, target="Deployment/shop/api").no_cause
+    assert (
+        first(causes(server, client, both, target="Deployment/shop/web", logs=logs))[0]
+        == "Secret/shop/api-tls"
+    )

@@ -97,3 +97,9 @@ def test_a_job_at_work_or_done_is_no_finding(statuses: list[Doc], conditions: li
     top = cron()
 
     assert seen(container_outlives, top, run(top, statuses, conditions=conditions)) == []
+
+
+def test_a_run_that_takes_no_longer_than_one_before_is_at_work():
+    top = cron()
+
+    assert seen(container_outlives, top, run(top, OVER), earlier(top, minutes=140)) == []

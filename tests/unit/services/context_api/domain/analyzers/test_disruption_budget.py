@@ -100,3 +100,11 @@ def test_an_alert_about_the_node_that_cannot_be_drained_leads_to_the_budget():
         "NoDisruptionAllowed",
     )
     assert causes(objects, target="Node/_cluster/node-2").no_cause
+
+
+def test_a_refusal_of_half_an_hour_ago_waits_for_nothing_any_more():
+    objects = deployment("api")
+    words = "Cannot evict pod as it would violate the pod's disruption budget."
+    old = event(pods_in(objects)[0], "EvictionBlocked", words, first=50, last=30)
+
+    assert [o.latent for o in seen(disruption_budget, objects, budget(), node(), old)] == [True]

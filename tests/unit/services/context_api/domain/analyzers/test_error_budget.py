@@ -10,6 +10,7 @@ from libs.contracts.target import Target
 from services.context_api.domain.snapshot import MetricAnswer
 from services.context_api.domain.triage import find_causes
 from tests.support.kube import NOW, container, crashing, deployment, env, log, pods_in, service, snapshot
+from tests.support.series import recorded
 from tests.support.triage import first
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-006", "API-BR-CAPI-009")
@@ -99,3 +100,15 @@ def test_a_share_of_many_or_of_nobody_knows_how_many_does(count):
     answer = asked(measured(OF_QUARTER, 0.5), count)
 
     assert first(answer) == ("Service/shop/api", "ErrorBudgetBurning")
+
+
+def ratio(values) -> MetricAnswer:
+    return recorded(RATIO, values, 3600.0, namespace="shop", service="api")
+
+
+def test_a_share_that_is_ordinary_for_its_series_burns_no_budget():
+    assert asked(ratio([0.07, 0.068] * 36)).no_cause
+
+
+def test_a_share_that_is_new_today_does():
+    assert first(asked(ratio([0.01] * 71 + [0.07]))) == ("Service/shop/api", "ErrorBudgetBurning")

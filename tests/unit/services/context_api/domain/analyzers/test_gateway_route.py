@@ -151,3 +151,17 @@ def test_a_certificate_of_another_namespace_needs_a_grant_too():
 
     assert said(seen(gateway_route, gateway(tls), held)) == [("Gateway/shop/public", "ReferenceNotGranted")]
     assert seen(gateway_route, gateway(tls), held, grant("shop", to="Secret", kind="Gateway")) == []
+
+
+def test_a_gateway_that_is_gone_is_a_leftover_where_another_one_takes_the_route():
+    moved = route()
+    moved["spec"]["parentRefs"].append({"name": "former"})
+    lost = route({"sectionName": "https"})
+    lost["spec"]["parentRefs"].append({"name": "former"})
+
+    (found,) = seen(gateway_route, moved, gateway())
+    assert (found.reason, found.latent) == ("GatewayNotFound", True)
+    assert sorted((o.reason, o.latent) for o in seen(gateway_route, lost, gateway())) == [
+        ("GatewayNotFound", False),
+        ("ListenerNotFound", False),
+    ]

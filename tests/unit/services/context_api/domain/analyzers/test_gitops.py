@@ -244,3 +244,26 @@ def test_a_sync_that_failed_is_told_inside_such_a_window_too():
     )
 
     assert [o.reason for o in seen(gitops, failed, project(window()))] == ["SyncFailed"]
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        ({"sync": {"status": "Synced"}, "health": {"status": "Healthy"}}, []),
+        ({"sync": {"status": "OutOfSync"}, "health": {"status": "Healthy"}}, ["SyncFailed"]),
+        ({"sync": {"status": "Synced"}, "health": {"status": "Degraded"}}, ["SyncFailed"]),
+    ],
+    ids=["put right since", "still differs", "not well"],
+)
+def test_a_failed_sync_is_history_when_what_runs_is_what_is_wanted_and_well(status: dict[str, Doc], told: list[str]):  # fmt: skip
+    failed = {"phase": "Failed", "message": "x", "finishedAt": ago(200)}
+
+    assert [o.reason for o in seen(gitops, application(operationState=failed, **status))] == told
+
+
+def test_a_hook_that_failed_after_all_was_applied_is_told():
+    hook = {"kind": "Job", "name": "migrate", "status": "Synced", "hookPhase": "Failed"}
+    operation = {"phase": "Failed", "message": "x", "syncResult": {"resources": [hook]}}
+    well = {"sync": {"status": "Synced"}, "health": {"status": "Healthy"}}
+
+    assert [o.reason for o in seen(gitops, application(operationState=operation, **well))] == ["SyncFailed"]

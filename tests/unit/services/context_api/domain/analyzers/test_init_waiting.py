@@ -5,7 +5,18 @@ from __future__ import annotations
 import pytest
 
 from services.context_api.domain.analyzers import init_waiting
-from tests.support.kube import container, deployment, env, log, pods_in, running, service, stateful_set
+from tests.support.kube import (
+    container,
+    deployment,
+    ended,
+    env,
+    log,
+    pods_in,
+    running,
+    service,
+    stateful_set,
+    waiting,
+)
 from tests.support.kube import crashing as crashed
 from tests.support.triage import causes, first, said, seen
 
@@ -54,3 +65,19 @@ def test_an_init_container_that_just_began_and_a_sidecar_are_healthy():
         one["status"]["initContainerStatuses"] = [running("mesh")]
 
     assert seen(init_waiting, waiting_for(1), sidecar) == []
+
+
+@pytest.mark.parametrize(("took", "told"), [(22, False), (4, True)], ids=["as long", "far shorter"])
+def test_one_that_took_as_long_in_the_pods_that_are_ready_is_no_finding(took: float, told: bool):
+    objects = deployment("api", pods=3, spec={"initContainers": [container("fetch")]})
+    begun, *ready = pods_in(objects)
+    begun["status"]["conditions"][1]["status"] = "False"
+    begun["status"]["containerStatuses"] = [waiting("app", "PodInitializing")]
+    begun["status"]["initContainerStatuses"] = [running("fetch", minutes=20, ready=False)]
+    for one in ready:
+        done = {"terminated": ended(0, "Completed", minutes=600, lived=took)}
+        one["status"]["initContainerStatuses"] = [
+            {"name": "fetch", "ready": True, "restartCount": 0, "state": done}
+        ]
+
+    assert bool(seen(init_waiting, objects)) is told

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from services.context_api.domain.analyzers import job_failed
@@ -61,3 +63,30 @@ def test_a_cron_jobs_failure_that_a_newer_job_made_good_is_history():
 
 def test_a_completed_job_is_no_finding():
     assert seen(job_failed, job(failed=False)) == []
+
+
+def again(name: str, minutes: float, **spec: Any) -> Doc:
+    """A later job that went well."""
+    made = job(name, minutes, failed=False)
+    made["status"]["completionTime"] = ago(minutes)
+    made["spec"] = {"template": {"spec": {"containers": [container(**spec)]}}}
+    return made
+
+
+def test_a_job_whose_work_another_has_done_since_is_history():
+    newer = again("report-by-hand", 10, image="registry.example/app:1.1")
+
+    assert seen(job_failed, job(), newer) == []
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        again("report-by-hand", 50),
+        again("report-by-hand", 10, args=["--month=october"]),
+        again("report-by-hand", 10, image="registry.example/other:1.0"),
+    ],
+    ids=["before it", "of another month", "of another program"],
+)
+def test_a_job_that_has_done_something_else_makes_up_for_nothing(other: Doc):
+    assert said(seen(job_failed, job(), other)) == [("Job/shop/report", "JobFailed")]

@@ -253,3 +253,78 @@ def test_that_clients_left_is_no_fault_of_who_served_them(line: str):
     assert causes(api, target="Deployment/shop/api", logs=[log(pods_in(api)[0], lines(line))]).ranked == []
     other = lines("ERROR client cache is corrupt: cannot render")
     assert causes(api, target="Deployment/shop/api", logs=[log(pods_in(api)[0], other)]).ranked
+
+
+# -- how a program speaks ----------------------------------------------------------------------------
+
+SHARE_OF_API = 'sum(rate(sent_total{outcome="failed"}[2m])) / sum(rate(sent_total[2m]))'
+RETRIES = "WARN pushing to a handset timed out, it is sent again"
+
+
+def speaks(text: str, *minutes: float) -> str:
+    return "\n".join(f"{ago(m)} {text}" for m in minutes)
+
+
+EVERY_FOUR, SERVES = (
+    tuple(range(118, 0, -4)),
+    "\n".join(f"{ago(120 - n)} INFO served {n}" for n in range(120)),
+)
+
+
+def test_warnings_of_tries_that_are_repeated_since_long_before_the_alert_are_how_a_program_speaks():
+    ever = speaks(RETRIES, *EVERY_FOUR, *EVERY_FOUR)
+    lately = f"{SERVES}\n{speaks(RETRIES, *(m / 2 for m in range(1, 40)))}"
+
+    def named(text: str) -> bool:
+        logs = [log(pods_in(API)[0], text)]
+        return bool(causes(API, target="Deployment/shop/api", onset=moment(20), logs=logs).ranked)
+
+    assert not named(ever)
+    assert named(ever.replace("it is sent again", "it is lost"))
+    assert named(ever.replace("WARN", "ERROR"))
+    assert named(lately)
+
+
+def test_they_are_told_where_harm_is_measured():
+    failing = recorded(SHARE_OF_API, [0.2] * 40, namespace="shop", deployment="api")
+
+    answer = answered(
+        "Deployment/shop/api",
+        API,
+        logs=[log(pods_in(API)[0], speaks(RETRIES, *EVERY_FOUR, *EVERY_FOUR))],
+        metrics=[failing],
+        onset=moment(20),
+    )
+
+    assert "ErrorsInLog" in [cause.reason for cause in answer.ranked] + [f.reason for f in answer.findings]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '10.0.0.9 - - [18/Nov/2026:09:21:00 +0000] "GET /wp-login.php?error=unknown HTTP/1.1" 404 153 "-" "curl/8"',
+        "I1118 09:21:00.123456       1 leaderelection.go:271] failed to acquire lease shop/web",
+        "ERROR rendering a page: context canceled",
+        "DeprecationWarning: invalid escape sequence",
+    ],
+    ids=["scanners", "a standby", "callers that leave", "advice"],
+)
+def test_a_log_full_of_what_is_nobodys_fault_is_no_cause(line: str):
+    text = lines(line)
+
+    assert causes(WEB, target="Deployment/shop/web", logs=[log(pods_in(WEB)[0], text)]).no_cause
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '10.0.0.9 - - [18/Nov/2026:09:21:00 +0000] "GET /unknown HTTP/1.1" 500 153 "-" "curl/8"',
+        "E1118 09:21:00.123456       1 leaderelection.go:271] failed to renew lease shop/web",
+        "ERROR rendering a page: context deadline exceeded",
+    ],
+    ids=["a server's fault", "a leader", "what takes too long"],
+)
+def test_a_log_full_of_the_like_that_is_its_own_fault_is_told(line: str):
+    answer = causes(API, target="Deployment/shop/api", logs=[log(pods_in(API)[0], lines(line))])
+
+    assert first(answer) == ("Deployment/shop/api", "ErrorsInLog")

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.kube import (
-    Doc,
-)
+from tests.support.kube import Doc, ago, container, deployment, env, log, moment, pods_in
 from tests.support.mesh import (
     DENIED,
     MINE,
@@ -129,3 +127,20 @@ def test_an_injected_fault_and_an_overflowing_pool_are_told_where_somebody_compl
     assert of_mesh(small, SERVICE, server(), objects, logs=logs) == [
         ("DestinationRule/shop/api", "ConnectionPoolOverflow")
     ]
+
+
+def test_a_refusal_that_a_ready_program_has_long_done_without_is_no_fault():
+    inside = [container(env=env(API_URL="http://api:8080")), container("istio-proxy")]
+    objects = deployment("desk", containers=inside)
+    shut = policy("DENY", whence(namespaces=["shop"]))
+
+    def asked(*minutes: float):
+        said = [f"{ago(m)} {DENIED}" for m in minutes]
+        text = "\n".join([*said, *(f"{ago(40 - n)} INFO served {n}" for n in range(38))])
+        logs = [log(pods_in(objects)[0], text)]
+        return causes(
+            shut, SERVICE, server(), objects, target="Deployment/shop/desk", onset=moment(10), logs=logs
+        )
+
+    assert "AuthorizationDenied" not in [c.reason for c in asked(190, 130, 70, 15).ranked]
+    assert "AuthorizationDenied" in [c.reason for c in asked(12, 8, 4).ranked]

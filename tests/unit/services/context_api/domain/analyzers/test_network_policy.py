@@ -6,12 +6,14 @@ import pytest
 
 from services.context_api.domain.analyzers import network_policy
 from tests.support.kube import (
+    ago,
     container,
     crashing,
     deployment,
     edit,
     env,
     log,
+    moment,
     pods_in,
     service,
     stateful_set,
@@ -165,3 +167,23 @@ def test_a_policy_that_lets_something_out_or_a_host_that_answers_is_no_case_of_i
     objects, logs = client(line)
 
     assert seen(network_policy, objects, egress(rule), logs=logs) == []
+
+
+def without(*minutes: float):
+    """A ready client that complained so many minutes ago, and serves."""
+    objects = deployment("api", containers=[container(env=env(DB_HOST="db.shop-data:5432"))])
+    said = [f"{ago(m)} ERROR report: dial tcp db.shop-data:5432: i/o timeout" for m in minutes]
+    return objects, [
+        log(pods_in(objects)[0], "\n".join([*said, *(f"{ago(40 - n)} INFO served {n}" for n in range(38))]))
+    ]
+
+
+def test_a_connection_that_a_ready_program_has_long_done_without_is_no_fault():
+    shut = policy(ingress=[{"from": [{"namespaceSelector": {"matchLabels": {"team": "admin"}}}]}])
+
+    def asked(*minutes: float):
+        objects, logs = without(*minutes)
+        return causes(objects, DB, SHOP, shut, target="Deployment/shop/api", onset=moment(10), logs=logs)
+
+    assert asked(190, 130, 70, 15).no_cause
+    assert first(asked(12, 8, 4))[0] == "NetworkPolicy/shop-data/guard"

@@ -110,3 +110,18 @@ def test_slow_pods_on_other_nodes_are_not_its_doing():
 
 def test_a_busy_node_is_no_fault_for_an_alert_about_what_does_not_wait():
     assert answered("Service/shop/api", *ALL, metrics=[busy(), used(GREEDY, 3.4, "media")]).no_cause
+
+
+HOUR = 3600.0
+NIGHTLY = [0.99 if n % 24 < 2 else 0.3 for n in range(72, -1, -1)]
+
+
+def test_a_node_that_is_as_busy_each_night_is_no_fault():
+    nightly = recorded(IDLE, NIGHTLY, HOUR, instance="node-1")
+    tonight = recorded(IDLE, [0.3] * 71 + [0.99] * 2, HOUR, instance="node-1")
+
+    assert answered("Node/_cluster/node-1", *ALL, metrics=[nightly]).no_cause
+    assert first(answered("Node/_cluster/node-1", *ALL, metrics=[tonight])) == (
+        "Node/_cluster/node-1",
+        "NodeCpuBusy",
+    )

@@ -79,3 +79,19 @@ def test_an_alert_about_a_workload_on_the_node_hears_of_it():
 )
 def test_disks_with_room_and_those_of_others_are_no_findings(metric):
     assert asked(metric).no_cause
+
+
+def test_a_disk_that_only_fills_or_that_its_kubelet_finds_roomy_is_not_why_a_workload_is_asked_about():
+    fills = answer(RATIO, *[0.40 - 0.02 * i for i in range(7)])
+    calm = {"type": "DiskPressure", "status": "False", "reason": "KubeletHasNoDiskPressure"}
+    roomy = [node(conditions=[calm]), deployment("api")]
+
+    def told(metric: MetricAnswer, *objects: object) -> bool:
+        machine = next(o for o in objects if isinstance(o, dict))
+        machine["status"]["addresses"] = [{"type": "InternalIP", "address": "10.0.0.11"}]
+        whole = replace(snapshot(*objects), metrics=[metric])
+        return bool(find_causes(whole, target=Target.parse("Deployment/shop/api")).ranked)
+
+    assert asked(fills, target="Deployment/shop/api").no_cause
+    assert not told(answer(RATIO, 0.09, 0.08), *roomy)
+    assert told(answer(RATIO, 0.09, 0.08), node(), deployment("api"))

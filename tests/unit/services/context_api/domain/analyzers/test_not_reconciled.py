@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.context_api.domain.analyzers import not_reconciled
-from tests.support.kube import Doc, crashing, deployment, edit, thing
+from tests.support.kube import Doc, ago, crashing, deployment, edit, thing
 from tests.support.triage import causes, first, seen
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-001", "API-BR-CAPI-006")
@@ -57,3 +57,13 @@ def test_a_namesake_too_short_to_mean_anything_is_not_blamed():
     (found,) = seen(not_reconciled, obj, deployment("go", "operators"))
 
     assert found.blames == ()
+
+
+def test_an_object_whose_status_was_written_well_after_the_edit_has_been_met_since():
+    def written(minutes: float) -> Doc:
+        obj = queue(edited=90)
+        obj["metadata"]["managedFields"][1]["time"] = ago(minutes)
+        return obj
+
+    assert seen(not_reconciled, written(10)) == []
+    assert len(seen(not_reconciled, written(100))) == 1

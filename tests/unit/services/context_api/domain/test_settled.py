@@ -1,0 +1,171 @@
+"""What was so before an alert and did not begin it, and what did."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from libs.contracts.causes import FindingSeverity
+from services.context_api.domain.causality import connect
+from services.context_api.domain.observation import Blame, Depth, Explains, Observation
+from services.context_api.domain.relation import relate
+from services.context_api.domain.scene import Scene
+from services.context_api.domain.settled import Settled, serves
+from tests.support.kube import (
+    ago,
+    container,
+    crashing,
+    deployment,
+    env,
+    moment,
+    node,
+    pods_in,
+    service,
+    snapshot,
+    thing,
+)
+from tests.support.triage import causes, first
+
+pytestmark = pytest.mark.requirement("API-BR-CAPI-004", "API-BR-CAPI-009")
+
+DAYS_AGO, HOURS_AGO, ALERT = moment(60 * 24 * 5), moment(60 * 3), moment(10)
+TRACKED = {"argocd.argoproj.io/tracking-id": "web:apps/Deployment:shop/web"}
+
+
+def tracked(objects: list[Any]) -> list[Any]:
+    objects[0]["metadata"]["annotations"] |= TRACKED
+    return objects
+
+
+APP = thing(
+    "Application",
+    "web",
+    "argocd",
+    api="argoproj.io/v1alpha1",
+    spec={"destination": {"namespace": "shop"}},
+    status={"resources": [{"group": "apps", "kind": "Deployment", "namespace": "shop", "name": "web"}]},
+)
+SCENE = Scene(
+    snapshot(
+        tracked(deployment("web", containers=[container(env=env(API="http://api:80"))])),
+        deployment("api"),
+        service("api", ready=2),
+        service("web", ready=2),
+        node(),
+        APP,
+    )
+)
+
+
+def at(kind: str, name: str, namespace: str | None = "shop"):
+    found = SCENE.graph.get(kind, namespace, name)
+    assert found
+    return found
+
+
+WEB, API = at("Deployment", "web"), at("Deployment", "api")
+
+
+def seen(about, onset: datetime | None, **more: Any) -> Observation:
+    return Observation(about, "R", "", FindingSeverity.warning, "x", Depth.mechanism, 0.8, (), onset=onset, **more)  # fmt: skip
+
+
+def holds(one: Observation, *others: Observation, well: bool = True, onset: datetime | None = ALERT) -> bool:
+    every = [one, *others]
+    settled = Settled(connect(SCENE, every), relate(SCENE, WEB, every), WEB, onset, well)
+    return settled.holds(0)
+
+
+def test_what_was_wrong_for_days_and_accounts_for_nothing_younger_did_not_begin_an_alert():
+    assert holds(seen(API, DAYS_AGO), well=False)
+    assert not holds(seen(API, HOURS_AGO), well=False)
+    assert not holds(seen(API, None), well=False)
+    assert not holds(seen(API, DAYS_AGO), well=False, onset=None)
+
+
+def test_what_accounts_for_something_of_today_may_have_been_there_for_days():
+    blamed = seen(WEB, ALERT, blames=(Blame(API, 0.9, "x"),))
+    beside = seen(at("Service", "api"), ALERT)
+
+    assert not holds(seen(API, DAYS_AGO), blamed, well=False)
+    assert not holds(seen(API, DAYS_AGO, explains=(Explains(beside.about, 0.9, "x"),)), beside, well=False)
+
+
+def test_an_alert_that_goes_on_for_days_has_the_cause_that_its_object_had_then():
+    old = seen(WEB, DAYS_AGO, blames=(Blame(API, 0.9, "x"),))
+
+    assert not holds(seen(API, DAYS_AGO), old, well=False)
+
+
+@pytest.mark.parametrize(
+    "about",
+    [at("Node", "node-1", None), at("Application", "web", "argocd")],
+    ids=["its node", "what wrote it"],
+)
+def test_what_has_ailed_beneath_a_workload_that_is_seen_to_be_well_is_not_felt(about):
+    assert holds(seen(about, HOURS_AGO))
+    assert not holds(seen(about, HOURS_AGO), well=False)
+    assert holds(seen(about, None))
+    assert not holds(seen(about, moment(15)))
+
+
+def test_whom_it_calls_may_be_why_though_nothing_is_seen_of_it():
+    assert not holds(seen(API, HOURS_AGO))
+
+
+def test_what_a_log_of_the_place_has_always_complained_of_is_no_cause_of_an_alert_about_it():
+    space = Scene(snapshot(thing("Namespace", "shop", None), deployment("noisy")))
+    about, noisy = space.graph.get("Namespace", None, "shop"), space.graph.get("Deployment", "shop", "noisy")
+    assert about and noisy  # noqa: PT018 - one premise
+
+    def said(onset: datetime, *, depth: Depth = Depth.process, latent: bool = True) -> bool:
+        one = Observation(
+            noisy, "R", "", FindingSeverity.warning, "x", depth, 0.4, (), onset=onset, latent=latent
+        )
+        return Settled(connect(space, [one]), relate(space, about, [one]), about, ALERT, well=False).holds(0)
+
+    assert said(HOURS_AGO)
+    assert not said(moment(40))
+    assert not said(HOURS_AGO, depth=Depth.mechanism)
+    assert not said(HOURS_AGO, latent=False)
+
+
+def test_a_workload_serves_when_all_its_pods_are_ready():
+    ill = Scene(snapshot(deployment("web", statuses=[crashing()]), service("web"), thing("Secret", "s")))
+
+    assert serves(SCENE.graph, WEB)
+    assert serves(SCENE.graph, at("Service", "web"))
+    assert not serves(ill.graph, ill.graph.get("Deployment", "shop", "web"))
+    assert not serves(ill.graph, ill.graph.get("Secret", "shop", "s"))
+    assert not serves(SCENE.graph, None)
+
+
+# -- whole answers -----------------------------------------------------------------------------------
+
+FAILED = {"phase": "Failed", "message": "one object failed to apply", "finishedAt": ago(180)}
+
+
+def failed_sync() -> dict[str, Any]:
+    return {**APP, "status": {**APP["status"], "operationState": FAILED, "sync": {"status": "OutOfSync"}}}
+
+
+def test_a_sync_that_failed_hours_ago_is_not_why_an_alert_about_a_healthy_workload_came():
+    web = tracked(deployment("web"))
+
+    assert causes(web, failed_sync(), target="Deployment/shop/web", onset=ALERT).no_cause
+    answer = causes(web, failed_sync(), target="Application/argocd/web", onset=ALERT)
+    assert first(answer) == ("Application/argocd/web", "SyncFailed")
+
+
+def test_a_node_under_pressure_is_why_where_a_pod_shows_it():
+    pressure = {"type": "MemoryPressure", "status": "True", "reason": "Low", "message": "", "lastTransitionTime": ago(90)}  # fmt: skip
+    tight = node(conditions=[pressure])
+
+    well, ill = deployment("web"), deployment("web", statuses=[crashing()])
+
+    assert causes(well, tight, target="Deployment/shop/web", onset=ALERT).no_cause
+    answer = causes(ill, tight, target="Deployment/shop/web", onset=ALERT)
+    assert "Node/_cluster/node-1" in [str(c.target) for c in answer.ranked]
+    assert pods_in(ill)
