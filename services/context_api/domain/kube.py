@@ -162,10 +162,16 @@ def conditions(obj: KubeObject) -> list[Condition]:
 def reported(obj: KubeObject) -> list[Condition]:
     """All conditions in its status, those too that it reports per parent, listener, ingress or tag."""
     found = conditions(obj)
+    for _, said in reported_by(obj):
+        found += said
+    return found
+
+
+def reported_by(obj: KubeObject) -> Iterator[tuple[Body, list[Condition]]]:
+    """Each entry of its status for a parent, listener, ingress or tag, with its conditions."""
     for place in ("ingress", "parents", "listeners", "tags"):
         for entry in entries(obj.status.get(place)):
-            found += [read_condition(c) for c in entries(entry.get("conditions"))]
-    return found
+            yield entry, [read_condition(c) for c in entries(entry.get("conditions"))]
 
 
 def read_condition(raw: Body) -> Condition:

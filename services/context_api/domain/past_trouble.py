@@ -1,5 +1,6 @@
-"""Trouble that is over: shares of failures, response times and backlogs that were too high and came back, and spells of
-complaints in a log that has held none since.
+"""Trouble that is over: shares of failures, response times and backlogs that were too high and came back, what was down and
+is up, failures that are counted no more, volumes that were full and have room, and spells of complaints in a log that has
+held none since.
 
 Decides which series are about an object, and when one of them was in trouble around the alert. A rule that looks back
 half an hour still fires when what it measures is well again.
@@ -13,9 +14,11 @@ https://sre.google/workbook/alerting-on-slos/ (long windows reset slowly).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 from statistics import median
 
 from services.context_api.domain.dependencies import trouble_in
@@ -29,6 +32,7 @@ from services.context_api.domain.queues import backlogs, is_backlog
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
 from services.context_api.domain.trend import COMPARED, Points, past_spell
+from services.context_api.domain.volumes import FULL, usages
 from services.context_api.domain.windows import window_of
 
 FEWEST = 100.0
@@ -44,6 +48,10 @@ QUIET = timedelta(minutes=5)
 """How long logs have to be without errors for those to have ended."""
 
 FEWEST_LINES, LINES_READ, PODS = 5, 400, 3
+
+_STATE = re.compile(r"(?:^|_)(?:up|success|connected|established|healthy|alive)$")
+_FAILURES = re.compile(r"\b\w*(?:fail|error)\w*_total\b", re.IGNORECASE)
+_RATES = re.compile(r"\b(?:i?rate|increase|i?delta)\s*\(|/")
 
 MOST = 60
 """Workloads of a namespace whose logs are read for it, however many lie there."""
@@ -108,9 +116,42 @@ def _measured(scene: Scene) -> Iterator[tuple[Series, Points, float, str]]:
                 max(SLOWER * usual * unit, LEAST),
                 "seconds",
             )
+        elif is_of_up_or_down(series):
+            yield series, [(t, 1 - v) for t, v in series.points], 1.0, "down"
+        elif counts_failures(series):
+            yield series, grown(series.points), _least(series.points), "failures"
+    for _, series, shares in usages(scene):
+        yield series, shares, FULL, "full"
     for backlog in backlogs(scene.metrics):
         if len(backlog.points) >= COMPARED and is_backlog(backlog.series):
             yield backlog.series, backlog.points, max(HIGHER * _usual(backlog.points), FEWEST), "messages"
+
+
+def is_of_up_or_down(series: Series) -> bool:
+    """Whether it says of something that it is up or down, and that it is up as a rule."""
+    values = {v for _, v in series.points}
+    return _STATE.search(series.name) is not None and values <= {0.0, 1.0} and _usual(series.points) == 1
+
+
+def counts_failures(series: Series) -> bool:
+    """Whether it counts failures, as they are and not by the second, and counted none in the first third of what was recorded."""
+    points = series.points
+    return (
+        _FAILURES.search(f"{series.name} {series.query}") is not None
+        and _RATES.search(series.query) is None
+        and len(points) >= COMPARED
+        and points[0][1] == points[len(points) // 3][1] < series.last
+        and all(before <= after for (_, before), (_, after) in pairwise(points))
+    )
+
+
+def grown(points: Points) -> list[tuple[float, float]]:
+    """How much a counter has grown from one sample to the next."""
+    return [(t, after - before) for (_, before), (t, after) in pairwise(points)]
+
+
+def _least(points: Points) -> float:
+    return min(more for _, more in grown(points) if more > 0)
 
 
 def _too_many(points: Points) -> float:
@@ -195,9 +236,19 @@ def _usual(points: Points) -> float:
 
 
 def _words(unit: str, most: float) -> str:
-    if unit == "share":
-        return f"{most:.1%} of all failed"
-    return f"{seconds(most)} were taken" if unit == "seconds" else f"{most:.0f} messages waited"
+    match unit:
+        case "share":
+            return f"{most:.1%} of all failed"
+        case "seconds":
+            return f"{seconds(most)} were taken"
+        case "down":
+            return "it was down"
+        case "failures":
+            return f"{most:.0f} failures from one sample to the next"
+        case "full":
+            return f"{most:.1%} of its room was used"
+        case _:
+            return f"{most:.0f} messages waited"
 
 
 def _is_about(scene: Scene, series: Series, about: KubeObject) -> bool:

@@ -45,6 +45,7 @@ FURTHER: tuple[tuple[str, str, str], ...] = (
     ("resourcequota", "ResourceQuota", "v1"),
     ("replicationcontroller", "ReplicationController", "v1"),
     ("deploymentconfig", "DeploymentConfig", "apps.openshift.io/v1"),
+    ("buildconfig", "BuildConfig", "build.openshift.io/v1"),
     ("ingress", "Ingress", "networking.k8s.io/v1"),
     ("route", "Route", "route.openshift.io/v1"),
     ("networkpolicy", "NetworkPolicy", "networking.k8s.io/v1"),

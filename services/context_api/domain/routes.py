@@ -16,7 +16,16 @@ from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from services.context_api.domain.graph import Graph
-from services.context_api.domain.kube import Condition, at, entries, mapping, reported, strings, text
+from services.context_api.domain.kube import (
+    Condition,
+    at,
+    entries,
+    mapping,
+    reported,
+    reported_by,
+    strings,
+    text,
+)
 from services.context_api.domain.snapshot import Body, KubeObject
 
 KINDS = ("Ingress", "Route", "HTTPRoute", "GRPCRoute", "TLSRoute")
@@ -41,6 +50,35 @@ def refusal(route: KubeObject) -> Condition | None:
     """With which words a controller refuses it: a condition of every parent or router, none of which takes it."""
     said = [c for c in reported(route) if c.type in _ADMITS]
     return said[0] if said and all(c.status == "False" for c in said) else None
+
+
+def left_behind(graph: Graph, route: KubeObject) -> list[Condition]:
+    """What stands in its status by a router or for a Gateway that is no more: nobody takes such words back.
+
+    Known only where others of that kind were recorded.
+    """
+    gone: list[Condition] = []
+    for entry, said in reported_by(route):
+        parent = mapping(entry.get("parentRef"))
+        router, gateway = text(entry.get("routerName")), text(parent.get("name"))
+        if (
+            router
+            and _recorded(graph, "IngressController")
+            and not _there(graph, "IngressController", router)
+        ):
+            gone += said
+        elif text(parent.get("kind")) in ("", "Gateway") and gateway and _recorded(graph, "Gateway"):
+            place = text(parent.get("namespace")) or route.namespace
+            gone += said if graph.get("Gateway", place, gateway) is None else []
+    return gone
+
+
+def _recorded(graph: Graph, kind: str) -> bool:
+    return any(True for _ in graph.of_kind(kind))
+
+
+def _there(graph: Graph, kind: str, name: str) -> bool:
+    return any(obj.name == name for obj in graph.of_kind(kind))
 
 
 def reached(graph: Graph, url: str) -> KubeObject | None:

@@ -27,6 +27,7 @@ from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
 from services.context_api.domain.trend import bent
 from services.context_api.domain.uses import users_of_claim
+from services.context_api.domain.volumes import usage
 from services.context_api.domain.wording import clock, name_of, span
 
 NAME = "filled_since"
@@ -56,7 +57,7 @@ def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
 
 def _since(scene: Scene, claim: KubeObject) -> tuple[datetime, timedelta, Fact] | None:
     """When the claim's usage began to rise, how exactly that is known, and by what."""
-    for series, shares in volume_full.usage(scene, claim):
+    for series, shares in usage(scene, claim):
         began = bent(shares)
         moment = moment_of(began) if began is not None else None
         if moment is not None:

@@ -44,6 +44,7 @@ from services.context_api.domain.logs import cut, is_narrative
 from services.context_api.domain.meant import at_rest
 from services.context_api.domain.observation import Blame, Depth, Observation
 from services.context_api.domain.redact import redact, value_of
+from services.context_api.domain.routes import KINDS, left_behind
 from services.context_api.domain.runs import is_history
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject, parse_time
@@ -238,7 +239,8 @@ def _age(obj: KubeObject) -> tuple[datetime, str]:
 def _complaint(scene: Scene, obj: KubeObject) -> _Complaint | None:
     if _has_failed(obj) and is_history(scene, obj, asked_by(scene, obj), _has_failed):
         return None
-    bad = [c for c in _conditions(obj) if _is_bad(c) and not is_under_way(c, scene.now)]
+    gone = left_behind(scene.graph, obj) if obj.kind in KINDS else []
+    bad = [c for c in _conditions(obj) if _is_bad(c) and c not in gone and not is_under_way(c, scene.now)]
     if bad:
         return _from_condition(scene, obj, bad[0])
     phase = _phase(obj)

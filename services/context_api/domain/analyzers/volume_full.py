@@ -14,7 +14,7 @@ https://github.com/kubernetes-monitoring/kubernetes-mixin/blob/master/alerts/sto
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from libs.contracts.causes import FindingSeverity, Remediation
@@ -22,9 +22,9 @@ from services.context_api.domain import evidence, remedies
 from services.context_api.domain.containers import is_ready
 from services.context_api.domain.evidence import Fact
 from services.context_api.domain.focus import concerned
-from services.context_api.domain.kube import at, quantity, strings, text
+from services.context_api.domain.kube import at, strings, text
 from services.context_api.domain.logs import cut, last_lines, time_of
-from services.context_api.domain.metrics import Series, moment_of
+from services.context_api.domain.metrics import moment_of
 from services.context_api.domain.observation import Depth, Explains, Observation
 from services.context_api.domain.redact import redact
 from services.context_api.domain.references import Reference, references
@@ -32,17 +32,13 @@ from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
 from services.context_api.domain.trend import forecast, was_reached
 from services.context_api.domain.uses import users_of_claim
+from services.context_api.domain.volumes import FULL, measured
 from services.context_api.domain.wording import clock, name_of, span
 
 NAME = "volume_full"
 _NO_SPACE = re.compile(
     r"no space left on device|ENOSPC|disk full|disk quota exceeded|insufficient disk space", re.IGNORECASE
 )
-_WHOLE = {
-    "bytes": re.compile(r"kubelet_volume_stats_capacity_bytes"),
-    "inodes": re.compile(r"kubelet_volume_stats_inodes(?!_)"),
-}
-FULL = 0.95
 BRIM = 0.99
 """From here on there is no room left, however long that has been so."""
 
@@ -127,15 +123,6 @@ def _by_metrics(scene: Scene, told: set[int]) -> Iterator[Observation]:
             )
 
 
-def usage(scene: Scene, claim: KubeObject) -> Iterator[tuple[Series, list[tuple[float, float]]]]:
-    """The recorded series of a claim's usage, as shares of its size over time."""
-    sizes = _sizes(scene)
-    for series in scene.metrics.all:
-        shares = _shares(series, claim, sizes) if _claim_of(scene, series) is claim else []
-        if len(shares) > 1:
-            yield series, shares
-
-
 def judged(scene: Scene, claim: KubeObject, shares: Sequence[tuple[float, float]]) -> str:
     """`VolumeFull`, `VolumeFilling` or nothing, by the share used over time."""
     used, coming = shares[-1][1], forecast(shares, 1.0)
@@ -145,60 +132,6 @@ def judged(scene: Scene, claim: KubeObject, shares: Sequence[tuple[float, float]
         moment = (scene.onset or scene.now).timestamp()
         return "" if used < BRIM and was_reached(shares, moment, 1.0) else "VolumeFull"
     return "VolumeFilling" if coming is not None and coming.left <= SOON and used > 0.5 else ""
-
-
-def measured(scene: Scene) -> Iterator[tuple[KubeObject, Series, list[tuple[float, float]]]]:
-    """(claim, series, (time, share used) …) of all recorded series that say how full a volume is."""
-    sizes = _sizes(scene)
-    for series in scene.metrics.all:
-        claim = _claim_of(scene, series)
-        shares = _shares(series, claim, sizes) if claim is not None and not series.has_ended else []
-        if claim is not None and shares:
-            yield claim, series, shares
-
-
-def _claim_of(scene: Scene, series: Series) -> KubeObject | None:
-    name = series.labels.get("persistentvolumeclaim", "")
-    namespace = series.labels.get("exported_namespace") or series.labels.get("namespace")
-    return scene.graph.get("PersistentVolumeClaim", namespace, name) if name else None
-
-
-def _shares(
-    series: Series, claim: KubeObject, sizes: Mapping[tuple[str, int], float]
-) -> list[tuple[float, float]]:
-    """(time, share used) by what the query asks for; nothing when it asks for something else."""
-    said = f"{series.name} {series.query}"
-    if "kubelet_volume_stats" not in said:
-        return []
-    free = ("available" in said or "inodes_free" in said) and "used" not in said
-    if "/" in series.query:
-        ratio = all(0 <= v <= 1 for _, v in series.points)
-        return [(t, 1 - v if free else v) for t, v in series.points] if ratio else []
-    if "inodes" in said:
-        if not re.search(r"inodes_(?:used|free)", said):
-            return []
-        whole = sizes.get(("inodes", id(claim)))
-    elif "capacity" in said:
-        return []
-    else:
-        whole = (
-            sizes.get(("bytes", id(claim)))
-            or quantity(at(claim.status, "capacity", "storage"))
-            or quantity(at(claim.spec, "resources", "requests", "storage"))
-        )
-    return [(t, 1 - v / whole if free else v / whole) for t, v in series.points] if whole else []
-
-
-def _sizes(scene: Scene) -> dict[tuple[str, int], float]:
-    """How much each claim's volume holds, where the kubelet's own figure was recorded."""
-    found: dict[tuple[str, int], float] = {}
-    for series in scene.metrics.all:
-        said = series.name or series.query
-        kind = next((k for k, pattern in _WHOLE.items() if pattern.search(said)), "")
-        claim = _claim_of(scene, series) if kind and "/" not in series.query else None
-        if claim is not None:
-            found[kind, id(claim)] = series.last
-    return found
 
 
 def _metrics(scene: Scene, claim: KubeObject) -> list[Fact]:

@@ -21,7 +21,7 @@ from statistics import median
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.analyzers.scaled_to_zero import scaled_since
-from services.context_api.domain.analyzers.volume_full import judged, measured
+from services.context_api.domain.analyzers.volume_full import judged
 from services.context_api.domain.containers import is_ready
 from services.context_api.domain.kube import at, quantity, replicas, text
 from services.context_api.domain.metrics import Series, moment_of
@@ -31,6 +31,7 @@ from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
 from services.context_api.domain.trend import COMPARED, Points
 from services.context_api.domain.uses import CLAIM, uses
+from services.context_api.domain.volumes import measured
 from services.context_api.domain.wording import clock, name_of, size
 
 NAME = "volume_growth"
