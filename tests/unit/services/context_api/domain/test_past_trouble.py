@@ -40,6 +40,58 @@ def test_trouble_that_came_back_is_over(metric, words: str):
     assert found(metric) == [words]
 
 
+UP, ERRORS = "peer_session_up", "sum by (namespace) (rule_evaluation_failures_total)"
+AWAY = [1.0] * 20 + [0.0] * 7 + [1.0] * 23
+COUNTED = [4.0] * 20 + [7.0] * 2 + [10.0] * 28
+
+
+def up(values: list[float], name: str = UP):
+    return recorded(name, values, __name__=name, namespace="shop")
+
+
+@pytest.mark.parametrize(
+    ("metric", "words"),
+    [(up(AWAY), "it was down"), (recorded(ERRORS, COUNTED, namespace="shop"), "3 failures from one sample to the next")],
+    ids=["a session that was down", "failures that are counted no more"],
+)  # fmt: skip
+def test_what_was_down_and_what_failed_for_a_while_is_over(metric, words: str):
+    assert found(metric) == [words]
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        up([1.0] * 20 + [0.0] * 30),
+        up([0.0] * 20 + [1.0] * 7 + [0.0] * 23),
+        up(AWAY, "queue_workers"),
+        up([2.0] * 20 + [0.0] * 7 + [2.0] * 23),
+        recorded(ERRORS, [4.0] * 20 + [float(n) for n in range(5, 35)], namespace="shop"),
+        recorded(ERRORS, [float(n) for n in range(27)] + [27.0] * 23, namespace="shop"),
+        recorded(f"rate({ERRORS}[5m])", COUNTED, namespace="shop"),
+        recorded("sum by (namespace) (orders_total)", COUNTED, namespace="shop"),
+        recorded(ERRORS, [9.0] * 20 + [3.0] * 30, namespace="shop"),
+    ],
+    ids=[
+        "still down", "down as a rule", "a number that is no state", "more than up or down", "still counted",
+        "counted as a rule", "a rate", "no failures", "a counter that began anew",
+    ],
+)  # fmt: skip
+def test_no_state_and_no_counter_of_failures_that_came_to_rest_is_over(metric):
+    assert found(metric) == []
+
+
+def test_a_volume_that_was_full_until_it_was_grown_is_over():
+    claim = thing("PersistentVolumeClaim", "data", status={"phase": "Bound", "capacity": {"storage": "60"}})
+    free = recorded(
+        "kubelet_volume_stats_available_bytes", [20.0] * 20 + [1.0] * 10 + [21.0] * 20,
+        namespace="shop", persistentvolumeclaim="data",
+    )  # fmt: skip
+    known = scene([claim], metrics=[free], onset=moment(28))
+    about = known.graph.get("PersistentVolumeClaim", "shop", "data")
+
+    assert [p.words for p in passed(known, about, moment(88))] == ["98.3% of its room was used"]
+
+
 @pytest.mark.parametrize(
     "metric",
     [

@@ -57,7 +57,7 @@ def test_the_earlier_label_decides(first: int):
 
 @pytest.mark.parametrize(
     ("label", "kind"),
-    [("horizontalpodautoscaler", "HorizontalPodAutoscaler"), ("persistentvolumeclaim", "PersistentVolumeClaim"), ("poddisruptionbudget", "PodDisruptionBudget")],
+    [("horizontalpodautoscaler", "HorizontalPodAutoscaler"), ("persistentvolumeclaim", "PersistentVolumeClaim"), ("poddisruptionbudget", "PodDisruptionBudget"), ("buildconfig", "BuildConfig")],
 )  # fmt: skip
 def test_kube_state_metrics_own_spellings_are_understood(label: str, kind: str):
     found = answer(namespace="shop", **{label: "x"})

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from services.context_api.domain.graph import Graph
-from services.context_api.domain.routes import claims, covers, reached, refusal, within
+from services.context_api.domain.routes import claims, covers, left_behind, reached, refusal, within
 from tests.support.kube import kube, snapshot, thing
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-001", "API-BR-CAPI-016")
@@ -111,3 +111,46 @@ def test_what_asks_for_more_than_a_path_shares_it_with_others():
     doc["spec"]["rules"][0]["matches"].append(beta)
 
     assert claims(kube(doc)) == [("shop.example.com", "/")]
+
+
+def router(name: str):
+    return thing("IngressController", name, "openshift-ingress-operator", api="operator.openshift.io/v1")
+
+
+def said_by(**by: str):
+    entries = [
+        {"routerName": name, "conditions": [{"type": "Admitted", "status": status}]}
+        for name, status in by.items()
+    ]
+    return thing("Route", "api", api="route.openshift.io/v1", status={"ingress": entries})
+
+
+def of_gateways(**by: str):
+    entries = [
+        {"parentRef": {"name": name}, "conditions": [{"type": "Accepted", "status": status}]}
+        for name, status in by.items()
+    ]
+    return thing("HTTPRoute", "api", api="gateway.networking.k8s.io/v1", status={"parents": entries})
+
+
+def gateway(name: str):
+    return thing("Gateway", name, api="gateway.networking.k8s.io/v1")
+
+
+@pytest.mark.parametrize(
+    ("objects", "statuses"),
+    [
+        ([said_by(default="True", fair="False"), router("default")], ["False"]),
+        ([said_by(default="True", fair="False"), router("default"), router("fair")], []),
+        ([said_by(default="True", fair="False")], []),
+        ([of_gateways(outer="True", inner="False"), gateway("outer")], ["False"]),
+        ([of_gateways(outer="True", inner="False"), gateway("outer"), gateway("inner")], []),
+        ([of_gateways(outer="True", inner="False")], []),
+    ],
+    ids=["router gone", "router there", "no router recorded", "Gateway gone", "Gateway there", "none recorded"],
+)  # fmt: skip
+def test_what_a_router_or_for_a_gateway_that_is_no_more_is_said_is_left_behind(objects, statuses):
+    graph = Graph(snapshot(*objects))
+    (found,) = graph.of_kind("Route", "HTTPRoute")
+
+    assert [c.status for c in left_behind(graph, found)] == statuses

@@ -324,3 +324,20 @@ def test_what_is_being_made_is_not_there_yet(minutes: float, found: list[str]):
     instance = thing("Instance", "x", api="cloud.example.com/v1", status={"conditions": [state]})
 
     assert [o.reason for o in seen(unhealthy_condition, instance)] == found
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_routers_refusal_counts_while_there_is_such_a_router(there: bool):
+    said = [
+        {"routerName": name, "conditions": [{"type": "Admitted", "status": status, "reason": "HostAlreadyClaimed"}]}
+        for name, status in (("default", "True"), ("fair", "False"))
+    ]  # fmt: skip
+    route = thing("Route", "api", api="route.openshift.io/v1", spec={"host": "api.example.com"}, status={"ingress": said})  # fmt: skip
+    routers = [
+        thing("IngressController", name, "openshift-ingress-operator", api="operator.openshift.io/v1")
+        for name in (("default", "fair") if there else ("default",))
+    ]
+
+    answer = causes(route, *routers, target="Route/shop/api")
+
+    assert ("AdmittedFalse" in [c.reason for c in answer.ranked]) is there
