@@ -57,6 +57,10 @@ PING_EVERY_S = 20.0
 HANDSHAKE = timedelta(seconds=10)
 """For a TLS handshake where no receive deadline is given, as its default."""
 
+LAST_ANSWER_S = 300.0
+"""A slow reader of an answer after which the connection closes has so long over TLS; the loop's own 30 s would cut it,
+and over plain HTTP nothing does. Whoever only owes a goodbye is left by `sweep`."""
+
 MORE_FOR_WORKERS = timedelta(seconds=5)
 """A worker that has not ended this long after the last request is cut; its jobs are rescued."""
 
@@ -304,6 +308,7 @@ class _Server(uvicorn.Server):
                 sock=door,
                 ssl=config.ssl,
                 ssl_handshake_timeout=self._patience.total_seconds(),
+                ssl_shutdown_timeout=LAST_ANSWER_S,
                 backlog=config.backlog,
             )
             for door in sockets

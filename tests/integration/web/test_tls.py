@@ -16,6 +16,7 @@ import pytest
 
 from libs.clients.errors import PeerUnavailable
 from libs.clients.peer import Peer
+from libs.web.protocol import GOODBYE_S
 from services.holmesgpt_api.engine.asking import Question
 from services.holmesgpt_api.engine.context import Context, NoAnswer
 from services.holmesgpt_api.engine.messages import ContextAccess
@@ -237,6 +238,18 @@ async def test_an_idle_caller_that_never_says_goodbye_does_not_hold_up_the_end(m
 
             assert await service.ended() == 0
     assert not [line for line in service.lines if "graceful shutdown exceeded" in line["event"]]
+
+
+async def test_a_slow_reader_gets_the_whole_of_an_answer_after_which_the_connection_closes(service, first):
+    size = 8_000_000
+    async with connected(await service.port(), first.client_context()) as slow:
+        await slow.send(request("GET", f"/api/v1/large?size={size}", headers={"Connection": "close"}))
+        await asyncio.sleep(GOODBYE_S + 2)
+
+        head, _, body = (await slow.rest()).partition(b"\r\n\r\n")
+
+    assert b" 200 " in head
+    assert len(json.loads(body)["text"]) == size
 
 
 def _kept_open(port: int, tls: ssl.SSLContext) -> ssl.SSLSocket:
