@@ -124,6 +124,10 @@ bench: .venv/.dev engine ## measure the ratios and write docs/benchmarks.md
 bench-engine: .venv/.dev engine ## measure our engine beside a plain app around the SDK and write its part of docs/benchmarks.md (ARGS="--runs 200" for a shorter one)
 	@$(PY) -m tests.bench.beside $(ARGS)
 
+.PHONY: bench-flood
+bench-flood: .venv/.dev engine ## measure what one tenant notices of another that asks ten times as much; its part of docs/benchmarks.md
+	@$(PY) -m tests.bench.flood $(ARGS)
+
 .PHONY: bench-cache
 bench-cache: .venv/.dev ## measure the watching cache with 50,000 pods and write its part of docs/benchmarks.md
 	@$(PY) -m tests.bench.cache $(ARGS)

@@ -86,7 +86,7 @@ class HolmesSettings(BaseSettings):
 
 
 class CourseSettings(BaseSettings):
-    """Following investigations."""
+    """Investigations under way, and following them."""
 
     model_config = SettingsConfigDict(use_attribute_docstrings=True, extra="ignore", populate_by_name=True)
 
@@ -97,6 +97,10 @@ class CourseSettings(BaseSettings):
     )
     """How long a model's verdict answers the same question again while the evidence is the same, in seconds. An alert
     that repeats costs no model call within the hour; 0 asks each time."""
+
+    investigations: int = Field(default=1000, ge=1, validation_alias="HOLMESGPT_INVESTIGATIONS")
+    """Investigations of one caller under way at once; 429 beyond, so that one caller's storm fills neither the database
+    nor the line. Ten times what two cores conclude with a model in `HOLMESGPT_INVESTIGATION_TIMEOUT`."""
 
     event_streams: int = Field(default=1000, ge=1, le=10_000, validation_alias="HOLMESGPT_EVENT_STREAMS")
     """Event streams one API process serves at once; 503 beyond. One costs a socket and a few kilobytes."""

@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import random
 import subprocess
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -24,9 +26,14 @@ from tests.support.holmesgpt import Place
 LAST = frozenset({"completed", "failed", "cancelled"})
 INVESTIGATE = "/api/v1/investigate"
 
-AWAY_S, BACK_S = 1.0, 1.0
-"""How long the Context API is away, and answers, in turn: runs last for seconds, so that kills meet them. It answers long
-enough for a run's calls one after the other on a busy machine; with 0.4 s, 22 of 411 runs met no such moment in 300 s."""
+TAKES_S = (0.5, 2.5)
+"""How long the Context API takes for one of a run's two answers, so that kills meet runs in their midst: of three hundred
+kills the hundred of the worker met 730."""
+
+AWAY_S, BACK_S = 1.0, 19.0
+"""How long it is away, and answers, in turn: runs that come back later meet kills too. Not more often: an outage opens a
+worker's breaker for longer than that worker lives. With 1 s of 2 every try had a chance of one in eight, whatever the
+kills did, and 2 of 669 runs had not had theirs within their 300 s (39 tries each)."""
 
 BETWEEN_KILLS_S = 1.0
 
@@ -89,7 +96,7 @@ class FollowersCampaign:
     def __init__(self, place: Place, context: FakeContextApi, ports: Sequence[int], *, life_s: float) -> None:
         self.place, self.context, self.life_s = place, context, life_s
         self.urls = [f"http://127.0.0.1:{port}" for port in ports]
-        more: dict[str, Any] = {"investigation_timeout": life_s, "context_api_timeout": 1.0}
+        more: dict[str, Any] = {"investigation_timeout": life_s, "context_api_timeout": 2 * TAKES_S[1]}
         self.replicas = [Replica(f"api {port}", partial(place.api_process, port, **more)) for port in ports]
         self.replicas.append(Replica("worker", partial(place.worker_process, **more)))
         self.followers: list[Follower] = []
@@ -137,11 +144,13 @@ class FollowersCampaign:
         return await self._judge()
 
     async def _weather(self, stop: asyncio.Event) -> None:
+        self.context.takes_s = partial(random.uniform, *TAKES_S)
         while not stop.is_set():
             self.context.mood = "unavailable"
             await asyncio.sleep(AWAY_S)
             self.context.mood = "answers"
-            await asyncio.sleep(BACK_S)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), BACK_S)
 
     async def _kill(self, kills: int) -> None:
         for replica in itertools.islice(itertools.cycle(self.replicas), kills):

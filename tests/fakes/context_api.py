@@ -36,6 +36,8 @@ class FakeContextApi:
     """Causes by the path asked, where one answer does not do for all."""
     says: Callable[[str], BaseModel | None] | None = None
     """The whole answer by the path asked, where it gives one."""
+    takes_s: Callable[[], float] | None = None
+    """How long an answer takes, where it is not to come at once; a refusal always does."""
     page: EvidencePage | None = None
     logs: LogAnswer | None = None
     calls: list[str] = field(default_factory=list)
@@ -75,6 +77,8 @@ class FakeContextApi:
                 return 403, '{"title": "No", "status": 403, "code": "not-allowed"}'
             case "hangs":
                 self._free.wait()
+            case "answers" if self.takes_s is not None:
+                self._free.wait(self.takes_s())
         if self.says is not None and (said := self.says(path)) is not None:
             return 200, said.model_dump_json()
         if path.endswith("/resolve"):

@@ -326,15 +326,18 @@ async def running(documents: Sequence[Doc], **settings: Any) -> AsyncIterator[Fa
         yield fake
 
 
-def kubeconfig(path: Path, url: str, *, token: str = "t0ken", context: str = "test") -> Path:
+def kubeconfig(
+    path: Path, url: str, *, token: str = "t0ken", context: str = "test", authority: Path | None = None
+) -> Path:
     """A kubeconfig as a person has it."""
+    cluster = {"server": url} | ({"certificate-authority": str(authority)} if authority else {})
     path.write_text(
         json.dumps(
             {
                 "apiVersion": "v1",
                 "kind": "Config",
                 "current-context": context,
-                "clusters": [{"name": f"{context}-cluster", "cluster": {"server": url}}],
+                "clusters": [{"name": f"{context}-cluster", "cluster": cluster}],
                 "users": [{"name": f"{context}-user", "user": {"token": token}}],
                 "contexts": [
                     {"name": context, "context": {"cluster": f"{context}-cluster", "user": f"{context}-user"}}

@@ -14,7 +14,7 @@ from libs.contracts.investigations import InvestigationStatus
 from libs.storage.errors import StorageUnavailable
 from services.holmesgpt_api.domain.commission import Commission
 from services.holmesgpt_api.domain.course import Happening
-from services.holmesgpt_api.domain.errors import KeyReused
+from services.holmesgpt_api.domain.errors import KeyReused, TooManyInvestigations
 from services.holmesgpt_api.domain.filter import EVERYTHING, Filter
 from services.holmesgpt_api.domain.opinion import fall_back
 from services.holmesgpt_api.domain.ports import Held, Opened
@@ -26,6 +26,7 @@ from tests.fakes.line import MemoryLine
 @dataclass
 class MemoryLedger:
     life: timedelta = timedelta(minutes=5)
+    most_open: int | None = None
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     calls: list[tuple[str, Any]] = field(default_factory=list)
     jobs: list[str] = field(default_factory=list)
@@ -56,6 +57,9 @@ class MemoryLedger:
             shared = known.shared_key is not None and known.shared_key == commission.shared_key
             if shared and not self.rows[id_].ended:
                 return Opened(self._read(id_, now), new=False)
+        open_ = [row for row in self.rows.values() if not row.ended and _of(row) == _of(commission)]
+        if self.most_open is not None and len(open_) >= self.most_open:
+            raise TooManyInvestigations(self.most_open)
         id_ = f"inv-{len(self.rows) + 1}"
         self._commissions[id_] = commission
         self.rows[id_] = Record(
@@ -276,6 +280,10 @@ class MemoryLedger:
         for id_ in old[:at_most]:
             del self.rows[id_], self._commissions[id_]
         return len(old[:at_most])
+
+
+def _of(one: Record | Commission) -> tuple[str, str]:
+    return one.tenant, one.asker
 
 
 def _key(commission: Commission) -> tuple[str, str, str | None]:

@@ -26,7 +26,7 @@ from services.holmesgpt_api.domain import line as line_rule
 from services.holmesgpt_api.domain.commission import Commission
 from services.holmesgpt_api.domain.course import Happening
 from services.holmesgpt_api.domain.custom.approval import Approval, approval
-from services.holmesgpt_api.domain.errors import KeyReused
+from services.holmesgpt_api.domain.errors import KeyReused, TooManyInvestigations
 from services.holmesgpt_api.domain.filter import EVERYTHING, Filter
 from services.holmesgpt_api.domain.model import NAME as HOLMES
 from services.holmesgpt_api.domain.ports import Held, Opened
@@ -45,15 +45,17 @@ _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
 
 class PostgresLedger:
-    def __init__(self, database: Database, jobs: Jobs, *, life: timedelta) -> None:
-        """`life`: from being asked for to its deadline."""
-        self._database, self._jobs, self._life = database, jobs, life
+    def __init__(
+        self, database: Database, jobs: Jobs, *, life: timedelta, most_open: int | None = None
+    ) -> None:
+        """`life`: from being asked for to its deadline. `most_open`: of one caller; None in a process that opens none."""
+        self._database, self._jobs, self._life, self._most_open = database, jobs, life, most_open
         self._arrivals = Few(database)
         # Turns come one after the other anyway; those of this process wait here and not at a connection each.
         self._one_turn = asyncio.Lock()
 
     async def open(self, commission: Commission) -> Opened:
-        values = values_of(commission, self._life)
+        values = values_of(commission, self._life, self._most_open)
         async with self._arrivals.begin() as conn:
             return await opened(conn, self._jobs, sql.OPEN, values, commission, self._life)
 
@@ -210,11 +212,15 @@ async def opened(
 
     Raises:
         KeyReused
+        TooManyInvestigations: of this caller; what is there already is given all the same.
         StorageUnavailable: others are faster each time.
     """
+    most = values["most_open"]
     for _ in range(TRIES):
         row = (await conn.execute(statement, values)).mappings().first()
         if row is not None:
+            if most is not None and row["open_of_caller"] >= most:
+                raise TooManyInvestigations(most)
             await set_going(conn, jobs, row, life)
             return Opened(record_of(row), new=True)
         known = await _known(conn, commission)
@@ -231,7 +237,7 @@ async def set_going(conn: AsyncConnection, jobs: Jobs, row: RowMapping, life: ti
     await jobs.defer(conn, EXPIRE, arguments, in_=life)
 
 
-def values_of(commission: Commission, life: timedelta) -> Mapping[str, Any]:
+def values_of(commission: Commission, life: timedelta, most_open: int | None) -> Mapping[str, Any]:
     return {
         "id": f"inv-{uuid.uuid4().hex}",
         "tenant": commission.tenant,
@@ -245,6 +251,7 @@ def values_of(commission: Commission, life: timedelta) -> Mapping[str, Any]:
         "priority": commission.priority.value,
         "seen": [] if commission.namespace is None else [commission.namespace],
         "life": life,
+        "most_open": most_open,
     }
 
 

@@ -46,6 +46,14 @@ _NOT_TRIAGED = """
            AND one.ended_at IS NULL AND one.interim IS NULL
          LIMIT 10000) AS few) AS not_triaged
 """
+# In the same statement too. Beyond the limit the transaction is undone, and its row with it; those that others record at
+# the same moment are not seen, so a limit is overshot by as many transactions as there are at once, which are few.
+_OPEN_OF_CALLER = """
+    (SELECT count(*) FROM (
+        SELECT FROM investigation AS one
+         WHERE one.tenant = investigation.tenant AND one.asker = investigation.asker AND one.ended_at IS NULL
+         LIMIT CAST(:most_open AS bigint)) AS few) AS open_of_caller
+"""
 OPEN = text(f"""
     INSERT INTO investigation
         (id, tenant, asker, reads, idempotency_key, shared_key, digest, request, namespace, priority, seen,
@@ -53,7 +61,7 @@ OPEN = text(f"""
     VALUES (:id, :tenant, :asker, :reads, :key, :shared_key, :digest, CAST(:request AS jsonb), :namespace,
             :priority, :seen, now() + :life)
     ON CONFLICT DO NOTHING
-    RETURNING {_ALL}, {_NOT_TRIAGED}
+    RETURNING {_ALL}, {_NOT_TRIAGED}, {_OPEN_OF_CALLER}
 """)
 OPEN_REPLAY = text(f"""
     INSERT INTO investigation
@@ -62,7 +70,7 @@ OPEN_REPLAY = text(f"""
     VALUES (:id, :tenant, :asker, :reads, :key, :digest, CAST(:request AS jsonb), :namespace, :priority,
             :seen, now() + :life, CAST(:replay AS jsonb), CAST(:frozen AS jsonb), CAST(:original AS jsonb))
     ON CONFLICT DO NOTHING
-    RETURNING {_ALL}, {_NOT_TRIAGED}
+    RETURNING {_ALL}, {_NOT_TRIAGED}, {_OPEN_OF_CALLER}
 """)
 BY_KEY = text(f"""
     SELECT digest, {_ALL} FROM investigation

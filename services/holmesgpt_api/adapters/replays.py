@@ -19,9 +19,11 @@ _INTERIM = text("SELECT interim::text FROM investigation WHERE id = :id AND tena
 
 
 class PostgresReplays:
-    def __init__(self, database: Database, jobs: Jobs, *, life: timedelta) -> None:
-        """`life`: from being asked for to its deadline."""
-        self._database, self._jobs, self._life = database, jobs, life
+    def __init__(
+        self, database: Database, jobs: Jobs, *, life: timedelta, most_open: int | None = None
+    ) -> None:
+        """`life`: from being asked for to its deadline. `most_open`: of one caller, investigations and replays together."""
+        self._database, self._jobs, self._life, self._most_open = database, jobs, life, most_open
 
     async def triage_of(self, investigation_id: str, *, tenant: str) -> Verdict | None:
         async with self._database.begin() as conn:
@@ -32,7 +34,7 @@ class PostgresReplays:
     async def open(self, rerun: Rerun) -> Record:
         replay = rerun.replay
         values = {
-            **values_of(rerun.commission, self._life),
+            **values_of(rerun.commission, self._life, self._most_open),
             "seen": sorted(rerun.seen),
             "replay": orjson.dumps(
                 {"of": replay.of, "engine": replay.engine, "model": replay.model, "prompt": replay.prompt}

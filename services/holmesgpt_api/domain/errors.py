@@ -10,6 +10,7 @@ HolmesError
 ├── StillRunning            it has no verdict yet that could be replayed
 ├── NothingToReplay         it ended without one
 ├── UnknownHere             an engine, model or prompt version that is not configured
+├── TooManyInvestigations   this caller has as many under way as it may
 ├── TooManyStreams          this caller has as many event streams open as it may
 ├── StreamsFull             this process has
 ├── PlatformsOwn            the platform service answers this, and it is not known where that is
@@ -98,6 +99,15 @@ class UnknownHere(HolmesError):
     def __init__(self, name: str, given: str, known: Sequence[str]) -> None:
         there = f"want one of: {', '.join(known)}" if known else "leave it out with this engine"
         super().__init__(f"body.{name}: {given!r} is unknown here; {there}")
+
+
+class TooManyInvestigations(HolmesError):
+    """This caller has as many investigations under way as it may."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"you have {most} investigations under way already; come again when some have ended, or cancel one"
+        )
 
 
 class TooManyStreams(HolmesError):

@@ -51,6 +51,7 @@ _PROBLEMS: Responses = {
     for code, said in {
         403: "No permission, or no right to read the namespace",
         422: "Invalid input, or an Idempotency-Key used for another request",
+        429: "As many investigations of this caller are under way as there may be",
         503: "Not recorded, or ended without a result",
     }.items()
 }

@@ -19,6 +19,7 @@ from services.holmesgpt_api.domain.errors import (
     NotYours,
     StillRunning,
     StreamsFull,
+    TooManyInvestigations,
     TooManyStreams,
     UnknownHere,
     UnknownInvestigation,
@@ -34,8 +35,8 @@ def _where(error: Exception) -> Mapping[str, str]:
     return {"Location": f"{PATH}/{error.investigation_id}"} if isinstance(error, Failed) else {}
 
 
-STREAMS_PAUSE = timedelta(seconds=5)
-"""Investigations, and with them their streams, end within minutes; many do every few seconds."""
+SOME_END = timedelta(seconds=5)
+"""Investigations, and with them their streams, end within minutes; of many some do every few seconds."""
 
 PROBLEMS: Problems = {
     UnknownInvestigation: ProblemSpec(
@@ -50,12 +51,13 @@ PROBLEMS: Problems = {
     StillRunning: ProblemSpec(409, "investigation-not-ended"),
     NothingToReplay: ProblemSpec(409, "nothing-to-replay"),
     UnknownHere: ProblemSpec(422, "unknown-here"),
+    TooManyInvestigations: ProblemSpec(
+        429, "too-many-investigations", "Too many at once", retry_after=lambda _: SOME_END
+    ),
     TooManyStreams: ProblemSpec(
-        429, "too-many-streams", "Too many event streams", retry_after=lambda _: STREAMS_PAUSE
+        429, "too-many-streams", "Too many event streams", retry_after=lambda _: SOME_END
     ),
-    StreamsFull: ProblemSpec(
-        503, "streams-full", "Too many event streams", retry_after=lambda _: STREAMS_PAUSE
-    ),
+    StreamsFull: ProblemSpec(503, "streams-full", "Too many event streams", retry_after=lambda _: SOME_END),
     UnknownToolset: ProblemSpec(422, "unknown-toolset", detail=lambda error: f"body.toolsets: {error}"),
     BadConfiguration: ProblemSpec(
         422,

@@ -32,7 +32,7 @@ class Desk:
         """Record it; committed when this returns. The same key and request give the same investigation.
 
         Raises:
-            NotReadable, UnknownToolset, KeyReused, StorageUnavailable
+            NotReadable, UnknownToolset, KeyReused, TooManyInvestigations, StorageUnavailable
         """
         self.toolsets().check(request.toolsets, tenant=caller.tenant)
         return (await self.ledger.open(commission(request, caller, key, shares=True))).record

@@ -93,7 +93,9 @@ async def serving(
     async with open_database(settings) as database, open_context(settings, ring) as context:
         jobs = Jobs(database, service=SCHEMA, settings=settings)
         worker.declare(jobs)
-        ledger = PostgresLedger(database, jobs, life=settings.investigation_timeout)
+        ledger = PostgresLedger(
+            database, jobs, life=settings.investigation_timeout, most_open=settings.investigations
+        )
         follow = Following(
             PostgresCourse(database),
             per_process=settings.event_streams,
@@ -115,7 +117,9 @@ async def serving(
             _overseen(overseer),
         ):
             desk = Desk(ledger, waiting, settings.sync_answer_timeout, lambda: overseer.current.toolsets)
-            replays = PostgresReplays(database, jobs, life=settings.investigation_timeout)
+            replays = PostgresReplays(
+                database, jobs, life=settings.investigation_timeout, most_open=settings.investigations
+            )
             rerunning = Rerunning(desk, replays, lambda: _configured(overseer.current))
             tally = CourseMeters(metrics)
             opinions = Opinions(desk, PostgresFeedback(database), tally)

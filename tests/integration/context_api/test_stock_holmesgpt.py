@@ -101,6 +101,8 @@ async def run(there: Place, fake: FakeModel, held: str, home: Path) -> Ran:
         env={
             "PATH": os.environ["PATH"],
             "HOME": str(home),
+            # By default a folder that all users of the machine would share, and the first of them owns.
+            "HOLMES_TOOL_RESULT_STORAGE_PATH": str(home / "results"),
             TOKEN: held,
             "OPENAI_API_BASE": fake.url,
             "OPENAI_API_KEY": "sk-scripted-model",

@@ -26,34 +26,35 @@ async def test_the_same_question_at_once_is_one_run_for_whoever_may_read_the_sam
     here: Place, context: FakeContextApi
 ):
     settings = here.settings(trusted_networks=NETWORKS)
-    async with serving(settings, here.api_key) as api:
-        async with (
-            httpx.AsyncClient(transport=api._transport, base_url="http://127.0.0.1", timeout=60) as team,
-            asyncio.TaskGroup() as group,
-        ):
+    async with (
+        serving(settings, here.api_key) as api,
+        httpx.AsyncClient(transport=api._transport, base_url="http://127.0.0.1", timeout=60) as team,
+    ):
+        # Nobody works yet, so whoever asks meanwhile asks at once; who waits for an answer does so until its deadline.
+        patience = {"X-Request-Deadline": "4"}
+        async with asyncio.TaskGroup() as group:
             asked = [
-                group.create_task(one.post(INVESTIGATE, json={**ALERT, "request_id": f"r{number}"}))
-                for number in range(20)
+                group.create_task(one.post(f"{INVESTIGATE}{way}", json=question, headers=patience))
+                for number in range(10)
                 for one in (api, team)
+                for way in ("", "/async")
+                for question in [{**ALERT, "request_id": f"r{number}"}]
             ]
-            other = group.create_task(api.post(INVESTIGATE, json={**ALERT, "priority": "low"}))
-            keyed = group.create_task(api.post(INVESTIGATE, json=ALERT, headers={"Idempotency-Key": "k"}))
-            await asyncio.sleep(0.5)
-            group.create_task(_work(settings, asked))
+            other = group.create_task(api.post(f"{INVESTIGATE}/async", json={**ALERT, "priority": "low"}))
+            keys = {"Idempotency-Key": "k"}
+            keyed = group.create_task(api.post(f"{INVESTIGATE}/async", json=ALERT, headers=keys))
+        ids = {task.result().json()["investigation_id"] for task in asked}
+        apart = {task.result().json()["investigation_id"] for task in (other, keyed)}
+        async with working(settings):
+            bodies = [await ended(one, id_) for id_ in ids for one in (api, team)]
+            bodies += [await ended(api, id_) for id_ in apart]
         later = (await api.post(f"{INVESTIGATE}/async", json=ALERT)).json()
 
-    ids = {task.result().json()["investigation_id"] for task in asked}
     assert len(ids) == 1
-    assert {task.result().json()["status"] for task in asked} == {"completed"}
-    apart = {task.result().json()["investigation_id"] for task in (other, keyed)}
+    assert {task.result().status_code for task in asked} == {200, 202}
+    assert {body["status"] for body in bodies} == {"completed"}
     assert len(apart | ids | {later["investigation_id"]}) == 4
     assert len(context.asked("/api/v1/context/causes")) == 3
-
-
-async def _work(settings: Any, asked: list[asyncio.Task[httpx.Response]]) -> None:
-    async with working(settings):
-        await asyncio.wait(asked)
-        await asyncio.sleep(1)  # for the two that are not shared; they are waited for by the group
 
 
 def with_engine(here: Place, folder: Path, **others: Any) -> Any:

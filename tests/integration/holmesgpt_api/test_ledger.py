@@ -19,7 +19,7 @@ from libs.storage import Database, StorageUnavailable
 from services.holmesgpt_api import worker
 from services.holmesgpt_api.adapters.ledger import PostgresLedger
 from services.holmesgpt_api.domain.commission import Commission, commission
-from services.holmesgpt_api.domain.errors import KeyReused
+from services.holmesgpt_api.domain.errors import KeyReused, TooManyInvestigations
 from services.holmesgpt_api.domain.ports import Ledger
 from services.holmesgpt_api.domain.record import Claimed, Position, Record
 from services.holmesgpt_api.domain.triage import conclude
@@ -41,15 +41,15 @@ class Makers:
         self.kind, self.database = kind, database
 
     @asynccontextmanager
-    async def ledger(self, life: timedelta = LONG) -> AsyncIterator[Ledger]:
+    async def ledger(self, life: timedelta = LONG, most_open: int | None = None) -> AsyncIterator[Ledger]:
         if self.database is None:
-            yield MemoryLedger(life=life)
+            yield MemoryLedger(life=life, most_open=most_open)
             return
         database = Database(self.database.settings(SERVICE), application=SERVICE)
         jobs = Jobs(database, service=SERVICE)
         worker.declare(jobs)
         try:
-            yield PostgresLedger(database, jobs, life=life)
+            yield PostgresLedger(database, jobs, life=life, most_open=most_open)
         finally:
             await database.close()
 
@@ -120,6 +120,36 @@ async def test_a_key_used_by_many_at_once_makes_one_investigation(make: Makers):
 
     assert len({one.record.id for one in opened}) == 1
     assert sum(one.new for one in opened) == 1
+
+
+@pytest.mark.requirement("HAPI-038", "HAPI-105")
+async def test_of_one_caller_there_are_so_many_at_once_and_of_others_too(make: Makers):
+    async with make.ledger(most_open=2) as ledger:
+        first, keyed = await taken(ledger), await ledger.open(asked("key"))
+        with pytest.raises(TooManyInvestigations, match="you have 2 investigations under way already"):
+            await ledger.open(asked("another key"))
+        # What is there already costs nothing.
+        again = await ledger.open(asked("key"))
+        others = [
+            await ledger.open(commission(request(namespace="shop"), one, None))
+            for one in (caller("bo", namespaces=["*"]), caller(tenant="another", namespaces=["*"]))
+        ]
+        assert await ledger.conclude(await claim(ledger, first), verdict(), {"shop"})
+        room = await ledger.open(asked("another key"))
+
+    assert (again.new, again.record.id) == (False, keyed.record.id)
+    assert [one.new for one in (*others, room)] == [True] * 3
+
+
+async def test_who_is_refused_for_too_many_leaves_neither_row_nor_job(database: FreshDatabase):
+    async with Makers("postgres", database).ledger(most_open=1) as ledger:
+        await taken(ledger)
+        counted = await counts(database)
+        for _ in range(3):
+            with pytest.raises(TooManyInvestigations):
+                await taken(ledger)
+
+    assert await counts(database) == counted
 
 
 async def test_a_verdict_comes_back_as_it_was_given(make: Makers):

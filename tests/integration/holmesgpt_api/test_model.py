@@ -205,7 +205,8 @@ async def test_the_model_is_given_three_tools_our_words_and_telemetry_as_data(th
 @pytest.mark.requirement("HAPI-128", "HAPI-130")
 async def test_a_synchronous_caller_gets_triages_result_in_time_and_the_models_later(there: Engine):
     there.model.mood = "hangs"
-    async with serving(there.settings(sync_answer_timeout=3), there.place.api_key) as api:
+    # Long enough for triage on a busy machine whose processes are all new; the model takes it all.
+    async with serving(there.settings(sync_answer_timeout=6), there.place.api_key) as api:
         began = time.monotonic()
         answered = await api.post(INVESTIGATE, json=alert())
         took = time.monotonic() - began
@@ -219,7 +220,7 @@ async def test_a_synchronous_caller_gets_triages_result_in_time_and_the_models_l
     assert now["degraded_reason"] == "model-still-running"
     assert now["results"]["cause"]["target"]["name"] == CONFIG.name
     assert now["investigation"]["summary"].startswith("ConfigMap/data/orders-db-config")
-    assert took < 4.5
+    assert took < 7.5
     assert (later["status"], later["engine"], later["degraded_reason"]) == ("completed", "holmesgpt", None)
 
 

@@ -164,7 +164,7 @@ class KubeApi:
             if rest.strip():
                 raise ApiFailure(Why.unreachable, "the connection ended in the middle of an object")
         finally:
-            answer.close()
+            _let_go(answer)
 
     async def _opened(self, path: str, query: Query, opening: timedelta) -> aiohttp.ClientResponse:
         until, renewed = _now() + opening.total_seconds(), False
@@ -220,8 +220,7 @@ class KubeApi:
                 raise
             raise ApiFailure(Why.unreachable, f"the connection broke ({type(error).__name__})") from error
         finally:
-            # Of an answer that was read to its end the connection is kept; of another it is closed.
-            answer.release()
+            _let_go(answer)
 
     async def _ask(
         self,
@@ -268,12 +267,24 @@ def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
+def _let_go(answer: aiohttp.ClientResponse) -> None:
+    """Keep the connection of an answer that was read to its end; drop that of another at once.
+
+    The library would take its leave in TLS first, and nobody waits for that: where the loop ends before the server has
+    replied (a server that is busy, or reads no more), the socket stays open.
+    """
+    connection = answer.connection
+    transport = None if connection is None else connection.transport
+    answer.release()
+    if transport is not None and transport.is_closing():
+        transport.abort()
+
+
 async def _whole(answer: aiohttp.ClientResponse, most: int) -> tuple[bytes, bool]:
     parts = bytearray()
     async for chunk in answer.content.iter_chunked(_CHUNK):
         parts += chunk
         if len(parts) > most:
-            answer.close()
             raise ApiFailure(Why.large, f"is over the limit of {most / 2**20:g} MiB for one answer")
     return bytes(parts), False
 
@@ -288,7 +299,6 @@ async def _end(answer: aiohttp.ClientResponse, most: int, keep: int) -> tuple[by
         if len(parts) > 2 * keep:
             del parts[: len(parts) - keep]
         if seen > most:
-            answer.close()
             break
     if seen <= keep:
         return bytes(parts), False

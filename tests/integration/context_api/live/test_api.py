@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import socket
+import threading
 import time
-from collections.abc import AsyncIterator, Awaitable
+import warnings
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +22,7 @@ from services.context_api.adapters.live.errors import ApiFailure, Why
 from services.context_api.adapters.live.limits import LiveLimits
 from tests.fakes.kube_api import FakeKubeApi, Fault, kubeconfig, refusal, running
 from tests.support import kube
+from tests.support.certificates import Certificate, certificate
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-006")
 
@@ -195,3 +201,58 @@ async def test_many_who_are_refused_renew_once(fake: FakeKubeApi, tmp_path: Path
     assert len(answers) == 5
     assert made == 2
     await api.close()
+
+
+@contextmanager
+def hard_of_hearing(made: Certificate) -> Iterator[str]:
+    """A server that begins an answer, and then reads no more: it never replies to a goodbye."""
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            plain, _ = listening.accept()
+            with made.server_context().wrap_socket(plain, server_side=True) as connection:
+                connection.recv(65536)
+                connection.sendall(
+                    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{}\n\r\n"
+                )
+                over.wait(30)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield f"https://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            over.set()
+            thread.join()
+
+
+@pytest.mark.parametrize("way", ["a watch", "an answer that is too large", "a caller that left"])
+def test_a_connection_that_is_not_kept_is_gone_before_the_server_says_goodbye(way: str, tmp_path: Path):
+    made = certificate(tmp_path / "tls")
+
+    async def ask(url: str) -> None:
+        access = Access(str(kubeconfig(tmp_path / "config", url, authority=made.authority)))
+        api = KubeApi(lambda: connect(access), LIMITS)
+        match way:
+            case "a watch":
+                second = timedelta(seconds=5)
+                watch = api.lines(PODS, (), opening=second, silence=lambda: second, most=1000)
+                async for lines in watch:
+                    if lines:
+                        break
+                await watch.aclose()
+            case "an answer that is too large":
+                assert (await failure(api.get(PODS, most=1))).why is Why.large
+            case "a caller that left":
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(1):
+                        await api.get(PODS)
+        await api.close()
+
+    with hard_of_hearing(made) as url, warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", ResourceWarning)
+        asyncio.run(ask(url))
+        gc.collect()
+
+    assert [str(one.message) for one in told] == []

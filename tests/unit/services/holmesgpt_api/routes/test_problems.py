@@ -7,7 +7,12 @@ from datetime import timedelta
 import pytest
 
 from libs.storage import StorageUnavailable
-from services.holmesgpt_api.domain.errors import Failed, NotReadable, UnknownInvestigation
+from services.holmesgpt_api.domain.errors import (
+    Failed,
+    NotReadable,
+    TooManyInvestigations,
+    UnknownInvestigation,
+)
 from services.holmesgpt_api.routes.problems import PROBLEMS
 
 pytestmark = pytest.mark.requirement("HAPI-043", "HAPI-103")
@@ -31,6 +36,14 @@ def test_a_database_that_is_away_says_when_to_come_again_and_not_what_it_is():
     assert spec.detail is not None
     assert spec.retry_after(error) == timedelta(seconds=2)
     assert "db.internal" not in spec.detail(error)
+
+
+def test_who_has_too_many_under_way_is_told_when_to_come_again():
+    spec = PROBLEMS[TooManyInvestigations]
+
+    assert (spec.status, spec.code) == (429, "too-many-investigations")
+    assert spec.retry_after is not None
+    assert spec.retry_after(TooManyInvestigations(3)) == timedelta(seconds=5)
 
 
 @pytest.mark.parametrize(
