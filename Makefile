@@ -58,7 +58,7 @@ run: .venv/.run $(ENGINE) ## start everything, post the bundled incident, print 
 
 .PHONY: test-programs
 test-programs:
-	@sh tools/test-programs.sh redis-server=redis-server prometheus=prometheus prometheus-alertmanager=prometheus-alertmanager
+	@sh tools/test-programs.sh redis-server=redis-server prometheus=prometheus promtool=prometheus prometheus-alertmanager=prometheus-alertmanager
 
 .PHONY: testbed
 testbed: .venv/.dev ## build the Kubernetes test bed: API server, etcd, controllers, KWOK … (minutes and 8 GiB, once)
@@ -94,6 +94,7 @@ check: .venv/.dev ## formatting, lint, types, import directions, generated files
 	@$(PY) -m tools.requirements --check
 	@$(PY) -m tools.openapi --check
 	@$(PY) -m tools.settings_docs --check
+	@$(PY) -m tools.dashboards --check
 
 .PHONY: format
 format: .venv/.dev ## format the code and mend what ruff can mend
@@ -101,7 +102,7 @@ format: .venv/.dev ## format the code and mend what ruff can mend
 	@.venv/bin/ruff check --quiet --fix .
 
 .PHONY: generate
-generate: requirements openapi settings ## every generated document
+generate: requirements openapi settings dashboards ## every generated document
 
 .PHONY: requirements
 requirements: .venv/.dev ## docs/requirements.md: requirement id -> tests, and the ids without one
@@ -114,6 +115,10 @@ openapi: .venv/.dev ## docs/openapi/*.json from the services
 .PHONY: settings
 settings: .venv/.dev ## docs/settings.md from the settings classes
 	@$(PY) -m tools.settings_docs
+
+.PHONY: dashboards
+dashboards: .venv/.dev ## monitoring/*/dashboard.json from the panels.yaml beside it
+	@$(PY) -m tools.dashboards
 
 .PHONY: bench
 bench: .venv/.dev engine ## measure the ratios and write docs/benchmarks.md

@@ -97,12 +97,12 @@ async def serving(
 
 
 @asynccontextmanager
-async def working(settings: Settings) -> AsyncIterator[Metrics]:
+async def working(settings: Settings, metrics: Metrics | None = None) -> AsyncIterator[Metrics]:
     """Its worker in this process."""
-    stop, metrics = asyncio.Event(), Metrics("holmesgpt-api")
-    task = asyncio.create_task(wiring.working(settings, metrics, stop))
+    stop, counted = asyncio.Event(), metrics or Metrics("holmesgpt-api")
+    task = asyncio.create_task(wiring.working(settings, counted, stop))
     try:
-        yield metrics
+        yield counted
     finally:
         stop.set()
         await task
