@@ -1,4 +1,4 @@
-"""Whether what a workload does for others is measured, and is as well as ever.
+"""Whether what a workload does for others, or what those on a node do, is measured, and is as well as ever.
 
 Decides only that nothing of it is felt: a share of failed requests that is as low as before, and answers that take no
 longer. A program may log errors for months that nobody notices. Says nothing of a workload whose failures nobody measures.
@@ -33,6 +33,22 @@ def unharmed(scene: Scene, top: KubeObject, since: datetime) -> Series | None:
 def harmed(scene: Scene, top: KubeObject) -> bool:
     """Whether what was recorded of how its requests end and how long they take is too bad now."""
     return any(fails(series) or slow(series) is not None for series in _about(scene, top))
+
+
+def unfelt_on(scene: Scene, node: KubeObject) -> bool:
+    """Whether answers of somebody with pods there are measured, and all of these take no longer than before."""
+    here = {id(scene.graph.top(pod)) for pod in scene.graph.pods_on(node.name)}
+    felt = [
+        slow(one) is not None
+        for one in scene.metrics.all
+        if is_timed(one)
+        and len(one.points) >= COMPARED
+        and (about := subject(scene.graph, one)) is not None
+        and any(
+            id(top) in here for top in (scene.graph.behind(about) if about.kind == "Service" else [about])
+        )
+    ]
+    return bool(felt) and not any(felt)
 
 
 def _about(scene: Scene, top: KubeObject) -> Iterator[Series]:

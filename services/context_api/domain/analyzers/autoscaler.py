@@ -3,7 +3,8 @@
 Sees the conditions of HorizontalPodAutoscalers, whether their target exists and its containers set the requests that
 utilisation is reckoned from, replicas against the maximum, current against wanted metrics. Where the controller says
 that several autoscalers count the same pods, whose pods another workload's selector takes in as well.
-An autoscaler at its maximum is no fault by itself (latent); where its target is overloaded (`saturation`,
+An autoscaler at its maximum is no fault by itself (latent; not even for an alert about it where its target answers as well
+as before); where its target is overloaded (`saturation`,
 `error_budget`, or recorded use of CPU beyond what the autoscaler aims at), one that does not scale is why nobody takes
 part of the load. Cannot know which load was expected.
 
@@ -19,6 +20,7 @@ from dataclasses import replace
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
+from services.context_api.domain.effect import unharmed
 from services.context_api.domain.kube import (
     WORKLOADS,
     Condition,
@@ -45,8 +47,8 @@ from services.context_api.domain.wording import clock, name_of
 
 NAME = "autoscaler"
 MEANT = 0.4
-"""Certainty of one that is at its maximum, where that is its minimum too: somebody fixed the number with it. Below that of
-states that count by themselves."""
+"""Certainty of one that is at its maximum, where that is its minimum too (somebody fixed the number with it), or where its
+target is measured to serve as well as before. Below that of states that count by themselves."""
 
 _MISSING = re.compile(r"missing request for ([a-z-]+)")
 OVERLOAD = frozenset({"CpuThrottled", "CpuAtLimit", "ErrorBudgetBurning", "LoadBeyondTarget"})
@@ -86,11 +88,22 @@ def observe(scene: Scene) -> Iterator[Observation]:
                 limited,
                 "AtMaximum",
                 f"{name_of(hpa)} wants more replicas of {aimed} than its maximum of {number(hpa.spec.get('maxReplicas'))}{_load(hpa)}",
-                MEANT
-                if number(hpa.spec.get("minReplicas"), 1) == number(hpa.spec.get("maxReplicas"))
-                else 0.75,
+                MEANT if _may_stay(scene, hpa, limited, target) else 0.75,
                 latent=True,
             )
+
+
+def _may_stay(scene: Scene, hpa: KubeObject, limited: Condition, target: Body) -> bool:
+    """Whether its maximum is its minimum too, or what its target answers is measured and as well as before."""
+    if number(hpa.spec.get("minReplicas"), 1) == number(hpa.spec.get("maxReplicas")):
+        return True
+    workload = scene.graph.get(text(target.get("kind")), hpa.namespace, text(target.get("name")))
+    since = limited.since or scene.onset
+    return (
+        workload is not None
+        and since is not None
+        and unharmed(scene, scene.graph.top(workload), since) is not None
+    )
 
 
 def _blind(scene: Scene, hpa: KubeObject, active: Condition, aimed: str) -> Observation:

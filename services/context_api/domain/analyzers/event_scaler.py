@@ -2,7 +2,8 @@
 
 Sees the pause annotations of ScaledObjects and ScaledJobs, their Ready, Active and Fallback conditions beside the
 replicas of what they scale, and secrets a TriggerAuthentication names that do not exist.
-Being paused or inactive is no fault by itself (latent). Cannot see the queue or the metric behind a trigger.
+Being paused or inactive is no fault by itself (latent), nor for an alert about it where whoever paused it wrote why.
+Cannot see the queue or the metric behind a trigger.
 
 Rests on: keda.sh/docs, "Scaling Deployments, StatefulSets & Custom Resources" (pausing, fallback) and
 "Authentication".
@@ -18,6 +19,7 @@ from services.context_api.domain import evidence, remedies
 from services.context_api.domain.changes import last_edit
 from services.context_api.domain.kube import condition, entries, listing, mapping, number, replicas, text
 from services.context_api.domain.logs import quote
+from services.context_api.domain.notes import MEANT, is_noted
 from services.context_api.domain.observation import Depth, Explains, Observation
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
@@ -52,7 +54,7 @@ def _scaler(scene: Scene, scaler: KubeObject) -> Iterator[Observation]:
             scaler,
             "ScalerPaused",
             words,
-            0.84,
+            MEANT if _is_meant(scene, scaler, target) else 0.84,
             {k: v for k, v in scaler.annotations.items() if "keda" in k},
             when,
             _accounts(target, at_zero, "is paused"),
@@ -71,6 +73,12 @@ def _scaler(scene: Scene, scaler: KubeObject) -> Iterator[Observation]:
             ready.since,
             _accounts(target, at_zero, "cannot read its triggers"),
         )
+
+
+def _is_meant(scene: Scene, scaler: KubeObject, target: KubeObject | None) -> bool:
+    """Whether whoever paused it wrote why, and the alert is about it or what it scales: nobody else misses it there."""
+    noted = is_noted(scaler, *(f"metadata.annotations.{key}" for key in (_PAUSED, _PAUSED_AT)))
+    return noted and scene.target is not None and any(scene.target is one for one in (scaler, target))
 
 
 def _target(scene: Scene, scaler: KubeObject) -> KubeObject | None:

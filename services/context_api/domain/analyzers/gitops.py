@@ -2,7 +2,7 @@
 
 Sees, of Argo CD applications, the last operation (failed resources by name; none that was put right since), the
 conditions that end in Error, and differences nobody is going to apply (not while a sync window of its project, by the
-application's name, denies that); of Flux, what is suspended. For workloads in trouble it reads who wrote them or their
+application's name, denies that); of Flux, what is suspended (by itself no cause where whoever did it wrote why). For workloads in trouble it reads who wrote them or their
 configuration last: a GitOps controller's write after a person's means that the repository won (self-heal).
 Not ready Flux objects and degraded applications say so in their conditions (`unhealthy_condition`).
 Cannot see the repository, nor what was reverted where the person's write left no trace of its own.
@@ -36,6 +36,7 @@ from services.context_api.domain.kube import (
     text,
 )
 from services.context_api.domain.logs import cut, is_narrative, quote
+from services.context_api.domain.notes import MEANT, is_noted
 from services.context_api.domain.observation import Blame, Depth, Explains, Observation
 from services.context_api.domain.platforms import GITOPS
 from services.context_api.domain.references import references
@@ -217,7 +218,7 @@ def _suspended(obj: KubeObject) -> Observation:
         obj,
         "ReconciliationSuspended",
         f"{words}: changes in its source reach the cluster no more",
-        0.8,
+        MEANT if is_noted(obj, "spec.suspend") else 0.8,
         evidence.field(obj, "spec.suspend", True, words),
         by.at if by else None,
         latent=True,

@@ -4,7 +4,8 @@ Sees recorded use of a node's processors (node exporter's idle time, or what rec
 all, and recorded use of the pods on it. The workload that uses most beyond its request is why its neighbours there
 wait, when it alone accounts for at least half of all such use and for a good part of the node: the scheduler shares by
 requests, and who sets no limit takes what is idle at that moment. Tells which neighbours wait by their response times.
-Use within a request is paid for, whatever its size; a node that is as busy always, or each day at this hour, is none.
+Use within a request is paid for, whatever its size; a node that is as busy always, or each day at this hour, is none,
+nor is one on which every measured answer is as fast as before: who does batch work takes what is idle.
 Cannot see what runs outside of pods, nor usage nobody recorded.
 
 Rests on: https://github.com/prometheus/node_exporter (node_cpu_seconds_total, node_load1, node_pressure_cpu_waiting_seconds_total),
@@ -21,6 +22,7 @@ from dataclasses import dataclass, field
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
+from services.context_api.domain.effect import unfelt_on
 from services.context_api.domain.kube import at, entries, pod_spec, quantity, text
 from services.context_api.domain.latency import pod_of, times
 from services.context_api.domain.metrics import Series, moment_of
@@ -99,7 +101,8 @@ def _busy(scene: Scene) -> Iterator[tuple[KubeObject, Series]]:
         if node is None or node.name in told:
             continue
         told.add(node.name)
-        if not is_ordinary(series.points, (scene.onset or scene.now).timestamp()):
+        ordinary = is_ordinary(series.points, (scene.onset or scene.now).timestamp())
+        if not ordinary and not unfelt_on(scene, node):
             yield node, series
 
 

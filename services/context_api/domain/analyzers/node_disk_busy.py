@@ -21,13 +21,14 @@ from datetime import datetime
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
-from services.context_api.domain.latency import is_timed, pod_of, slow, subject
+from services.context_api.domain.effect import unfelt_on
+from services.context_api.domain.latency import pod_of
 from services.context_api.domain.metrics import Series, moment_of
 from services.context_api.domain.observation import Depth, Explains, Observation
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.series_of import node_of
 from services.context_api.domain.snapshot import KubeObject
-from services.context_api.domain.trend import COMPARED, stepped
+from services.context_api.domain.trend import stepped
 from services.context_api.domain.wording import clock, name_of
 
 NAME = "node_disk_busy"
@@ -103,18 +104,7 @@ def _comes_again_unfelt(scene: Scene, node: KubeObject, series: Series) -> bool:
     """Whether it was as busy in the record at least a day ago, and whoever's answers are measured there is as fast as ever."""
     now, _ = series.points[-1]
     again = any(now - at >= DAY_S and value >= AGAIN * series.last for at, value in series.points)
-    here = {id(scene.graph.top(pod)) for pod in scene.graph.pods_on(node.name)}
-    felt = [
-        slow(one) is not None
-        for one in scene.metrics.all
-        if is_timed(one)
-        and len(one.points) >= COMPARED
-        and (about := subject(scene.graph, one)) is not None
-        and any(
-            id(top) in here for top in (scene.graph.behind(about) if about.kind == "Service" else [about])
-        )
-    ]
-    return again and bool(felt) and not any(felt)
+    return again and unfelt_on(scene, node)
 
 
 def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:

@@ -16,7 +16,6 @@ https://knative.dev/docs/serving/autoscaling/scale-to-zero/, https://keda.sh/doc
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
@@ -25,35 +24,20 @@ from services.context_api.domain import evidence, remedies
 from services.context_api.domain.changes import (
     SETTLING,
     Edit,
-    field_paths,
     last_applied,
     status_written,
     writer_of,
 )
-from services.context_api.domain.kube import at, condition, entries, mapping, number, replicas, text
+from services.context_api.domain.kube import at, condition, number, replicas
+from services.context_api.domain.notes import MEANT, is_noted
 from services.context_api.domain.observation import Depth, Observation
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
 from services.context_api.domain.wording import clock, name_of
 
 NAME = "scaled_to_zero"
-MEANT = 0.4
-"""Of what was set with a note beside it saying why, when the alert is about that very object: it may be meant. Whoever misses
-it is another matter, and then it is as sure as ever."""
-
 LONG_BEFORE = timedelta(days=1)
 """What was scaled this long before an alert did not begin it. A guess; no rule about a workload that runs waits that long."""
-
-_SYSTEM = re.compile(r"(?:^|\.)(?:kubernetes|k8s)\.io/")
-_WORDS = 3
-"""Words from which on an annotation's value is somebody's sentence."""
-
-_AT_REST = re.compile(
-    r"suspend|paus|stop|clos|shut|scal|replica|because|reason|until|season|maint|park|rest\b|resting|retir|decommission"
-    r"|frozen|freez|disabl|switched off|turned off|no longer|not needed|unused",
-    re.IGNORECASE,
-)
-"""Words of notes that say why something does not run."""
 
 _SCALED = frozenset(
     {"Deployment", "StatefulSet", "ReplicationController", "DeploymentConfig", "Rollout", "ReplicaSet"}
@@ -119,26 +103,11 @@ def _is_meant(scene: Scene, workload: KubeObject, field: str) -> bool:
     """
     about = scene.target is not None and scene.graph.top(scene.target) is scene.graph.top(workload)
     missed = workload.kind not in _SCALED or _asked_for(scene, workload)
-    if _is_noted(workload, field):
+    if is_noted(workload, field):
         return about or not missed
     edit = _edit(workload, field)
     since = edit.at if edit is not None else workload.created_at
     return about and not missed and since is not None and since < (scene.onset or scene.now) - LONG_BEFORE
-
-
-def _is_noted(workload: KubeObject, field: str) -> bool:
-    """Whether whoever set the field also wrote into the object, in a sentence, why nothing runs."""
-    for entry in entries(workload.metadata.get("managedFields")):
-        paths = list(field_paths(mapping(entry.get("fieldsV1"))))
-        if field not in paths:
-            continue
-        for path in paths:
-            key = path.removeprefix("metadata.annotations.")
-            words = text(workload.annotations.get(key)).split() if key != path else []
-            speaks = _AT_REST.search(" ".join([key, *words])) is not None
-            if len(words) >= _WORDS and speaks and not _SYSTEM.search(key):
-                return True
-    return False
 
 
 def _asked_for(scene: Scene, workload: KubeObject) -> bool:

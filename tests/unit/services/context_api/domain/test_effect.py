@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from services.context_api.domain.effect import unharmed
-from tests.support.kube import deployment, moment, service
+from services.context_api.domain.effect import harmed, unfelt_on, unharmed
+from tests.support.kube import deployment, moment, node, service
 from tests.support.series import recorded, scene
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-004", "API-BR-CAPI-009")
@@ -41,3 +41,44 @@ def test_a_share_of_failures_as_low_as_ever_says_that_nothing_is_felt():
 )  # fmt: skip
 def test_what_is_not_measured_or_is_worse_is_no_such_sign(metrics):
     assert not felt_nothing(*metrics)
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [
+        (recorded(SHARE, [0.0003] * 50, **OF_API), False),
+        (recorded(SHARE, [0.2] * 50, **OF_API), True),
+        (recorded(P99, [0.2] * 25 + [2.0] * 25, **OF_API), True),
+        (recorded(SHARE, [0.2] * 50, namespace="shop", deployment="web"), False),
+    ],
+    ids=["well", "fails", "slow", "another's"],
+)
+def test_harm_is_what_is_recorded_to_fail_or_to_be_slow(metric, expected: bool):
+    known = scene(deployment("api"), service("api", ready=2), deployment("web"), metrics=[metric])
+    top = known.graph.find("Deployment", "shop", "api")
+    assert top is not None
+
+    assert harmed(known, top) is expected
+
+
+@pytest.mark.parametrize(
+    ("values", "where", "expected"),
+    [
+        ([0.2] * 50, "node-1", True),
+        ([0.2] * 25 + [2.0] * 25, "node-1", False),
+        ([0.2] * 50, "node-2", False),
+    ],
+    ids=["as fast", "slower", "nobody is measured there"],
+)
+def test_a_node_is_unfelt_where_all_that_is_measured_there_is_as_fast(values, where: str, expected: bool):
+    known = scene(
+        deployment("api"),
+        node("node-1"),
+        node("node-2"),
+        service("api", ready=2),
+        metrics=[recorded(P99, values, **OF_API)],
+    )
+    about = known.graph.get("Node", None, where)
+    assert about is not None
+
+    assert unfelt_on(known, about) is expected

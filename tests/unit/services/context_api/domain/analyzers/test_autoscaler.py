@@ -21,6 +21,7 @@ from tests.support.kube import (
     snapshot,
     thing,
 )
+from tests.support.series import answered, recorded
 from tests.support.triage import causes, first, said, seen
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-001", "API-BR-CAPI-006")
@@ -239,3 +240,17 @@ def test_a_maximum_that_is_the_minimum_too_was_fixed_by_somebody():
 
     assert causes(deployment("api"), fixed, target="HorizontalPodAutoscaler/shop/api").no_cause
     assert first(overloaded(fixed))[0] == "HorizontalPodAutoscaler/shop/api"
+
+
+SHARE = 'sum(rate(http_requests_total{code=~"5.."}[5m])) / sum(rate(http_requests_total[5m]))'
+
+
+@pytest.mark.parametrize(("now", "told"), [(0.0004, False), (0.2, True)], ids=["as ever", "it fails"])
+def test_a_maximum_at_which_all_is_answered_as_ever_is_no_fault(now: float, told: bool):
+    share = recorded(SHARE, [0.0004] * 25 + [now] * 25, namespace="shop", service="api")
+
+    answer = answered(
+        "HorizontalPodAutoscaler/shop/api", deployment("api"), service("api", ready=2), FULL, metrics=[share]
+    )
+
+    assert ("AtMaximum" in [cause.reason for cause in answer.ranked]) is told

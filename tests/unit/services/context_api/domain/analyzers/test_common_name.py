@@ -145,3 +145,16 @@ def test_a_topic_that_many_name_blames_nobody():
     )
 
     assert all(c.reason != "ChangedBesideCommonName" for c in answer.ranked)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [("WARN closing_rates is deprecated, use closes", False), ("WARN closing_rates has no rows", True)],
+)
+def test_advice_about_a_name_is_no_complaint_of_it(line: str, told: bool):
+    maker = deployment("loader", "rates", containers=[container(image="registry.example/load:2", env=env(TABLE="closing_rates"))],
+                       before=[container(image="registry.example/load:1", env=env(TABLE="closing_rates"))], rolled_out=15)  # fmt: skip
+
+    answer = causes(READER, maker, logs=complaints(line), target="Deployment/shop/shipments")
+
+    assert bool(answer.ranked) is told

@@ -181,8 +181,12 @@ def test_what_a_carrier_of_calls_warns_of_accounts_for_calls_that_go_astray():
 
 @pytest.mark.parametrize(
     ("agent_says", "caller_says"),
-    [("INFO MTU is mtu=1500", "ERROR Get http://list:80/: context deadline exceeded"), (DOUBTS, "ERROR http://list:80/ answers status 500")],
-    ids=["it does not warn", "the called one was reached"],
+    [
+        ("INFO MTU is mtu=1500", "ERROR Get http://list:80/: context deadline exceeded"),
+        ("WARN setting it by mtu=1500 is deprecated", "ERROR Get http://list:80/: context deadline exceeded"),
+        (DOUBTS, "ERROR http://list:80/ answers status 500"),
+    ],
+    ids=["it does not warn", "it only advises", "the called one was reached"],
 )  # fmt: skip
 def test_a_carriers_setting_is_left_alone_without_a_warning_or_a_lost_call(agent_says: str, caller_says: str):
     answer = lost_calls(agent_says, caller_says)

@@ -80,3 +80,16 @@ def test_a_secret_the_authentication_lacks_is_told():
     assert [str(e.about) for e in found.explains] == ["ScaledObject/shop/work"]
     assert seen(event_scaler, authentication, scaler(), thing("Secret", "queue")) == []
     assert seen(event_scaler, authentication, scaler()) == []
+
+
+@pytest.mark.parametrize("noted", [True, False])
+def test_a_pause_that_says_why_is_no_cause_of_an_alert_about_the_scaler(noted: bool):
+    by_hand = edit(40)
+    keys = ["autoscaling.keda.sh/paused-replicas", *(["example.com/paused-because"] if noted else [])]
+    by_hand["fieldsV1"] = {"f:metadata": {"f:annotations": {f"f:{key}": {} for key in keys}}}
+    note = {"example.com/paused-because": "stopped until the migration is over"}
+    paused = scaler({"autoscaling.keda.sh/paused-replicas": "2", **note}, edits=[by_hand])
+
+    answer = causes(paused, deployment("work"), target="ScaledObject/shop/work")
+
+    assert ("ScalerPaused" not in [cause.reason for cause in answer.ranked]) is noted

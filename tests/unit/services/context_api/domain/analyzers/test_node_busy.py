@@ -125,3 +125,11 @@ def test_a_node_that_is_as_busy_each_night_is_no_fault():
         "Node/_cluster/node-1",
         "NodeCpuBusy",
     )
+
+
+def test_a_busy_node_on_which_all_answers_are_as_fast_as_before_is_no_fault():
+    fast = recorded(P99, [0.2] * 35, namespace="shop", service="api", pod=name(API))
+    use = used(GREEDY, 3.4, "media")
+
+    assert answered("Node/_cluster/node-1", *ALL, metrics=[busy(), fast, use]).no_cause
+    assert answered("Node/_cluster/node-1", *ALL, metrics=[busy(), SLOW, use]).ranked
