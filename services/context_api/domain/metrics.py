@@ -88,9 +88,9 @@ def read(answer: MetricAnswer) -> Iterator[Series]:
         points = [point for sample in (raw or [])[:MOST_POINTS] if (point := _point(sample)) is not None]
         if points:
             found.append((flat(result.get("metric")), tuple(sorted(points))))
-    until = max((points[-1][0] for _, points in found), default=0.0)
-    for labels, points in found:
-        yield Series(answer.query, labels, points, until)
+    until = max((samples[-1][0] for _, samples in found), default=0.0)
+    for labels, samples in found:
+        yield Series(answer.query, labels, samples, until)
 
 
 def _point(sample: object) -> tuple[float, float] | None:

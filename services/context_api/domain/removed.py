@@ -70,7 +70,9 @@ def _lines(scene: Scene, place: str) -> Iterator[tuple[KubeObject, str, datetime
     """Lines of logs in which the name stands, of pods that are there."""
     for log in scene.snapshot.logs:
         pod = scene.graph.get("Pod", log.namespace, log.pod) if place in log.text else None
-        for line in log.text[-LINES * 500 :].splitlines()[-LINES:] if pod is not None else ():
+        if pod is None:
+            continue
+        for line in log.text[-LINES * 500 :].splitlines()[-LINES:]:
             if place in line:
                 yield pod, line, time_of(line)
 
