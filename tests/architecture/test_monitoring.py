@@ -16,6 +16,7 @@ from tests.support.monitoring import (
     cases,
     dashboard,
     expressions,
+    groups,
     panels,
     recorded,
 )
@@ -94,6 +95,20 @@ def test_what_is_recorded_is_used(service: str):
     used = {one.name for _, expr, _ in expressions(service) for one in asked(expr).selectors}
 
     assert recorded(service).keys() - used == set()
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_an_alert_reads_what_its_own_group_has_recorded_above_it(service: str):
+    """Groups run side by side: of another one's it would see the last round, or at the first nothing."""
+    ours, astray = recorded(service).keys(), []
+    for group in groups(service):
+        above: set[str] = set()
+        for rule in group:
+            reads = {one.name for one in asked(rule["expr"]).selectors} & ours
+            astray += [(rule.get("alert") or rule["record"], name) for name in reads - above]
+            above |= {rule["record"]} if "record" in rule else set()
+
+    assert astray == []
 
 
 def test_the_requests_that_count_are_those_that_come_for_a_result():

@@ -33,10 +33,14 @@ OF_PROMETHEUS: Shown = {
 }
 
 
-def rules(service: str) -> list[dict[str, Any]]:
+def groups(service: str) -> list[list[dict[str, Any]]]:
     """Recording rules and alerts, as they stand."""
     document = yaml.safe_load((FOLDER / service / "rules.yaml").read_text("utf-8"))
-    return [rule for group in document["groups"] for rule in group["rules"]]
+    return [group["rules"] for group in document["groups"]]
+
+
+def rules(service: str) -> list[dict[str, Any]]:
+    return [rule for group in groups(service) for rule in group]
 
 
 def alerts(service: str) -> dict[str, dict[str, Any]]:
