@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from services.context_api.domain import latency
-from services.context_api.domain.analyzers import consumer_lag, node_busy, saturation, volume_full
+from services.context_api.domain import latency, volumes
+from services.context_api.domain.analyzers import consumer_lag, node_busy, saturation
 from services.context_api.domain.latency import is_timed
 from services.context_api.domain.metric_questions import (
     AHEAD,
@@ -85,7 +85,7 @@ def test_no_more_is_asked_than_is_judged():
     assert THROTTLED == saturation.THROTTLED
     assert AHEAD.total_seconds() == saturation.SOON
     assert saturation.FULL > 0.9
-    assert volume_full.FULL > 0.5
+    assert volumes.FULL > 0.5
 
 
 def test_what_queries_of_metrics_measure_is_what_the_analyzers_take_them_for():
