@@ -130,7 +130,8 @@ def _measured(scene: Scene) -> Iterator[tuple[Series, Points, float, str]]:
 def is_of_up_or_down(series: Series) -> bool:
     """Whether it says of something that it is up or down, and that it is up as a rule."""
     values = {v for _, v in series.points}
-    return _STATE.search(series.name) is not None and values <= {0.0, 1.0} and _usual(series.points) == 1
+    known = _STATE.search(series.name) is not None and values <= {0.0, 1.0}
+    return known and len(series.points) >= COMPARED and _usual(series.points) == 1
 
 
 def counts_failures(series: Series) -> bool:

@@ -63,6 +63,7 @@ def test_what_was_down_and_what_failed_for_a_while_is_over(metric, words: str):
     [
         up([1.0] * 20 + [0.0] * 30),
         up([0.0] * 20 + [1.0] * 7 + [0.0] * 23),
+        up([0.0, 1.0]),
         up(AWAY, "queue_workers"),
         up([2.0] * 20 + [0.0] * 7 + [2.0] * 23),
         recorded(ERRORS, [4.0] * 20 + [float(n) for n in range(5, 35)], namespace="shop"),
@@ -72,7 +73,7 @@ def test_what_was_down_and_what_failed_for_a_while_is_over(metric, words: str):
         recorded(ERRORS, [9.0] * 20 + [3.0] * 30, namespace="shop"),
     ],
     ids=[
-        "still down", "down as a rule", "a number that is no state", "more than up or down", "still counted",
+        "still down", "down as a rule", "hardly recorded", "a number that is no state", "more than up or down", "still counted",
         "counted as a rule", "a rate", "no failures", "a counter that began anew",
     ],
 )  # fmt: skip
