@@ -19,7 +19,7 @@ from services.context_api.domain.changes import Edit, last_edit
 from services.context_api.domain.observation import AGAINST, Depth, Observation
 from services.context_api.domain.relation import Relations
 from services.context_api.domain.scene import Scene
-from services.context_api.domain.settled import ITSELF, PLACES, STANDS_FOR, Settled, serves
+from services.context_api.domain.settled import ITSELF, PLACES, STANDS_FOR, Settled, serves, speaks, tops_of
 from services.context_api.domain.snapshot import KubeObject
 from services.context_api.domain.unfelt import Beside, Unfelt
 
@@ -100,7 +100,8 @@ def rank(scene: Scene, tree: Causality, relations: Relations, alert: Alert) -> l
     unfelt = Unfelt(scene)
     beside = Beside(scene, unfelt, any(_is_own(o, relations) for o in seen))
     well = not beside.own and serves(scene.graph, alert.target)
-    settled = Settled(tree, relations, alert.target, alert.onset, well)
+    told = well and speaks(scene, tops_of(scene.graph, alert.target))
+    settled = Settled(tree, relations, alert.target, alert.onset, well, told, unfelt)
     near = [
         0.0 if settled.holds(index) else _nearness(o, relations, alert, beside)
         for index, o in enumerate(seen)

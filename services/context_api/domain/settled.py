@@ -2,10 +2,11 @@
 
 Decides three things of what is not well on an alert's way. *Long before*: it and all it accounts for were so for more than a
 day before the alert, and nothing of that is about the alert's own object. *Always said*: of an alert about a namespace or a
-node, what somebody's log there complained of an hour before it. *At a distance*: nothing is seen to be amiss with
-a workload whose pods are all ready, and what is not well is the node beneath, what once wrote it, or its account's or
-class's, and did not begin with the alert: what was written serves on, and a node that ails shows in its pods.
-Cannot see a fault that waited for its first use; where it is used, it shows.
+node, what somebody's log there complained of an hour before it. *At a distance*: nothing is seen to be amiss with a
+workload whose pods are all ready, and what is not well did not begin with the alert and is the node beneath, what once
+wrote it, its account or a class: what was written serves on, and a node that ails shows in its pods. The same holds of whom
+only its settings name while its log goes on and complains of nobody, and at any time of what nobody else feels (`unfelt`).
+Cannot see a fault that waited for its first use, nor programs that fail in silence.
 
 Rests on: https://kubernetes.io/docs/concepts/architecture/controller/ (what a controller wrote stays when it fails),
 https://sre.google/sre-book/effective-troubleshooting/ (what changed before it stopped working).
@@ -13,6 +14,7 @@ https://sre.google/sre-book/effective-troubleshooting/ (what changed before it s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -20,10 +22,13 @@ from services.context_api.domain.causality import Causality
 from services.context_api.domain.containers import is_ready
 from services.context_api.domain.graph import Graph
 from services.context_api.domain.kube import WORKLOADS
+from services.context_api.domain.logs import timed_lines
 from services.context_api.domain.observation import Depth
 from services.context_api.domain.relation import Relations
+from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
-from services.context_api.domain.still_said import LEFT_BEHIND
+from services.context_api.domain.still_said import GOES_ON, LEFT_BEHIND
+from services.context_api.domain.unfelt import Unfelt
 
 LONG_BEFORE = timedelta(days=1)
 """A state that is this much older than an alert did not begin it. A guess; no rule waits that long."""
@@ -34,8 +39,14 @@ BEFORE = timedelta(minutes=30)
 ITSELF, STANDS_FOR = 0.99, 0.95
 """As in the ranking: nearness of the alerting object and its owners, and of the pods that a Service or route stands for."""
 
+PODS, LATELY = 3, timedelta(minutes=15)
+"""Pods whose logs are looked at, and how new their lines have to be."""
+
 PLACES = frozenset({"Namespace", "Node"})
 """What an alert about holds much that has to do with it by its place alone."""
+
+_CALLED = frozenset({"named"})
+"""Relations over which a fault is complained of, or not felt."""
 
 _BENEATH = frozenset({"node", "made", "account", "class"})
 """Relations over which a fault is felt in the pods, or not at all."""
@@ -51,6 +62,9 @@ class Settled:
     onset: datetime | None
     well: bool
     """Nothing is seen to be amiss with the alert's own object, which has pods that are all ready."""
+    speaks: bool
+    """Its log goes on, and would complain of whom it calls in vain."""
+    unfelt: Unfelt
 
     def holds(self, index: int) -> bool:
         """Whether an observation did not begin the alert."""
@@ -69,9 +83,15 @@ class Settled:
 
     def _is_unfelt(self, index: int, onset: datetime) -> bool:
         seen = self.tree.observations[index]
-        if not self.well or seen.measured or (seen.onset is not None and seen.onset >= onset - BEFORE):
+        if not self.well or seen.measured or self.relations.nearness(seen.about) >= STANDS_FOR:
             return False
-        return seen.about.kind == "Node" or bool(self.relations.ways(seen.about) & _BENEATH)
+        if self.unfelt.why(seen.about):
+            return True
+        if seen.onset is not None and seen.onset >= onset - BEFORE:
+            return False
+        if seen.about.kind == "Node":
+            return True
+        return bool(self.relations.ways(seen.about) & (_BENEATH | _CALLED if self.speaks else _BENEATH))
 
     def _always_said(self, index: int, onset: datetime) -> bool:
         """Whether it is only what somebody's log there complains of, and did so an hour before."""
@@ -80,10 +100,24 @@ class Settled:
         return said and seen.onset is not None and seen.onset < onset - LEFT_BEHIND
 
 
+def tops_of(graph: Graph, target: KubeObject | None) -> list[KubeObject]:
+    """The workload that an alert is about, or those that a Service leads to; nothing for other objects."""
+    if target is None or target.kind not in WORKLOADS | {"Service"}:
+        return []
+    return graph.behind(target) if target.kind == "Service" else [graph.top(target)]
+
+
+def speaks(scene: Scene, tops: Sequence[KubeObject]) -> bool:
+    """Whether a log of their pods was written lately."""
+    for pod in (pod for top in tops for pod in scene.graph.pods_of(top)[:PODS]):
+        for log in scene.snapshot.logs_of(pod.namespace, pod.name):
+            times = [moment for moment, _ in timed_lines(log.text) if moment is not None]
+            if sum(timedelta(0) <= scene.now - moment <= LATELY for moment in times) >= GOES_ON:
+                return True
+    return False
+
+
 def serves(graph: Graph, target: KubeObject | None) -> bool:
     """Whether it is a workload, or leads to one, and all pods of it are ready."""
-    if target is None or target.kind not in WORKLOADS | {"Service"}:
-        return False
-    tops = graph.behind(target) if target.kind == "Service" else [graph.top(target)]
-    pods = [pod for top in tops for pod in graph.pods_of(top)]
+    pods = [pod for top in tops_of(graph, target) for pod in graph.pods_of(top)]
     return bool(pods) and all(map(is_ready, pods))

@@ -3,7 +3,7 @@
 Sees node-exporter's and the kubelet's file system metrics (free and whole bytes or inodes, or their ratio) of the
 mounts a node runs on, and the time they reach the kubelet's eviction threshold by the line fitted to them.
 Whoever is evicted follows the node (`node_trouble`); who fills it is told by `node_filled`. Latent while it is only foretold,
-or the kubelet reports no pressure: then nobody has been put out for it.
+or the kubelet reports no pressure: then nobody has been put out for it, and if it was as full for days, it is no finding.
 Cannot see a file system nobody scrapes, an instance that names no recorded node, nor a kubelet's own thresholds.
 
 Rests on: https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction/#hard-eviction-thresholds
@@ -21,6 +21,7 @@ from services.context_api.domain import evidence, remedies
 from services.context_api.domain.kube import condition, entries, text
 from services.context_api.domain.metrics import Series, moment_of
 from services.context_api.domain.observation import Depth, Explains, Observation
+from services.context_api.domain.ordinary import is_ordinary
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
 from services.context_api.domain.trend import forecast
@@ -43,6 +44,7 @@ _MOUNTS = re.compile(r"^/(?:$|var$|var/lib(?:/(?:kubelet|containerd|docker|conta
 def observe(scene: Scene) -> Iterator[Observation]:
     """At most one observation per node and kind of room."""
     told: set[tuple[int, str]] = set()
+    now = (scene.onset or scene.now).timestamp()
     for series in scene.metrics.all:
         for kind, pattern in _FREE.items():
             if not pattern.search(f"{series.name} {series.query}") or not _matters(series):
@@ -51,7 +53,7 @@ def observe(scene: Scene) -> Iterator[Observation]:
             shares = _used(scene, series, kind)
             if node is not None and shares and (id(node), kind) not in told:
                 found = _judge(scene, node, series, kind, shares)
-                if found is not None:
+                if found is not None and not (_has_room(node) and is_ordinary(shares, now)):
                     told.add((id(node), kind))
                     yield found
 

@@ -12,19 +12,22 @@ from services.context_api.domain.causality import connect
 from services.context_api.domain.observation import Blame, Depth, Explains, Observation
 from services.context_api.domain.relation import relate
 from services.context_api.domain.scene import Scene
-from services.context_api.domain.settled import Settled, serves
+from services.context_api.domain.settled import Settled, serves, speaks, tops_of
+from services.context_api.domain.unfelt import Unfelt
 from tests.support.kube import (
     ago,
     container,
     crashing,
     deployment,
     env,
+    log,
     moment,
     node,
     pods_in,
     service,
     snapshot,
     thing,
+    waiting,
 )
 from tests.support.triage import causes, first
 
@@ -72,10 +75,16 @@ def seen(about, onset: datetime | None, **more: Any) -> Observation:
     return Observation(about, "R", "", FindingSeverity.warning, "x", Depth.mechanism, 0.8, (), onset=onset, **more)  # fmt: skip
 
 
-def holds(one: Observation, *others: Observation, well: bool = True, onset: datetime | None = ALERT) -> bool:
+def holds(
+    one: Observation,
+    *others: Observation,
+    well: bool = True,
+    onset: datetime | None = ALERT,
+    told: bool = False,
+) -> bool:
     every = [one, *others]
-    settled = Settled(connect(SCENE, every), relate(SCENE, WEB, every), WEB, onset, well)
-    return settled.holds(0)
+    tree, near = connect(SCENE, every), relate(SCENE, WEB, every)
+    return Settled(tree, near, WEB, onset, well, told, Unfelt(SCENE)).holds(0)
 
 
 def test_what_was_wrong_for_days_and_accounts_for_nothing_younger_did_not_begin_an_alert():
@@ -111,8 +120,51 @@ def test_what_has_ailed_beneath_a_workload_that_is_seen_to_be_well_is_not_felt(a
     assert not holds(seen(about, moment(15)))
 
 
-def test_whom_it_calls_may_be_why_though_nothing_is_seen_of_it():
+def test_whom_it_calls_may_be_why_unless_its_log_would_say_so():
     assert not holds(seen(API, HOURS_AGO))
+    assert holds(seen(API, HOURS_AGO), told=True)
+    assert not holds(seen(API, moment(15)), told=True)
+    assert not holds(seen(API, HOURS_AGO), well=False, told=True)
+
+
+def test_a_log_speaks_while_it_goes_on():
+    def told(*minutes: float) -> bool:
+        web = deployment("web")
+        text = "\n".join(f"{ago(m)} INFO served" for m in minutes)
+        scene = Scene(snapshot(web, logs=[log(pods_in(web)[0], text)]))
+        return speaks(scene, tops_of(scene.graph, scene.graph.get("Deployment", "shop", "web")))
+
+    assert told(9, 7, 5, 3, 1)
+    assert not told(9, 7)
+    assert not told(90, 80, 70, 60, 50)
+
+
+def test_a_call_that_its_log_would_complain_of_is_not_made_in_vain():
+    web = deployment("web", containers=[container(env=env(API="http://api:80"))])
+    down = [deployment("api", statuses=[crashing()], unready_since=200), service("api", not_ready=2)]
+    quiet = "\n".join(f"{ago(30 - n)} INFO served {n}" for n in range(30))
+    calls = quiet + "\n" + "\n".join(f"{ago(9 - n)} ERROR GET http://api:80/x: connection refused" for n in range(9))  # fmt: skip
+
+    def named(text: str) -> list[str]:
+        logs = [log(p, text) for p in pods_in(web)]
+        return [
+            str(c.target)
+            for c in causes(web, down, target="Deployment/shop/web", onset=ALERT, logs=logs).ranked
+        ]
+
+    assert named(quiet) == []
+    assert named(calls)[0] == "Deployment/shop/api"
+
+
+def test_a_rollout_that_has_served_nobody_is_not_why_a_healthy_caller_is_asked_about():
+    web = deployment("web", containers=[container(env=env(API="http://api:80"))])
+    held = [
+        deployment("api", before=[container(image="registry.example/app:0.9")], old_pods=2, pods=1, statuses=[waiting("app", "ErrImagePull")], rolled_out=15),
+        service("api", ready=2),
+    ]  # fmt: skip
+
+    assert causes(web, held, target="Deployment/shop/web", onset=ALERT).no_cause
+    assert causes(web, held, target="Deployment/shop/api", onset=ALERT).ranked
 
 
 def test_what_a_log_of_the_place_has_always_complained_of_is_no_cause_of_an_alert_about_it():
@@ -124,7 +176,9 @@ def test_what_a_log_of_the_place_has_always_complained_of_is_no_cause_of_an_aler
         one = Observation(
             noisy, "R", "", FindingSeverity.warning, "x", depth, 0.4, (), onset=onset, latent=latent
         )
-        return Settled(connect(space, [one]), relate(space, about, [one]), about, ALERT, well=False).holds(0)
+        return Settled(
+            connect(space, [one]), relate(space, about, [one]), about, ALERT, False, False, Unfelt(space)
+        ).holds(0)
 
     assert said(HOURS_AGO)
     assert not said(moment(40))

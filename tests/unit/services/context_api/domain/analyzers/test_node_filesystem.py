@@ -95,3 +95,16 @@ def test_a_disk_that_only_fills_or_that_its_kubelet_finds_roomy_is_not_why_a_wor
     assert asked(fills, target="Deployment/shop/api").no_cause
     assert not told(answer(RATIO, 0.09, 0.08), *roomy)
     assert told(answer(RATIO, 0.09, 0.08), node(), deployment("api"))
+
+
+def test_a_disk_that_has_been_as_full_for_days_without_pressure_is_no_finding():
+    calm = {"type": "DiskPressure", "status": "False", "reason": "KubeletHasNoDiskPressure"}
+    machine = node(conditions=[calm])
+    machine["status"]["addresses"] = [{"type": "InternalIP", "address": "10.0.0.11"}]
+
+    def told(*free: float) -> bool:
+        whole = replace(snapshot(machine, deployment("api")), metrics=[answer(RATIO, *free)])
+        return bool(find_causes(whole, target=Target.parse("Node/_cluster/node-1")).ranked)
+
+    assert not told(*[0.09] * 300)
+    assert told(*[0.4] * 290, *[0.09] * 10)
