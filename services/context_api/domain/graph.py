@@ -25,6 +25,7 @@ from services.context_api.domain.events import Event, EventIndex
 from services.context_api.domain.kube import (
     WORKLOADS,
     condition,
+    countable,
     entries,
     flat,
     is_native,
@@ -379,7 +380,7 @@ class Graph:
             ]
             return Endpoints(sum(ready), len(ready) - sum(ready), recorded=True)
         old = self.get("Endpoints", service.namespace, service.name)
-        if old is not None:
+        if old is not None and _addressed(old):
             subsets = entries(old.body.get("subsets"))
             return Endpoints(
                 sum(len(entries(s.get("addresses"))) for s in subsets),
@@ -425,9 +426,16 @@ def _says_unready(pod: KubeObject) -> bool:
 
 
 def _listed(piece: KubeObject) -> bool:
-    """Whether a slice's endpoints can be counted: none (null, as the API server prints it), or a list of objects."""
-    ends = piece.body.get("endpoints")
-    return ends is None or (isinstance(ends, list) and len(entries(ends)) == len(ends))
+    """Whether a slice's endpoints can be counted."""
+    return countable(piece.body.get("endpoints"))
+
+
+def _addressed(old: KubeObject) -> bool:
+    """The same of an Endpoints' addresses."""
+    subsets = old.body.get("subsets")
+    return countable(subsets) and all(
+        countable(s.get("addresses")) and countable(s.get("notReadyAddresses")) for s in entries(subsets)
+    )
 
 
 def _age(obj: KubeObject) -> tuple[int, int, str]:

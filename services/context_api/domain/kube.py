@@ -69,6 +69,11 @@ def entries(value: object) -> list[Body]:
     return [item for item in value if item.__class__ is dict or isinstance(item, Mapping)]
 
 
+def countable(value: object) -> bool:
+    """Whether `entries` leaves nothing out: of none (null, as the API server prints it), or a list of objects."""
+    return value is None or (isinstance(value, list) and len(entries(value)) == len(value))
+
+
 def strings(value: object) -> list[str]:
     """The strings in a list."""
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []

@@ -26,6 +26,7 @@ from services.context_api.domain.durations import parse_duration
 from services.context_api.domain.focus import concerned
 from services.context_api.domain.kube import (
     at,
+    countable,
     entries,
     flat,
     listing,
@@ -166,9 +167,15 @@ def _lacking(scene: Scene, app: KubeObject, *, every: bool = False) -> tuple[Exp
 
 
 def _kept_from_syncing(scene: Scene, app: KubeObject) -> bool:
-    """Whether its project denies syncs at this hour: then it waits for the window to close, as somebody wished."""
+    """Whether its project denies syncs at this hour: then it waits for the window to close, as somebody wished.
+
+    Of windows that cannot be read nobody knows that they do not.
+    """
     project = scene.graph.get("AppProject", app.namespace, text(app.spec.get("project")) or "default")
-    for window in entries(project.spec.get("syncWindows")) if project is not None else ():
+    windows = project.spec.get("syncWindows") if project is not None else None
+    if not countable(windows):
+        return True
+    for window in entries(windows):
         named = strings(window.get("applications"))
         if text(window.get("kind")) != "deny" or not any(fnmatchcase(app.name, one) for one in named):
             continue

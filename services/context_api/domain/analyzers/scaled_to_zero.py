@@ -105,9 +105,14 @@ def _is_meant(scene: Scene, workload: KubeObject, field: str) -> bool:
     missed = workload.kind not in _SCALED or _asked_for(scene, workload)
     if is_noted(workload, field):
         return about or not missed
+    return about and not missed and not _lately(scene, workload, field)
+
+
+def _lately(scene: Scene, workload: KubeObject, field: str) -> bool:
+    """Whether it is known to have been set within a day before the alert, or since."""
     edit = _edit(workload, field)
     since = edit.at if edit is not None else workload.created_at
-    return about and not missed and since is not None and since < (scene.onset or scene.now) - LONG_BEFORE
+    return since is not None and (scene.onset or scene.now) - LONG_BEFORE <= since <= scene.now
 
 
 def _asked_for(scene: Scene, workload: KubeObject) -> bool:

@@ -97,8 +97,14 @@ def test_behind_a_service_stand_the_owners_of_its_pods_even_without_pods():
             True,
         ),
         ([*service("api"), *deployment("api", statuses=[crashing()])], 0, 2, False),
+        (
+            [*service("api"), *deployment("api"), thing("Endpoints", "api", subsets=[{"addresses": "two"}])],
+            2,
+            0,
+            False,
+        ),
     ],
-    ids=["slices", "endpoints", "pods alone"],
+    ids=["slices", "endpoints", "pods alone", "endpoints that nobody can read"],
 )
 def test_endpoints_come_from_the_best_source_recorded(objects, ready: int, not_ready: int, recorded: bool):
     one = graph(objects)

@@ -232,6 +232,15 @@ def test_windows_that_do_not_keep_it_from_syncing_excuse_nothing(others):
     assert [o.reason for o in found] == ["OutOfSync"]
 
 
+@pytest.mark.parametrize("windows", [["always"], "always", [7], {"kind": "deny"}])
+def test_windows_that_nobody_can_read_may_be_closed(windows: object):
+    denies = thing(
+        "AppProject", "default", "argocd", api="argoproj.io/v1alpha1", spec={"syncWindows": windows}
+    )
+
+    assert seen(gitops, application(sync={"status": "OutOfSync"}), denies) == []
+
+
 def test_one_unreadable_window_hides_no_other():
     windows = project(window(duration="long"), window())
 

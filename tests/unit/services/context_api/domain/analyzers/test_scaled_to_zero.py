@@ -191,6 +191,15 @@ def test_what_was_scaled_long_before_an_alert_about_it_did_not_begin_it(
     assert bool(answer.ranked) is named
 
 
+@pytest.mark.parametrize("when", [None, "2999-01-01T00:00:00Z", -1])
+def test_of_what_nobody_knows_when_it_was_scaled_and_nobody_misses_no_cause_is_made(when: object):
+    press = deployment("press", replicas=0)
+    for made in press:
+        made["metadata"]["creationTimestamp"] = when
+
+    assert causes(press, target="Deployment/shop/press", onset=moment(10)).ranked == []
+
+
 def test_what_was_scaled_long_before_and_is_missed_is_a_cause():
     web = deployment("web")
     line = "ERROR GET http://press:80/jobs failed: connection refused"
