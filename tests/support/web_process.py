@@ -148,9 +148,10 @@ async def connected(port: int, tls: ssl.SSLContext | None = None) -> AsyncIterat
     try:
         yield Connection(reader, writer)
     finally:
-        writer.close()
-        if tls is not None:
-            writer.transport.abort()  # it would wait for the server's goodbye, and outlive the test
+        if tls is None:
+            writer.close()
+        else:
+            writer.transport.abort()  # closed, it would wait for the server's goodbye and outlive the test
 
 
 def request(

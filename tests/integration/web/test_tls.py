@@ -11,12 +11,14 @@ import urllib.request
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from libs.clients.errors import PeerUnavailable
 from libs.clients.peer import Peer
-from libs.web.protocol import GOODBYE_S
+from libs.web.protocol import GOODBYE_S, leave
 from services.holmesgpt_api.engine.asking import Question
 from services.holmesgpt_api.engine.context import Context, NoAnswer
 from services.holmesgpt_api.engine.messages import ContextAccess
@@ -291,3 +293,11 @@ async def test_a_models_tools_believe_the_same_authority(service, first, second)
     assert json.loads(await asyncio.to_thread(answer, first.authority))["text"] == "a"
     with pytest.raises(NoAnswer):
         await asyncio.to_thread(answer, second.authority)
+
+
+def test_a_connection_that_was_closed_twice_and_cannot_be_asked_any_more_ends_no_sweep():
+    class LetGo:
+        def get_write_buffer_size(self) -> int:
+            raise AttributeError("'NoneType' object has no attribute '_get_write_buffer_size'")
+
+    leave(cast(Any, SimpleNamespace(transport=LetGo())))

@@ -275,8 +275,10 @@ def _let_go(answer: aiohttp.ClientResponse) -> None:
     """
     connection = answer.connection
     transport = None if connection is None else connection.transport
+    # One that is closed a second time lets go of its connection, and cannot be aborted any more.
+    open_ = transport is not None and not transport.is_closing()
     answer.release()
-    if transport is not None and transport.is_closing():
+    if transport is not None and open_ and transport.is_closing():
         transport.abort()
 
 
