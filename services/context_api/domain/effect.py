@@ -36,19 +36,23 @@ def harmed(scene: Scene, top: KubeObject) -> bool:
 
 
 def unfelt_on(scene: Scene, node: KubeObject) -> bool:
-    """Whether answers of somebody with pods there are measured, and all of these take no longer than before."""
+    """Whether answers of somebody with pods there are measured, and all of these take no longer than before.
+
+    Whoever else is asked about must be measured as well: that others feel nothing says nothing of him.
+    """
+    if not all(id(top) in scene.slower for top in _asked_about(scene)):
+        return False
     here = {id(scene.graph.top(pod)) for pod in scene.graph.pods_on(node.name)}
-    felt = [
-        slow(one) is not None
-        for one in scene.metrics.all
-        if is_timed(one)
-        and len(one.points) >= COMPARED
-        and (about := subject(scene.graph, one)) is not None
-        and any(
-            id(top) in here for top in (scene.graph.behind(about) if about.kind == "Service" else [about])
-        )
-    ]
+    felt = [scene.slower[top] for top in here if top in scene.slower]
     return bool(felt) and not any(felt)
+
+
+def _asked_about(scene: Scene) -> list[KubeObject]:
+    """Who answers for the alert's target; nobody where it is a node, or there is none."""
+    target = scene.target
+    if target is None or target.kind == "Node":
+        return []
+    return (scene.graph.behind(target) if target.kind == "Service" else []) or [scene.graph.top(target)]
 
 
 def _about(scene: Scene, top: KubeObject) -> Iterator[Series]:

@@ -12,7 +12,8 @@ import re
 from collections.abc import Iterable
 
 from services.context_api.domain.metrics import Series
-from services.context_api.domain.trend import comes_again, stepped
+from services.context_api.domain.ordinary import comes_again
+from services.context_api.domain.trend import stepped
 from services.context_api.domain.windows import window_of
 
 FAILED = 0.05
@@ -38,13 +39,14 @@ a hundred failing where one did is trouble for whoever promises 99.9 %."""
 def fails(series: Series) -> bool:
     """Whether too many fail now: by any objective, or ten times as many as before and still.
 
-    A few more than usual are none where it was so at this time of yesterday or a week ago; what breaks any objective breaks
+    A few more than usual are none where it was so at this time of each day or week before; what breaks any objective breaks
     it each day.
     """
     if not is_failed_share(series) or series.has_ended or not 0 <= series.last <= 1:
         return False
-    step = stepped(series.points, RISEN)
-    more = step is not None and step.after >= LEAST and not comes_again(series.points, step.since)
+    points = series.points
+    step = stepped(points, RISEN)
+    more = step is not None and step.after >= LEAST and not comes_again(points, points[-1][0], step.after)
     return series.last >= FAILED or (more and series.last >= LEAST)
 
 

@@ -17,9 +17,10 @@ from datetime import datetime
 
 from services.context_api.domain.graph import Graph
 from services.context_api.domain.metrics import MetricIndex, Series, moment_of
+from services.context_api.domain.ordinary import comes_again
 from services.context_api.domain.resolve import resolve_in
 from services.context_api.domain.snapshot import KubeObject
-from services.context_api.domain.trend import COMPARED, Step, comes_again, stepped
+from services.context_api.domain.trend import COMPARED, Step, stepped
 from services.context_api.domain.windows import of_now
 
 SLOWER = 2.0
@@ -99,9 +100,9 @@ def unit_of(series: Series) -> float:
 
 def slow(series: Series) -> Slow | None:
     """The series as one that rose; None when it did not, or does at this time of each day or week."""
-    unit = unit_of(series)
-    step = stepped(series.points, SLOWER) if not series.has_ended else None
-    if step is None or step.after * unit < LEAST or comes_again(series.points, step.since):
+    unit, points = unit_of(series), series.points
+    step = stepped(points, SLOWER) if not series.has_ended else None
+    if step is None or step.after * unit < LEAST or comes_again(points, points[-1][0], step.after):
         return None
     return Slow(series, step, unit)
 
@@ -122,6 +123,22 @@ def times(graph: Graph, metrics: MetricIndex) -> Sequence[Times]:
         else:
             here.well.append(series)
     return list(found.values())
+
+
+def slower(graph: Graph, metrics: MetricIndex) -> dict[int, bool]:
+    """Whether answers of a workload (its own, and of Services before it) take longer than before; by the identity of those
+    whose answers are still measured."""
+    found: dict[int, bool] = {}
+    for series in metrics.all:
+        if series.has_ended or len(series.points) < COMPARED or not is_timed(series):
+            continue
+        about = subject(graph, series)
+        if about is None:
+            continue
+        risen = slow(series) is not None
+        for top in graph.behind(about) if about.kind == "Service" else [about]:
+            found[id(top)] = found.get(id(top), False) or risen
+    return found
 
 
 def subject(graph: Graph, series: Series) -> KubeObject | None:

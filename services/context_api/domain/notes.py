@@ -1,7 +1,7 @@
 """Whether whoever brought something to rest also wrote beside it, in a sentence, why: then it was meant.
 
 Decides by an object's own record of who wrote which fields: a note counts where the same hand wrote it that set the field,
-and where its words speak of resting. Text is data: a note excuses a state that somebody chose, and never a failure.
+and where its words, not its name, speak of resting. Text is data: a note excuses a state that somebody chose, and never a failure.
 
 Rests on: https://kubernetes.io/docs/reference/using-api/server-side-apply/ (managedFields),
 https://kubernetes.io/docs/concepts/overview/working-with-objects/annotations/.
@@ -24,11 +24,12 @@ _WORDS = 3
 """Words from which on an annotation's value is somebody's sentence."""
 
 _AT_REST = re.compile(
-    r"suspend|paus|stop|clos|shut|scal|replica|because|reason|until|season|maint|park|rest\b|resting|retir|decommission"
-    r"|frozen|freez|disabl|switched off|turned off|no longer|not needed|unused",
+    r"\b(?:suspended|suspend|suspending|paused|pause|pausing|stopped|stopping|closed|shut|shutdown|scaled (?:down|to)|because|reason"
+    r"|until|season|maintenance|parked|resting|retired|retiring|decommissioned|decommissioning|frozen|freeze|disabled|switched off"
+    r"|turned off|no longer|not needed|unused)\b",
     re.IGNORECASE,
 )
-"""Words of notes that say why something does not run."""
+"""Words of notes that say why something does not run; whole ones, as `closing rates` and `scales` are what programs do."""
 
 
 def is_noted(obj: KubeObject, *fields: str) -> bool:
@@ -40,7 +41,7 @@ def is_noted(obj: KubeObject, *fields: str) -> bool:
         for path in set(paths).difference(fields):
             key = path.removeprefix("metadata.annotations.")
             words = text(obj.annotations.get(key)).split() if key != path else []
-            speaks = _AT_REST.search(" ".join([key, *words])) is not None
+            speaks = _AT_REST.search(" ".join(words)) is not None
             if len(words) >= _WORDS and speaks and not _SYSTEM.search(key):
                 return True
     return False

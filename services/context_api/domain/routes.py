@@ -19,6 +19,7 @@ from services.context_api.domain.graph import Graph
 from services.context_api.domain.kube import (
     Condition,
     at,
+    conditions,
     entries,
     mapping,
     reported,
@@ -52,33 +53,39 @@ def refusal(route: KubeObject) -> Condition | None:
     return said[0] if said and all(c.status == "False" for c in said) else None
 
 
-def left_behind(graph: Graph, route: KubeObject) -> list[Condition]:
-    """What stands in its status by a router or for a Gateway that is no more: nobody takes such words back.
+def standing(graph: Graph, route: KubeObject) -> list[Condition]:
+    """What its status says, without what is left there by a router or for a Gateway that is no more: nobody takes that back.
 
-    Known only where others of that kind were recorded.
+    A Gateway is gone where others were recorded. A router may run without an IngressController of its name: it is gone only
+    where one that has one takes the route.
     """
-    gone: list[Condition] = []
-    for entry, said in reported_by(route):
-        parent = mapping(entry.get("parentRef"))
-        router, gateway = text(entry.get("routerName")), text(parent.get("name"))
-        if (
-            router
-            and _recorded(graph, "IngressController")
-            and not _there(graph, "IngressController", router)
-        ):
-            gone += said
-        elif text(parent.get("kind")) in ("", "Gateway") and gateway and _recorded(graph, "Gateway"):
-            place = text(parent.get("namespace")) or route.namespace
-            gone += said if graph.get("Gateway", place, gateway) is None else []
-    return gone
+    said = conditions(route)
+    taken = any(_takes(graph, entry, heard) for entry, heard in reported_by(route))
+    for entry, heard in reported_by(route):
+        said += heard if not _is_left(graph, route, entry, taken=taken) else []
+    return said
 
 
-def _recorded(graph: Graph, kind: str) -> bool:
-    return any(True for _ in graph.of_kind(kind))
+def _takes(graph: Graph, entry: Body, heard: Sequence[Condition]) -> bool:
+    """Whether a router that has an IngressController takes the route, as this entry says."""
+    return _is_router(graph, text(entry.get("routerName"))) and any(
+        c.type == "Admitted" and c.status == "True" for c in heard
+    )
 
 
-def _there(graph: Graph, kind: str, name: str) -> bool:
-    return any(obj.name == name for obj in graph.of_kind(kind))
+def _is_router(graph: Graph, name: str) -> bool:
+    return any(obj.name == name for obj in graph.of_kind("IngressController"))
+
+
+def _is_left(graph: Graph, route: KubeObject, entry: Body, *, taken: bool) -> bool:
+    """Whether an entry of its status was written by a router, or for a Gateway, that is no more."""
+    parent = mapping(entry.get("parentRef"))
+    router, gateway = text(entry.get("routerName")), text(parent.get("name"))
+    if router:
+        return taken and not _is_router(graph, router)
+    if text(parent.get("kind")) not in ("", "Gateway") or not gateway or not graph.of_kind("Gateway"):
+        return False
+    return graph.get("Gateway", text(parent.get("namespace")) or route.namespace, gateway) is None
 
 
 def reached(graph: Graph, url: str) -> KubeObject | None:

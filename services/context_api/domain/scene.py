@@ -9,6 +9,7 @@ from services.context_api.domain.capacity import Capacity
 from services.context_api.domain.dependencies import Dependencies
 from services.context_api.domain.edges import Needs
 from services.context_api.domain.graph import Graph
+from services.context_api.domain.latency import slower
 from services.context_api.domain.mentions import Mentions
 from services.context_api.domain.metrics import MetricIndex
 from services.context_api.domain.platforms import Platforms
@@ -56,6 +57,11 @@ class Scene:
     @cached_property
     def mentions(self) -> Mentions:
         return Mentions(self.graph)
+
+    @cached_property
+    def slower(self) -> dict[int, bool]:
+        """Of each workload whose answers are measured, by its identity, whether they take longer than before."""
+        return slower(self.graph, self.metrics)
 
     @cached_property
     def metrics(self) -> MetricIndex:

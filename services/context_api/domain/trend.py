@@ -1,9 +1,8 @@
 """When a measured value will reach a limit, if it goes on as it has; when it began to; whether it has come back.
 
 Decides whether a series rises steadily enough to say so: a straight line fitted to it, judged by how much of the
-movement the line accounts for, and whether the last part still rises. Decides also what is ordinary for a series by its own
-past: as high at this hour of yesterday or of a week ago, or no lower for a day. What the value means is the analyzers'
-business.
+movement the line accounts for, and whether the last part still rises. Decides also what is held: no lower for a day. What
+comes again is `ordinary`'s. What the value means is the analyzers' business.
 
 A saw (a log that is rotated, memory that is collected) resets itself before the limit and gets no forecast; one whose
 teeth reached the limit does, from its last tooth on. A rise that began within the record is foretold from where it
@@ -55,15 +54,6 @@ REACHED = 0.9
 
 DAY = 86_400.0
 """Seconds."""
-
-AROUND = 1800.0
-"""Seconds before and after the same time of another day that count as that time: schedules are kept, work takes as it takes."""
-
-AS_HIGH = 0.9
-"""Part of today's level that another day's must have reached to be as high."""
-
-OFTEN = 1 / 3
-"""Part of the samples of that time that must have been as high: it began or ended within it, on the one day or the other."""
 
 STEADILY = 0.97
 """Part of its present value below which a level that is held never fell."""
@@ -139,17 +129,6 @@ def stepped(points: Points, factor: float) -> Step | None:
     if after <= 0 or after < factor * before or not len(values) // 3 <= last_low + 1 <= len(values) - FEWEST:
         return None
     return Step(before, after, points[last_low + 1][0])
-
-
-def comes_again(points: Points, since: float) -> bool:
-    """Whether what is high since then was as high at this time of yesterday, or of this day a week ago, and came down again."""
-    level = median(v for _, v in points[-FEWEST:])
-    for ago in (DAY, 7 * DAY):
-        around = points[-1][0] - ago
-        then = [v for t, v in points if abs(t - around) <= AROUND and t < since]
-        if then and sum(v >= AS_HIGH * level for v in then) >= OFTEN * len(then):
-            return True
-    return False
 
 
 def is_held(points: Points, moment: float) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 
 from services.context_api.domain.kube import at, quantity
 from services.context_api.domain.metrics import Series
@@ -18,6 +19,8 @@ from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject
 
 FULL = 0.95
+MADE_LARGER = 2
+"""Numbers of inodes of a volume that was made larger once within the record."""
 
 _WHOLE = {
     "bytes": re.compile(r"kubelet_volume_stats_capacity_bytes"),
@@ -90,5 +93,9 @@ def _sizes(scene: Scene) -> dict[tuple[str, int], float]:
 
 
 def _as_needed(inodes: Series) -> bool:
-    """Whether the file system makes inodes as files come: then their number moves, and none of them being free is no lack."""
-    return len({value for _, value in inodes.points}) > 1
+    """Whether the file system makes inodes as files come: then their number moves, and none of them being free is no lack.
+
+    One with a fixed number of them gets more, once, when its volume is made larger.
+    """
+    values = [value for _, value in inodes.points]
+    return len(set(values)) > MADE_LARGER or any(after < before for before, after in pairwise(values))

@@ -2,7 +2,7 @@
 
 Sees the dates of certificates in Secrets (the only thing of their content a recording keeps), which workloads and
 routes use them, and clients whose logs complain about certificates. An expired certificate nobody uses is no fault; one
-that lies beside a valid one, while no client complains, is latent.
+that lies beside a valid one which took its place, while no client complains, is latent.
 Cannot see certificates that do not lie in Secrets, nor a chain's other links.
 
 Rests on: kubernetes.io/docs, "Secrets" (TLS); RFC 5280 (validity).
@@ -10,6 +10,7 @@ Rests on: kubernetes.io/docs, "Secrets" (TLS); RFC 5280 (validity).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
@@ -24,11 +25,25 @@ from services.context_api.domain.uses import used_by
 from services.context_api.domain.wording import clock, name_of
 
 NAME = "certificate_expired"
+_SERVED = "tls.crt"
+"""What a server takes from a Secret, whatever else lies there."""
+
+_AUTHORITY = frozenset({"ca", "cas", "cacert", "cacerts", "rootca", "truststore"})
+"""Words in the names of keys that hold an authority's certificate."""
+
+_AGES = frozenset({"old", "previous", "prev", "former", "last", "backup", "bak", "retired", "next", "new"})
+"""Words that tell which of several with one use is not the one in use; years do as well, small numbers count servers."""
+
+_SAY_NOTHING = frozenset({"current", "active", "crt", "cert", "cer", "pem"})
+_BETWEEN = re.compile(r"[._-]+")
+_YEAR = re.compile(r"\d{4,}")
 
 
 def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
     """One observation per Secret with a certificate that is not valid now and is used."""
-    bad = {id(secret): (secret, key, when, early) for secret, key, when, early in _invalid(scene)}
+    # Of several the last is told, one that nothing excuses before the others.
+    dated = sorted(_invalid(scene), key=lambda one: not _is_replaced(one[0], one[1], scene.now))
+    bad = {id(one[0]): one for one in dated}
     if not bad:
         return
     users: dict[int, list[KubeObject]] = {}
@@ -80,7 +95,7 @@ def _observation(
     clients: list[KubeObject],
 ) -> Observation:
     state = f"is not valid before {clock(when)}" if early else f"expired at {clock(when)}"
-    spare = not clients and _holds_valid(secret, scene.now)
+    spare = not clients and _is_replaced(secret, key, scene.now)
     makers = [
         o
         for o in scene.snapshot.of_kind("Certificate", secret.namespace)
@@ -118,10 +133,37 @@ def _observation(
     )
 
 
-def _holds_valid(secret: KubeObject, now: datetime) -> bool:
-    """Whether it holds another certificate that is valid: one before it, or of an authority before, is kept beside."""
-    dates = [
-        tuple(parse_time(mapping(summary).get(field)) for field in ("not_before", "not_after"))
-        for summary in mapping(secret.body.get("dataSummary")).values()
-    ]
-    return any(begins and ends and begins <= now < ends for begins, ends in dates)
+def _is_replaced(secret: KubeObject, key: str, now: datetime) -> bool:
+    """Whether a valid one beside it took its place: it is an authority's, or only words for its age tell it from that one.
+
+    An authority is good for ten years: that it is valid says nothing of what a server shows.
+    """
+    valid = [other for other, begins, ends in _dates(secret) if begins <= now < ends]
+    if _is_authority(key):
+        return bool(valid)
+    role = _role(key)
+    return (
+        key != _SERVED
+        and role != frozenset(_words(key))
+        and any(not _is_authority(other) and (not role or _role(other) == role) for other in valid)
+    )
+
+
+def _dates(secret: KubeObject) -> Iterator[tuple[str, datetime, datetime]]:
+    for key, summary in mapping(secret.body.get("dataSummary")).items():
+        begins, ends = (parse_time(mapping(summary).get(field)) for field in ("not_before", "not_after"))
+        if begins is not None and ends is not None:
+            yield str(key), begins, ends
+
+
+def _words(key: str) -> list[str]:
+    return [word for word in _BETWEEN.split(key.lower()) if word and word not in _SAY_NOTHING]
+
+
+def _role(key: str) -> frozenset[str]:
+    """What a key is for, by its name without words and years that only tell how old it is."""
+    return frozenset(w for w in _words(key) if w not in _AGES and not _YEAR.fullmatch(w))
+
+
+def _is_authority(key: str) -> bool:
+    return not _AUTHORITY.isdisjoint(_words(key))

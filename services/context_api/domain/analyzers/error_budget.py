@@ -2,8 +2,8 @@
 
 Sees recorded burn rates (any metric that calls itself one) and ratios of failed to all requests, for the workload or
 Service their labels name. A symptom, and latent: it says that the alert is true and how fast the budget goes, not why.
-A share of a handful of requests, where their number was recorded, says nothing, nor does one that is ordinary for its
-series.
+A share of a handful of requests, where their number was recorded, says nothing. What breaks any objective is told though
+it does so each day.
 Cannot see the objective behind a plain ratio, nor which requests matter.
 
 Rests on: https://sre.google/workbook/alerting-on-slos/ (burn rates 14.4 and 6),
@@ -21,7 +21,6 @@ from services.context_api.domain.failures import fails, few
 from services.context_api.domain.metric_questions import SLOW
 from services.context_api.domain.metrics import Series
 from services.context_api.domain.observation import Blame, Depth, Observation
-from services.context_api.domain.ordinary import is_ordinary
 from services.context_api.domain.past_trouble import outlasted
 from services.context_api.domain.resolve import resolve_in
 from services.context_api.domain.scene import Scene
@@ -44,9 +43,7 @@ def observe(scene: Scene) -> Iterator[Observation]:
         words = _burning(series)
         about = _object(scene, series) if words else None
         if about is not None and id(about) not in told and not outlasted(scene, series, about):
-            if few(scene.metrics.all, series) or is_ordinary(
-                series.points, (scene.onset or scene.now).timestamp()
-            ):
+            if few(scene.metrics.all, series):
                 continue
             told.add(id(about))
             yield _observation(scene, about, words, series)

@@ -2,8 +2,9 @@
 
 Sees, of Argo CD applications, the last operation (failed resources by name; none that was put right since), the
 conditions that end in Error, and differences nobody is going to apply (not while a sync window of its project, by the
-application's name, denies that); of Flux, what is suspended (by itself no cause where whoever did it wrote why). For workloads in trouble it reads who wrote them or their
-configuration last: a GitOps controller's write after a person's means that the repository won (self-heal).
+application's name, denies that); of Flux, what is suspended (no cause of an alert about itself where whoever did it wrote
+why). For workloads in trouble it reads who wrote them or their configuration last: a GitOps controller's write after a
+person's means that the repository won (self-heal).
 Not ready Flux objects and degraded applications say so in their conditions (`unhealthy_condition`).
 Cannot see the repository, nor what was reverted where the person's write left no trace of its own.
 
@@ -68,7 +69,7 @@ def observe(scene: Scene) -> Iterator[Observation]:
             yield from _application(scene, app)
     for obj in scene.snapshot.objects:
         if obj.group.endswith(_SUSPENDABLE) and obj.spec.get("suspend") is True:
-            yield _suspended(obj)
+            yield _suspended(scene, obj)
 
 
 def _application(scene: Scene, app: KubeObject) -> Iterator[Observation]:
@@ -218,14 +219,14 @@ def _out_of_sync(app: KubeObject) -> Observation:
     )
 
 
-def _suspended(obj: KubeObject) -> Observation:
+def _suspended(scene: Scene, obj: KubeObject) -> Observation:
     by = next((e for e in _writes(obj) if "spec.suspend" in e.paths), None)
     words = f"{name_of(obj)} is suspended" + (f" since {clock(by.at)} (by {by.by})" if by else "")
     return _observation(
         obj,
         "ReconciliationSuspended",
         f"{words}: changes in its source reach the cluster no more",
-        MEANT if is_noted(obj, "spec.suspend") else 0.8,
+        MEANT if scene.target is obj and is_noted(obj, "spec.suspend") else 0.8,
         evidence.field(obj, "spec.suspend", True, words),
         by.at if by else None,
         latent=True,

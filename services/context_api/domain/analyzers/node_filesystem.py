@@ -3,7 +3,8 @@
 Sees node-exporter's and the kubelet's file system metrics (free and whole bytes or inodes, or their ratio) of the
 mounts a node runs on, and the time they reach the kubelet's eviction threshold by the line fitted to them.
 Whoever is evicted follows the node (`node_trouble`); who fills it is told by `node_filled`. Latent while it is only foretold,
-or the kubelet reports no pressure: then nobody has been put out for it, and if it was as full for days, it is no finding.
+or the kubelet reports no pressure: then nobody has been put out for it, and if it was as full for days, and is not full to
+the last, it is no finding.
 Cannot see a file system nobody scrapes, an instance that names no recorded node, nor a kubelet's own thresholds.
 
 Rests on: https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction/#hard-eviction-thresholds
@@ -33,6 +34,9 @@ THRESHOLD = {"bytes": 0.9, "inodes": 0.95}
 
 SOON = 24 * 3600.0
 HALF = 0.5
+TO_THE_LAST = 0.99
+"""Share used from which programs on the node cannot write, however long it has been so."""
+
 _FREE = {"bytes": re.compile(r"node_filesystem_(?:avail|free)_bytes"), "inodes": re.compile(r"node_filesystem_files_free")}  # fmt: skip
 _WHOLE = {
     "bytes": re.compile(r"node_filesystem_size_bytes"),
@@ -53,9 +57,14 @@ def observe(scene: Scene) -> Iterator[Observation]:
             shares = _used(scene, series, kind)
             if node is not None and shares and (id(node), kind) not in told:
                 found = _judge(scene, node, series, kind, shares)
-                if found is not None and not (_has_room(node) and is_ordinary(shares, now)):
+                if found is not None and not (_has_room(node) and _is_ordinary(shares, now)):
                     told.add((id(node), kind))
                     yield found
+
+
+def _is_ordinary(shares: list[tuple[float, float]], now: float) -> bool:
+    """Whether it was as full for days, and can still be written."""
+    return shares[-1][1] < TO_THE_LAST and is_ordinary(shares, now)
 
 
 def _matters(series: Series) -> bool:

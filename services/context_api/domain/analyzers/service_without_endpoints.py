@@ -3,7 +3,8 @@
 Sees selectors beside the labels pods really carry, EndpointSlices and Endpoints, named target ports.
 A Service whose workload is scaled to zero, or that nothing ever stood behind, is no fault by itself: it
 is said only when something that needs it fails (latent), and one whose pods wait for their turn or are on their way
-within the time that was given them (`meant`) is not said.
+within the time that was given them (`meant`) is not said. Of several ports one that nothing stands behind is latent
+where nobody is led to it.
 Cannot see whether a process listens on a port its container does not declare.
 
 Rests on: kubernetes.io/docs, "Service" (selectors, targetPort, publishNotReadyAddresses), "Debug Services".
@@ -26,6 +27,7 @@ from services.context_api.domain.kube import (
     template_labels,
     text,
 )
+from services.context_api.domain.led import is_led_to
 from services.context_api.domain.meant import unready_as_meant
 from services.context_api.domain.names import resembles
 from services.context_api.domain.observation import Blame, Depth, Explains, Observation
@@ -267,9 +269,12 @@ def _wrong_port(scene: Scene, service: KubeObject, pods: list[KubeObject]) -> It
     for port in entries(service.spec.get("ports")):
         target = port.get("targetPort", port.get("port"))
         if isinstance(target, str) and not target.isdigit():
-            # A second door that nothing stands behind (metrics that are switched off) is missed by whoever asks there.
-            others = any(fits(other) for other in entries(service.spec.get("ports")) if other is not port)
-            wrong, certainty, latent = target not in names, 0.85, others
+            # A second door that nothing stands behind (metrics that are switched off) is missed by whoever is led there.
+            wrong, certainty = target not in names, 0.85
+            others = wrong and any(
+                fits(other) for other in entries(service.spec.get("ports")) if other is not port
+            )
+            latent = others and not is_led_to(scene, service, port)
         else:
             wrong, certainty, latent = bool(numbers) and number(target) not in numbers, 0.75, True
         if not wrong or not target:

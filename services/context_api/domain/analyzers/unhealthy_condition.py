@@ -44,7 +44,7 @@ from services.context_api.domain.logs import cut, is_narrative
 from services.context_api.domain.meant import at_rest
 from services.context_api.domain.observation import Blame, Depth, Observation
 from services.context_api.domain.redact import redact, value_of
-from services.context_api.domain.routes import KINDS, left_behind
+from services.context_api.domain.routes import KINDS, standing
 from services.context_api.domain.runs import is_history
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject, parse_time
@@ -239,8 +239,8 @@ def _age(obj: KubeObject) -> tuple[datetime, str]:
 def _complaint(scene: Scene, obj: KubeObject) -> _Complaint | None:
     if _has_failed(obj) and is_history(scene, obj, asked_by(scene, obj), _has_failed):
         return None
-    gone = left_behind(scene.graph, obj) if obj.kind in KINDS else []
-    bad = [c for c in _conditions(obj) if _is_bad(c) and c not in gone and not is_under_way(c, scene.now)]
+    told_now = standing(scene.graph, obj) if obj.kind in KINDS else reported(obj)
+    bad = [c for c in _in_order(told_now) if _is_bad(c) and not is_under_way(c, scene.now)]
     if bad:
         return _from_condition(scene, obj, bad[0])
     phase = _phase(obj)
@@ -265,9 +265,9 @@ def _from_error(scene: Scene, obj: KubeObject) -> _Complaint | None:
     return _Complaint(obj, "ErrorReported", f"{words}: `{message}`", message, state, fact, 0.7, _settled(scene, state))  # fmt: skip
 
 
-def _conditions(obj: KubeObject) -> Iterator[Condition]:
-    """Conditions, Degraded-like ones first: they carry the reason where Ready only says no."""
-    yield from sorted(reported(obj), key=lambda c: (not _tells_of_trouble(c), not c.message, c.type))
+def _in_order(found: list[Condition]) -> list[Condition]:
+    """Degraded-like ones first: they carry the reason where Ready only says no."""
+    return sorted(found, key=lambda c: (not _tells_of_trouble(c), not c.message, c.type))
 
 
 def _is_bad(state: Condition) -> bool:

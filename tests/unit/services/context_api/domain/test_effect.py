@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from services.context_api.domain.effect import harmed, unfelt_on, unharmed
+from services.context_api.domain.snapshot import MetricAnswer
 from tests.support.kube import deployment, moment, node, service
 from tests.support.series import recorded, scene
 
@@ -80,5 +83,44 @@ def test_a_node_is_unfelt_where_all_that_is_measured_there_is_as_fast(values, wh
     )
     about = known.graph.get("Node", None, where)
     assert about is not None
+
+    assert unfelt_on(known, about) is expected
+
+
+def ended(values: list[float]) -> MetricAnswer:
+    """Series of one answer: the Service's has ended an hour ago, another's goes on."""
+    over, on = recorded(P99, values, **OF_API), recorded(P99, values, namespace="far", service="off")
+    mine = [{**one, "values": [[at - 3600, v] for at, v in one["values"]]} for one in over.data["result"]]
+    return replace(over, data={"resultType": "matrix", "result": [*mine, *on.data["result"]]})
+
+
+def test_what_was_fast_when_its_series_ended_says_nothing_of_now():
+    known = scene(deployment("api"), node("node-1"), service("api", ready=2), metrics=[ended([0.2] * 50)])
+    about = known.graph.get("Node", None, "node-1")
+    assert about is not None
+
+    assert not unfelt_on(known, about)
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        (("Deployment", "shop", "api"), True),
+        (("Service", "shop", "api"), True),
+        (("Node", None, "node-1"), True),
+        (("Deployment", "shop", "web"), False),
+        (("Service", "shop", "web"), False),
+    ],
+    ids=["measured", "its Service", "the node", "not measured", "the Service of that"],
+)
+def test_who_is_asked_about_must_be_measured_too(target, expected: bool):
+    known = scene(
+        deployment("api"), service("api", ready=2), deployment("web"), service("web", ready=2), node("node-1"),
+        metrics=[recorded(P99, [0.2] * 50, **OF_API)],
+    )  # fmt: skip
+    known.target = known.graph.get(*target)
+    about = known.graph.get("Node", None, "node-1")
+    assert about is not None
+    assert known.target is not None
 
     assert unfelt_on(known, about) is expected

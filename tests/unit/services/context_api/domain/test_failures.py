@@ -81,8 +81,11 @@ def test_a_share_is_of_a_handful_where_all_of_the_same_time_were_counted_and_are
 
 @pytest.mark.parametrize(
     ("values", "expected"),
-    [([*[0.001] * 18, *[0.02] * 6] * 2, False), ([*[0.001] * 42, *[0.02] * 6], True), ([*[0.001] * 18, *[0.2] * 6] * 2, True)],
-    ids=["a few more each evening", "this evening", "too many each evening"],
+    [
+        (([*[0.001] * 18, *[0.02] * 6] * 3)[2:], False), ([*[0.001] * 42, *[0.02] * 6], True),
+        ([*[0.001] * 18, *[0.02] * 6] * 2, True), (([*[0.001] * 18, *[0.2] * 6] * 3)[2:], True),
+    ],
+    ids=["a few more each evening", "this evening", "yesterday evening too", "too many each evening"],
 )  # fmt: skip
 def test_a_few_more_failures_at_this_time_of_each_day_are_usual_and_too_many_never_are(
     values, expected: bool

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from services.context_api.domain.latency import is_timed, measure_of, pod_of, seconds, slow, times
+from services.context_api.domain.latency import is_timed, measure_of, pod_of, seconds, slow, slower, times
 from tests.support.kube import NOW, deployment, pods_in, service
 from tests.support.series import recorded as metric
 from tests.support.series import scene, series
@@ -15,6 +15,8 @@ pytestmark = pytest.mark.requirement("API-BR-CAPI-006", "API-BR-CAPI-009")
 
 P99 = "histogram_quantile(0.99, sum by (namespace, service, le) (rate(http_request_duration_seconds_bucket[5m])))"
 RISEN = [0.2] * 20 + [1.8] * 15
+EVENINGS = ([*[0.2] * 18, *[1.8] * 6] * 3)[2:]
+"""Three, of which the first day was not recorded as a whole."""
 
 
 @pytest.mark.parametrize(
@@ -91,8 +93,11 @@ def test_a_time_reads_as_people_write_it():
 
 @pytest.mark.parametrize(
     ("values", "expected"),
-    [([*[0.2] * 18, *[1.8] * 6] * 2, False), ([*[0.2] * 42, *[1.8] * 6], True), ([*[0.2] * 18, *[0.5] * 6, *[0.2] * 18, *[1.8] * 6], True)],
-    ids=["each evening", "this evening", "more than each evening"],
+    [
+        (EVENINGS, False), ([*[0.2] * 42, *[1.8] * 6], True), (EVENINGS[-48:], True),
+        ([0.5 if value == 1.8 else value for value in EVENINGS[:-6]] + [1.8] * 6, True),
+    ],
+    ids=["each evening", "this evening", "yesterday evening too", "more than each evening"],
 )  # fmt: skip
 def test_answers_that_are_as_slow_at_this_time_of_each_day_are_not_slow(values, expected: bool):
     assert (slow(series(P99, values, 3600.0)) is not None) is expected
@@ -103,3 +108,25 @@ def test_what_was_slow_when_its_series_ended_is_not_slow_now(gone: bool):
     one = replace(series(P99, RISEN), until=NOW.timestamp() + (3600.0 if gone else 0.0))
 
     assert (slow(one) is None) is gone
+
+
+def test_whoever_answers_is_slower_where_any_of_what_measures_him_rose():
+    known = scene(
+        deployment("api"), service("api", ready=2), deployment("web"), deployment("job"),
+        metrics=[
+            metric(P99, RISEN, namespace="shop", service="api"),
+            metric(P99, [0.2] * 35, namespace="shop", deployment="api"),
+            metric(P99, [0.2] * 35, namespace="shop", deployment="web"),
+            metric(P99, RISEN[-10:], namespace="shop", deployment="job"),
+        ],
+    )  # fmt: skip
+    tops = {name: known.graph.get("Deployment", "shop", name) for name in ("api", "web", "job")}
+
+    found = slower(known.graph, known.metrics)
+
+    assert {name: found.get(id(top)) for name, top in tops.items()} == {
+        "api": True,
+        "web": False,
+        "job": None,
+    }
+    assert known.slower == found

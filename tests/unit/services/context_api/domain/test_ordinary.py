@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.context_api.domain.ordinary import DAY, HOUR, is_ordinary
+from services.context_api.domain.ordinary import DAY, HOUR, comes_again, is_ordinary
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-006", "API-BR-CAPI-009")
 
@@ -48,3 +48,22 @@ def test_what_comes_each_day_or_each_week_at_this_hour_is_ordinary(every: float)
 )
 def test_what_is_new_today_is_not_ordinary(value, days: float):
     assert not is_ordinary(points(value, days), NOW - HOUR)
+
+
+@pytest.mark.parametrize(
+    ("value", "days", "expected"),
+    [
+        (lambda hours: 1.9 if hours % 24 <= 5 else 0.2, 3, True),
+        (lambda hours: 1.9 if hours % 168 <= 5 else 0.2, 15, True),
+        (lambda hours: 1.9 if hours <= 5 else 0.2, 3, False),
+        (lambda hours: 1.9 if hours % 24 <= 5 and hours < 30 else 0.2, 3, False),
+        (lambda hours: 1.9 if hours <= 5 else 0.9 if hours % 24 <= 5 else 0.2, 3, False),
+        (lambda hours: 1.9 if hours <= 30 else 0.2, 3, False),
+        (lambda hours: 1.9 if hours % 24 <= 5 else 0.2, 1, False),
+    ],
+    ids=["each day", "each week", "today", "yesterday alone", "half as high", "since yesterday, and not back", "a short record"],
+)  # fmt: skip
+def test_what_was_as_high_at_this_hour_of_two_days_or_weeks_before_comes_again(
+    value, days: float, expected: bool
+):
+    assert comes_again(points(value, days), NOW, 1.9) is expected

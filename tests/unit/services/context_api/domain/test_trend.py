@@ -6,7 +6,6 @@ import pytest
 
 from services.context_api.domain.trend import (
     bent,
-    comes_again,
     forecast,
     increase,
     is_held,
@@ -173,26 +172,6 @@ def test_a_later_rise_to_where_it_was_before_has_no_forecast(values):
 
 
 HOURLY = 3600.0
-DAYTIME = [0.2] * 19 + [1.9] * 5
-
-
-@pytest.mark.parametrize(
-    ("values", "expected"),
-    [
-        (DAYTIME * 3, True),
-        (([0.2] * 24) * 2 + DAYTIME, False),
-        (DAYTIME + [0.2] * 24 * 6 + DAYTIME, True),
-        ([*DAYTIME, *[0.2] * 19, *[4.0] * 5], False),
-        ([0.2] * 20 + [1.8] * 30, False),
-        ([0.2] * 4 + [1.8], False),
-    ],
-    ids=["each day", "today only", "a week ago", "higher than yesterday", "since yesterday, and not back", "a short record"],
-)  # fmt: skip
-def test_what_was_as_high_at_this_time_of_another_day_comes_again(values, expected: bool):
-    whole = points(*values, step=HOURLY)
-    since = next(t for t, v in reversed(whole) if v < 1) + HOURLY
-
-    assert comes_again(whole, since) is expected
 
 
 @pytest.mark.parametrize(

@@ -33,11 +33,13 @@ USED, FREE, ALL = (f"kubelet_volume_stats_inodes{what}" for what in ("_used", "_
         ([of("kubelet_volume_stats_available_bytes", [80.0, 60.0])], [0.4]),
         ([of(USED, [99.0, 100.0]), of(ALL, [100.0, 100.0])], [1.0]),
         ([of(FREE, [1.0, 0.0]), of(ALL, [100.0, 100.0])], [1.0]),
-        ([of(USED, [100.0, 110.0]), of(FREE, [0.0, 0.0]), of(ALL, [100.0, 110.0])], []),
+        ([of(USED, [100.0, 105.0, 110.0]), of(FREE, [0.0] * 3), of(ALL, [100.0, 105.0, 110.0])], []),
+        ([of(USED, [110.0, 100.0]), of(FREE, [0.0, 0.0]), of(ALL, [110.0, 100.0])], []),
+        ([of(USED, [60.0, 60.0, 120.0]), of(ALL, [60.0, 60.0, 120.0])], [1.0]),
         ([of(USED, [100.0, 110.0])], []),
         ([of("kubelet_volume_stats_capacity_bytes", [100.0, 100.0])], []),
     ],
-    ids=["used", "available", "inodes used", "inodes free", "inodes made as files come", "of how many", "size alone"],
+    ids=["used", "available", "inodes used", "inodes free", "inodes made as files come", "and given back", "more of them once", "of how many", "size alone"],
 )  # fmt: skip
 def test_the_share_of_a_volume_that_is_used(metrics: list[Any], full: list[float]):
     assert shares(*metrics) == full

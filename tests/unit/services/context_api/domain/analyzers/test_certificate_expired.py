@@ -8,6 +8,8 @@ from services.context_api.domain.analyzers import certificate_expired
 from tests.support.kube import crashing, deployment, log, pods_in, service, thing
 from tests.support.triage import causes, first, said, seen
 
+PAST, AHEAD = "2026-11-18T09:00:00+00:00", "2031-01-01T00:00:00+00:00"
+
 pytestmark = pytest.mark.requirement("API-BR-CAPI-006", "API-BR-CAPI-007")
 
 MOUNTED = {"volumes": [{"name": "tls", "secret": {"secretName": "api-tls"}}]}
@@ -103,3 +105,48 @@ def test_one_that_is_kept_beside_a_valid_one_is_latent_until_a_client_complains(
         first(causes(server, client, both, target="Deployment/shop/web", logs=logs))[0]
         == "Secret/shop/api-tls"
     )
+
+
+def holding(**ends: str):
+    """A Secret with these certificates; `__` in a name stands for a dot, and `_` for a dash."""
+    made = secret(AHEAD)
+    made["dataSummary"] = {
+        key.replace("__", ".").replace("_", "-"): {
+            "not_before": "2016-01-01T00:00:00+00:00",
+            "not_after": after,
+        }
+        for key, after in ends.items()
+    }
+    return made
+
+
+@pytest.mark.parametrize(
+    ("both", "latent"),
+    [
+        (holding(tls__crt=PAST, ca__crt=AHEAD), False),
+        (holding(server__crt=PAST, root_ca__pem=AHEAD), False),
+        (holding(server__crt=PAST, client__crt=AHEAD), False),
+        (holding(broker_0__crt=PAST, broker_1__crt=AHEAD), False),
+        (holding(tls__crt=PAST, tls_old__crt=AHEAD), False),
+        (holding(ca__crt=PAST, tls__crt=AHEAD), True),
+        (holding(signing_old__pem=PAST, signing__pem=AHEAD), True),
+        (holding(signing_2025__pem=PAST, signing_2026__pem=AHEAD), True),
+    ],
+    ids=[
+        "served, beside its authority", "by another name", "server and client", "two servers", "served, beside an older one",
+        "an authority", "an older one", "last year's",
+    ],
+)  # fmt: skip
+def test_only_what_a_valid_one_took_the_place_of_is_excused(both, latent: bool):
+    (found,) = seen(certificate_expired, deployment("api", spec=MOUNTED), both)
+
+    assert found.latent is latent
+
+
+def test_of_several_the_one_that_nothing_excuses_is_told():
+    several = holding(tls__crt=PAST, ca_2026__crt=AHEAD, old_ca__crt=PAST)
+
+    (found,) = seen(certificate_expired, deployment("api", spec=MOUNTED), several)
+
+    assert "`tls.crt`" in found.text
+    assert not found.latent

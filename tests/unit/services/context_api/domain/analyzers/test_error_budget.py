@@ -106,9 +106,14 @@ def ratio(values) -> MetricAnswer:
     return recorded(RATIO, values, 3600.0, namespace="shop", service="api")
 
 
-def test_a_share_that_is_ordinary_for_its_series_burns_no_budget():
-    assert asked(ratio([0.07, 0.068] * 36)).no_cause
+@pytest.mark.parametrize(
+    "metric",
+    [ratio([0.31, 0.3] * 36), recorded("slo:current_burn_rate:ratio", [20.0, 19.0] * 36, 3600.0, namespace="shop", service="api")],
+    ids=["a third fails", "its budget burns"],
+)  # fmt: skip
+def test_what_breaks_any_objective_is_told_though_it_has_for_days(metric):
+    assert first(asked(metric)) == ("Service/shop/api", "ErrorBudgetBurning")
 
 
-def test_a_share_that_is_new_today_does():
+def test_a_share_that_is_new_today_is_told():
     assert first(asked(ratio([0.01] * 71 + [0.07]))) == ("Service/shop/api", "ErrorBudgetBurning")

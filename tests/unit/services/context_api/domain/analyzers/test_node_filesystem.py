@@ -107,4 +107,5 @@ def test_a_disk_that_has_been_as_full_for_days_without_pressure_is_no_finding():
         return bool(find_causes(whole, target=Target.parse("Node/_cluster/node-1")).ranked)
 
     assert not told(*[0.09] * 300)
+    assert told(*[0.005] * 300)
     assert told(*[0.4] * 290, *[0.09] * 10)

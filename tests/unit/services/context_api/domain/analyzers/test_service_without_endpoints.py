@@ -185,7 +185,7 @@ def test_pods_of_every_node_that_no_node_is_for_are_missed_by_nobody(wanted: int
 @pytest.mark.parametrize(
     ("second", "latent"), [("metrics", True), (None, False)], ids=["beside one that fits", "its only one"]
 )
-def test_a_second_port_that_no_container_has_counts_where_somebody_misses_it(
+def test_a_second_port_that_no_container_has_and_nobody_is_led_to_counts_where_somebody_misses_it(
     second: str | None, latent: bool
 ):
     objects = deployment("api", containers=[container(ports=[{"name": "http", "containerPort": 8080}])])
@@ -194,5 +194,19 @@ def test_a_second_port_that_no_container_has_counts_where_somebody_misses_it(
         front[0]["spec"]["ports"].append({"port": 9090, "targetPort": second})
 
     (found,) = seen(analyzer, objects, front)
+
+    assert (found.reason, found.latent) == ("TargetPortMismatch", latent)
+
+
+@pytest.mark.parametrize(
+    ("asked", "latent"), [("http://api:9090/v2", False), ("http://api:80/v1", True)], ids=["there", "at the other"]
+)  # fmt: skip
+def test_a_second_port_that_no_container_has_is_a_fault_where_somebody_is_led_to_it(asked: str, latent: bool):
+    objects = deployment("api", containers=[container(ports=[{"name": "http", "containerPort": 8080}])])
+    front = service("api", target="http", ready=2)
+    front[0]["spec"]["ports"].append({"name": "admin", "port": 9090, "targetPort": "admin"})
+    caller = deployment("web", containers=[container(env=[{"name": "API_URL", "value": asked}])])
+
+    (found,) = seen(analyzer, objects, front, caller)
 
     assert (found.reason, found.latent) == ("TargetPortMismatch", latent)

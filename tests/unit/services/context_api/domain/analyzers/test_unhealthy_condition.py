@@ -341,3 +341,20 @@ def test_a_routers_refusal_counts_while_there_is_such_a_router(there: bool):
     answer = causes(route, *routers, target="Route/shop/api")
 
     assert ("AdmittedFalse" in [c.reason for c in answer.ranked]) is there
+
+
+def test_a_gateway_that_says_what_one_that_is_gone_said_is_heard():
+    refused = {
+        "type": "Accepted",
+        "status": "False",
+        "reason": "NoMatchingParent",
+        "lastTransitionTime": ago(60),
+    }
+    parents = [{"parentRef": {"name": name}, "conditions": [refused]} for name in ("outer", "inner")]
+    route = thing("HTTPRoute", "api", api="gateway.networking.k8s.io/v1", status={"parents": parents})
+    outer = thing("Gateway", "outer", api="gateway.networking.k8s.io/v1")
+
+    assert said(seen(unhealthy_condition, route, outer)) == [("HTTPRoute/shop/api", "AcceptedFalse")]
+    assert (
+        seen(unhealthy_condition, route, {**outer, "metadata": {**outer["metadata"], "name": "third"}}) == []
+    )
