@@ -9,11 +9,13 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import TypeVar
 
+from pydantic import ValidationError
+
 from cli.triage_text import readable
 from libs.clients.alerts import AlertsClient
 from libs.clients.errors import PeerRefused, PeerUnavailable
 from libs.clients.peer import TokenSource
-from libs.clients.settings import AlertsPeerSettings
+from libs.clients.settings import AlertsPeerSettings, PeerSettings
 
 TENANT = "default"
 """Only chooses a token where there are several; the service takes the tenant from the credential."""
@@ -22,10 +24,11 @@ PATIENCE = timedelta(seconds=30)
 """For one call. A person is waiting."""
 
 Answer = TypeVar("Answer")
+Where = TypeVar("Where", bound=PeerSettings)
 
 
 class NoAnswer(Exception):
-    """The service refused or was not reached; the message says what to do."""
+    """The service refused, was not reached, or could not be asked; the message says what to do."""
 
 
 def ask(url: str | None, question: Callable[[AlertsClient], Awaitable[Answer]]) -> Answer:
@@ -36,7 +39,7 @@ def ask(url: str | None, question: Callable[[AlertsClient], Awaitable[Answer]]) 
     Raises:
         NoAnswer: with what to do about it.
     """
-    peer = AlertsPeerSettings()
+    peer = where(AlertsPeerSettings)
     address = url or str(peer.alerts_url)
 
     async def call() -> Answer:
@@ -49,6 +52,19 @@ def ask(url: str | None, question: Callable[[AlertsClient], Awaitable[Answer]]) 
         raise NoAnswer(f"{address} did not answer: {error}. Is it running (make run)?") from error
     except PeerRefused as error:
         raise NoAnswer(refusal(address, error)) from error
+
+
+def where(settings: Callable[[], Where]) -> Where:
+    """Where a service is, and whose word on it is believed, as the environment says.
+
+    Raises:
+        NoAnswer: a value is wrong; it is named in one line, as a service does that cannot start.
+    """
+    try:
+        return settings()
+    except ValidationError as error:
+        faults = (f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        raise NoAnswer("; ".join(faults)) from error
 
 
 def credential() -> TokenSource:

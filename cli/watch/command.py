@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from rich.console import Console
 
-from cli.call import credential
+from cli.call import NoAnswer, complain, credential, where
 from cli.watch.books import AlertsBook, InvestigationsBook
 from cli.watch.follow import Show, follow
 from cli.watch.views import JsonLines, Lines, Screen
@@ -33,6 +33,9 @@ def main(
     """Watch until Ctrl-C; returns the exit code."""
     try:
         return asyncio.run(_watch(url, holmesgpt_url, namespace, once=once, as_json=as_json))
+    except NoAnswer as error:
+        complain("watch", str(error))
+        return NOT_WATCHED
     except BrokenPipeError:
         # Whoever read has seen enough (`| head`). What Python would still write at its exit goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -42,7 +45,7 @@ def main(
 async def _watch(
     url: str | None, holmesgpt_url: str | None, namespace: str | None, *, once: bool, as_json: bool
 ) -> int:
-    alerts_peer, holmesgpt_peer = AlertsPeerSettings(), HolmesPeerSettings()
+    alerts_peer, holmesgpt_peer = where(AlertsPeerSettings), where(HolmesPeerSettings)
     at, ca_file = url or str(alerts_peer.alerts_url), alerts_peer.peer_ca_file
     holmesgpt_at = holmesgpt_url or str(holmesgpt_peer.holmesgpt_url)
     stopped = _stop_signals()

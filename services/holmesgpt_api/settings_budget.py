@@ -30,9 +30,9 @@ class BudgetSettings(BaseSettings):
     to conclude, while here it is cut short."""
 
     budget_run_seconds: Duration | None = Field(
-        default=None, gt=timedelta(0), validation_alias="HOLMESGPT_BUDGET_RUN_SECONDS"
+        default=None, ge=timedelta(0), validation_alias="HOLMESGPT_BUDGET_RUN_SECONDS"
     )
-    """Seconds of one investigation at the models. Unset: until its deadline, which is bound enough."""
+    """Seconds of one investigation at the models. Unset, or 0: until its deadline, which is bound enough."""
 
     budget_tenant_tokens_per_day: int = Field(
         default=20_000_000, ge=0, validation_alias="HOLMESGPT_BUDGET_TENANT_TOKENS_PER_DAY"
@@ -55,9 +55,9 @@ class BudgetSettings(BaseSettings):
     tokens bound the bill; for servers that count or sell requests, and for models whose tokens nobody tells."""
 
     budget_tenant_seconds_per_day: Duration | None = Field(
-        default=None, gt=timedelta(0), validation_alias="HOLMESGPT_BUDGET_TENANT_SECONDS_PER_DAY"
+        default=None, ge=timedelta(0), validation_alias="HOLMESGPT_BUDGET_TENANT_SECONDS_PER_DAY"
     )
-    """Seconds that one tenant's runs have places at the models in a day (UTC), all workers together. Unset: no limit,
-    because turns are shared out in the line as it is; for a model of one's own, of which there are only so many hours.
-    Each run under way keeps back what is left until its end (HOLMESGPT_INVESTIGATION_TIMEOUT at most), so a limit below
-    HOLMESGPT_MAX_RUNNING times that turns some away before it is spent."""
+    """Seconds that one tenant's runs have places at the models in a day (UTC), all workers together. Unset, or 0: no
+    limit, because turns are shared out in the line as it is; for a model of one's own, of which there are only so many
+    hours. Each run under way keeps back what is left until its end (HOLMESGPT_INVESTIGATION_TIMEOUT at most), so a
+    limit below HOLMESGPT_MAX_RUNNING times that turns some away before it is spent."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from libs.contracts.investigations import InvestigationStatus
 from libs.storage.errors import StorageUnavailable
-from services.holmesgpt_api.domain.commission import Commission
+from services.holmesgpt_api.domain.commission import Commission, most_open
 from services.holmesgpt_api.domain.course import Happening
 from services.holmesgpt_api.domain.errors import KeyReused, TooManyInvestigations
 from services.holmesgpt_api.domain.filter import EVERYTHING, Filter
@@ -58,8 +58,9 @@ class MemoryLedger:
             if shared and not self.rows[id_].ended:
                 return Opened(self._read(id_, now), new=False)
         open_ = [row for row in self.rows.values() if not row.ended and _of(row) == _of(commission)]
-        if self.most_open is not None and len(open_) >= self.most_open:
-            raise TooManyInvestigations(self.most_open)
+        most = None if self.most_open is None else most_open(self.most_open, commission.priority)
+        if most is not None and len(open_) >= most:
+            raise TooManyInvestigations(most)
         id_ = f"inv-{len(self.rows) + 1}"
         self._commissions[id_] = commission
         self.rows[id_] = Record(

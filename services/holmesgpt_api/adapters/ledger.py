@@ -23,7 +23,7 @@ from libs.storage.few import Few
 from services.holmesgpt_api.adapters import ledger_sql as sql
 from services.holmesgpt_api.adapters import line
 from services.holmesgpt_api.domain import line as line_rule
-from services.holmesgpt_api.domain.commission import Commission
+from services.holmesgpt_api.domain.commission import Commission, most_open
 from services.holmesgpt_api.domain.course import Happening
 from services.holmesgpt_api.domain.custom.approval import Approval, approval
 from services.holmesgpt_api.domain.errors import KeyReused, TooManyInvestigations
@@ -237,7 +237,8 @@ async def set_going(conn: AsyncConnection, jobs: Jobs, row: RowMapping, life: ti
     await jobs.defer(conn, EXPIRE, arguments, in_=life)
 
 
-def values_of(commission: Commission, life: timedelta, most_open: int | None) -> Mapping[str, Any]:
+def values_of(commission: Commission, life: timedelta, limit: int | None) -> Mapping[str, Any]:
+    """`limit`: how many one caller may have under way (`most_open`); None: any number."""
     return {
         "id": f"inv-{uuid.uuid4().hex}",
         "tenant": commission.tenant,
@@ -251,7 +252,7 @@ def values_of(commission: Commission, life: timedelta, most_open: int | None) ->
         "priority": commission.priority.value,
         "seen": [] if commission.namespace is None else [commission.namespace],
         "life": life,
-        "most_open": most_open,
+        "most_open": None if limit is None else most_open(limit, commission.priority),
     }
 
 

@@ -12,6 +12,7 @@ from services.holmesgpt_api.adapters.abroad import OUTCOMES as ABROAD
 from services.holmesgpt_api.adapters.chat_sessions import CHAT_JOBS
 from services.holmesgpt_api.adapters.context import REFUSED, UNAVAILABLE
 from services.holmesgpt_api.adapters.ledger import CONDUCT, DEEPEN, EXPIRE
+from services.holmesgpt_api.domain.clusters import UNKNOWN_CLUSTER
 from services.holmesgpt_api.domain.configuration import Provider
 from services.holmesgpt_api.domain.model import CONCLUDED, WHY_NOT
 from services.holmesgpt_api.domain.model import NAME as HOLMES
@@ -21,7 +22,7 @@ from services.holmesgpt_api.engine.messages import ModelAsked
 
 OUTCOMES = (
     *("cause", "no-cause", "deadline-passed", "not-readable", "internal-error"),
-    *(UNAVAILABLE, REFUSED),
+    *(UNAVAILABLE, REFUSED, UNKNOWN_CLUSTER),
 )
 ANSWERED = "answered"
 PURPOSES = INVESTIGATION, CHAT, PROBE = "investigation", "chat", "probe"

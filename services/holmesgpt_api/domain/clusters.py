@@ -65,8 +65,11 @@ class Route:
 
     @property
     def place(self) -> str:
-        """Equal for what is asked of the same cluster: its name, or the address where that is not known."""
-        return self.cluster or self.address or ""
+        """Equal for what is asked of the same cluster: its name, or the address where that is not known.
+
+        Where no clusters are configured there is one place and it has no name, whatever its address.
+        """
+        return "" if self.why is Why.only else self.cluster or self.address or ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ def commission(
     Args:
         shares: whether it may share the run of the same question; one with a key of its own never does, since the key
             says that it is another one.
-        place: of which cluster it is asked (`clusters.Route.place`), where there are several.
+        place: of which cluster it is asked (`clusters.Route.place`); "" where no clusters are configured.
 
     Raises:
         NotReadable: the alert speaks of a namespace the caller may not read.
@@ -90,7 +90,8 @@ def shared_key(
     everything = EVERY_NAMESPACE in caller.namespaces
     reads = [EVERY_NAMESPACE] if everything else sorted(set(caller.namespaces))
     asker = None if everything or namespace is not None else caller.name
-    told = json.dumps([caller.tenant, reads, asker, digest(request).hex(), place])
+    # Where there is one cluster nothing is added, so that processes of before there were several share the runs of others.
+    told = json.dumps([caller.tenant, reads, asker, digest(request).hex(), *([place] if place else [])])
     return hashlib.sha256(told.encode("utf-8", "surrogatepass")).digest()
 
 
@@ -113,6 +114,14 @@ def labels_to_resolve(request: InvestigationRequest) -> dict[str, str]:
 def priority_of(word: str) -> Priority:
     """`critical` to `low`, or P0 to P3, as the request's pattern allows."""
     return _LEVELS.get(word) or Priority(word)
+
+
+def most_open(limit: int, priority: Priority) -> int:
+    """Investigations of one caller under way, of whatever priority, beyond which it has no other one of this priority.
+
+    The most urgent ones may go to twice the limit, so that a storm of others does not keep them out.
+    """
+    return 2 * limit if priority == Priority.p0 else limit
 
 
 def digest(request: InvestigationRequest) -> bytes:

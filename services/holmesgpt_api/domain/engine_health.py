@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from libs.contracts.health import ComponentHealth
+from services.holmesgpt_api.domain.clusters import UNKNOWN_CLUSTER
 
 RECENT = timedelta(minutes=10)
 """How long the last run's failure is told; an older one says nothing about now."""
 
-FINE = frozenset({"concluded", "model-unsupported", "model-max-steps"})
-"""Ends of a run after which the model can be reached, whatever its answer was worth."""
-
+FINE = frozenset({"concluded", "model-unsupported", "model-max-steps", UNKNOWN_CLUSTER})
+"""Ends of a run that say nothing against the model, whatever its answer was worth; of a cluster that is not configured
+it was not even asked."""
 
 USAGE_ALERT = "usage alert"
 """Begins what a report's detail says beside the state of a ready engine whose children grow too large."""

@@ -24,6 +24,7 @@ def evidence_key(run: Claimed, interim: Verdict, *, asked_of: str, place: str = 
     Args:
         asked_of: the model and the version of the prompt.
         place: of which cluster it was asked (`clusters.Route.place`): two that are built alike may have the same evidence.
+            "" where no clusters are configured: what was kept before there were any is then found.
     """
     target = interim.results.target
     told = (
@@ -33,6 +34,6 @@ def evidence_key(run: Claimed, interim: Verdict, *, asked_of: str, place: str = 
         None if target is None else target.model_dump(mode="json"),
         sorted({item.content_hash for item in interim.results.evidence}),
         asked_of,
-        place,
+        *([place] if place else []),
     )
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).digest()

@@ -124,6 +124,7 @@ class Ledger(Protocol):
 
         Raises:
             KeyReused: the caller used the key before, for another request.
+            TooManyInvestigations: the caller has as many under way as it may (`commission.most_open`).
         """
         ...
 

@@ -161,6 +161,8 @@ class Conductor:
         if not await self._ledger.conclude(run, verdict, seen, interim=interim):
             _log.info("investigation %s: a later run has the say", run.id)
             return
+        if said:  # for an operator: only they can name the cluster, and no request has failed
+            _log.warning("investigation %s: %s", run.id, verdict.degraded_detail)
         self._observe(End(verdict.engine, outcome(verdict), run.age))
 
     def _key(self, run: Claimed, verdict: Verdict) -> bytes | None:
@@ -185,4 +187,7 @@ class Conductor:
 
 def outcome(verdict: Verdict) -> str:
     """As it is counted."""
-    return "cause" if verdict.results.cause is not None else "no-cause"
+    if verdict.results.cause is not None:
+        return "cause"
+    # Completed for the caller's sake; but nothing was looked at, and whoever is on call should hear of it.
+    return UNKNOWN_CLUSTER if verdict.degraded_reason == UNKNOWN_CLUSTER else "no-cause"

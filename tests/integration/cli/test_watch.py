@@ -10,6 +10,7 @@ import pty
 import signal
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -172,6 +173,17 @@ async def test_once_tells_what_is_open_and_ends_and_fails_when_nobody_answers():
     assert code == 0
     assert [one["id"] for one in told if one["event"] == "alert"] == ["a"]
     assert (await once(url))[0] == 1
+
+
+async def test_a_wrong_file_of_authorities_is_named_in_one_line(tmp_path: Path):
+    absent = tmp_path / "absent.pem"
+    async with watching("https://127.0.0.1:1", KUBERNAUT_CA_FILE=str(absent)) as watch:
+        async with asyncio.timeout(PATIENCE_S):
+            said, errors = await watch.process.communicate()
+
+        assert (watch.process.returncode, said) == (1, b"")
+        assert errors.decode().startswith(f"kubernaut watch: KUBERNAUT_CA_FILE: Value error, {absent}: ")
+        assert errors.count(b"\n") == 1
 
 
 async def test_a_reader_that_has_seen_enough_ends_it_quietly():

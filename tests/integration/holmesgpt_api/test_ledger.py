@@ -141,6 +141,19 @@ async def test_of_one_caller_there_are_so_many_at_once_and_of_others_too(make: M
     assert [one.new for one in (*others, room)] == [True] * 3
 
 
+@pytest.mark.requirement("HAPI-003", "HAPI-105")
+async def test_a_storm_of_others_does_not_keep_the_most_urgent_ones_out(make: Makers):
+    async with make.ledger(most_open=2) as ledger:
+        for number in range(2):
+            await taken(ledger, alert_name=f"Storm{number}")
+        urgent = [await ledger.open(asked(f"key-{number}", priority="critical")) for number in range(2)]
+        for priority, most in (("high", 2), ("critical", 4)):
+            with pytest.raises(TooManyInvestigations, match=f"you have {most} investigations"):
+                await taken(ledger, priority=priority)
+
+    assert [one.new for one in urgent] == [True, True]
+
+
 async def test_who_is_refused_for_too_many_leaves_neither_row_nor_job(database: FreshDatabase):
     async with Makers("postgres", database).ledger(most_open=1) as ledger:
         await taken(ledger)

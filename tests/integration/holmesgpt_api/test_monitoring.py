@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import re
+from pathlib import Path
 
 import pytest
 
+from libs.web.tls import CertificateFiles, ServingCertificate
+from tests.support.certificates import certificate
 from tests.support.holmesgpt import Place, serving, working
 from tests.support.monitoring import (
     OF_PROMETHEUS,
@@ -45,10 +48,13 @@ def faults(expression: str, said: str, known: Shown) -> list[str]:
 
 
 @pytest.fixture
-async def known(here: Place) -> Shown:
+async def known(here: Place, tmp_path: Path) -> Shown:
     """All that the two processes show, those recorded from it, and what Prometheus adds."""
     settings = here.settings()
     api, worker = Listed(SERVICE), Listed(SERVICE)
+    tls = certificate(tmp_path / "tls")
+    for one in (api, worker):  # as `libs.web.server` does for each process where TLS_CERT_FILE is set
+        ServingCertificate(CertificateFiles(tls.chain, tls.key), one)
     async with working(settings, worker), serving(settings, here.api_key, metrics=api) as client:
         await client.get("/health")
         async with asyncio.timeout(30):

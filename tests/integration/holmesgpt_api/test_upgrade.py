@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psycopg
 import pytest
 from sqlalchemy import text
 
-from libs.storage import Database, migrate
+from libs.storage import Database, StorageUnavailable, migrate
 from services.holmesgpt_api.domain.triage import conclude
 from services.holmesgpt_api.wiring import SCHEMA
 from tests.fakes.context_api import FakeContextApi
@@ -73,3 +76,32 @@ async def test_what_was_there_before_has_a_course_too(
         "inv-begun": ["started", "failed"],
     }
     assert told["inv-ended"][0].data["target"]["name"] == "orders-db-config"
+
+
+_WAITING = f"SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = '{SCHEMA}.budget_day'::regclass"
+
+
+@pytest.mark.requirement("API-BR-REL-002")
+def test_while_tables_are_dumped_an_upgrade_gives_up_soon_and_stops_nobody_who_writes(
+    fresh_database: MakeDatabase, tmp_path: Path
+):
+    (tmp_path / "versions").mkdir()
+    for script in VERSIONS.glob("000[1-8]_*.py"):
+        shutil.copy(script, tmp_path / "versions" / script.name)
+    url = fresh_database(SCHEMA).url(SCHEMA)
+    migrate(url, SCHEMA, versions=tmp_path / "versions")
+
+    with (
+        ThreadPoolExecutor(1) as pool,  # left last: it waits for an upgrade that waits for the dump
+        psycopg.connect(url) as dump,
+        psycopg.connect(url, autocommit=True) as looking,
+        psycopg.connect(url) as writer,
+    ):
+        dump.execute(f"LOCK TABLE {SCHEMA}.budget_day IN ACCESS SHARE MODE")
+        upgrade = pool.submit(migrate, url, SCHEMA)
+        while looking.execute(_WAITING).fetchone() == (0,) and not upgrade.done():
+            time.sleep(0.02)
+        writer.execute(f"LOCK TABLE {SCHEMA}.investigation IN ROW EXCLUSIVE MODE NOWAIT")
+        with pytest.raises(StorageUnavailable, match="timeout"):
+            upgrade.result(timeout=20)
+    migrate(url, SCHEMA)

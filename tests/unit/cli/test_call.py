@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
 import httpx
 import pytest
@@ -48,6 +49,27 @@ def test_without_a_credential_none_is_sent(monkeypatch: pytest.MonkeyPatch):
 
     assert "authorization" not in seen[0].headers
     assert seen[0].url.host == "alerts.set"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("KUBERNAUT_CA_FILE", "{here}/absent.pem", "/absent.pem: No such file or directory"),
+        ("KUBERNAUT_CA_FILE", "{here}/empty.pem", "/empty.pem holds no certificate in PEM"),
+        ("KUBERNAUT_ALERTS_URL", "ftp://alerts.example", "URL scheme should be 'http' or 'https'"),
+    ],
+)
+def test_a_wrong_value_of_the_environment_is_named_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str, value: str, said: str
+):
+    (tmp_path / "empty.pem").touch()
+    monkeypatch.setenv(variable, value.format(here=tmp_path))
+
+    with pytest.raises(NoAnswer) as told:
+        ask(None, first_page)
+
+    line = str(told.value)
+    assert (line.startswith(f"{variable}: "), line.endswith(said), line.count("\n")) == (True, True, 0)
 
 
 def test_a_service_that_is_not_there_is_said_so(monkeypatch: pytest.MonkeyPatch):

@@ -28,6 +28,15 @@ def test_an_end_is_counted_with_its_duration():
     assert 'holmesgpt_api_investigation_duration_seconds_sum{engine="triage"} 1.5' in text
 
 
+@pytest.mark.requirement("HAPI-179")
+def test_an_end_for_want_of_a_configured_cluster_is_counted_under_its_own_word():
+    metrics = Metrics("holmesgpt-api")
+
+    Meters(metrics).ended(End("triage", "unknown-cluster", timedelta(0)))
+
+    assert 'outcome="unknown-cluster"} 1.0' in metrics.exposition().decode()
+
+
 def test_an_unknown_outcome_is_counted_as_other():
     metrics = Metrics("holmesgpt-api")
 

@@ -72,6 +72,13 @@ def test_without_a_word_steps_and_seconds_are_not_limited():
     assert (limits.run.steps, limits.run.seconds, limits.day.steps, limits.day.seconds) == (None,) * 4
 
 
+@pytest.mark.requirement("HAPI-163")
+def test_no_seconds_are_no_limit_for_the_environment_as_for_the_file():
+    limits = read(settings(None, budget_run_seconds="0", budget_tenant_seconds_per_day="0")).limits
+
+    assert (limits.run.seconds, limits.day.seconds) == (None, None)
+
+
 def test_what_the_environment_says_in_vain_is_told_beside_what_the_file_does(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -101,8 +101,13 @@ def test_what_is_asked_of_two_clusters_has_two_places_and_of_one_has_one():
 
     assert one.route(about()).place == one.route(about(label="eu")).place == "eu"
     assert moved.route(about()).place == "us"
-    assert Clusters(EU).route(about()).place != Clusters(US).route(about()).place
-    assert ONE_FOR_ALL.route(about()).place == ""
+    unnamed = Clusters(DEFAULT, {"us": US}), Clusters(EU, {"us": US})
+    assert [one.route(about()).place for one in unnamed] == [DEFAULT, EU]
+
+
+@pytest.mark.parametrize("clusters", [Clusters(EU), Clusters(US), ONE_FOR_ALL])
+def test_where_none_are_configured_there_is_one_place_whatever_is_asked(clusters: Clusters):
+    assert {clusters.route(one).place for one in (about(), about(label="eu"), about(target="us"))} == {""}
 
 
 def test_the_verdict_says_of_which_cluster_it_is_and_why():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from services.holmesgpt_api.domain.commission import (
     commission,
     digest,
     labels_to_resolve,
+    most_open,
     priority_of,
     question,
 )
@@ -30,6 +33,16 @@ pytestmark = pytest.mark.requirement("HAPI-001", "HAPI-002")
 )
 def test_both_words_for_a_priority_are_understood(word: str, level: Priority):
     assert priority_of(word) is level
+
+
+@pytest.mark.requirement("HAPI-003", "HAPI-105")
+def test_the_most_urgent_may_go_to_twice_the_limit_that_keeps_a_storm_of_others_out():
+    assert {one: most_open(1000, one) for one in Priority} == {
+        Priority.p0: 2000,
+        Priority.p1: 1000,
+        Priority.p2: 1000,
+        Priority.p3: 1000,
+    }
 
 
 def test_requests_that_differ_in_what_they_are_called_ask_the_same():
@@ -147,3 +160,10 @@ def test_the_same_question_about_two_clusters_is_two_runs():
     # What names no cluster is of the default one, which is another one after a restart.
     keys += [shared(place="eu"), shared(place="us")]
     assert len(set(keys)) == len(keys)
+
+
+@pytest.mark.requirement("HAPI-141", "HAPI-179")
+def test_without_clusters_a_run_is_shared_with_processes_that_know_of_none():
+    told = ["default", ["*"], None, digest(request(namespace="shop")).hex()]
+
+    assert shared() == hashlib.sha256(json.dumps(told).encode()).digest()

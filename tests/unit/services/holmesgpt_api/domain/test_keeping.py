@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from services.holmesgpt_api.domain.commission import question
 from services.holmesgpt_api.domain.keeping import evidence_key
 from services.holmesgpt_api.domain.record import Claimed
 from services.holmesgpt_api.domain.triage import conclude
@@ -65,3 +68,11 @@ def test_in_what_detail_it_is_told_does_not_count():
 )
 def test_whatever_else_differs_is_asked_anew(other: bytes):
     assert other != key()
+
+
+@pytest.mark.requirement("HAPI-179")
+def test_without_clusters_what_was_kept_before_there_were_any_is_found():
+    target, hashes = CHECKOUT.model_dump(mode="json"), [fact.content_hash for fact in FACTS]
+    told = ["default", ["*"], question(claimed().request).hex(), target, hashes, "m 1"]
+
+    assert key() == hashlib.sha256(json.dumps(told, sort_keys=True).encode()).digest()

@@ -13,7 +13,7 @@ import pytest
 from libs.contracts.causes import NoCause
 from libs.contracts.investigations import InvestigationStatus
 from libs.storage.errors import StorageUnavailable
-from services.holmesgpt_api.domain.clusters import ONE_FOR_ALL, Clusters, no_result
+from services.holmesgpt_api.domain.clusters import ONE_FOR_ALL, UNKNOWN_CLUSTER, Clusters, no_result
 from services.holmesgpt_api.domain.commission import commission
 from services.holmesgpt_api.domain.errors import Impossible, NotNow
 from services.holmesgpt_api.domain.history import Match, Past
@@ -21,9 +21,9 @@ from services.holmesgpt_api.domain.ports import ReportProgress
 from services.holmesgpt_api.domain.record import Claimed, End, Record
 from services.holmesgpt_api.domain.triage import conclude, no_target
 from services.holmesgpt_api.domain.verdict import Verdict
-from services.holmesgpt_api.steps.conduct import Conductor
+from services.holmesgpt_api.steps.conduct import Conductor, outcome
 from tests.fakes.ledger import MemoryLedger
-from tests.support.investigations import CHECKOUT, NOW, caller, found, nothing, request
+from tests.support.investigations import CHECKOUT, NOW, caller, claimed, found, nothing, request
 
 pytestmark = pytest.mark.requirement("HAPI-005", "HAPI-029", "HAPI-037")
 
@@ -395,11 +395,32 @@ async def test_what_was_found_in_another_cluster_is_no_hint(cluster: str | None,
     assert bool(context_used["history"]) is told
 
 
+async def unknown(run: Claimed, report: ReportProgress) -> Verdict:
+    return no_result("triage", "no Context API is configured for cluster us")
+
+
+@pytest.mark.requirement("HAPI-018", "HAPI-179")
+async def test_one_of_a_cluster_nobody_configured_is_counted_and_told_to_whoever_can_configure_it(
+    caplog: pytest.LogCaptureFixture,
+):
+    scene = Scene(unknown)
+
+    with caplog.at_level("WARNING"):
+        await scene.conductor.conduct(await scene.taken())
+
+    assert [end.outcome for end in scene.ends] == ["unknown-cluster"]
+    assert caplog.messages == ["investigation inv-1: no Context API is configured for cluster us"]
+
+
+@pytest.mark.requirement("HAPI-018", "HAPI-179")
+def test_a_cause_that_was_found_before_its_cluster_was_taken_away_is_counted_as_one():
+    verdict = conclude(found(), CHECKOUT, claimed(), UNKNOWN_CLUSTER)
+
+    assert outcome(verdict) == "cause"
+
+
 @pytest.mark.requirement("HAPI-179")
 async def test_a_model_is_not_asked_about_a_cluster_nobody_configured_and_the_word_stays():
-    async def unknown(run: Claimed, report: ReportProgress) -> Verdict:
-        return no_result("triage", "no Context API is configured for cluster us")
-
     scene = Scene(unknown)
     scene.conductor = Conductor(
         scene.ledger, scene.engine, retention=timedelta(days=30), then_ask_a_model=True
