@@ -66,7 +66,7 @@ def complaints(scene: Scene, seen: Sequence[Observation], about: re.Pattern[str]
                 over = (
                     over_in(pod, log, timed_lines(log.text), scene.now, scene.onset or scene.now)
                     if found
-                    else ()
+                    else {}
                 )
                 line = next((x for x in reversed(found) if shape_of(x) not in over), "")
                 if line:

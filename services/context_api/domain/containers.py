@@ -93,6 +93,23 @@ def containers_of(pod: KubeObject) -> Iterator[Container]:
             yield Container(pod=pod, name=name, role=role, spec=spec, status=statuses.get(name, EMPTY))
 
 
+DEFAULT = "kubectl.kubernetes.io/default-container"
+"""Annotation by which a pod says whose log people mean."""
+
+_PROXIES = frozenset({"istio-proxy", "linkerd-proxy"})
+"""What meshes put beside the containers of a pod, and which write whether or not these work."""
+
+
+def is_main(pod: KubeObject, name: str) -> bool:
+    """Whether the container of that name does the pod's own work: the one that the pod says is meant, else any but init
+    containers, sidecars and the proxies of meshes."""
+    roles = {c.name: c.role for c in containers_of(pod)}
+    meant = text(pod.annotations.get(DEFAULT))
+    if meant in roles:
+        return name == meant
+    return name not in _PROXIES and roles.get(name, "app") == "app"
+
+
 def is_settled(pod: KubeObject) -> bool:
     """Whether every container of the pod runs, is ready and never ended before, and every init container is done.
 

@@ -18,14 +18,7 @@ from typing import Literal
 from services.context_api.domain.carriers import carriers
 from services.context_api.domain.containers import is_ready
 from services.context_api.domain.graph import Graph
-from services.context_api.domain.kube import (
-    containers,
-    entries,
-    number,
-    pod_spec,
-    strings,
-    text,
-)
+from services.context_api.domain.kube import containers, entries, number, pod_spec, strings, text
 from services.context_api.domain.log_levels import answered, is_news, of_the_server
 from services.context_api.domain.logs import (
     LONGEST,
@@ -43,7 +36,7 @@ from services.context_api.domain.names import Host, hosts_in
 from services.context_api.domain.observation import Blame
 from services.context_api.domain.redact import redact
 from services.context_api.domain.snapshot import ContainerLog, KubeObject
-from services.context_api.domain.still_said import over_in
+from services.context_api.domain.still_said import Over, over_in
 from services.context_api.domain.uses import values_of
 
 PODS_READ = 6
@@ -77,6 +70,12 @@ _SETTLED = re.compile(
     re.IGNORECASE,
 )
 """Words of trouble where nothing is wrong: a setting that is read out, a certificate that was renewed."""
+
+_STILL_WRONG = re.compile(
+    r"\b(?:errors?|exceptions?|fail(?:ed|s|ing|ures?)?|cannot|can't|could not|unable|expired|fatal|panic)\b",
+    re.IGNORECASE,
+)
+"""Words beside which a setting that is read out, or one certificate of several, settles nothing."""
 
 _TROUBLES = {trouble: re.compile(words, re.IGNORECASE) for trouble, words in _WORDS.items()}
 _CALLED = re.compile(
@@ -163,7 +162,8 @@ def _speaks_of(name: Trouble, pattern: re.Pattern[str], line: str) -> bool:
     if pattern.search(line) is None:
         return False
     # Words of trouble where nothing is wrong are looked for only where others of its kind may stand beside them.
-    return name not in ("timeout", "tls") or pattern.search(_SETTLED.sub("", line)) is not None
+    may_be_settled = name in ("timeout", "tls") and not _STILL_WRONG.search(line)
+    return not may_be_settled or pattern.search(_SETTLED.sub("", line)) is not None
 
 
 class Dependencies:
@@ -203,12 +203,7 @@ class Dependencies:
             and not said.implied
             and any(_TROUBLES[trouble].search(said.line) for trouble in _ON_THE_WAY)
         }
-        return [
-            o
-            for o in found.values()
-            if (o.kind == "Service" and self._graph.endpoints(o).ready > 0)
-            or (o.kind == "Pod" and is_ready(o))
-        ]
+        return [obj for obj in found.values() if self._answers(obj)]
 
     @cached_property
     def carriers(self) -> list[KubeObject]:
@@ -304,8 +299,9 @@ class Dependencies:
             if said and is_ready(pod) and not log.previous:
                 timed = timed_lines(log.text)
                 over = over_in(pod, log, timed, self._graph.snapshot.captured_at, self._since)
-                # News by the writer's own word is no complaint of a program that runs well.
-                said = [(t, line) for t, line in said if shape_of(line) not in over and not is_news(line)]
+                said = [
+                    (t, line) for t, line in said if not self._is_past(line, pod, over.get(shape_of(line)))
+                ]
                 for moment, line in timed if said else ():
                     if moment is not None:
                         begun.setdefault(shape_of(line), moment)
@@ -323,6 +319,20 @@ class Dependencies:
                     trouble, shown, counts[shape], pod, log.container, log.previous, host, found,
                     implied=meant is not None, first=begun.get(shape_of(line)),
                 )  # fmt: skip
+
+    def _is_past(self, line: str, pod: KubeObject, over: Over | None) -> bool:
+        """Whether a line of a program that runs well is no complaint: news by its writer's own word, or left behind.
+
+        News about somebody, and what was said of him at the start, hold while he cannot answer: it is so to this day.
+        """
+        if over is None and not is_news(line):
+            return False
+        named = [found for _, found in self._heard(line, pod) if found is not None]
+        return over is Over.long_ago or all(self._answers(o) or _leads_outside(o) for o in named)
+
+    def _answers(self, found: KubeObject) -> bool:
+        """Whether something is ready there."""
+        return is_ready(found) if found.kind == "Pod" else self._graph.endpoints(found).ready > 0
 
     def _meant(self, top: KubeObject, line: str) -> Mention | None:
         """The one server of its settings that a line means: by its bare name, or by its protocol's words."""
@@ -367,6 +377,11 @@ class Dependencies:
             if found is not None or (host.name not in _LOCAL and (host.port is not None or "." in host.name)):
                 heard.append((host, found))
         return heard or [(None, None)]
+
+
+def _leads_outside(found: KubeObject) -> bool:
+    """Whether it is a Service of no pods: whether anybody answers there is not recorded."""
+    return found.kind == "Service" and not found.spec.get("selector")
 
 
 def _says(line: str, name: str) -> bool:

@@ -13,7 +13,6 @@ from services.context_api.domain import evidence
 from services.context_api.domain.containers import (
     BACK_OFF_RESET,
     Container,
-    containers_of,
     ends_again_and_again,
     is_ready,
 )
@@ -111,14 +110,12 @@ def ended_with_its_node(scene: Scene, container: Container) -> bool:
     ended, own = parse_time(container.last_end.get("finishedAt")), scene.graph.top(container.pod)
     if ended is None or exit_code(container) not in _FROM_OUTSIDE or out_of_memory(container):
         return False
-    along: dict[int, bool] = {}
-    for pod in scene.graph.pods_on(text(container.pod.spec.get("nodeName"))):
-        top = scene.graph.top(pod)
-        moments = (parse_time(c.last_end.get("finishedAt")) for c in containers_of(pod))
-        if top is not own:
-            close = any(m is not None and abs(m - ended) <= TOGETHER for m in moments)
-            along[id(top)] = along.get(id(top), False) or close
-    return sum(along.values()) >= max(FEWEST_WITH, len(along) / 2)
+    along = [
+        any(abs(moment - ended) <= TOGETHER for moment in moments)
+        for top, moments in scene.node_ends.on(text(container.pod.spec.get("nodeName")))
+        if top is not own
+    ]
+    return sum(along) >= max(FEWEST_WITH, len(along) / 2)
 
 
 def killed_by_probe(graph: Graph, container: Container) -> Event | None:

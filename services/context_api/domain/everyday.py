@@ -47,7 +47,7 @@ _BAD_WHEN_TRUE = re.compile(
 """Types of conditions that tell of trouble when they hold."""
 
 
-_GOOD_WHEN_TRUE = re.compile(r"(?:Ready|Healthy|Available|Reachable|Online|Synced|UpToDate|OK)$")
+_GOOD_WHEN_TRUE = re.compile(r"(?<!Not)(?:Ready|Healthy|Available|Reachable|Online|Synced|UpToDate|OK)$")
 """Types of conditions that affirm what should be."""
 
 
@@ -57,7 +57,7 @@ def tells_of_trouble(kind: str) -> bool:
 
 
 def affirms(kind: str) -> bool:
-    """Whether a condition of that type is good news while it holds, by its name: `KernelReady`, but not `NotReady`."""
+    """Whether a condition of that type is good news while it holds, by its name: `KernelReady`, but not `CniNotReady`."""
     return _GOOD_WHEN_TRUE.search(kind) is not None and not kind.startswith(("Not", "Un"))
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from libs.contracts.evidence import EvidenceItem, LogAnswer, LogLine
 from services.context_api.domain import evidence
+from services.context_api.domain.containers import DEFAULT
 from services.context_api.domain.errors import NoLog
 from services.context_api.domain.kube import entries, text
 from services.context_api.domain.logs import cut, is_narrative, shape_of
@@ -28,9 +29,6 @@ LARGEST = 128 * 1024
 
 MOST_NAMED = 20
 """Logs or pods named to somebody who asked for one that is not there."""
-
-DEFAULT = "kubectl.kubernetes.io/default-container"
-"""Annotation by which a pod says whose log people mean."""
 
 LONGEST_KEY = 200
 """Lines. RSA with 8,192 bits needs 100; whoever only speaks of a key must not make the rest of a log invisible."""

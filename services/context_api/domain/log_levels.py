@@ -65,9 +65,11 @@ _NEVER_DONE = frozenset({501, 505})
 _ADVICE = re.compile(r"\b\w{3,40}Warning:|\bdeprecat(?:ed|es|ion)\b|\bwill be removed in\b", re.IGNORECASE)
 _CATEGORY = re.compile(r"\b[A-Z]\w{2,40}Warning:")
 _MORE_THAN_ADVICE = re.compile(
-    r"\berrors?\b|\bfail|\bcannot\b|\bcan't\b|\bcould not\b|\bunsupported\b|\bno longer\b|\b(?:was|were|been) removed\b|\bexit|\babort",
+    r"\berrors?\b|\bfail|\bcannot\b|\bcan't\b|\bcould not\b|\bunsupported\b|\bno longer\b|\b(?:was|were|been) removed\b|\bexit|\babort"
+    r"|(?<![`'\"])\bunknown\b|\binvalid\b|\bdenied\b|\bmust\b",
     re.IGNORECASE,
 )
+"""What tells that something fails, is refused or has to be done now. A name in quotes may be anything."""
 
 
 def named(number: int) -> str:

@@ -4,7 +4,8 @@ Decides six things. *Standing by*: a pod that runs and never was ready, whose lo
 lock or leads, beside a ready pod of the same owner and revision: it keeps its door closed until it is its turn. *Yielding*: a pod of a
 priority below zero for which there is no room: it was given that priority so that others go first. *Starting*: a pod that
 never was ready, none of whose containers has ended, within the time that its own probes give it for a start, and whose log
-complains of nothing. *Awaiting a node*: a pod for which an autoscaler said, no longer ago than a new node takes, that it
+complains of nothing; one that takes longer than a quarter of an hour only beside a ready pod of the same owner, which shows
+that such a start comes to its end. *Awaiting a node*: a pod for which an autoscaler said, no longer ago than a new node takes, that it
 makes room. *Ended by its own decision*: a container that ended with code 0 after having run longer than the kubelet backs
 off, whose log ends with no error and says that its share is done: a worker that begins anew after so many messages or
 requests. *At rest*: an object of a platform whose spec says that it is to do nothing.
@@ -39,7 +40,8 @@ LONGEST_START_S = 86_400
 """Seconds. Nobody waits for a start longer than a day, whatever a probe says."""
 
 PROVISIONING = timedelta(minutes=15)
-"""How long a node may take to come after it was asked for: the cluster autoscaler's own default."""
+"""How long a node may take to come after it was asked for: the cluster autoscaler's own default. A start that takes longer
+is taken for one only where another pod of its owner has had it: a startup probe may give hours to what never comes up."""
 
 _ROOM_COMES = frozenset({"TriggeredScaleUp", "Nominated"})
 _NO_ROOM_COMES = frozenset({"NotTriggerScaleUp", "FailedScaleUp", "FailedScheduleUp"})
@@ -131,8 +133,22 @@ def starts(scene: Scene, pod: KubeObject) -> bool:
         return False
     if not all(_within_start(c, scene.now) for c in late):
         return False
+    if not all(_is_young(c, scene.now) for c in late) and not _another_is_ready(scene, pod):
+        return False
     logs = scene.snapshot.logs_of(pod.namespace, pod.name)
     return not any(trouble_in(x) or weigh(x) for log in logs for x in last_lines(log.text, LAST))
+
+
+def _is_young(container: Container, now: datetime) -> bool:
+    return container.started_at is not None and now - container.started_at <= PROVISIONING
+
+
+def _another_is_ready(scene: Scene, pod: KubeObject) -> bool:
+    owner = scene.graph.owner(pod)
+    return any(
+        is_ready(other) and other is not pod and scene.graph.owner(other) is owner
+        for other in scene.graph.pods_of(scene.graph.top(pod))
+    )
 
 
 def _never_ready(pod: KubeObject, late: list[Container]) -> bool:

@@ -129,18 +129,22 @@ def _measured(scene: Scene) -> Iterator[tuple[Series, Points, float, str]]:
 
 def is_of_up_or_down(series: Series) -> bool:
     """Whether it says of something that it is up or down, and that it is up as a rule."""
-    values = {v for _, v in series.points}
-    known = _STATE.search(series.name) is not None and values <= {0.0, 1.0}
-    return known and len(series.points) >= COMPARED and _usual(series.points) == 1
+    # Asked of every recorded series: the name first, and the values of those alone that it lets through.
+    if len(series.points) < COMPARED or _STATE.search(series.name) is None:
+        return False
+    return all(v in (0.0, 1.0) for _, v in series.points) and _usual(series.points) == 1
 
 
 def counts_failures(series: Series) -> bool:
     """Whether it counts failures, as they are and not by the second, and counted none in the first third of what was recorded."""
     points = series.points
+    # Where the answer has a name, that is what was counted, whatever else the query looks at.
+    said = series.name or series.query
     return (
-        _FAILURES.search(f"{series.name} {series.query}") is not None
+        len(points) >= COMPARED
+        and "_total" in said
+        and _FAILURES.search(said) is not None
         and _RATES.search(series.query) is None
-        and len(points) >= COMPARED
         and points[0][1] == points[len(points) // 3][1] < series.last
         and all(before <= after for (_, before), (_, after) in pairwise(points))
     )

@@ -19,7 +19,16 @@ from services.context_api.domain.changes import Edit, last_edit
 from services.context_api.domain.observation import AGAINST, Depth, Observation
 from services.context_api.domain.relation import Relations
 from services.context_api.domain.scene import Scene
-from services.context_api.domain.settled import ITSELF, PLACES, STANDS_FOR, Settled, serves, speaks, tops_of
+from services.context_api.domain.settled import (
+    ITSELF,
+    PLACES,
+    STANDS_FOR,
+    Settled,
+    is_measured_well,
+    serves,
+    speaks,
+    tops_of,
+)
 from services.context_api.domain.snapshot import KubeObject
 from services.context_api.domain.unfelt import Beside, Unfelt
 
@@ -100,8 +109,9 @@ def rank(scene: Scene, tree: Causality, relations: Relations, alert: Alert) -> l
     unfelt = Unfelt(scene)
     beside = Beside(scene, unfelt, any(_is_own(o, relations) for o in seen))
     well = not beside.own and serves(scene.graph, alert.target)
-    told = well and speaks(scene, tops_of(scene.graph, alert.target))
-    settled = Settled(tree, relations, alert.target, alert.onset, well, told, unfelt)
+    tops = tops_of(scene.graph, alert.target)
+    measured = well and is_measured_well(scene, tops, alert.onset)
+    settled = Settled(tree, relations, alert.target, alert.onset, well, speaks(scene, tops), measured, unfelt)
     near = [
         0.0 if settled.holds(index) else _nearness(o, relations, alert, beside)
         for index, o in enumerate(seen)

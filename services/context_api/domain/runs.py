@@ -2,7 +2,8 @@
 
 Decides only from what a run says of its end and from the runs beside it: one that ended hours ago has been seen, repeated
 or given up, and one after which another of its name has ended well is made up for. How the newest run of a schedule went
-is how that schedule is until the next one, and no history.
+is how that schedule is until the next one, and no history. Nor is what an alert is about: who asks why a job failed wants to
+know it though another has done its work since.
 
 Rests on: tekton.dev/docs ("completionTime"), velero.io/docs ("completionTimestamp"), argo-workflows.readthedocs.io
 ("finishedAt").
@@ -14,8 +15,8 @@ import itertools
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from statistics import median
 
-from services.context_api.domain.kube import containers, pod_spec, text
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject, parse_time
 
@@ -28,49 +29,36 @@ _NUMBERED = re.compile(r"(?:[-.](?:[a-z]*\d[a-z0-9]*|[bcdfghjklmnpqrstvwxz245678
 
 MOST = 200
 
-_IMAGE_TAG = re.compile(r"(?::[\w.-]{1,128})?(?:@sha256:[0-9a-f]{64})?$")
-_WORDS = ("command", "args", "env", "envFrom", "volumeMounts")
-"""Fields of a container that say what it does."""
-
 
 def ended(obj: KubeObject) -> datetime | None:
     """When a run ended; None for what is no run, or goes on."""
     return next((moment for field in _ENDS if (moment := parse_time(obj.status.get(field)))), None)
 
 
-def longest_run(scene: Scene, top: KubeObject, but: KubeObject | None) -> timedelta | None:
-    """How long the longest of a cron job's runs took that went well; None when none is recorded."""
+def usual_run(scene: Scene, top: KubeObject, but: KubeObject | None) -> timedelta | None:
+    """How long a cron job's runs that went well took: the median, as one that hung for hours excuses no other.
+
+    None when none is recorded.
+    """
     took = []
     for job in scene.graph.of_kind("Job"):
         began, done = (parse_time(job.status.get(field)) for field in ("startTime", "completionTime"))
         if job is not but and scene.graph.top(job) is top is not job and began and done:
-            took.append(done - began)
-    return max(took, default=None)
+            took.append((done - began).total_seconds())
+    return timedelta(seconds=median(took)) if took else None
 
 
 def done_since(scene: Scene, job: KubeObject, failed_at: datetime | None) -> bool:
-    """Whether a later job under another name has done the same work: the same program with the same words and settings."""
-    work = _work(job)
-    for other in scene.graph.of_kind("Job"):
-        done = parse_time(other.status.get("completionTime"))
-        if other is job or other.namespace != job.namespace or done is None or failed_at is None:
-            continue
-        if done > failed_at and work and _work(other) == work:
-            return True
-    return False
+    """Whether a later job under another name has done the same work (`work.py`). Not of what the alert is about."""
+    if failed_at is None or _is_asked_about(scene, job):
+        return False
+    done = scene.work.last_done(job)
+    return done is not None and done > failed_at
 
 
-def _work(job: KubeObject) -> list[tuple[str, ...]]:
-    """What each container runs, whatever its version, and on what."""
-    spec = pod_spec(job)
-    return [
-        (
-            _IMAGE_TAG.sub("", text(one.get("image"))),
-            str(spec.get("volumes") or ""),
-            *(str(one.get(field) or "") for field in _WORDS),
-        )
-        for one in containers(spec)
-    ]
+def _is_asked_about(scene: Scene, job: KubeObject) -> bool:
+    """Whether the alert is about the job, a pod of it or the cron job that made it."""
+    return scene.target is not None and scene.graph.top(scene.target) is scene.graph.top(job)
 
 
 def is_history(

@@ -12,9 +12,11 @@ from services.context_api.domain.graph import Graph
 from services.context_api.domain.latency import slower
 from services.context_api.domain.mentions import Mentions
 from services.context_api.domain.metrics import MetricIndex
+from services.context_api.domain.node_ends import NodeEnds
 from services.context_api.domain.platforms import Platforms
 from services.context_api.domain.rollouts import Rollouts
 from services.context_api.domain.snapshot import KubeObject, Snapshot
+from services.context_api.domain.work import Work
 
 
 class Scene:
@@ -62,6 +64,14 @@ class Scene:
     def slower(self) -> dict[int, bool]:
         """Of each workload whose answers are measured, by its identity, whether they take longer than before."""
         return slower(self.graph, self.metrics)
+
+    @cached_property
+    def work(self) -> Work:
+        return Work(self.graph)
+
+    @cached_property
+    def node_ends(self) -> NodeEnds:
+        return NodeEnds(self.graph)
 
     @cached_property
     def metrics(self) -> MetricIndex:

@@ -10,7 +10,7 @@ https://github.com/kubernetes-monitoring/kubernetes-mixin/blob/master/alerts/sto
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from services.context_api.domain.kube import at, quantity
@@ -28,19 +28,26 @@ _WHOLE = {
 }
 
 
-def usages(scene: Scene) -> Iterator[tuple[KubeObject, Series, list[tuple[float, float]]]]:
-    """(claim, series, (time, share used) …) of all recorded series that say how full a volume is, or was."""
-    sizes = _sizes(scene)
-    for series in scene.metrics.all:
-        claim = _claim_of(scene, series)
-        shares = _shares(series, claim, sizes) if claim is not None else []
-        if claim is not None and shares:
+def usages(
+    scene: Scene, only: KubeObject | None = None
+) -> Iterator[tuple[KubeObject, Series, list[tuple[float, float]]]]:
+    """(claim, series, (time, share used) …) of all recorded series that say how full a volume is, or was; of one claim alone
+    where that is given."""
+    of_claims = [
+        (series, claim)
+        for series in scene.metrics.all
+        if (claim := _claim_of(scene, series)) is not None and (only is None or claim is only)
+    ]
+    sizes = _sizes(of_claims)
+    for series, claim in of_claims:
+        shares = _shares(series, claim, sizes)
+        if shares:
             yield claim, series, shares
 
 
 def usage(scene: Scene, claim: KubeObject) -> Iterator[tuple[Series, list[tuple[float, float]]]]:
     """The recorded series of one claim's usage, as shares of its size over time."""
-    return ((series, shares) for found, series, shares in usages(scene) if found is claim and len(shares) > 1)
+    return ((series, shares) for _, series, shares in usages(scene, claim) if len(shares) > 1)
 
 
 def measured(scene: Scene) -> Iterator[tuple[KubeObject, Series, list[tuple[float, float]]]]:
@@ -80,14 +87,13 @@ def _shares(
     return [(t, 1 - v / whole if free else v / whole) for t, v in series.points] if whole else []
 
 
-def _sizes(scene: Scene) -> dict[tuple[str, int], float]:
+def _sizes(of_claims: Sequence[tuple[Series, KubeObject]]) -> dict[tuple[str, int], float]:
     """How much each claim's volume holds, where the kubelet's own figure was recorded."""
     found: dict[tuple[str, int], float] = {}
-    for series in scene.metrics.all:
+    for series, claim in of_claims:
         said = series.name or series.query
         kind = next((k for k, pattern in _WHOLE.items() if pattern.search(said)), "")
-        claim = _claim_of(scene, series) if kind and "/" not in series.query else None
-        if claim is not None and not (kind == "inodes" and _as_needed(series)):
+        if kind and "/" not in series.query and not (kind == "inodes" and _as_needed(series)):
             found[kind, id(claim)] = series.last
     return found
 

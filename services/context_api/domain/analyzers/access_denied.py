@@ -75,13 +75,15 @@ def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
                     if request not in told and not allowed(scene, request):
                         told.add(request)
                         found = _observation(scene, top, pod, log.container, request, line)
-                        yield _always_so(found) if lives_with(pod, first, scene.onset) else found
+                        yield (
+                            _always_so(found) if lives_with(pod, log.container, first, scene.onset) else found
+                        )
 
 
 def _refused(scene: Scene, pod: KubeObject, log: ContainerLog) -> dict[Request, tuple[str, datetime | None]]:
     """The refusals that still hold: one line of each, and when it was refused first."""
     lines = timed_lines(log.text) if "cannot" in log.text else []
-    over = over_in(pod, log, lines, scene.now, scene.onset or scene.now) if lines else frozenset()
+    over = over_in(pod, log, lines, scene.now, scene.onset or scene.now) if lines else {}
     found: dict[Request, tuple[str, datetime | None]] = {}
     for moment, line in lines:
         request = read(line) if "cannot" in line and shape_of(line) not in over else None

@@ -5,7 +5,7 @@ shipper, an agent that serves for ever. Surer where an earlier run of the same c
 the cron job says that it may not start the next run. A sidecar in the sense of Kubernetes (an init container that is
 always restarted) is ended by the kubelet and never meant. Tells what was changed about the job before this run.
 Cannot know which container does the work: of two that both do, one may simply take longer, so without such a sign it
-is said with little certainty, and not at all while an earlier run took as long.
+is said with little certainty, and not at all while earlier runs took as long.
 
 Rests on: https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/#jobs-with-sidecar-containers,
 https://kubernetes.io/docs/concepts/workloads/controllers/job/#handling-pod-and-container-failures.
@@ -21,7 +21,7 @@ from services.context_api.domain import evidence, remedies
 from services.context_api.domain.changes import applied_changes, last_edit
 from services.context_api.domain.kube import at, condition, entries, listing, mapping, number, text
 from services.context_api.domain.observation import Depth, Explains, Observation
-from services.context_api.domain.runs import longest_run
+from services.context_api.domain.runs import usual_run
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.snapshot import KubeObject, parse_time
 from services.context_api.domain.wording import clock, name_of, span
@@ -56,9 +56,9 @@ def observe(scene: Scene) -> Iterator[Observation]:
 
 
 def _as_usual(scene: Scene, top: KubeObject, job: KubeObject) -> bool:
-    """Whether the run takes no longer than an earlier one that went well: then both containers do work."""
-    longest, began = longest_run(scene, top, job), parse_time(job.status.get("startTime")) or job.created_at
-    return longest is not None and began is not None and scene.now - began <= longest
+    """Whether the run takes no longer than earlier ones that went well: then both containers do work."""
+    usual, began = usual_run(scene, top, job), parse_time(job.status.get("startTime")) or job.created_at
+    return usual is not None and began is not None and scene.now - began <= usual
 
 
 def _holds(job: KubeObject, kind: str) -> bool:
@@ -85,8 +85,8 @@ def _apart(pod: KubeObject) -> tuple[list[tuple[str, datetime]], list[str]]:
 def _observation(
     scene: Scene, top: KubeObject, job: KubeObject, pod: KubeObject, done: list[str], running: list[str], ended: datetime
 ) -> Observation:  # fmt: skip
-    longest = longest_run(scene, top, job)
-    usual = longest.total_seconds() if longest is not None else None
+    took = usual_run(scene, top, job)
+    usual = took.total_seconds() if took is not None else None
     began = parse_time(job.status.get("startTime")) or job.created_at or ended
     lasts = (scene.now - began).total_seconds()
     refused = [e for e in scene.graph.events_about(top) if e.reason == "JobAlreadyActive"]
@@ -95,7 +95,7 @@ def _observation(
         f"{name_of(job)} does not complete: container {listing(done)} ended well at {clock(ended)}, but container {listing(running)} beside it "
         f"still runs, {span((scene.now - ended).total_seconds())} later"
     )
-    words += f"; the longest earlier run took {span(usual)}" if usual is not None else ""
+    words += f"; a usual earlier run took {span(usual)}" if usual is not None else ""
     if refused:
         words += f"; {name_of(top)} starts no new run while this one is active (concurrencyPolicy Forbid)"
     edit = last_edit(top)

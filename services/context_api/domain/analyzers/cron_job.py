@@ -21,7 +21,7 @@ from services.context_api.domain.kube import condition, entries, number, text
 from services.context_api.domain.logs import cut
 from services.context_api.domain.observation import Depth, Observation
 from services.context_api.domain.redact import redact
-from services.context_api.domain.runs import longest_run
+from services.context_api.domain.runs import usual_run
 from services.context_api.domain.scene import Scene
 from services.context_api.domain.schedule import fault
 from services.context_api.domain.snapshot import KubeObject, parse_time
@@ -33,7 +33,7 @@ SHORTEST = 10
 """Seconds between two looks of the controller."""
 
 LONGER = 1.2
-"""Times as long as the longest earlier run from which one takes too long. A guess."""
+"""Times as long as earlier runs took as a rule from which one takes too long. A guess."""
 
 _FAULTS = {"UnparseableSchedule": "ScheduleNotReadable", "InvalidSchedule": "ScheduleNotReadable", "UnknownTimeZone": "ScheduleNotReadable",
            "MissSchedule": "StartMissed", "TooManyMissedTimes": "StartMissed", "FailedNeedsStart": "StartMissed", "FailedCreate": "JobNotCreated"}  # fmt: skip
@@ -90,7 +90,7 @@ def _blocked(scene: Scene, cron: KubeObject) -> Observation | None:
     if job is not None and condition(job, "Complete") is not None:
         return None
     since = job.created_at if job is not None else None
-    usual = longest_run(scene, cron, job)
+    usual = usual_run(scene, cron, job)
     if since is not None and usual is not None and scene.now - since <= LONGER * usual:
         return None  # a run that outlasts the interval, as others did: the policy is there for that
     lasted = f", which has run for {span((scene.now - since).total_seconds())}," if since else ""

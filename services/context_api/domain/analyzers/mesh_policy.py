@@ -71,7 +71,7 @@ def explain(scene: Scene, seen: Sequence[Observation]) -> Iterator[Observation]:
 
 def _refusing(scene: Scene, complaints: Sequence[Complaint]) -> Iterator[Observation]:
     for one in complaints:
-        does_without = lives_with(one.said.pod, one.said.first, scene.onset)
+        does_without = lives_with(one.said.pod, one.said.container, one.said.first, scene.onset)
         yield from (replace(found, latent=True) if does_without else found for found in _rules(scene, one))
 
 

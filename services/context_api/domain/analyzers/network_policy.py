@@ -310,7 +310,7 @@ def _observation(
         explains=(
             Explains(top, 0.93, f"NetworkPolicy {policy.name} drops its connections", deepest=Depth.process),
         ),
-        latent=said is not None and lives_with(said.pod, said.first, scene.onset),
+        latent=said is not None and lives_with(said.pod, said.container, said.first, scene.onset),
     )
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from services.context_api.domain.containers import (
+    DEFAULT,
     containers_of,
     ends_again_and_again,
     is_live,
     is_made_up_for,
+    is_main,
     is_ready,
     is_settled,
 )
@@ -32,6 +34,27 @@ def test_roles_follow_from_where_a_container_stands_and_its_restart_policy():
         ("mesh", "sidecar"),
         ("app", "app"),
     }
+
+
+MANY = ["app", "shipper", "istio-proxy", "linkerd-proxy"]
+
+
+@pytest.mark.parametrize(
+    ("annotations", "main"),
+    [({}, {"app", "shipper"}), ({DEFAULT: "app"}, {"app"}), ({DEFAULT: "gone"}, {"app", "shipper"})],
+    ids=["nobody says", "the pod says", "it says one that is no more"],
+)
+def test_a_pods_own_work_is_done_by_no_proxy_sidecar_or_init_container(annotations, main: set[str]):
+    one = kube(
+        pod(
+            "web-0",
+            containers=[container(name) for name in MANY],
+            spec={"initContainers": [container("prepare"), container("mesh", restartPolicy="Always")]},
+            annotations=annotations,
+        )
+    )
+
+    assert {name for name in [*MANY, "prepare", "mesh"] if is_main(one, name)} == main
 
 
 def test_a_status_without_a_spec_is_still_a_container():

@@ -17,6 +17,7 @@ from tests.support.kube import (
     log,
     moment,
     pods_in,
+    running,
     service,
     snapshot,
     stateful_set,
@@ -219,6 +220,10 @@ def test_only_a_nameless_complaint_is_connection_trouble_without_a_name(line: st
         ("reloaded the server certificate", None),
         ("certificate could not be loaded", "tls"),
         ("certificate was not renewed", "tls"),
+        ("ERROR cannot send the report, timeout=30s", "timeout"),
+        ("upload failed (timeout set to 30s)", "timeout"),
+        ("certificate loaded has expired", "tls"),
+        ("certificates reloaded, failover pool kept", None),
         ("GET /health 200 403 ms", None),
         ("GET /x 403", "auth"),
         ("GET /x 200 503 bytes", None),
@@ -262,6 +267,37 @@ def test_a_ready_program_complains_by_what_it_goes_on_to_say_and_an_ending_one_b
 
     assert (str(said.found), said.count, said.first) == ("Service/shop-data/db", 2, moment(300))
     assert [str(s.found) for s in ended.spoken(old)] == ["Service/shop-data/db"]
+
+
+@pytest.mark.parametrize(
+    ("line", "started", "heard"),
+    [
+        (f"{ago(2)} INFO db.shop-data:5432: connection refused, next try in 1 s", 600, True),
+        (f"{ago(59)} ERROR db.shop-data:5432: connection refused", 60, True),
+        (f"{ago(300)} ERROR db.shop-data:5432: connection refused", 600, False),
+        (f"{ago(2)} INFO connection refused, next try in 1 s", 600, False),
+        (f"{ago(2)} INFO rates.partner.example:443: connection refused, next try in 1 s", 600, False),
+    ],
+    ids=["news", "at its start", "hours ago", "news about nobody", "news about a host outside"],
+)
+def test_news_and_a_start_hold_about_whom_nobody_is_ready_to_answer_for(line: str, started: float, heard: bool):  # fmt: skip
+    objects = deployment("api", statuses=[running(minutes=started)])
+    down = [stateful_set("db", statuses=[crashing("db")]), service("db", "shop-data", port=5432, not_ready=1)]
+    graph = Graph(snapshot(objects, down, logs=[log(pods_in(objects)[0], f"{line}\n{OTHERS}")]))
+    top = graph.get("Deployment", "shop", "api")
+    assert top
+
+    assert [str(s.found) for s in Dependencies(graph).spoken(top)] == ["Service/shop-data/db"] * heard
+
+
+def test_news_about_a_service_of_no_pods_is_no_complaint_as_nobody_knows_who_answers_there():
+    objects = deployment("api")
+    text = f"{ago(2)} INFO bank:443: connection refused, next try in 1 s\n{OTHERS}"
+    graph = Graph(snapshot(objects, service("bank", selector={}, port=443), logs=[log(pods_in(objects)[0], text)]))  # fmt: skip
+    top = graph.get("Deployment", "shop", "api")
+    assert top
+
+    assert Dependencies(graph).spoken(top) == []
 
 
 def test_an_alert_of_this_morning_is_answered_by_what_was_said_then():

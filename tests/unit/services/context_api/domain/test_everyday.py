@@ -71,6 +71,8 @@ def test_a_field_that_is_no_condition_is_not_everyday():
         ("Ready", True, False),
         ("KernelReady", True, False),
         ("NotReady", False, False),
+        ("RuntimeNotReady", False, False),
+        ("CniNotReady", False, False),
         ("NetworkUnavailable", False, True),
         ("KubeletUnhealthy", False, True),
         ("EtcdIsVoter", False, False),

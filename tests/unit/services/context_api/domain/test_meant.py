@@ -237,6 +237,28 @@ def test_a_pod_that_only_looks_like_starting_is_in_trouble(how: dict[str, Any]):
     assert not unready_as_meant(scene, found)
 
 
+PATIENT: Doc = {"startupProbe": {"periodSeconds": 10, "failureThreshold": 200}}
+
+
+@pytest.mark.parametrize(
+    ("minutes", "beside", "expected"),
+    [(14, None, True), (20, None, False), (20, "its owner", True), (20, "another", False)],
+    ids=["a quarter of an hour", "longer, alone", "longer, beside one that has had it", "beside one of another revision"],
+)  # fmt: skip
+def test_a_start_of_more_than_a_quarter_of_an_hour_is_one_where_another_pod_has_had_it(
+    minutes: float, beside: str | None, expected: bool
+):
+    top = thing("Deployment", "web", api="apps/v1")
+    of, before = (thing("ReplicaSet", f"web-{code}", api="apps/v1", owner=top) for code in ("7c9d5b6f8", "5d4f8c7b9"))  # fmt: skip
+    status = {**running(minutes=minutes, ready=False), "started": False}
+    late = pod("web-0", owner=of, containers=[container(**PATIENT)], statuses=[status], age=minutes, unready_since=minutes)  # fmt: skip
+    others = [pod("web-1", owner=of if beside == "its owner" else before)] if beside else []
+    scene = Scene(snapshot(top, of, before, late, others, logs=[log(late, "INFO loading the catalogue")]))
+    (found,) = [p for p in scene.graph.pods if p.name == "web-0"]
+
+    assert starts(scene, found) is expected
+
+
 def unplaced(*told: tuple[str, float, str]) -> tuple[Scene, Any]:
     """A pod without a node, and (reason, minutes ago, type) of events about it."""
     made = pod("web-0", node=None, statuses=[])

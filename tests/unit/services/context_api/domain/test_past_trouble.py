@@ -66,6 +66,7 @@ def test_what_was_down_and_what_failed_for_a_while_is_over(metric, words: str):
         up([0.0, 1.0]),
         up(AWAY, "queue_workers"),
         up([2.0] * 20 + [0.0] * 7 + [2.0] * 23),
+        recorded("orders_total unless on(namespace) order_errors_total", COUNTED, __name__="orders_total", namespace="shop"),
         recorded(ERRORS, [4.0] * 20 + [float(n) for n in range(5, 35)], namespace="shop"),
         recorded(ERRORS, [float(n) for n in range(27)] + [27.0] * 23, namespace="shop"),
         recorded(f"rate({ERRORS}[5m])", COUNTED, namespace="shop"),
@@ -73,7 +74,7 @@ def test_what_was_down_and_what_failed_for_a_while_is_over(metric, words: str):
         recorded(ERRORS, [9.0] * 20 + [3.0] * 30, namespace="shop"),
     ],
     ids=[
-        "still down", "down as a rule", "hardly recorded", "a number that is no state", "more than up or down", "still counted",
+        "still down", "down as a rule", "hardly recorded", "a number that is no state", "more than up or down", "counts another thing, by its name", "still counted",
         "counted as a rule", "a rate", "no failures", "a counter that began anew",
     ],
 )  # fmt: skip

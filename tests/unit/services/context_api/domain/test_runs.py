@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 
 from services.context_api.domain.analyzers import unhealthy_condition
-from services.context_api.domain.runs import longest_run
+from services.context_api.domain.runs import done_since, usual_run
 from services.context_api.domain.scene import Scene
-from tests.support.kube import Doc, ago, snapshot, thing
+from tests.support.kube import Doc, ago, container, deployment, moment, pod, snapshot, thing
 from tests.support.triage import said, seen
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-004", "API-BR-CAPI-009")
@@ -53,7 +53,7 @@ def test_a_run_that_failed_long_ago_is_history_but_for_the_newest_of_a_schedule(
     assert told(daily, run("daily-7", 60 * 9, owner=daily)) == ["CronPipeline/shop/daily"]
 
 
-def test_the_longest_run_is_that_of_the_cron_jobs_own_that_went_well():
+def test_a_usual_run_is_the_median_of_the_cron_jobs_own_that_went_well():
     cron = thing("CronJob", "report", api="batch/v1", spec={"jobTemplate": {}})
 
     def job(name: str, began: float, done: float | None) -> Doc:
@@ -61,9 +61,31 @@ def test_the_longest_run_is_that_of_the_cron_jobs_own_that_went_well():
         return thing("Job", name, api="batch/v1", owner=cron, age=began, status=status)
 
     other = thing("Job", "by-hand", api="batch/v1", status={"startTime": ago(900), "completionTime": ago(1)})
-    scene = Scene(snapshot(cron, job("a", 300, 260), job("b", 200, 170), job("c", 100, None), other))
-    top, newest = scene.graph.get("CronJob", "shop", "report"), scene.graph.get("Job", "shop", "a")
+    own = [job("a", 800, 300), job("b", 300, 260), job("c", 200, 170), job("d", 100, None)]
+    scene = Scene(snapshot(cron, own, other))
+    top, hung = scene.graph.get("CronJob", "shop", "report"), scene.graph.get("Job", "shop", "a")
     assert top
 
-    assert longest_run(scene, top, None) == timedelta(minutes=40)
-    assert longest_run(scene, top, newest) == timedelta(minutes=30)
+    assert usual_run(scene, top, None) == timedelta(minutes=40)
+    assert usual_run(scene, top, hung) == timedelta(minutes=35)
+    assert usual_run(Scene(snapshot(cron)), top, None) is None
+
+
+@pytest.mark.parametrize(
+    ("about", "made_up_for"),
+    [(None, True), ("Deployment/api", True), ("Job/report", False), ("Pod/report-x", False)],
+    ids=["nobody's alert", "another's", "about the job", "about its pod"],
+)
+def test_work_that_was_done_since_is_no_excuse_where_the_alert_is_about_the_job(about: str | None, made_up_for: bool):  # fmt: skip
+    spec = {"template": {"spec": {"containers": [container()]}}}
+    failed = thing("Job", "report", api="batch/v1", age=40, spec=spec)
+    by_hand = thing("Job", "by-hand", api="batch/v1", age=20, spec=spec, status={"completionTime": ago(10)})
+    frozen = snapshot(failed, pod("report-x", owner=failed, phase="Failed"), by_hand, deployment("api"))
+    kind, _, name = (about or "").partition("/")
+    scene = Scene(frozen, target=Scene(frozen).graph.get(kind, "shop", name))
+    job = scene.graph.get("Job", "shop", "report")
+    assert job
+
+    assert done_since(scene, job, moment(30)) is made_up_for
+    assert not done_since(scene, job, moment(5))
+    assert not done_since(scene, job, None)

@@ -20,6 +20,8 @@ def test_now_is_when_the_snapshot_was_taken_and_slow_readings_are_made_once():
     assert scene.needs is scene.needs
     assert scene.rollouts is scene.rollouts
     assert scene.capacity is scene.capacity
+    assert scene.work is scene.work
+    assert scene.node_ends is scene.node_ends
 
 
 def test_a_graph_that_is_already_built_is_used():

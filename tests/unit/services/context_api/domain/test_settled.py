@@ -12,7 +12,8 @@ from services.context_api.domain.causality import connect
 from services.context_api.domain.observation import Blame, Depth, Explains, Observation
 from services.context_api.domain.relation import relate
 from services.context_api.domain.scene import Scene
-from services.context_api.domain.settled import Settled, serves, speaks, tops_of
+from services.context_api.domain.settled import Settled, is_measured_well, serves, speaks, tops_of
+from services.context_api.domain.snapshot import ContainerLog
 from services.context_api.domain.unfelt import Unfelt
 from tests.support.kube import (
     ago,
@@ -20,6 +21,7 @@ from tests.support.kube import (
     crashing,
     deployment,
     env,
+    kube,
     log,
     moment,
     node,
@@ -29,6 +31,7 @@ from tests.support.kube import (
     thing,
     waiting,
 )
+from tests.support.series import recorded, scene
 from tests.support.triage import causes, first
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-004", "API-BR-CAPI-009")
@@ -81,31 +84,40 @@ def holds(
     well: bool = True,
     onset: datetime | None = ALERT,
     told: bool = False,
+    measured: bool = False,
+    unfelt: Unfelt | None = None,
 ) -> bool:
     every = [one, *others]
     tree, near = connect(SCENE, every), relate(SCENE, WEB, every)
-    return Settled(tree, near, WEB, onset, well, told, Unfelt(SCENE)).holds(0)
+    return Settled(tree, near, WEB, onset, well, told, measured, unfelt or Unfelt(SCENE)).holds(0)
 
 
 def test_what_was_wrong_for_days_and_accounts_for_nothing_younger_did_not_begin_an_alert():
-    assert holds(seen(API, DAYS_AGO), well=False)
-    assert not holds(seen(API, HOURS_AGO), well=False)
-    assert not holds(seen(API, None), well=False)
-    assert not holds(seen(API, DAYS_AGO), well=False, onset=None)
+    assert holds(seen(API, DAYS_AGO), well=False, told=True)
+    assert not holds(seen(API, HOURS_AGO), well=False, told=True)
+    assert not holds(seen(API, None), well=False, told=True)
+    assert not holds(seen(API, DAYS_AGO), well=False, told=True, onset=None)
+
+
+def test_what_was_wrong_for_days_may_be_why_a_program_that_says_nothing_fails():
+    assert not holds(seen(API, DAYS_AGO), well=False)
+    assert not holds(seen(API, DAYS_AGO))
 
 
 def test_what_accounts_for_something_of_today_may_have_been_there_for_days():
     blamed = seen(WEB, ALERT, blames=(Blame(API, 0.9, "x"),))
     beside = seen(at("Service", "api"), ALERT)
 
-    assert not holds(seen(API, DAYS_AGO), blamed, well=False)
-    assert not holds(seen(API, DAYS_AGO, explains=(Explains(beside.about, 0.9, "x"),)), beside, well=False)
+    explaining = seen(API, DAYS_AGO, explains=(Explains(beside.about, 0.9, "x"),))
+
+    assert not holds(seen(API, DAYS_AGO), blamed, well=False, told=True)
+    assert not holds(explaining, beside, well=False, told=True)
 
 
 def test_an_alert_that_goes_on_for_days_has_the_cause_that_its_object_had_then():
     old = seen(WEB, DAYS_AGO, blames=(Blame(API, 0.9, "x"),))
 
-    assert not holds(seen(API, DAYS_AGO), old, well=False)
+    assert not holds(seen(API, DAYS_AGO), old, well=False, told=True)
 
 
 @pytest.mark.parametrize(
@@ -113,30 +125,79 @@ def test_an_alert_that_goes_on_for_days_has_the_cause_that_its_object_had_then()
     [at("Node", "node-1", None), at("Application", "web", "argocd")],
     ids=["its node", "what wrote it"],
 )
-def test_what_has_ailed_beneath_a_workload_that_is_seen_to_be_well_is_not_felt(about):
-    assert holds(seen(about, HOURS_AGO))
-    assert not holds(seen(about, HOURS_AGO), well=False)
-    assert holds(seen(about, None))
-    assert not holds(seen(about, moment(15)))
+@pytest.mark.parametrize("by", [{"told": True}, {"measured": True}], ids=["its log", "its series"])
+def test_what_has_ailed_beneath_a_workload_that_is_seen_to_be_well_is_not_felt(about, by: dict[str, Any]):
+    assert holds(seen(about, HOURS_AGO), **by)
+    assert not holds(seen(about, HOURS_AGO), well=False, **by)
+    assert holds(seen(about, None), **by)
+    assert not holds(seen(about, moment(15)), **by)
+    assert not holds(seen(about, HOURS_AGO))
+
+
+class Counted(Unfelt):
+    """Counts of whom it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(SCENE)
+        self.asked: list[str] = []
+
+    def why(self, obj) -> str:
+        self.asked.append(obj.name)
+        return super().why(obj)
+
+
+def test_who_feels_a_fault_is_asked_only_of_what_has_to_do_with_the_alert():
+    unfelt = Counted()
+
+    holds(seen(kube(thing("Secret", "of-others", "elsewhere")), HOURS_AGO), unfelt=unfelt)
+    holds(seen(API, HOURS_AGO), unfelt=unfelt)
+
+    assert unfelt.asked == ["api"]
 
 
 def test_whom_it_calls_may_be_why_unless_its_log_would_say_so():
     assert not holds(seen(API, HOURS_AGO))
+    assert not holds(seen(API, HOURS_AGO), measured=True)
     assert holds(seen(API, HOURS_AGO), told=True)
     assert not holds(seen(API, moment(15)), told=True)
     assert not holds(seen(API, HOURS_AGO), well=False, told=True)
 
 
 def test_a_log_speaks_while_it_goes_on():
-    def told(*minutes: float) -> bool:
-        web = deployment("web")
+    def told(*minutes: float, by: str = "app") -> bool:
+        web = deployment("web", containers=[container("app"), container("istio-proxy")])
         text = "\n".join(f"{ago(m)} INFO served" for m in minutes)
-        scene = Scene(snapshot(web, logs=[log(pods_in(web)[0], text)]))
+        scene = Scene(snapshot(web, logs=[log(pods_in(web)[0], text, container=by)]))
         return speaks(scene, tops_of(scene.graph, scene.graph.get("Deployment", "shop", "web")))
 
     assert told(9, 7, 5, 3, 1)
     assert not told(9, 7)
     assert not told(90, 80, 70, 60, 50)
+    assert not told(9, 7, 5, 3, 1, by="istio-proxy")
+
+
+SHARE = 'sum(rate(http_requests_total{code=~"5.."}[5m])) / sum(rate(http_requests_total[5m]))'
+
+
+@pytest.mark.parametrize(
+    ("values", "label", "expected"),
+    [
+        ([0.0003] * 50, "web", True),
+        ([0.0003] * 25 + [0.2] * 25, "web", False),
+        ([0.0003] * 50, "api", False),
+    ],
+    ids=["as few fail as ever", "more fail", "another's"],
+)
+def test_series_say_that_a_workload_is_well_where_its_failures_are_measured(
+    values: list[float], label: str, expected: bool
+):
+    share = recorded(SHARE, values, namespace="shop", deployment=label)
+    known = scene(deployment("web"), deployment("api"), metrics=[share])
+    tops = tops_of(known.graph, known.graph.get("Deployment", "shop", "web"))
+
+    assert is_measured_well(known, tops, ALERT) is expected
+    assert not is_measured_well(known, tops, None)
+    assert not is_measured_well(known, [], ALERT)
 
 
 def test_a_call_that_its_log_would_complain_of_is_not_made_in_vain():
@@ -176,9 +237,8 @@ def test_what_a_log_of_the_place_has_always_complained_of_is_no_cause_of_an_aler
         one = Observation(
             noisy, "R", "", FindingSeverity.warning, "x", depth, 0.4, (), onset=onset, latent=latent
         )
-        return Settled(
-            connect(space, [one]), relate(space, about, [one]), about, ALERT, False, False, Unfelt(space)
-        ).holds(0)
+        tree, near = connect(space, [one]), relate(space, about, [one])
+        return Settled(tree, near, about, ALERT, False, False, False, Unfelt(space)).holds(0)
 
     assert said(HOURS_AGO)
     assert not said(moment(40))
@@ -201,6 +261,10 @@ def test_a_workload_serves_when_all_its_pods_are_ready():
 FAILED = {"phase": "Failed", "message": "one object failed to apply", "finishedAt": ago(180)}
 
 
+def goes_on(objects: list[Any]) -> list[ContainerLog]:
+    return [log(p, "\n".join(f"{ago(30 - n)} INFO served {n}" for n in range(30))) for p in pods_in(objects)]
+
+
 def failed_sync() -> dict[str, Any]:
     return {**APP, "status": {**APP["status"], "operationState": FAILED, "sync": {"status": "OutOfSync"}}}
 
@@ -208,9 +272,10 @@ def failed_sync() -> dict[str, Any]:
 def test_a_sync_that_failed_hours_ago_is_not_why_an_alert_about_a_healthy_workload_came():
     web = tracked(deployment("web"))
 
-    assert causes(web, failed_sync(), target="Deployment/shop/web", onset=ALERT).no_cause
+    assert causes(web, failed_sync(), target="Deployment/shop/web", onset=ALERT, logs=goes_on(web)).no_cause
+    silent = causes(web, failed_sync(), target="Deployment/shop/web", onset=ALERT)
     answer = causes(web, failed_sync(), target="Application/argocd/web", onset=ALERT)
-    assert first(answer) == ("Application/argocd/web", "SyncFailed")
+    assert first(silent) == first(answer) == ("Application/argocd/web", "SyncFailed")
 
 
 def test_a_node_under_pressure_is_why_where_a_pod_shows_it():
@@ -219,7 +284,8 @@ def test_a_node_under_pressure_is_why_where_a_pod_shows_it():
 
     well, ill = deployment("web"), deployment("web", statuses=[crashing()])
 
-    assert causes(well, tight, target="Deployment/shop/web", onset=ALERT).no_cause
+    assert causes(well, tight, target="Deployment/shop/web", onset=ALERT, logs=goes_on(well)).no_cause
+    assert causes(well, tight, target="Deployment/shop/web", onset=ALERT).ranked
     answer = causes(ill, tight, target="Deployment/shop/web", onset=ALERT)
     assert "Node/_cluster/node-1" in [str(c.target) for c in answer.ranked]
     assert pods_in(ill)

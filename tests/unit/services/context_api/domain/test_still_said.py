@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
-from services.context_api.domain.still_said import Timed, left_behind, lives_with, over_in
-from tests.support.kube import NOW, crashing, kube, log, moment, pod
+from services.context_api.domain.still_said import Over, Timed, left_behind, lives_with, over_in
+from tests.support.kube import NOW, crashing, kube, log, moment, pod, running
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-006", "API-BR-CAPI-009")
 
@@ -75,16 +77,47 @@ def test_what_ended_or_is_not_ready_is_not_judged_by_its_silence():
     well, ill = kube(pod("api-1")), kube(pod("api-1", statuses=[crashing()]))
     text = log(pod("api-1"), "")
 
-    assert over_in(well, text, lines, NOW, moment(10)) == {REFUSED}
-    assert over_in(ill, text, lines, NOW, moment(10)) == frozenset()
-    assert over_in(well, log(pod("api-1"), "", previous=True), lines, NOW, moment(10)) == frozenset()
+    assert over_in(well, text, lines, NOW, moment(10)) == {REFUSED: Over.long_ago}
+    assert over_in(ill, text, lines, NOW, moment(10)) == {}
+    assert over_in(well, log(pod("api-1"), "", previous=True), lines, NOW, moment(10)) == {}
 
 
-def test_a_ready_program_lives_with_what_it_complained_of_an_hour_before_the_alert():
+def test_why_a_complaint_is_over_is_told_apart():
+    began = left_behind(said(20, 19.8) + goes_on(since=18), moment(20), NOW, moment(10))
+    past = left_behind(said(300) + goes_on(), moment(600), NOW, moment(10))
+
+    assert (began[REFUSED], past[REFUSED]) == (Over.at_start, Over.long_ago)
+
+
+@pytest.mark.parametrize("hours", [-8, -5, -3, 2], ids=["Los Angeles", "New York", "Montevideo", "Athens"])
+def test_a_log_in_a_local_time_that_names_no_zone_has_left_nothing_behind(hours: int):
+    later = timedelta(hours=hours)
+    now = [*said(9, 8), *((moment(7 - n), f"served a request of {n}") for n in range(7))]
+
+    assert not over([(when + later if when is not None else None, line) for when, line in now])
+
+
+def test_a_log_that_has_stopped_has_left_nothing_behind():
+    assert over(said(300) + [(moment(20 - n), "served") for n in range(6)])
+    assert not over(said(300) + [(moment(25 - n), "served") for n in range(6)])
+
+
+@pytest.mark.parametrize(
+    ("first", "lives"),
+    [(599, True), (60 * 26, True), (300, False), (40, False), (None, False)],
+    ids=["since its start", "for more than a day", "hours before", "shortly before", "nobody knows"],
+)
+def test_a_ready_program_lives_with_what_it_complained_of_since_its_start_or_for_days(first: float | None, lives: bool):  # fmt: skip
     well, ill = kube(pod("api-1")), kube(pod("api-1", statuses=[crashing()]))
+    begun = moment(first) if first is not None else None
 
-    assert lives_with(well, moment(100), moment(10))
-    assert not lives_with(well, moment(40), moment(10))
-    assert not lives_with(ill, moment(100), moment(10))
-    assert not lives_with(well, None, moment(10))
-    assert not lives_with(well, moment(100), None)
+    assert lives_with(well, "app", begun, moment(10)) is lives
+    assert not lives_with(ill, "app", begun, moment(10))
+    assert not lives_with(well, "app", begun, None)
+
+
+def test_what_a_container_that_is_new_complained_of_at_its_start_may_be_why_an_alert_came():
+    fresh = kube(pod("api-1", statuses=[running(minutes=20)]))
+
+    assert not lives_with(fresh, "app", moment(20), moment(10))
+    assert not lives_with(kube(pod("api-1")), "proxy", moment(599), moment(10))

@@ -55,3 +55,16 @@ def test_a_volume_that_is_measured_no_longer_was_measured():
 
     assert len(list(usages(known))) == 1
     assert [points[-1][1] for _, points in usage(known, claim)] == [0.4]
+
+
+def test_of_one_claim_only_its_own_series_are_read():
+    other = thing("PersistentVolumeClaim", "other", status=CLAIM["status"])
+    used = "kubelet_volume_stats_used_bytes"
+    of_other = recorded(used, [10.0, 70.0], __name__=used, namespace="shop", persistentvolumeclaim="other")
+    known = scene([CLAIM, other], metrics=[of(used, [20.0, 40.0]), of_other])
+    claim = known.graph.get("PersistentVolumeClaim", "shop", "other")
+
+    assert len(list(usages(known))) == 2
+    assert [(str(found), points[-1][1]) for found, _, points in usages(known, claim)] == [
+        ("PersistentVolumeClaim/shop/other", 0.7)
+    ]

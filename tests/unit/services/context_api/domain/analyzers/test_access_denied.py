@@ -164,7 +164,7 @@ def test_what_a_ready_program_asked_for_and_does_without_is_no_fault(minutes: tu
 
 
 def test_what_it_was_refused_long_before_the_alert_and_is_still_counts_only_where_it_fails():
-    refused = tuple(range(170, 2, -10))
+    refused = (599, *range(170, 2, -10))
     api, logs = runs_on(*refused)
     full = [log(pods_in(api)[0], "\n".join(f"{ago(m)} ERROR {LINE}" for m in refused if m > 15) + "\n" + "\n".join(f"{ago(m)} ERROR {LINE}" for m in (9, 7, 5, 3)))]  # fmt: skip
 
@@ -173,6 +173,14 @@ def test_what_it_was_refused_long_before_the_alert_and_is_still_counts_only_wher
 
     assert asked(logs).no_cause
     assert asked(full).ranked[0].reason == "RoleLacksPermission"
+
+
+def test_what_it_is_refused_since_an_hour_or_two_before_the_alert_may_be_why():
+    api, logs = runs_on(*range(170, 2, -10))
+
+    answer = causes(api, role("get"), binding(), target="Deployment/shop/api", onset=moment(10), logs=logs)
+
+    assert first(answer) == ("Role/shop/reader", "RoleLacksPermission")
 
 
 def test_what_it_is_refused_since_the_alert_is_a_fault_though_its_pods_are_ready():

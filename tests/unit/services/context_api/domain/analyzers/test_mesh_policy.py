@@ -142,5 +142,5 @@ def test_a_refusal_that_a_ready_program_has_long_done_without_is_no_fault():
             shut, SERVICE, server(), objects, target="Deployment/shop/desk", onset=moment(10), logs=logs
         )
 
-    assert "AuthorizationDenied" not in [c.reason for c in asked(190, 130, 70, 15).ranked]
+    assert "AuthorizationDenied" not in [c.reason for c in asked(599, 130, 70, 15).ranked]
     assert "AuthorizationDenied" in [c.reason for c in asked(12, 8, 4).ranked]

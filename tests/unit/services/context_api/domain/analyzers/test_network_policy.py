@@ -185,5 +185,5 @@ def test_a_connection_that_a_ready_program_has_long_done_without_is_no_fault():
         objects, logs = without(*minutes)
         return causes(objects, DB, SHOP, shut, target="Deployment/shop/api", onset=moment(10), logs=logs)
 
-    assert asked(190, 130, 70, 15).no_cause
+    assert asked(599, 130, 70, 15).no_cause
     assert first(asked(12, 8, 4))[0] == "NetworkPolicy/shop-data/guard"
