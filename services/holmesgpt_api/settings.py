@@ -100,8 +100,7 @@ class CourseSettings(BaseSettings):
 
     investigations: int = Field(default=1000, ge=1, validation_alias="HOLMESGPT_INVESTIGATIONS")
     """Investigations of one caller under way at once; 429 beyond, so that one caller's storm fills neither the database
-    nor the line. Ten times what two cores conclude with a model in `HOLMESGPT_INVESTIGATION_TIMEOUT`. Of priority
-    `critical` (P0) up to twice as many, so that a storm of others does not keep those out."""
+    nor the line. Of priority `critical` (P0) up to twice as many, so that a storm of others does not keep those out."""
 
     event_streams: int = Field(default=1000, ge=1, le=10_000, validation_alias="HOLMESGPT_EVENT_STREAMS")
     """Event streams one API process serves at once; 503 beyond. One costs a socket and a few kilobytes."""
