@@ -188,7 +188,9 @@ async def test_an_investigation_of_another_tenant_or_namespace_is_unknown(desk: 
 
 @pytest.mark.requirement("HAPI-141", "HAPI-179")
 async def test_no_run_is_shared_between_clusters(desk: Desk, ledger: MemoryLedger):
-    eu, us = (replace(desk, clusters=Clusters(f"http://{one}/")) for one in ("eu", "us"))
+    eu, us = (
+        replace(desk, clusters=Clusters(f"http://{one}/", {one: f"http://{one}/"})) for one in ("eu", "us")
+    )
 
     first = await eu.take(request(namespace="shop"), caller(), None)
     again = await eu.take(request(namespace="shop"), caller(), None)
