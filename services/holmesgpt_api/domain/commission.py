@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from libs.auth.principal import EVERY_NAMESPACE, Principal
 from libs.contracts.alerts import Priority
 from libs.contracts.investigations import InvestigationRequest
-from libs.contracts.target import Target
 from services.holmesgpt_api.domain.errors import NotReadable
 
 CLUSTER = ""
@@ -137,8 +136,3 @@ def question(request: InvestigationRequest) -> bytes:
 def _without(left_out: frozenset[str], request: InvestigationRequest) -> bytes:
     asked = request.model_dump(mode="json", exclude=set(left_out))
     return hashlib.sha256(json.dumps(asked, sort_keys=True, separators=(",", ":")).encode()).digest()
-
-
-def namespace_seen(target: Target | None) -> str | None:
-    """How a target's namespace is listed among those an investigation has seen."""
-    return None if target is None else target.namespace or CLUSTER
