@@ -106,7 +106,7 @@ class ChatEventKind(StrEnum):
 
 
 class ChatEvent(Contract):
-    """How far a question is: the model is asked, a tool has answered, or it is begun anew after a lost worker."""
+    """How far a question is: the model is asked, a tool has answered, or another worker goes on where one was lost."""
 
     number: int = Field(description="counts from 1 within a question")
     kind: ChatEventKind

@@ -29,6 +29,7 @@ WordList = Annotated[list[str], NoDecode, BeforeValidator(_words)]
 Hosts = Annotated[list[str], NoDecode, BeforeValidator(_words), AfterValidator(hosts)]
 Origins = Annotated[list[str], NoDecode, BeforeValidator(_words), AfterValidator(origins)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
+Ports = Annotated[list[Annotated[int, Field(ge=1, le=65_535)]], NoDecode, BeforeValidator(_words)]
 
 
 class Role(StrEnum):

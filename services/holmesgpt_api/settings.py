@@ -323,7 +323,7 @@ def _key(file: Path | None, given: SecretStr | None) -> str | None:
 
 
 ENGINE_SEES = (
-    *("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR"),
+    *("PATH", "LANG", "LC_ALL", "TZ"),
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
     *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
 )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from libs.contracts.base import Duration
-from libs.web.settings import WordList
+from libs.web.settings import Ports, WordList
 
 
 class EngineSettings(BaseSettings):
@@ -27,11 +28,23 @@ class EngineSettings(BaseSettings):
     )
     """Longest time the engine may take to be ready, in seconds. It takes 4 to 20, the first time longer."""
 
+    engine_confinement: Literal["auto", "required", "off"] = Field(
+        default="auto", validation_alias="HOLMESGPT_ENGINE_CONFINEMENT"
+    )
+    """Whether the kernel (Linux, Landlock) keeps the engine in: it reads programs, libraries and the system's configuration,
+    writes in its own temporary directory, executes nothing, and connects to the ports of its models and the Context API.
+    `auto`: where the kernel can, and the log and `/health` say which; `required`: else there is no engine; `off`."""
+
+    engine_ports: Ports = Field(default_factory=list, validation_alias="HOLMESGPT_ENGINE_PORTS")
+    """Further TCP ports that a confined engine may connect to, e.g. 80 for a cloud's metadata service. Those of models, the
+    Context API, proxies and name servers need not be named."""
+
     engine_environment: WordList = Field(
         default_factory=list, validation_alias="HOLMESGPT_ENGINE_ENVIRONMENT"
     )
     """Names of further environment variables that the engine gets to see, e.g. `AWS_PROFILE` for Bedrock. It
-    sees the path, the locale, proxies and certificate files, and nothing else of ours."""
+    sees the path, the locale, proxies and certificate files, and nothing else of ours. Where one names a file, a confined
+    engine may read that file's directory."""
 
     engine_idle_children: int | None = Field(
         default=None, ge=0, le=100, validation_alias="HOLMESGPT_ENGINE_IDLE_CHILDREN"

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from libs.storage.errors import StorageUnavailable
-from services.holmesgpt_api.adapters.steps import Keeping, LastStep
-from services.holmesgpt_api.domain.record import Claimed
+from services.holmesgpt_api.adapters.steps import Keeping, LastStep, Run
 from services.holmesgpt_api.engine.messages import Phase
 
 
@@ -33,11 +32,11 @@ class MemorySteps:
             await self._news.wait_for(there)
 
     async def asks(
-        self, run: Claimed, *, number: int, phase: Phase, model: str, messages: bytes, course: bytes
+        self, run: Run, *, number: int, phase: Phase, model: str, messages: bytes, course: bytes
     ) -> Keeping:
         return await self._keep("asks", LastStep(number, phase, messages, None, course))
 
-    async def answered(self, run: Claimed, *, number: int, answer: bytes, course: bytes) -> Keeping:
+    async def answered(self, run: Run, *, number: int, answer: bytes, course: bytes) -> Keeping:
         if self.kept is None or self.kept.number != number:
             return Keeping.not_kept if self.says else Keeping.no_say
         return await self._keep("answered", replace(self.kept, answer=answer, course=course))
@@ -53,5 +52,5 @@ class MemorySteps:
             self._news.notify_all()
         return Keeping.kept
 
-    async def last(self, run: Claimed, *, model: str) -> LastStep | None:
+    async def last(self, run: Run, *, model: str) -> LastStep | None:
         return self.kept

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,19 @@ ENVIRONMENTS = {"holmes-engine": Path(__file__).resolve().parents[2] / ".venv-ho
 """Environments of our own beside the tests' one; made by `make engine`, whole when its mark is there."""
 
 
+LANDLOCK = "landlock"
+"""The name under which a test needs a kernel that can keep a process in, down to the ports it connects to."""
+
+
+def has_landlock() -> bool:
+    """By the call that tells its version; the fourth one brought ports."""
+    syscall = ctypes.CDLL(None, use_errno=True).syscall
+    return sys.platform == "linux" and int(syscall(_CREATE_RULESET, None, 0, 1)) >= 4
+
+
+_CREATE_RULESET = 444
+
+
 def program(name: str) -> str | None:
     """Where the program is; None: nowhere, or not where an operator says it is."""
     if name in ENVIRONMENTS:
@@ -36,8 +51,10 @@ def program(name: str) -> str | None:
 
 def require(names: list[str], *, in_ci: bool) -> None:
     """Skip the test by naming what is missing; under CI a missing program is a failure, not a skip."""
-    missing = [name for name in names if name != TESTBED and program(name) is None]
+    missing = [name for name in names if name not in (TESTBED, LANDLOCK) and program(name) is None]
     reasons = [f"needs {', '.join(missing)}, which is not installed"] if missing else []
+    if LANDLOCK in names and not has_landlock():
+        reasons.append("needs Landlock of Linux 6.7 or later")
     if TESTBED in names and (reason := find().reason()):
         reasons.append(reason)
     if not reasons:

@@ -101,6 +101,7 @@ def watch(home: Path, mood: str) -> None:
 
 if __name__ == "__main__":
     watch(Path(os.environ["HOME"]), sys.argv[1])
+    from services.holmesgpt_api.engine.messages import Confinement
     from services.holmesgpt_api.engine.zygote import main
 
-    sys.exit(main(int(sys.argv[2])))
+    sys.exit(main(int(sys.argv[2]), Confinement()))

@@ -18,7 +18,7 @@ from typing import Any
 from services.context_api.domain.kube import EMPTY, entries, mapping, text
 from services.context_api.domain.logs import cut
 from services.context_api.domain.redact import GONE, sensitive, value_of
-from services.context_api.domain.snapshot import Body, KubeObject, parse_time
+from services.context_api.domain.snapshot import Body, KubeObject, once, parse_time
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _TOO_LONG = 512 * 1024
@@ -69,6 +69,7 @@ class Edit:
     """Fields the editor owns since; a superset of what that one write changed."""
 
 
+@once
 def last_edit(obj: KubeObject) -> Edit | None:
     """The newest write to the object that is no status report and no part of its creation."""
     newest: Edit | None = None

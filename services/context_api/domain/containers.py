@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Literal
 
 from services.context_api.domain.kube import EMPTY, at, condition, entries, mapping, number, text
-from services.context_api.domain.snapshot import Body, KubeObject, parse_time
+from services.context_api.domain.snapshot import Body, KubeObject, once, parse_time
 
 BACK_OFF_RESET = timedelta(minutes=10)
 """A container that runs this long has left its crash loop: the kubelet resets the back-off then
@@ -110,6 +110,7 @@ def is_main(pod: KubeObject, name: str) -> bool:
     return name not in _PROXIES and roles.get(name, "app") == "app"
 
 
+@once
 def is_settled(pod: KubeObject) -> bool:
     """Whether every container of the pod runs, is ready and never ended before, and every init container is done.
 
@@ -147,10 +148,11 @@ def _is_done(status: Body) -> bool:
     )
 
 
+@once
 def is_live(pod: KubeObject) -> bool:
     """Whether the pod is meant to run: neither completed nor being deleted."""
     return (
-        not pod.metadata.get("deletionTimestamp")
+        not pod.is_leaving
         and pod.status.get("phase") != "Succeeded"
         and text(pod.status.get("reason"))
         not in ("Evicted", "Shutdown", "NodeShutdown", "Terminated", "Preempting")
@@ -167,6 +169,7 @@ def is_made_up_for(job: KubeObject, schedule: KubeObject | None) -> bool:
     return since or (done is not None and done.status == "True")
 
 
+@once
 def is_ready(pod: KubeObject) -> bool:
     """The pod's Ready condition; without conditions (old dumps), all containers ready."""
     for raw in entries(pod.status.get("conditions")):

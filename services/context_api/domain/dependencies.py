@@ -280,8 +280,10 @@ class Dependencies:
     # -- logs ------------------------------------------------------------------------------------
 
     def _logs(self, top: KubeObject) -> Iterator[tuple[KubeObject, ContainerLog]]:
-        pods = sorted(self._graph.pods_of(top), key=lambda p: (is_ready(p), p.name))
-        for pod in pods[:PODS_READ]:
+        pods = self._graph.pods_of(top)
+        if len(pods) > 1:
+            pods = sorted(pods, key=lambda p: (is_ready(p), p.name))[:PODS_READ]
+        for pod in pods:
             for log in self._graph.snapshot.logs_of(pod.namespace, pod.name):
                 yield pod, log
 

@@ -6,7 +6,8 @@ alerting object outwards and computed when asked; nothing here looks at whether 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -92,13 +93,17 @@ class Needs:
     def of(self, obj: KubeObject) -> list[Edge]:
         """What `obj` needs, each object once, by its strongest relation."""
         if id(obj) not in self._known:
-            best: dict[int, Edge] = {}
-            for edge in self._edges(obj):
-                held = best.get(id(edge.to))
-                if edge.to is not obj and (held is None or held.strength < edge.strength):
-                    best[id(edge.to)] = edge
-            self._known[id(obj)] = list(best.values())
+            self._known[id(obj)] = _strongest(obj, self._edges(obj))
         return self._known[id(obj)]
+
+    def whole(self, obj: KubeObject) -> list[Edge]:
+        """The same, and what else runs on a node or lies in a namespace: of interest only to who asks about it."""
+        match obj.kind:
+            case "Node":
+                return _strongest(obj, itertools.chain(self._on_node(obj), self.of(obj)))
+            case "Namespace":
+                return _strongest(obj, itertools.chain(self._inside(obj), self.of(obj)))
+        return self.of(obj)
 
     def scalers(self, workload: KubeObject) -> list[KubeObject]:
         """Custom resources that say they scale this workload (`spec.scaleTargetRef`), of whatever kind."""
@@ -139,10 +144,6 @@ class Needs:
                 yield from self._protected(obj)
             case "PersistentVolumeClaim":
                 yield from self._volume(obj)
-            case "Node":
-                yield from self._on_node(obj)
-            case "Namespace":
-                yield from self._inside(obj)
             case _:
                 pass
         yield from self._of_platforms(obj)
@@ -272,6 +273,15 @@ class Needs:
         for other in self._graph.snapshot.objects:
             if other.namespace == obj.name:
                 yield Edge(other, "contains", f"it lies in namespace {obj.name}")
+
+
+def _strongest(obj: KubeObject, edges: Iterable[Edge]) -> list[Edge]:
+    best: dict[int, Edge] = {}
+    for edge in edges:
+        held = best.get(id(edge.to))
+        if edge.to is not obj and (held is None or held.strength < edge.strength):
+            best[id(edge.to)] = edge
+    return list(best.values())
 
 
 @dataclass(frozen=True, slots=True)

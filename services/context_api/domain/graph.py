@@ -8,7 +8,8 @@ versions of one object the newest counts. What needs what stands in `edges.py`; 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -31,26 +32,23 @@ from services.context_api.domain.kube import (
     is_native,
     mapping,
     number,
-    owner_reference,
+    owner_named,
     template_labels,
     text,
 )
 from services.context_api.domain.names import NameIndex
-from services.context_api.domain.snapshot import KubeObject, Snapshot
+from services.context_api.domain.snapshot import KubeObject, Snapshot, once
 
-Key = tuple[str, str, str | None, str]
-LabelIndex = dict[tuple[str | None, str, str], list[tuple[KubeObject, dict[str, str]]]]
+Key = tuple[str, str, str, str]
+LabelIndex = dict[tuple[str | None, str, str], list[tuple[KubeObject, Mapping[str, str]]]]
 HASHED = re.compile(r"^(?P<owner>.+)-(?P<hash>[a-z0-9]{5,10})$")
 _STOP = frozenset({"Node", "Namespace", "CustomResourceDefinition"})
 
 
-def key_of(obj: KubeObject) -> Key:
-    """What makes two printed objects the same object, uid aside (a deleted and re-made one counts as one)."""
-    return obj.group, obj.kind, obj.namespace, obj.name
-
-
-def key_by_name(obj: KubeObject) -> tuple[str, str, str, str]:
-    """An order of objects that does not depend on where they were read."""
+@once
+def key_by_name(obj: KubeObject) -> Key:
+    """What makes two printed objects the same object, uid aside (a deleted and re-made one counts as one); and an order
+    that does not depend on where they were read."""
     return obj.kind, obj.namespace or "", obj.name, obj.group
 
 
@@ -74,9 +72,9 @@ class Graph:
     def __init__(self, snapshot: Snapshot) -> None:
         newest: dict[Key, list[KubeObject]] = {}
         for obj in snapshot.objects:
-            newest.setdefault(key_of(obj), []).append(obj)
+            newest.setdefault(key_by_name(obj), []).append(obj)
         self._versions = {key: sorted(v, key=_age) for key, v in newest.items() if len(v) > 1}
-        order = sorted(newest, key=lambda k: (k[1], k[2] or "", k[3], k[0]))
+        order = sorted(newest)
         current = [self._versions[k][-1] if k in self._versions else newest[k][0] for k in order]
         self.snapshot = replace(
             snapshot,
@@ -122,7 +120,7 @@ class Graph:
 
     def earlier(self, obj: KubeObject) -> Sequence[KubeObject]:
         """Older versions of the object in the same recording, oldest first."""
-        return self._versions.get(key_of(obj), [])[:-1]
+        return self._versions.get(key_by_name(obj), [])[:-1]
 
     def events_about(self, obj: KubeObject) -> Sequence[Event]:
         return self.events.of(obj)
@@ -131,15 +129,16 @@ class Graph:
 
     def owner(self, obj: KubeObject) -> KubeObject | None:
         """The controller of an object, when the evidence holds it."""
-        if id(obj) not in self._owners:
-            self._owners[id(obj)] = self._find_owner(obj)
-        return self._owners[id(obj)]
+        key = id(obj)
+        if key not in self._owners:
+            self._owners[key] = self._find_owner(obj)
+        return self._owners[key]
 
     def _find_owner(self, obj: KubeObject) -> KubeObject | None:
-        reference = owner_reference(obj)
-        if reference is None:
+        named = owner_named(obj)
+        if named is None:
             return None
-        uid, kind, name = (text(reference.get(field)) for field in ("uid", "kind", "name"))
+        uid, kind, name = named
         found = self.snapshot.by_uid(uid) if uid else None
         if found is not None and found.kind == kind:
             return found
@@ -314,7 +313,7 @@ class Graph:
 
     @cached_property
     def _pods_by_label(self) -> LabelIndex:
-        return _by_label((pod, flat(pod.labels)) for pod in self.pods)
+        return _by_label((pod, template_labels(pod)) for pod in self.pods)
 
     @cached_property
     def _workloads_by_label(self) -> LabelIndex:
@@ -443,11 +442,13 @@ def _age(obj: KubeObject) -> tuple[int, int, str]:
     return number(obj.metadata.get("generation")), number(version), f"{version}{obj.origin}"
 
 
-def _by_label(items: Iterable[tuple[KubeObject, dict[str, str]]]) -> LabelIndex:
-    index: LabelIndex = {}
-    for obj, labels in items:
+def _by_label(items: Iterable[tuple[KubeObject, Mapping[str, str]]]) -> LabelIndex:
+    index: LabelIndex = defaultdict(list)
+    for item in items:
+        obj, labels = item
+        namespace = obj.namespace
         for key, value in labels.items():
-            index.setdefault((obj.namespace, key, value), []).append((obj, labels))
+            index[namespace, key, value].append(item)
     return index
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from services.context_api.domain.snapshot import Body, KubeObject, parse_time
+from services.context_api.domain.snapshot import Body, KubeObject, once, parse_time
 
 EMPTY: Body = {}
 
@@ -192,6 +192,19 @@ def read_condition(raw: Body) -> Condition:
 
 def condition(obj: KubeObject, kind: str) -> Condition | None:
     """The condition of that type, if the object has it."""
+    known = _first_of_type(obj)
+    if kind not in known:
+        known[kind] = _condition(obj, kind)
+    return known[kind]
+
+
+@once
+def _first_of_type(obj: KubeObject) -> dict[str, Condition | None]:
+    """By type, those that were asked for."""
+    return {}
+
+
+def _condition(obj: KubeObject, kind: str) -> Condition | None:
     # Looked for before it is read: reading takes three times, and most are asked for one of many.
     found = next((c for c in entries(obj.status.get("conditions")) if text(c.get("type")) == kind), None)
     return read_condition(found) if found is not None else None
@@ -247,8 +260,9 @@ def pod_template(obj: KubeObject) -> Body:
     return mapping(obj.spec.get("template"))
 
 
-def template_labels(obj: KubeObject) -> dict[str, str]:
-    """Labels its pods carry: the pod's own, or the template's."""
+@once
+def template_labels(obj: KubeObject) -> Mapping[str, str]:
+    """Labels its pods carry: the pod's own, or the template's. Not to be changed."""
     return flat(obj.labels) if obj.kind == "Pod" else flat(at(pod_template(obj), "metadata", "labels"))
 
 
@@ -309,3 +323,12 @@ def owner_reference(obj: KubeObject) -> Body | None:
         only = owners[0]
         return only if only.get("controller") is True or "controller" not in only else None
     return next((o for o in owners if o.get("controller") is True), None)
+
+
+@once
+def owner_named(obj: KubeObject) -> tuple[str, str, str] | None:
+    """Uid, kind and name of the controller, as its reference says them."""
+    reference = owner_reference(obj)
+    if reference is None:
+        return None
+    return text(reference.get("uid")), text(reference.get("kind")), text(reference.get("name"))

@@ -107,6 +107,6 @@ def claims(observations: Sequence[Observation]) -> Claims:
 
 def _outwards(scene: Scene, step: Step, named: Claims) -> list[tuple[KubeObject, float, str, str]]:
     # What else runs on a node or lies in a namespace matters only when the alert is about that node or namespace.
-    edges = [e for e in scene.needs.of(step.obj) if e.relation != "contains" or step.came_from is None]
+    edges = scene.needs.whole(step.obj) if step.came_from is None else scene.needs.of(step.obj)
     claimed = ((*claim, "") for claim in named.get(id(step.obj), []))
     return [*claimed, *((e.to, e.strength, e.how, e.relation) for e in edges)]

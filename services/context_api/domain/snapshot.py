@@ -5,11 +5,11 @@ Pure values. Reading files or clusters is the adapters' work; judging is the ana
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import MAXYEAR, MINYEAR, UTC, datetime
-from functools import cached_property
-from typing import Any
+from functools import cached_property, wraps
+from typing import Any, TypeVar, cast
 
 from libs.contracts.target import Target
 from services.context_api.domain.sources import Part
@@ -65,23 +65,24 @@ class KubeObject:
     metadata: Body = field(init=False, repr=False)
     spec: Body = field(init=False, repr=False)
     status: Body = field(init=False, repr=False)
+    labels: Mapping[str, str] = field(init=False, repr=False)
+    annotations: Mapping[str, str] = field(init=False, repr=False)
+    is_leaving: bool = field(init=False, repr=False)
+    """Whether it is being deleted."""
+    readings: dict[object, Any] = field(init=False, repr=False, default_factory=dict)
+    """What `once` has read of it."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "group", self.api_version.rpartition("/")[0])
         for name in PARTS:
             object.__setattr__(self, name, part_of(self.body, name))
-
-    @property
-    def labels(self) -> Mapping[str, str]:
-        return _mapping(self.metadata.get("labels"))
-
-    @property
-    def annotations(self) -> Mapping[str, str]:
-        return _mapping(self.metadata.get("annotations"))
+        for name in ("labels", "annotations"):
+            object.__setattr__(self, name, part_of(self.metadata, name))
+        object.__setattr__(self, "is_leaving", bool(self.metadata.get("deletionTimestamp")))
 
     @property
     def created_at(self) -> datetime | None:
-        return parse_time(self.metadata.get("creationTimestamp"))
+        return _created_at(self)
 
     @property
     def owners(self) -> Sequence[Body]:
@@ -100,6 +101,31 @@ class KubeObject:
 
     def __str__(self) -> str:
         return f"{self.kind}/{self.namespace or '_cluster'}/{self.name}"
+
+
+T = TypeVar("T")
+
+
+def once(reading: Callable[[KubeObject], T]) -> Callable[[KubeObject], T]:
+    """A reading of nothing but the object itself, made once: objects do not change, and outlive the answers about them."""
+
+    @wraps(reading)
+    def read(obj: KubeObject) -> T:
+        # One look: another thread may let go of what was read at any time.
+        found = obj.readings.get(reading, UNREAD)
+        if found is UNREAD:
+            found = obj.readings[reading] = reading(obj)
+        return cast("T", found)
+
+    return read
+
+
+UNREAD = object()
+
+
+@once
+def _created_at(obj: KubeObject) -> datetime | None:
+    return parse_time(obj.metadata.get("creationTimestamp"))
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

@@ -90,9 +90,9 @@ def _blamed(obj: KubeObject, blamed: Claims) -> Iterator[Blamed]:
 
 
 def _edges(scene: Scene, obj: KubeObject, *, first: bool) -> Iterator[Edge]:
-    needed = scene.needs.of(obj)
     # What else runs on a node or lies in a namespace matters only when the question is about that node or namespace.
-    yield from (edge for edge in needed if first or edge.relation != "contains")
+    needed = scene.needs.whole(obj) if first else scene.needs.of(obj)
+    yield from needed
     known = {id(edge.to) for edge in needed}
     for pod in scene.graph.pods_of(obj)[:MOST_PODS]:
         if pod is not obj and id(pod) not in known:

@@ -38,7 +38,7 @@ from services.context_api.domain.kube import (
 )
 from services.context_api.domain.references import references
 from services.context_api.domain.scene import Scene
-from services.context_api.domain.snapshot import KubeObject
+from services.context_api.domain.snapshot import KubeObject, once
 
 _USED = frozenset({"PersistentVolumeClaim", "Secret", "ConfigMap"})
 """What does nothing by itself and is named in full by whoever uses it."""
@@ -156,15 +156,10 @@ class Unfelt:
 
     def _may_name(self, top: KubeObject, name: str, files: frozenset[str | None]) -> bool:
         """Whether the name may stand in its settings: reading who is meant there takes a hundred times as long."""
-        for workload in self._scene.graph.workloads_of(top):
-            if workload.namespace in files:
-                return True
-            for container in containers(pod_spec(workload)):
-                values = (text(one.get("value")) for one in entries(container.get("env")))
-                words = (*values, *strings(container.get("command")), *strings(container.get("args")))
-                if any(name in one for one in words):
-                    return True
-        return False
+        return any(
+            workload.namespace in files or name in _settings(workload)
+            for workload in self._scene.graph.workloads_of(top)
+        )
 
     @cached_property
     def _served(self) -> frozenset[tuple[str, str | None, str]]:
@@ -199,6 +194,16 @@ class Beside:
             return False
         pods = self.scene.graph.pods_of(obj)
         return self.own or (bool(pods) and not any(map(is_ready, pods)))
+
+
+@once
+def _settings(workload: KubeObject) -> str:
+    """What its containers are told in variables and on the command line, a line each."""
+    words: list[str] = []
+    for container in containers(pod_spec(workload)):
+        words += (text(one.get("value")) for one in entries(container.get("env")))
+        words += (*strings(container.get("command")), *strings(container.get("args")))
+    return "\n".join(words)
 
 
 _HOOKS = frozenset(

@@ -21,6 +21,7 @@ def environment(passed_on: Mapping[str, str], *, home: Path, base_url: str | Non
     return {
         **passed_on,
         "HOME": str(home),
+        "TMPDIR": str(home),
         "PYTHONUNBUFFERED": "1",
         "PYTHONNOUSERSITE": "1",
         # Without this it fetches a price list from the internet at import.

@@ -20,20 +20,28 @@ from typing import Any
 from libs.auth.errors import AuthError
 from libs.contracts.course import EventName
 from libs.redaction import Redactor
-from libs.storage.errors import StorageUnavailable
 from services.holmesgpt_api.adapters.abroad import Answering, Answers, room, stay
 from services.holmesgpt_api.adapters.account import Account
+from services.holmesgpt_api.adapters.going_on import Recording, going_on, under
 from services.holmesgpt_api.adapters.residents import Child, reach
 from services.holmesgpt_api.adapters.run_course import Course, fitting, resume, taken_up
-from services.holmesgpt_api.adapters.running import GRACE, Died, Frame, begin, grant, heard, unasked
-from services.holmesgpt_api.adapters.steps import Keeping, LastStep, Steps
+from services.holmesgpt_api.adapters.running import (
+    GRACE,
+    Frame,
+    authorities,
+    begin,
+    grant,
+    heard,
+    recorded,
+    unasked,
+)
+from services.holmesgpt_api.adapters.steps import LastStep, Steps
 from services.holmesgpt_api.adapters.zygote import Away, Zygote
-from services.holmesgpt_api.domain.budget import UNLIMITED, Amount, Limits, Purse
+from services.holmesgpt_api.domain.budget import UNLIMITED, Limits, Purse
 from services.holmesgpt_api.domain.clearing import cleared
 from services.holmesgpt_api.domain.clusters import UNKNOWN_CLUSTER, UNNAMED, Clusters, why_unknown
 from services.holmesgpt_api.domain.course import Happening
 from services.holmesgpt_api.domain.model import (
-    ENGINE_FAILED,
     ENGINE_UNAVAILABLE,
     ModelFailed,
     Told,
@@ -47,8 +55,6 @@ from services.holmesgpt_api.domain.verdict import Verdict
 from services.holmesgpt_api.engine.foreign import ToolAsked
 from services.holmesgpt_api.engine.framing import BadFrame, Closed
 from services.holmesgpt_api.engine.messages import (
-    PROTOCOL,
-    SDK,
     Alert,
     Checkpoint,
     Concluded,
@@ -59,13 +65,11 @@ from services.holmesgpt_api.engine.messages import (
     ModelAsked,
     Probed,
     ProbeRequest,
-    Recorded,
     RunRequest,
     Step,
     ToolCalled,
     Usage,
 )
-from services.holmesgpt_api.engine.packing import TooLarge
 from services.holmesgpt_api.engine.wordings import PROMPT_VERSION, WORDINGS
 
 Mint = Callable[[Claimed, timedelta], str]
@@ -76,12 +80,6 @@ GoAbroad = Callable[[Claimed, Redactor, int, float], Awaitable[Answers]]
 
 HEAD_START = 1024 * 1024
 """Bytes of evidence in a request; what triage found comes in the order of its weight."""
-
-DEATHS = 3
-"""Processes of one run that may die without having come a step further. More, and it is the run that kills them."""
-
-ASK_AGAIN = 0.5
-"""Seconds between two tries to learn where a run was broken off."""
 
 _log = logging.getLogger(__name__)
 
@@ -123,7 +121,7 @@ class Holmes:
         self._purse, self._limits, self._toolsets = purse, limits, toolsets
         self._zygote, self._roster, self._mint, self._observe = zygote, roster, mint, observe
         self._steps, self._clusters, self._max_steps = steps, clusters, max_steps
-        self._context_ca_file = None if context_ca_file is None else str(context_ca_file)
+        self._context_ca_file = context_ca_file
         self._tool_timeout = tool_timeout.total_seconds()
         self._start_within = start_within.total_seconds()
         self._probes = itertools.count(1)
@@ -142,28 +140,24 @@ class Holmes:
             # Without it the tools would ask as whoever this machine is trusted to be, and read what the
             # asker may not.
             raise ModelFailed(ENGINE_UNAVAILABLE, str(error)) from error
-        name, deaths = f"{run.id}.{run.fence}", 0
+        name = f"{run.id}.{run.fence}"
         frame = Frame.begun(course, self._purse, self._limits(), name=name, tenant=run.tenant, within=within)
+        recording = Recording(self._steps, run, under(chain, wording))
         async with frame.accounted():
             abroad = await self._go_abroad(run, redactor, room(chain[0]), frame.ends)
-            while True:
-                last = await self._last(run, _under(chain, wording), frame.left)
-                frame.course = course = taken_up(models, redactor, last, prompt=wording)
-                if not deaths:
-                    frame.had(course, _used(course.usage, last))
+
+            async def once(number: int, last: LastStep | None) -> Told:
+                course = frame.course
                 # Not on the loop: a megabyte of evidence takes most of a second to be cleared of secrets.
                 request = await asyncio.to_thread(
                     self._request, run, interim, token, chain, key, redactor, last, course, abroad
                 )
                 course.evidence = {item.id: item for item in request.head_start.evidence} | course.evidence
-                try:
-                    return await self._one(f"{name}.{deaths}", run, request, frame, abroad, report_progress)
-                except Died as death:
-                    further = course.steps > (last.number if last else 1)
-                    deaths = 1 if further else deaths + 1
-                    if not death.by_signal or deaths >= DEATHS:
-                        raise
-                    _log.warning("investigation %s: %s; going on from its last step", run.id, death)
+                return await self._one(f"{name}.{number}", request, frame, recording, abroad, report_progress)
+
+            return await going_on(
+                recording, frame, lambda last: taken_up(models, redactor, last, prompt=wording), once
+            )
 
     def _chain(self, run: Claimed) -> list[ModelAccess]:
         """Who is asked, in which order. A replay names its model, and another one's verdict would be none of it.
@@ -186,23 +180,12 @@ class Holmes:
         if route.address is None and run.frozen is None:  # a replay asks no cluster
             raise ModelFailed(UNKNOWN_CLUSTER, why_unknown(self._clusters, route.cluster, run.reads))
 
-    async def _last(self, run: Claimed, under: str, within: float) -> LastStep | None:
-        """Where the run was broken off; None: it begins. Raises TimeoutError."""
-        async with asyncio.timeout(within):
-            while True:
-                try:
-                    return await self._steps.last(run, model=under)
-                except StorageUnavailable as error:
-                    # Begun anew it would be paid for twice, and it could not be ended now either.
-                    _log.info("the last step of %s is not known: %s", run.id, error)
-                    await asyncio.sleep(ASK_AGAIN)
-
     async def _one(
         self,
         name: str,
-        run: Claimed,
         request: RunRequest,
         frame: Frame,
+        recording: Recording,
         abroad: Answers,
         report: ReportProgress,
     ) -> Told:
@@ -217,45 +200,29 @@ class Holmes:
             left = frame.left
             async with asyncio.timeout(left + GRACE):
                 await begin(child, request.model_copy(update={"seconds": left}), course)
-                return await self._follow(
-                    run,
-                    child,
-                    course,
-                    frame.account,
-                    abroad,
-                    report,
-                    _under([request.model, *request.fallbacks], request.prompt),
-                )
+                return await self._follow(child, frame, recording, abroad, report)
 
     async def _follow(
-        self,
-        run: Claimed,
-        child: Child,
-        course: Course,
-        account: Account,
-        abroad: Answers,
-        report: ReportProgress,
-        under: str,
+        self, child: Child, frame: Frame, recording: Recording, abroad: Answers, report: ReportProgress
     ) -> Told:
         """Listen until the child has concluded.
 
         Raises:
             ModelFailed, Spent, Died
         """
-        stand = Stand()
+        stand, course = Stand(), frame.course
         async with Answering(abroad, child, course, lambda one: stand.tell(report, one)) as answering:
-            return await self._heard_out(run, child, course, account, answering, stand, report, under)
+            return await self._heard_out(child, course, frame.account, recording, answering, stand, report)
 
     async def _heard_out(
         self,
-        run: Claimed,
         child: Child,
         course: Course,
         account: Account,
+        recording: Recording,
         answering: Answering,
         stand: Stand,
         report: ReportProgress,
-        under: str,
     ) -> Told:
         while True:
             match await heard(child, course):
@@ -267,11 +234,8 @@ class Holmes:
                     await account.step(step)
                     await grant(child, number)
                 case Checkpoint() as point:
-                    await self._record(run, point, course, under)
-                    try:
-                        await child.send(Recorded(number=point.number))
-                    except Closed:
-                        continue  # one that has died says so at the next word that is waited for
+                    await recording.record(point, course)
+                    await recorded(child, point.number)
                 case ToolCalled() as called:
                     await asyncio.to_thread(course.called, called)
                     await stand.tell(report, Happening(EventName.tool, _told(called)))
@@ -288,33 +252,6 @@ class Holmes:
                     return course.told(concluded)
                 case other:
                     raise unasked(other, course)
-
-    async def _record(self, run: Claimed, point: Checkpoint, course: Course, under: str) -> None:
-        """Store what the run can go on from; a run that cannot be recorded goes on all the same.
-
-        Raises:
-            ModelFailed: a later run has taken over, or the investigation has ended.
-        """
-        try:
-            packed = await asyncio.to_thread(course.packed)
-            keeping = await self._keep(run, point, packed, under)
-        except (StorageUnavailable, TooLarge) as error:
-            _log.info("step %d of %s is not recorded: %s", point.number, run.id, error)
-            return
-        if keeping is Keeping.no_say:
-            raise ModelFailed(ENGINE_FAILED, "the run has no say any more", course.use())
-
-    async def _keep(self, run: Claimed, point: Checkpoint, course: bytes, under: str) -> Keeping:
-        if point.messages is not None:
-            return await self._steps.asks(
-                run,
-                number=point.number,
-                phase=point.phase,
-                model=under,
-                messages=point.messages,
-                course=course,
-            )
-        return await self._steps.answered(run, number=point.number, answer=point.answer or b"", course=course)
 
     async def probe(self, model: ModelAccess, *, within: timedelta) -> None:
         """Find out whether a model answers and calls tools, and tell the roster; however it ends."""
@@ -397,7 +334,7 @@ class Holmes:
             fallbacks=chain[1:],
             context=ContextAccess(
                 url=context_url,
-                ca_file=self._context_ca_file,
+                authorities=authorities(self._context_ca_file),
                 token=token,
                 timeout_s=self._tool_timeout,
                 cluster=results.target.cluster if results.target else route.cluster or UNNAMED,
@@ -406,12 +343,6 @@ class Holmes:
             ),
             resume=None if last is None else resume(last, course),
         )
-
-
-def _used(usage: Usage, last: LastStep | None) -> Amount:
-    """By the processes of a worker that was lost, as the books have it: without the step that was under way."""
-    answered = 0 if last is None else last.number - (last.answer is None)
-    return Amount(usage.prompt_tokens + usage.completion_tokens, usage.cost_usd, steps=answered)
 
 
 def _wording(run: Claimed) -> str:
@@ -426,11 +357,6 @@ def _wording(run: Claimed) -> str:
             "model-misconfigured", f"no prompt version {named!r} here; there are: {', '.join(WORDINGS)}"
         )
     return named or PROMPT_VERSION
-
-
-def _under(chain: list[ModelAccess], prompt: str) -> str:
-    """What a step is kept under: with other models, another SDK, prompt or protocol a run begins anew."""
-    return f"{'+'.join(sorted(one.model for one in chain))} {SDK} {prompt} {PROTOCOL}"
 
 
 def _told(message: ToolCalled) -> dict[str, Any]:

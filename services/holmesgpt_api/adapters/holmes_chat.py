@@ -1,4 +1,7 @@
-"""Has HolmesGPT answer one question of a chat, in a child of the engine. Fulfils `domain.chat.ports.Talker`."""
+"""Has HolmesGPT answer one question of a chat, in a child of the engine. Fulfils `domain.chat.ports.Talker`.
+
+Its steps are stored as an investigation's are, from the second on: the first one is made of what the question's row holds.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,21 @@ from libs.auth.errors import AuthError
 from libs.contracts.chat import ChatEvent, ChatEventKind
 from libs.redaction import Redactor
 from services.holmesgpt_api.adapters.account import Account
+from services.holmesgpt_api.adapters.going_on import Recording, going_on, under
 from services.holmesgpt_api.adapters.holmes import HEAD_START
 from services.holmesgpt_api.adapters.residents import Child, reach
-from services.holmesgpt_api.adapters.run_course import Course, fitting
-from services.holmesgpt_api.adapters.running import GRACE, Died, Frame, begin, grant, heard, unasked
+from services.holmesgpt_api.adapters.run_course import Course, fitting, resume, taken_up
+from services.holmesgpt_api.adapters.running import (
+    GRACE,
+    Frame,
+    authorities,
+    begin,
+    grant,
+    heard,
+    recorded,
+    unasked,
+)
+from services.holmesgpt_api.adapters.steps import LastStep, Steps
 from services.holmesgpt_api.adapters.zygote import Zygote
 from services.holmesgpt_api.domain.budget import UNLIMITED, Limits, Purse
 from services.holmesgpt_api.domain.chat.history import fold
@@ -33,6 +47,7 @@ from services.holmesgpt_api.domain.verdict import Verdict
 from services.holmesgpt_api.engine.chat_prompt import history_room
 from services.holmesgpt_api.engine.messages import (
     Answered,
+    Checkpoint,
     ContextAccess,
     Exchange,
     HeadStart,
@@ -57,6 +72,7 @@ class HolmesTalker:
         clusters: Clusters,
         context_ca_file: Path | None = None,
         mint: MintForTurn,
+        steps: Steps,
         max_steps: int,
         tool_timeout: timedelta,
         start_within: timedelta,
@@ -67,8 +83,8 @@ class HolmesTalker:
         """`observe`: hears of every request to a model."""
         self._zygote, self._roster, self._mint, self._observe = zygote, roster, mint, observe
         self._purse, self._limits = purse, limits
-        self._clusters, self._max_steps = clusters, max_steps
-        self._context_ca_file = None if context_ca_file is None else str(context_ca_file)
+        self._steps, self._clusters, self._max_steps = steps, clusters, max_steps
+        self._context_ca_file = context_ca_file
         self._tool_timeout = tool_timeout.total_seconds()
         self._start_within = start_within.total_seconds()
 
@@ -95,29 +111,32 @@ class HolmesTalker:
         frame = Frame.begun(
             course, self._purse, self._limits(), name=name, tenant=taken.owner.tenant, within=within
         )
-        patience = min(self._start_within, frame.left)
+        recording = Recording(self._steps, taken, under(chain, course.prompt))
 
-        async def once() -> Answered:
-            async with self._zygote.child(name, patience=patience, reach=who) as child:
-                left = frame.left
+        async def once(number: int, last: LastStep | None) -> Answered:
+            patience = min(self._start_within, frame.left)
+            async with self._zygote.child(f"{name}.{number}", patience=patience, reach=who) as child:
+                left, course = frame.left, frame.course
                 async with asyncio.timeout(left + GRACE):
                     request = await asyncio.to_thread(
-                        self._request, taken, where, left, chain, key, course.redactor, who
+                        self._request, taken, where, left, chain, key, course, who, last
                     )
                     await begin(child, request, course)
-                    return await self._follow(child, course, frame.account, report)
+                    return await self._follow(child, course, frame.account, recording, report)
 
         async with frame.accounted():
-            try:
-                answered = await once()
-            except Died as death:
-                if not death.by_signal or course.steps:
-                    raise
-                # It had not begun: a process that waited was ended in the moment in which it was given the question.
-                answered = await once()
-        return _checked(answered, taken, course)
+            answered = await going_on(
+                recording,
+                frame,
+                lambda last: taken_up(course.models, course.redactor, last),
+                once,
+                begins=taken.fence == 1,
+            )
+        return _checked(answered, taken, frame.course)
 
-    async def _follow(self, child: Child, course: Course, account: Account, report: Report) -> Answered:
+    async def _follow(
+        self, child: Child, course: Course, account: Account, recording: Recording, report: Report
+    ) -> Answered:
         """Listen until the child has answered. Raises ModelFailed, Spent."""
         while True:
             match await heard(child, course):
@@ -126,6 +145,9 @@ class HolmesTalker:
                     await report(_event(ChatEventKind.step, f"asking the model (answer {number})"))
                     await account.step(step)
                     await grant(child, number)
+                case Checkpoint() as point:
+                    await recording.record(point, course)
+                    await recorded(child, point.number)
                 case ToolCalled() as called:
                     await asyncio.to_thread(course.called, called)
                     await report(_of_tool(called, course.redactor))
@@ -153,7 +175,6 @@ class HolmesTalker:
         target = taken.verdict.results.target if taken.verdict else None
         return ContextAccess(
             url=route.address,
-            ca_file=self._context_ca_file,
             timeout_s=self._tool_timeout,
             cluster=target.cluster if target else route.cluster or UNNAMED,
             namespaces=list(taken.reads),
@@ -166,11 +187,12 @@ class HolmesTalker:
         seconds: float,
         chain: list[ModelAccess],
         key: bytes,
-        redactor: Redactor,
+        course: Course,
         who: str,
+        last: LastStep | None,
     ) -> TalkRequest:
         """Raises Unredactable: something cannot be cleared of secrets, so that nothing is sent."""
-        access = chain[0]
+        access, redactor = chain[0], course.redactor
         room = history_room(context_tokens=access.context_tokens, output_tokens=access.output_tokens)
         told = fold(taken.earlier, room=room, gone=taken.folded)
         return TalkRequest(
@@ -190,7 +212,8 @@ class HolmesTalker:
             model=access,
             fallbacks=chain[1:],
             metered=True,
-            context=where,
+            context=where.model_copy(update={"authorities": authorities(self._context_ca_file)}),
+            resume=None if last is None else resume(last, course),
         )
 
 

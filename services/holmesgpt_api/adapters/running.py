@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -34,6 +35,7 @@ from services.holmesgpt_api.engine.messages import (
     Granted,
     Heard,
     ModelAsked,
+    Recorded,
     RunRequest,
     TalkRequest,
 )
@@ -122,6 +124,18 @@ class Frame:
         return ModelFailed(word, f"{said}: {why}" if why else said, self.course.use())
 
 
+def authorities(file: Path | None) -> str | None:
+    """The certificates (PEM) that the Context API's is signed by: the engine itself may not read the file. Blocking.
+
+    Raises:
+        ModelFailed: it cannot be read.
+    """
+    try:
+        return None if file is None else file.read_text(encoding="ascii")
+    except (OSError, UnicodeError) as error:
+        raise ModelFailed(ENGINE_UNAVAILABLE, f"KUBERNAUT_CA_FILE: {file}: {type(error).__name__}") from error
+
+
 async def begin(child: Child, request: RunRequest | TalkRequest, course: Course) -> None:
     """Raises ModelFailed, Died."""
     try:
@@ -157,6 +171,11 @@ async def grant(child: Child, step: int) -> None:
     # One that has died meanwhile says so at the next word that is waited for.
     with suppress(Closed):
         await child.send(Granted(step=step))
+
+
+async def recorded(child: Child, step: int) -> None:
+    with suppress(Closed):  # as above
+        await child.send(Recorded(number=step))
 
 
 def unasked(message: Heard, course: Course) -> ModelFailed:

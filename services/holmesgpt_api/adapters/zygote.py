@@ -26,6 +26,7 @@ from services.holmesgpt_api.engine.messages import (
     PROTOCOL,
     SDK,
     Broken,
+    Confinement,
     Ended,
     Hello,
     Kill,
@@ -60,6 +61,8 @@ TENDED_EVERY = 1.0
 STDERR = 2_000
 """Characters of its last words that are kept for the log."""
 
+UNCONFINED = Confinement()
+
 Word = Literal["starting", "ready", "missing", "refused", "broken", "lost", "stopped"]
 
 
@@ -93,14 +96,17 @@ class Zygote:
         start_within: timedelta,
         on_change: Callable[[State], None] = lambda _: None,
         residents: Residents | None = None,
+        confinement: Confinement = UNCONFINED,
     ) -> None:
         """Args:
         python: the interpreter of the engine's environment.
         environment: all that the engine gets to see of ours.
         directory: where `services` can be imported from.
         residents: where children wait for another run; by default none does.
+        confinement: what the kernel is to keep it from.
         """
         self._python, self._environment, self._directory = python, dict(environment), directory
+        self._confinement = confinement
         self._start_within = start_within.total_seconds()
         self._on_change = on_change
         self._state = State("starting")
@@ -306,6 +312,7 @@ class Zygote:
                 "-m",
                 MODULE,
                 str(theirs.fileno()),
+                self._confinement.model_dump_json(),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.PIPE,
@@ -365,11 +372,17 @@ class Zygote:
         async with asyncio.timeout(self._start_within):
             ready = await frames.next(FROM_ZYGOTE)
         if isinstance(ready, Broken):
-            raise _Fault("broken", f"{ready.detail}: {REMEDY}")
+            raise _Fault("broken", f"{ready.detail}: {ready.remedy or REMEDY}")
         if not isinstance(ready, Ready):
             raise _Fault("broken", "it did not say that it is ready")
-        _log.info("engine ready after %.1f s, %d MB, HolmesGPT %s", ready.took_s, ready.rss_kb // 1024, SDK)
-        await self._become(State("ready", f"HolmesGPT {SDK}, {ready.rss_kb // 1024} MB"), control)
+        kept_in = f"confined by Landlock {ready.confined}" if ready.confined else "not confined"
+        said = f"HolmesGPT {SDK}, {ready.rss_kb // 1024} MB, {kept_in}"
+        wanted = self._confinement.mode != "off"
+        _log.log(
+            logging.WARNING if wanted and not ready.confined else logging.INFO,
+            *("engine ready after %.1f s: %s", ready.took_s, said),
+        )
+        await self._become(State("ready", said), control)
 
     async def _listen(self, frames: Frames) -> None:
         """Raises Closed or BadFrame when the zygote has ended or cannot be understood."""

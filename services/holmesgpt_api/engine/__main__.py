@@ -1,8 +1,9 @@
-"""`python -m services.holmesgpt_api.engine FD`, in `.venv-holmes`: started by the service's worker alone."""
+"""`python -m services.holmesgpt_api.engine FD CONFINEMENT`, in `.venv-holmes`: started by the service's worker alone."""
 
 import sys
 
+from services.holmesgpt_api.engine.messages import Confinement
 from services.holmesgpt_api.engine.zygote import main
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1])))
+    sys.exit(main(int(sys.argv[1]), Confinement.model_validate_json(sys.argv[2])))

@@ -23,6 +23,7 @@ from pydantic import BaseModel
 
 from libs.redaction import Redactor
 from services.holmesgpt_api.engine import prompt, tools
+from services.holmesgpt_api.engine.confinement import narrow, ports
 from services.holmesgpt_api.engine.context import Context
 from services.holmesgpt_api.engine.desk import Desk
 from services.holmesgpt_api.engine.ear import Ear
@@ -53,8 +54,12 @@ GARBAGE_AFTER = 20_000
 """Objects made before the collector looks at the young ones. After each run it looks at all of them."""
 
 
-def live(sock: socket.socket, executor: ToolExecutor) -> int:
-    """A child's whole life; returns its exit code."""
+def live(sock: socket.socket, executor: ToolExecutor, more_ports: list[int] | None = None) -> int:
+    """A child's whole life; returns its exit code.
+
+    Args:
+        more_ports: that it may connect to, beside those its runs need; None: to any.
+    """
     gc.enable()
     gc.set_threshold(GARBAGE_AFTER, 20, 100)
     logging.disable(logging.CRITICAL)  # what is to be known goes over the socket; logs might repeat telemetry
@@ -64,6 +69,8 @@ def live(sock: socket.socket, executor: ToolExecutor) -> int:
     def one() -> None:
         request = ear.request()
         resident.begin("" if isinstance(request, ProbeRequest) else request.reach)
+        if not resident.runs and more_ports is not None:
+            narrow(_ports(request, more_ports))
         match request:
             case ProbeRequest():
                 tell(probe(request, tell))
@@ -81,6 +88,12 @@ def live(sock: socket.socket, executor: ToolExecutor) -> int:
         return os.EX_DATAERR
     except Closed:
         return os.EX_IOERR
+
+
+def _ports(request: RunRequest | TalkRequest | ProbeRequest, more: list[int]) -> frozenset[int]:
+    if isinstance(request, ProbeRequest):
+        return ports([request.model], None, more)
+    return ports([request.model, *request.fallbacks], request.context, more)
 
 
 class _Telling:

@@ -18,13 +18,17 @@ LARGEST_ANSWER = 2 * 1024 * 1024
 """Bytes. The Context API's pages end at a quarter of a megabyte; a larger answer is none of its."""
 
 
-@functools.cache
-def trusted(ca_file: str | None) -> ssl.SSLContext:
+@functools.lru_cache(maxsize=4)
+def trusted(authorities: str | None) -> ssl.SSLContext:
     """Which certificates are believed. The public ones are read in the zygote, once: it takes 29 ms of CPU (measured
-    2026-11); a file of our own has a few, and is read with the first question."""
-    if ca_file is None:
+    2026-11); of our own there are a few, and they come with the first question.
+
+    Raises:
+        ssl.SSLError: they are no certificates.
+    """
+    if authorities is None:
         return httpx.create_ssl_context(trust_env=False)
-    context = ssl.create_default_context(cafile=ca_file)
+    context = ssl.create_default_context(cadata=authorities)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 
@@ -46,7 +50,7 @@ class Context:
         if access.priority:
             headers["X-Request-Priority"] = access.priority
         self._url, self._headers, self._transport = access.url.rstrip("/"), headers, transport
-        self._ca_file = access.ca_file
+        self._authorities = access.authorities
         self._client: httpx.Client | None = None
         self._one_makes_it = threading.Lock()
         self._timeout, self._until = access.timeout_s, until
@@ -60,7 +64,7 @@ class Context:
                     headers=self._headers,
                     trust_env=False,
                     transport=self._transport,
-                    verify=trusted(self._ca_file),
+                    verify=trusted(self._authorities),
                 )
             return self._client
 
@@ -90,7 +94,7 @@ class Context:
                 body = _bounded(answer, ends)
         except httpx.TimeoutException:
             raise NoAnswer(f"the Context API did not answer within {patience:.0f} s") from None
-        except (httpx.HTTPError, OSError) as error:  # OSError: the authorities' file has gone
+        except (httpx.HTTPError, OSError) as error:  # OSError: the authorities are none
             raise NoAnswer(f"the Context API does not answer: {type(error).__name__}") from None
         if answer.status_code != httpx.codes.OK:
             raise NoAnswer(_said(answer.status_code, body))

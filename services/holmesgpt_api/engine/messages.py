@@ -17,7 +17,7 @@ from libs.contracts.target import Target
 from services.holmesgpt_api.engine.foreign import CustomTool, ToolAnswered, ToolAsked
 from services.holmesgpt_api.engine.wordings import PROMPT_VERSION
 
-PROTOCOL = 5
+PROTOCOL = 6
 """Raised with every change here: the two sides may come from different checkouts for a moment."""
 
 SDK = "0.45.0"
@@ -38,6 +38,13 @@ class Message(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Confinement(Message):
+    """How the engine is kept in; an argument of its program."""
+
+    mode: Literal["auto", "required", "off"] = "off"
+    ports: list[int] = Field(default_factory=list, description="further TCP ports that runs may connect to")
+
+
 # ── service and zygote ──────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -56,13 +63,17 @@ class Ready(Message):
     type: Literal["ready"] = "ready"
     took_s: float
     rss_kb: int
+    confined: int = Field(
+        default=0, description="version of the kernel's Landlock that keeps it in; 0: nothing does"
+    )
 
 
 class Broken(Message):
-    """HolmesGPT could not be imported."""
+    """HolmesGPT could not be imported, or not in the way that is wanted."""
 
     type: Literal["broken"] = "broken"
     detail: str
+    remedy: str = Field(default="", description="empty: it is installed again")
 
 
 class Start(Message):
@@ -123,8 +134,8 @@ class ContextAccess(Message):
     url: str
     token: str | None = Field(default=None, repr=False)
     timeout_s: float = Field(gt=0)
-    ca_file: str | None = None
-    """The authorities to believe where the URL is `https`; None: the public ones."""
+    authorities: str | None = Field(default=None, repr=False)
+    """Certificates (PEM) to believe where the URL is `https`; None: the public ones."""
     cluster: str = "local"
     priority: str | None = None
     """The investigation's: where many ask, it decides whose turn it is."""
@@ -237,7 +248,7 @@ class Exchange(Message):
     answer: str
 
 
-class TalkRequest(Message):
+class TalkRequest(Packed):
     """One question of a chat, instead of an investigation."""
 
     type: Literal["talk"] = "talk"
@@ -263,6 +274,7 @@ class TalkRequest(Message):
     )
     metered: bool = Field(default=False, description="each step waits for the service's leave")
     context: ContextAccess
+    resume: Resume | None = None
 
 
 class ProbeRequest(Message):

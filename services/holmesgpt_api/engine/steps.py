@@ -46,12 +46,15 @@ class Steps:
         *,
         until: float,
         resume: Resume | None = None,
+        sparing: bool = False,
     ) -> None:
         """Args:
         recorded: waits until the service has recorded what it was told last.
         resume: the step to go on from.
+        sparing: only what cannot be had again for little. Not the first question, which the request makes again, and
+            not the answers: the next question holds all but the last, after which nothing comes.
         """
-        self._tell, self._recorded, self._until = tell, recorded, until
+        self._tell, self._recorded, self._until, self._sparing = tell, recorded, until, sparing
         self._given = resume.answer if resume else None
         self._kept = False
         self.phase: Phase = resume.phase if resume else "talk"
@@ -63,6 +66,8 @@ class Steps:
         given, self._given = self._given, None
         if given is not None:
             return ModelResponse(**unpack(given))
+        if self._sparing and self.number == 1:
+            return None
         try:
             packed = pack(messages, at_most=MESSAGES_AT_MOST)
         except TooLarge:
@@ -75,7 +80,7 @@ class Steps:
 
     def answered(self, answer: ModelResponse) -> None:
         """The model's answer to this step."""
-        if not self._kept:
+        if self._sparing or not self._kept:
             return
         try:
             packed = pack(answer.model_dump(mode="json"), at_most=ANSWER_AT_MOST)

@@ -24,6 +24,7 @@ from services.holmesgpt_api.engine.llm import BoundedLLM
 from services.holmesgpt_api.engine.messages import (
     SAID,
     Answered,
+    Checkpoint,
     Failed,
     ModelAsked,
     Step,
@@ -31,6 +32,7 @@ from services.holmesgpt_api.engine.messages import (
     ToolCalled,
     Usage,
 )
+from services.holmesgpt_api.engine.steps import Steps, messages_of
 from services.holmesgpt_api.engine.tools import DESK
 
 OURS_ALONE = {one: one is PromptComponent.SYSTEM_PROMPT_ADDITIONS for one in PromptComponent}
@@ -48,19 +50,29 @@ class Hears(Protocol):
 
     def leave(self, step: int, *, until: float) -> None: ...
 
+    def recorded(self, until: float) -> None: ...
 
-Tell = Callable[[Step | ToolCalled | Usage | ModelAsked], None]
+
+Tell = Callable[[Step | Checkpoint | ToolCalled | Usage | ModelAsked], None]
 
 
 def talk(request: TalkRequest, tell: Tell, ear: Hears, executor: ToolExecutor) -> Answered | Failed:
-    until = time.monotonic() + request.seconds
+    until, resume = time.monotonic() + request.seconds, request.resume
 
     def may(step: int) -> None:
         if request.metered:
             ear.leave(step, until=until)
 
     try:
-        llm = BoundedLLM(request.model, fallbacks=request.fallbacks, until=until, tell=tell, leave=may)
+        llm = BoundedLLM(
+            request.model,
+            fallbacks=request.fallbacks,
+            until=until,
+            tell=tell,
+            leave=may,
+            steps=Steps(tell, ear.recorded, until=until, resume=resume, sparing=True),
+            usage=resume.usage if resume else None,
+        )
         known = request.head_start.evidence if request.head_start else []
         with Context(request.context, until=until) as context:
             desk = Desk(
@@ -68,9 +80,10 @@ def talk(request: TalkRequest, tell: Tell, ear: Hears, executor: ToolExecutor) -
                 cluster=request.context.cluster,
                 namespaces=request.context.namespaces,
                 room=llm.room,
-                known=known,
+                known=[*known, *(resume.evidence if resume else [])],
                 redactor=Redactor(bytes.fromhex(request.redaction_key)),
                 tell=tell,
+                calls=resume.calls if resume else 0,
             )
             return Answered(text=_answer(request, llm, desk, executor), cut_off=llm.cut_off)
     except NoModel as error:
@@ -84,12 +97,17 @@ def talk(request: TalkRequest, tell: Tell, ear: Hears, executor: ToolExecutor) -
 
 def _answer(request: TalkRequest, llm: BoundedLLM, desk: Desk, executor: ToolExecutor) -> str:
     ai = ToolCallingLLM(executor, request.max_steps, llm, None)
-    begun = opening(chat_prompt.system(), chat_prompt.question(request, window=llm.window))
-    messages = [begun[0], *chat_prompt.earlier(request), *begun[1:]]
-    for event in ai.call_stream(msgs=messages, request_context={DESK: desk}):
+    done = llm.steps.number
+    messages = messages_of(request.resume) if request.resume else _first_question(request, llm)
+    for event in ai.call_stream(msgs=messages, request_context={DESK: desk}, iteration_offset=done):
         if event.event == StreamEvents.ANSWER_END:
             return _text(event.data.get("content"), llm)
     raise NoModel("engine-failed", "HolmesGPT ended without an answer")
+
+
+def _first_question(request: TalkRequest, llm: BoundedLLM) -> list[dict[str, Any]]:
+    system, asked = opening(chat_prompt.system(), chat_prompt.question(request, window=llm.window))
+    return [system, *chat_prompt.earlier(request), asked]
 
 
 def _text(content: Any, llm: BoundedLLM) -> str:

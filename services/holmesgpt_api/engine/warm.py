@@ -37,6 +37,9 @@ class _Deaf:
     def leave(self, step: int, *, until: float) -> None:
         return None
 
+    def recorded(self, until: float) -> None:
+        return None
+
 
 def warm(executor: ToolExecutor) -> None:
     """Raises RuntimeError: a thread is left, which children would not inherit and libraries would count on."""

@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Callable
 
+from services.holmesgpt_api.engine.confinement import Unconfined, confine, narrows
 from services.holmesgpt_api.engine.framing import BadFrame, Closed, receive_with_socket, send
 from services.holmesgpt_api.engine.messages import (
     PROTOCOL,
@@ -26,6 +27,7 @@ from services.holmesgpt_api.engine.messages import (
     SDK,
     TO_ZYGOTE,
     Broken,
+    Confinement,
     Ended,
     Hello,
     Kill,
@@ -52,13 +54,15 @@ IN_THE_FIRST_CALL = (
 """What the model's client imports with its first question: 467 modules and a second of CPU, once per child if it
 were left to the children (measured)."""
 
+UNCONFINED_REMEDY = "run it where there is, or set HOLMESGPT_ENGINE_CONFINEMENT=auto"
+
 PR_SET_PDEATHSIG = 1
 
 MEMORY_FIRST = "500"
 """Of -1000 to 1000: when memory runs out a run is ended before a service is."""
 
 
-def main(descriptor: int) -> int:
+def main(descriptor: int, confinement: Confinement) -> int:
     control = socket.socket(fileno=descriptor)
     sdk = _sdk()
     send(control, Hello(protocol=PROTOCOL, sdk=sdk, pid=os.getpid()))
@@ -66,13 +70,17 @@ def main(descriptor: int) -> int:
         return os.EX_UNAVAILABLE  # the service says what to do about it
     began = time.monotonic()
     try:
-        live = _prepare()
+        confined = confine(confinement)
+        live = _prepare(confinement.ports if narrows(confined) else None)
+    except Unconfined as error:
+        send(control, Broken(detail=str(error), remedy=UNCONFINED_REMEDY))
+        return os.EX_CONFIG
     except Exception as error:
         send(control, Broken(detail=f"{type(error).__name__}: {error}"[:SAID]))
         return os.EX_SOFTWARE
     gc.collect()
     gc.freeze()  # children would otherwise copy every page whose counters the collector touches
-    send(control, Ready(took_s=round(time.monotonic() - began, 2), rss_kb=_rss_kb()))
+    send(control, Ready(took_s=round(time.monotonic() - began, 2), rss_kb=_rss_kb(), confined=confined))
     Zygote(control, live).serve()
     return os.EX_OK
 
@@ -84,8 +92,12 @@ def _sdk() -> str:
         return ""
 
 
-def _prepare() -> Live:
-    """Imports everything a run needs, so that a child begins with all of it."""
+def _prepare(ports: list[int] | None) -> Live:
+    """Imports everything a run needs, so that a child begins with all of it.
+
+    Args:
+        ports: that children may connect to, beside those their runs need; None: to any.
+    """
     from litellm.llms.custom_httpx.http_handler import get_ssl_configuration
 
     from services.holmesgpt_api.engine.child import live
@@ -101,7 +113,7 @@ def _prepare() -> Live:
     get_ssl_configuration()  # kept by litellm, and inherited by children
     tools = executor()
     warm(tools)
-    return lambda sock: live(sock, tools)
+    return lambda sock: live(sock, tools, ports)
 
 
 def _rss_kb() -> int:

@@ -48,7 +48,7 @@ class Talking:
             return
         try:
             if taken.fence > 1:
-                await self._note(taken, begun_anew())
+                await self._note(taken, taken_up_again())
             async with asyncio.timeout(max(taken.time_left.total_seconds(), 0.0) + 1.0):
                 await self._end(taken)
         except _NoSay:
@@ -121,8 +121,10 @@ class Tidying:
         await self._sessions.tidy(session_id)
 
 
-def begun_anew() -> ChatEvent:
-    return ChatEvent(number=0, kind=ChatEventKind.restarted, text="begun anew, after its worker was lost")
+def taken_up_again() -> ChatEvent:
+    return ChatEvent(
+        number=0, kind=ChatEventKind.restarted, text="its worker was lost; another one goes on with it"
+    )
 
 
 def in_its_place(interim: Reply | None, failed: ModelFailed) -> Reply | None:

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 from libs.auth import TokenMinter
 from libs.jobs import Jobs
+from libs.storage.few import Few
 from services.holmesgpt_api import worker
 from services.holmesgpt_api.adapters.agency import Agency
 from services.holmesgpt_api.adapters.engine_environment import environment, residents
@@ -21,14 +22,14 @@ from services.holmesgpt_api.adapters.ledger import PostgresLedger
 from services.holmesgpt_api.adapters.memory import limit
 from services.holmesgpt_api.adapters.meters import CHAT, INVESTIGATION, PROBE
 from services.holmesgpt_api.adapters.purse import PostgresPurse
-from services.holmesgpt_api.adapters.steps import PostgresSteps
+from services.holmesgpt_api.adapters.steps import INVESTIGATIONS, QUESTIONS, PostgresSteps
 from services.holmesgpt_api.adapters.zygote import Zygote
 from services.holmesgpt_api.domain.capacity import max_running
 from services.holmesgpt_api.domain.chat.session import TakenTurn
 from services.holmesgpt_api.domain.engine_health import Report, with_alert
 from services.holmesgpt_api.domain.record import Asked, Claimed
 from services.holmesgpt_api.domain.triage import NO_MODEL
-from services.holmesgpt_api.engine.messages import ModelAccess
+from services.holmesgpt_api.engine.messages import Confinement, ModelAccess
 from services.holmesgpt_api.steps.deepen import Deepening
 from services.holmesgpt_api.steps.leash import Leash
 from services.holmesgpt_api.steps.oversee import Conclusions, Overseer
@@ -56,6 +57,7 @@ async def asking(site: Site, ledger: PostgresLedger, leash: Leash, stop: asyncio
             start_within=settings.engine_start_timeout,
             on_change=lambda state: reporter.changed(),
             residents=residents(settings, places, engine_meters.retired),
+            confinement=Confinement(mode=settings.engine_confinement, ports=settings.engine_ports),
         )
 
         def report() -> Report:
@@ -90,7 +92,7 @@ async def asking(site: Site, ledger: PostgresLedger, leash: Leash, stop: asyncio
             clusters=settings.clusters,
             context_ca_file=settings.peer_ca_file,
             mint=mint,
-            steps=PostgresSteps(database),
+            steps=PostgresSteps(database, INVESTIGATIONS),
             max_steps=settings.max_steps,
             tool_timeout=settings.context_api_timeout,
             start_within=settings.engine_start_timeout,
@@ -121,6 +123,7 @@ async def asking(site: Site, ledger: PostgresLedger, leash: Leash, stop: asyncio
             clusters=settings.clusters,
             context_ca_file=settings.peer_ca_file,
             mint=mint_for_turn,
+            steps=PostgresSteps(Few(database), QUESTIONS),
             max_steps=settings.max_steps,
             tool_timeout=settings.context_api_timeout,
             start_within=settings.engine_start_timeout,

@@ -18,6 +18,7 @@ from websockets.asyncio.client import connect
 
 from libs.contracts.causes import CausesAnswer
 from libs.contracts.chat import ChatAnswer, ChatHistory
+from services.holmesgpt_api.adapters.going_on import DEATHS
 from services.holmesgpt_api.wiring import SCHEMA
 from tests.fakes.context_api import context_api
 from tests.fakes.model import Mood, model
@@ -284,19 +285,46 @@ async def test_a_stream_of_a_question_nobody_can_answer_ends_with_a_problem(ther
     assert events[-1][1]["code"] == "no-model"
 
 
+@pytest.mark.requirement("HAPI-040", "HAPI-029")
+async def test_a_question_goes_on_where_its_process_was_killed_and_asks_nothing_twice_that_was_answered(
+    there: Engine,
+):
+    async with serving(there.settings(), there.place.api_key) as api:
+        await warm(api)
+        there.model.requests.clear()
+        there.model.mood, there.model.holds_at = (
+            "digs",
+            4,
+        )  # three tools were asked, and the answer is on its way
+        asked = asyncio.create_task(ask(api, ABOUT))
+        await asyncio.to_thread(there.model.wait_for, 4)
+        for child in await asyncio.to_thread(there.wait_for_children, 1):
+            os.kill(child, signal.SIGKILL)
+        body = (await asked).json()
+
+    assert (body["metadata"]["engine"], body["metadata"]["degraded_reason"]) == ("holmesgpt", None)
+    assert body["metadata"]["evidence_ids"] == [ID]
+    assert there.model.requests[3]["messages"] == there.model.requests[4]["messages"]
+    assert len(there.model.requests) == 5
+    assert body["metadata"]["tokens_used"] == 4 * 1050, "the one that nobody heard is not known"
+    assert (body["context_used"] or {})["tools"] == ["get_causes"]
+
+
 @pytest.mark.requirement("HAPI-040")
-async def test_a_child_that_is_killed_ends_in_triages_answer(there: Engine):
+async def test_a_question_that_kills_its_processes_ends_in_triages_answer(there: Engine):
     async with serving(there.settings(), there.place.api_key) as api:
         await warm(api)
         there.model.mood = "hangs"
         there.model.requests.clear()
         asked = asyncio.create_task(ask(api, ABOUT))
-        await asyncio.to_thread(there.model.wait_for, 1)
-        for child in await asyncio.to_thread(there.wait_for_children, 1):
-            os.kill(child, signal.SIGKILL)
+        for number in range(1, DEATHS + 1):
+            await asyncio.to_thread(there.model.wait_for, number)
+            for child in await asyncio.to_thread(there.wait_for_children, 1):
+                os.kill(child, signal.SIGKILL)
         body = (await asked).json()
 
     assert (body["metadata"]["engine"], body["metadata"]["degraded_reason"]) == ("triage", "engine-failed")
+    assert "SIGKILL" in body["metadata"]["degraded_detail"]
 
 
 async def test_a_deleted_session_ends_its_question(there: Engine):
@@ -357,7 +385,9 @@ async def test_many_sockets_ask_a_slow_model_at_once_and_each_is_answered(there:
 
 
 @pytest.mark.requirement("HAPI-040", "HAPI-029")
-async def test_a_killed_workers_question_is_taken_up_by_another(fresh_database: MakeDatabase, tmp_path: Path):
+async def test_a_killed_workers_question_is_gone_on_with_by_another(
+    fresh_database: MakeDatabase, tmp_path: Path
+):
     with context_api() as context, model() as fake:
         context.causes = answer()
         here = place(fresh_database(SCHEMA, migrated=True), context.url, tmp_path).missing_workers_soon()
@@ -365,18 +395,20 @@ async def test_a_killed_workers_question_is_taken_up_by_another(fresh_database: 
             settings = first.settings(chat_timeout=180)
             async with serving(settings, here.api_key) as api:
                 await warm(api)
-                fake.mood = "hangs"
                 fake.requests.clear()
+                fake.mood, fake.holds_at = "digs", 3
                 asked = asyncio.create_task(streamed(api, ABOUT))
-                await asyncio.to_thread(fake.wait_for, 1)
+                await asyncio.to_thread(fake.wait_for, 3)
                 first.worker.kill()
                 await asyncio.to_thread(first.worker.wait)
-                fake.mood = "concludes"
                 fake.let_go()
                 with engine(here, context, fake):
                     async with asyncio.timeout(120):
                         events = await asked
 
     kinds = [kind for kind, _ in events]
-    assert kinds == ["step", "restarted", "step", "tool", "step", "answer"]
+    before, after = ["step", "tool", "step", "tool", "step"], ["step", "tool", "step", "answer"]
+    assert kinds == [*before, "restarted", *after]
     assert events[-1][1]["metadata"]["engine"] == "holmesgpt"
+    assert len(fake.requests) == 5, "the third one twice"
+    assert fake.requests[2]["messages"] == fake.requests[3]["messages"]

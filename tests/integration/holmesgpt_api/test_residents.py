@@ -44,6 +44,7 @@ from services.holmesgpt_api.engine.messages import (
 from tests.fakes.context_api import FakeContextApi, context_api
 from tests.fakes.model import FakeModel, model
 from tests.fakes.purse import FakePurse
+from tests.fakes.steps import MemorySteps
 from tests.support.children import REPOSITORY
 from tests.support.engine import children_of, is_alive, name_of
 from tests.support.investigations import CONFIG, cause, evidence, found
@@ -252,6 +253,7 @@ async def test_a_child_that_is_killed_while_it_waits_costs_nobody_a_question(
             Roster([Entry(access(scripted), "local_llm", 0, tools=True)]),
             clusters=Clusters(context.url),
             mint=lambda taken, left: "canary-token",
+            steps=MemorySteps(),
             max_steps=4,
             tool_timeout=timedelta(seconds=5),
             start_within=timedelta(seconds=120),

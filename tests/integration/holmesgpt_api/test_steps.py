@@ -12,15 +12,28 @@ from sqlalchemy import text
 
 from libs.jobs import Jobs
 from libs.storage import Database
+from libs.storage.few import Few
 from services.holmesgpt_api import worker
+from services.holmesgpt_api.adapters.chat_sessions import Limits as ChatLimits
+from services.holmesgpt_api.adapters.chat_sessions import PostgresSessions
 from services.holmesgpt_api.adapters.ledger import PostgresLedger
-from services.holmesgpt_api.adapters.steps import Keeping, LastStep, PostgresSteps, Steps
+from services.holmesgpt_api.adapters.steps import (
+    INVESTIGATIONS,
+    QUESTIONS,
+    Keeping,
+    LastStep,
+    PostgresSteps,
+    Run,
+    Steps,
+)
+from services.holmesgpt_api.domain.chat.session import TakenTurn
 from services.holmesgpt_api.domain.commission import commission
 from services.holmesgpt_api.domain.record import Claimed
 from services.holmesgpt_api.domain.triage import conclude
 from services.holmesgpt_api.wiring import SCHEMA
 from tests.fakes.steps import MemorySteps
 from tests.integration.holmesgpt_api.test_ledger import migrated
+from tests.support.chats import ANA, question, reply
 from tests.support.investigations import CHECKOUT, caller, claimed, found, request
 from tests.support.postgres import MakeDatabase
 
@@ -61,7 +74,9 @@ async def stage_on(make: MakeDatabase, life: timedelta = timedelta(minutes=5)) -
     jobs = Jobs(database, service=SCHEMA)
     worker.declare(jobs)
     try:
-        yield Stage(PostgresLedger(database, jobs, life=life), PostgresSteps(database), database)
+        yield Stage(
+            PostgresLedger(database, jobs, life=life), PostgresSteps(database, INVESTIGATIONS), database
+        )
     finally:
         await database.close()
 
@@ -72,13 +87,13 @@ async def stage(fresh_database: MakeDatabase) -> AsyncIterator[Stage]:
         yield made
 
 
-async def asks(steps: Steps, run: Claimed, number: int, *, model: str = "m") -> Keeping:
+async def asks(steps: Steps, run: Run, number: int, *, model: str = "m") -> Keeping:
     return await steps.asks(
         run, number=number, phase="talk", model=model, messages=b"said %d" % number, course=b"c"
     )
 
 
-async def told(steps: Steps, run: Claimed) -> None:
+async def told(steps: Steps, run: Run) -> None:
     """What both kinds of steps promise to a run that has the say."""
     assert await steps.last(run, model="m") is None
     assert await steps.answered(run, number=1, answer=b"a", course=b"c1") is Keeping.not_kept
@@ -149,3 +164,72 @@ async def test_other_runs_steps_stay(stage: Stage):
 
     assert await stage.steps.last(other, model="m") is not None
     assert await stage.rows() == 1
+
+
+@dataclass
+class Asked:
+    """A chat's question at the model."""
+
+    sessions: PostgresSessions
+    steps: PostgresSteps
+    database: Database
+    id: str
+    session_id: str
+
+    async def taken(self) -> TakenTurn:
+        taken = await self.sessions.take(self.id)
+        assert taken is not None
+        return taken
+
+    async def rows(self) -> int:
+        async with self.database.begin() as conn:
+            count: int = (await conn.execute(text("SELECT count(*) FROM chat_step"))).scalar_one()
+        return count
+
+
+@pytest.fixture
+async def asked(fresh_database: MakeDatabase) -> AsyncIterator[Asked]:
+    database = Database(migrated(fresh_database).settings(SCHEMA), application=SCHEMA)
+    jobs = Jobs(database, service=SCHEMA)
+    worker.declare(jobs)
+    limits, long = ChatLimits(sessions=9, questions=9), timedelta(minutes=5)
+    sessions = PostgresSessions(database, jobs, idle=long, limits=limits)
+    try:
+        turn = await sessions.open(question(), interim=None, verdict=None, life=long)
+        steps = PostgresSteps(Few(database), QUESTIONS)
+        yield Asked(sessions, steps, database, turn.id, turn.session_id)
+    finally:
+        await database.close()
+
+
+async def test_a_chats_question_has_its_steps_kept_as_an_investigation_has(asked: Asked):
+    await told(asked.steps, await asked.taken())
+
+    assert await asked.rows() == 1
+
+
+async def test_another_worker_goes_on_with_a_question_and_the_lost_one_has_no_say(asked: Asked):
+    lost = await asked.taken()
+    await asks(asked.steps, lost, 2)
+    later = await asked.taken()
+
+    assert await asked.steps.last(lost, model="m") is None
+    assert await asks(asked.steps, lost, 3) is Keeping.no_say
+    assert await asked.steps.last(later, model="m") == LastStep(2, "talk", b"said 2", None, b"c")
+
+
+@pytest.mark.parametrize("how", ["answered", "overdue", "deleted"])
+async def test_a_questions_steps_go_when_it_ends_and_none_comes_after(asked: Asked, how: str):
+    taken = await asked.taken()
+    await asks(asked.steps, taken, 2)
+    match how:
+        case "answered":
+            assert await asked.sessions.end(taken, reply())
+        case "overdue":
+            assert await asked.sessions.end_overdue(taken.id, now=True)
+        case _:
+            assert await asked.sessions.delete(asked.session_id, ANA)
+
+    assert await asked.rows() == 0
+    assert await asks(asked.steps, taken, 3) is Keeping.no_say
+    assert await asked.rows() == 0

@@ -286,7 +286,9 @@ async def test_a_models_tools_believe_the_same_authority(service, first, second)
     port = await service.port()
 
     def answer(authority: Path) -> bytes:
-        access = ContextAccess(url=f"https://127.0.0.1:{port}", timeout_s=10, ca_file=str(authority))
+        access = ContextAccess(
+            url=f"https://127.0.0.1:{port}", timeout_s=10, authorities=authority.read_text()
+        )
         with Context(access, until=float("inf")) as context:
             return context.ask(Question("/api/v1/notes/a", {}))
 

@@ -63,6 +63,8 @@ class Kept(KubeObject):
             ("version", str(metadata.get("resourceVersion") or "")),
             ("created", created.timestamp() if created else None),
             ("_labels", _shared(metadata.get("labels"), dict)),
+            ("is_leaving", bool(metadata.get("deletionTimestamp"))),
+            ("readings", {}),
             ("_owners", _shared(metadata.get("ownerReferences"), list)),
             ("stands_out", item.kind == "Pod" and stands_out(item)),
             ("shelf", shelf),
@@ -75,6 +77,8 @@ class Kept(KubeObject):
             return self.shelf.body_of(self)
         if name in PARTS:
             return part_of(self.shelf.body_of(self), name)
+        if name == "annotations":
+            return part_of(self.metadata, name)
         raise AttributeError(name)
 
     @property
@@ -122,6 +126,7 @@ class Shelf:
                 self.bytes -= len(oldest.raw)
                 for name in ("body", *PARTS):
                     object.__delattr__(oldest, name)
+                oldest.readings.clear()
         return body
 
 

@@ -76,7 +76,7 @@ SUREST = 0.8
 KNOWN = 0.6
 """How surely a rule has to account for an object for leads about it to be left out."""
 
-_NOT_USED = frozenset({"node", "contains", "led"})
+_NOT_USED = frozenset({"node", "led"})
 
 _FRONT = frozenset({"Service", "ServiceAccount", "ConfigMap"})
 """What is named in passing by whoever uses it: counts only when it was changed."""

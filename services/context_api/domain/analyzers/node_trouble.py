@@ -75,7 +75,7 @@ def evicted(scene: Scene) -> list[KubeObject]:
     return [
         p
         for p in scene.snapshot.of_kind("Pod")
-        if text(p.status.get("reason")) == "Evicted"
+        if p.status.get("reason") == "Evicted"
         and (moment := _when(p)) is not None
         and scene.now - moment <= RECENT
         and not (

@@ -27,10 +27,11 @@ from services.context_api.domain.observation import AGAINST, Depth, Explains, Ob
 from services.context_api.domain.proxy_env import EXCEPTIONS, PROXIES, excepted
 from services.context_api.domain.redact import redact
 from services.context_api.domain.scene import Scene
-from services.context_api.domain.snapshot import KubeObject
+from services.context_api.domain.snapshot import KubeObject, once
 from services.context_api.domain.wording import clock, name_of
 
 NAME = "proxied_call"
+_WANTED = frozenset({*PROXIES, EXCEPTIONS})
 SEEN, SUPPOSED = 0.92, 0.6
 """A line speaks of the proxy, or the proxy of the call; only the settings say so."""
 
@@ -89,13 +90,24 @@ def _behind(scene: Scene, user: KubeObject, proxy: _Setting) -> list[KubeObject]
     return [top for service in services if service is not None for top in scene.deps.behind(service)]
 
 
+@once
+def _may_name_one(workload: KubeObject) -> bool:
+    """Whether a container has such a variable, or takes all keys of something."""
+    return any(
+        container.get("envFrom")
+        or any(text(one.get("name")).upper() in _WANTED for one in entries(container.get("env")))
+        for container in containers(pod_spec(workload))
+    )
+
+
 def _variables(scene: Scene, workload: KubeObject) -> dict[str, _Setting]:
     """The proxy variables by their name in capitals; what stands in the container itself goes before its ConfigMaps."""
     found: dict[str, _Setting] = {}
-    wanted = {*PROXIES, EXCEPTIONS}
+    if not _may_name_one(workload):
+        return found
 
     def keep(key: str, value: str, holder: KubeObject, where: str) -> None:
-        if key.upper() in wanted:
+        if key.upper() in _WANTED:
             found.setdefault(key.upper(), _Setting(value, holder, where))
 
     for container in containers(pod_spec(workload)):

@@ -23,7 +23,7 @@ from services.context_api.domain.meant import unready_as_meant
 from services.context_api.domain.observation import Depth, Observation
 from services.context_api.domain.rollouts import Rollout, of_revision
 from services.context_api.domain.scene import Scene
-from services.context_api.domain.snapshot import KubeObject
+from services.context_api.domain.snapshot import KubeObject, once
 from services.context_api.domain.wording import clock, name_of
 
 NAME = "rollout_stuck"
@@ -36,7 +36,7 @@ _COUNTS = ("replicas", "readyReplicas", "availableReplicas", "desiredNumberSched
 def observe(scene: Scene) -> Iterator[Observation]:
     """One observation per workload with fewer available replicas than it wants."""
     for workload in scene.graph.workloads:
-        if workload.metadata.get("deletionTimestamp") or workload.kind in ("Pod", "Job", "CronJob"):
+        if workload.is_leaving or workload.kind in ("Pod", "Job", "CronJob"):
             continue
         if not _countable(workload):
             continue
@@ -46,6 +46,7 @@ def observe(scene: Scene) -> Iterator[Observation]:
             yield from _set(scene, workload)
 
 
+@once
 def _countable(workload: KubeObject) -> bool:
     """Whether its numbers of replicas are numbers, where they are there: a text in their place is no zero."""
     counts = (workload.spec.get("replicas"), *(workload.status.get(field) for field in _COUNTS))

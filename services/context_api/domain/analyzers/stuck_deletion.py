@@ -44,7 +44,7 @@ PATIENCE = timedelta(minutes=5)
 def observe(scene: Scene) -> Iterator[Observation]:
     """One observation per object whose deletion hangs."""
     for obj in scene.snapshot.objects:
-        since = parse_time(obj.metadata.get("deletionTimestamp"))
+        since = parse_time(obj.metadata.get("deletionTimestamp")) if obj.is_leaving else None
         if since is None:
             continue
         # A pod's deletionTimestamp already includes its grace period.

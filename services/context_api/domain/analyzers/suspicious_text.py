@@ -10,6 +10,7 @@ Rests on: OWASP Top 10 for LLM Applications (prompt injection through data).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import islice
 
 from libs.contracts.causes import FindingSeverity
@@ -20,7 +21,7 @@ from services.context_api.domain.logs import NARRATIVE, cut, is_narrative, last_
 from services.context_api.domain.observation import Depth, Observation
 from services.context_api.domain.redact import redact
 from services.context_api.domain.scene import Scene
-from services.context_api.domain.snapshot import KubeObject
+from services.context_api.domain.snapshot import KubeObject, once
 from services.context_api.domain.wording import name_of
 
 NAME = "suspicious_text"
@@ -29,6 +30,9 @@ MOST = 20
 
 LONGEST = 16 * 1024
 """Characters of one value that are read."""
+
+SHORT = 128
+"""Characters of a value that is remembered."""
 
 _OWN = "last-applied-configuration"
 
@@ -39,21 +43,9 @@ def observe(scene: Scene) -> Iterator[Observation]:
 
 
 def _found(scene: Scene) -> Iterator[Observation]:
-    # Most values stand on hundreds of objects; each is read once.
-    told: dict[str, bool] = {}
-
-    def narrative(value: str) -> bool:
-        known = told.get(value)
-        if known is None:
-            known = told[value] = is_narrative(value[:LONGEST])
-        return known
-
     for obj in scene.snapshot.objects:
-        for where, words in (("annotation", obj.annotations), ("label", obj.labels)):
-            for key, value in words.items():
-                if isinstance(value, str) and _OWN not in key and narrative(value):
-                    yield _observation(obj, f"{where} {key}", text(value))
-                    break
+        if (claim := _claim(obj)) is not None:
+            yield _observation(obj, *claim)
     for log in scene.snapshot.logs:
         pod = scene.graph.get("Pod", log.namespace, log.pod)
         if pod is not None and is_narrative(log.text[-300 * 500 :]):
@@ -66,6 +58,26 @@ def _found(scene: Scene) -> Iterator[Observation]:
             reference = about(event)
             named = scene.graph.get(text(reference.get("kind")), event.namespace, text(reference.get("name")))
             yield _observation(named or event, f"event {event.name}", message)
+
+
+@once
+def _claim(obj: KubeObject) -> tuple[str, str] | None:
+    """The first annotation that reads like one, else the first label: where it stands, and its words."""
+    for where, words in (("annotation", obj.annotations), ("label", obj.labels)):
+        for key, value in words.items():
+            if isinstance(value, str) and _OWN not in key and _reads_like_one(value):
+                return f"{where} {key}", text(value)
+    return None
+
+
+def _reads_like_one(value: str) -> bool:
+    return _short(value) if len(value) < SHORT else is_narrative(value[:LONGEST])
+
+
+@lru_cache(maxsize=16 * 1024)
+def _short(value: str) -> bool:
+    """Most values stand on hundreds of objects; each is read once."""
+    return is_narrative(value)
 
 
 def _observation(obj: KubeObject, where: str, words: str) -> Observation:

@@ -164,7 +164,7 @@ def observe(scene: Scene) -> Iterator[Observation]:
     for obj in scene.snapshot.objects:
         if (obj.kind in _OTHERS and is_native(obj)) or not obj.body.get("status"):
             continue
-        if obj.metadata.get("deletionTimestamp"):
+        if obj.is_leaving:
             continue
         heard = _complaint(scene, obj)
         if heard is None:

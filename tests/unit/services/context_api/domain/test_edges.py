@@ -75,7 +75,6 @@ def test_a_workload_needs_its_configuration_its_volumes_its_dependencies_and_its
             ),
             ("Service/shop/api", "backend"),
         ),
-        (thing("Node", "node-1", None), ("Deployment/shop/api", "contains")),
         (
             thing("PersistentVolumeClaim", "x", spec={"storageClassName": "fast"}),
             ("StorageClass/_cluster/fast", "class"),
@@ -96,6 +95,19 @@ def test_a_pod_leads_to_its_owner_and_a_service_to_what_it_selects():
         objects, of=f"Pod/shop/{pods_in(objects)[0]['metadata']['name']}"
     )
     assert needs(objects, of="Service/shop/api") == {("Deployment/shop/api", "selects")}
+
+
+@pytest.mark.parametrize("of", ["Node/_cluster/node-1", "Namespace/_cluster/shop"])
+def test_what_runs_on_a_node_or_lies_in_a_namespace_is_told_to_who_asks_about_it_alone(of: str):
+    scene = Scene(snapshot(deployment("api"), node("node-1"), thing("Namespace", "shop", None)))
+    kind, _, name = of.split("/")
+    found = scene.graph.find(kind, None, name)
+    assert found
+
+    inside = {str(e.to) for e in scene.needs.whole(found) if e.relation == "contains"}
+
+    assert "Deployment/shop/api" in inside
+    assert not {e.relation for e in scene.needs.of(found)} & {"contains"}
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from services.context_api.domain.snapshot import KubeObject, NotRead, parse_time
+from services.context_api.domain.snapshot import KubeObject, NotRead, once, parse_time
 from tests.support import kube
 
 pytestmark = pytest.mark.requirement("API-BR-CAPI-006", "INF-BR-TYPE-003")
@@ -96,3 +96,20 @@ def test_events_and_logs_are_found_by_what_they_are_about():
 
 def test_what_was_not_read_says_what_and_why():
     assert str(NotRead("a.yaml", "is no YAML")) == "a.yaml: is no YAML"
+
+
+def test_a_reading_of_an_object_is_made_once_and_again_when_it_was_let_go_of():
+    asked: list[str] = []
+
+    @once
+    def shouted(obj: KubeObject) -> str | None:
+        asked.append(obj.name)
+        return obj.name.upper() if obj.name != "b" else None
+
+    one, other = (KubeObject("v1", "Pod", "shop", name, "", {}) for name in "ab")
+    read = [shouted(one), shouted(one), shouted(other), shouted(other)]
+    one.readings.clear()
+
+    assert read == ["A", "A", None, None]
+    assert shouted(one) == "A"
+    assert asked == ["a", "b", "a"]

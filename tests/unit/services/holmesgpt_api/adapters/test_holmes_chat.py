@@ -13,14 +13,17 @@ from libs.contracts.chat import ChatEventKind
 from libs.redaction import Redactor, Unredactable
 from libs.redaction.redactor import LONGEST
 from services.holmesgpt_api.adapters.holmes_chat import HolmesTalker, _of_tool
+from services.holmesgpt_api.adapters.run_course import Course, taken_up
+from services.holmesgpt_api.adapters.steps import LastStep
 from services.holmesgpt_api.adapters.zygote import Zygote
 from services.holmesgpt_api.domain.chat.session import Owner, Said, TakenTurn
 from services.holmesgpt_api.domain.clusters import Clusters
 from services.holmesgpt_api.domain.model import ModelFailed
 from services.holmesgpt_api.domain.roster import Roster
 from services.holmesgpt_api.domain.triage import conclude
-from services.holmesgpt_api.engine.messages import ModelAccess, TalkRequest, ToolCalled
+from services.holmesgpt_api.engine.messages import ModelAccess, TalkRequest, ToolCalled, Usage
 from tests.fakes.purse import FakePurse
+from tests.fakes.steps import MemorySteps
 from tests.support.investigations import CHECKOUT, cause, claimed, evidence, found
 
 pytestmark = pytest.mark.requirement("HAPI-006", "HAPI-075", "HAPI-110")
@@ -62,18 +65,20 @@ def asked(message: str = "why?", earlier: tuple[Said, ...] = ()) -> TakenTurn:
     )
 
 
-def request(taken: TakenTurn) -> TalkRequest:
+def request(taken: TakenTurn, last: LastStep | None = None) -> TalkRequest:
     talker = HolmesTalker(
         cast(Zygote, None),  # nothing is sent
         Roster([]),
         clusters=CLUSTERS,
         mint=lambda taken, within: "token",
+        steps=MemorySteps(),
         max_steps=4,
         tool_timeout=timedelta(seconds=5),
         start_within=timedelta(seconds=5),
         purse=FakePurse(),
     )
-    return talker._request(taken, talker._access(taken), 9.0, [ACCESS], KEY, Redactor(KEY), "")
+    course = taken_up({"": "openai/x"}, Redactor(KEY), last)
+    return talker._request(taken, talker._access(taken), 9.0, [ACCESS], KEY, course, "", last)
 
 
 def test_a_question_what_was_said_before_and_what_triage_found_are_told_without_their_secrets():
@@ -120,3 +125,18 @@ def test_a_question_about_a_cluster_that_nobody_configures_any_more_is_put_to_no
         request(replace(asked(), cluster="us"))
 
     assert failed.value.word == "unknown-cluster"
+
+
+@pytest.mark.requirement("HAPI-029")
+def test_a_question_that_goes_on_is_told_its_last_step_and_what_it_had_seen_and_cost():
+    before = Course({"": "openai/x"}, 0.0, Redactor(KEY))
+    before.called(ToolCalled(tool="get_causes", arguments={}, ok=True, evidence=[evidence("e1")]))
+    before.usage = Usage(requests=2, prompt_tokens=20)
+
+    told = request(asked(), LastStep(3, "talk", b"said", None, before.packed())).resume
+
+    assert told is not None
+    assert (told.number, told.messages, told.answer) == (3, b"said", None)
+    assert [one.id for one in told.evidence] == ["e1"]
+    assert (told.calls, told.usage.requests, told.usage.prompt_tokens) == (1, 2, 20)
+    assert request(asked()).resume is None
