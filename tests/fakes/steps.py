@@ -19,6 +19,8 @@ class MemorySteps:
     """False: a later run has taken over."""
     kept: LastStep | None = None
     calls: list[tuple[str, int]] = field(default_factory=list)
+    _whose: str = ""
+    """Whose step is kept; empty: it was put here by the test."""
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def holds(self, number: int, *, answered: bool, within: float = 20) -> None:
@@ -34,6 +36,7 @@ class MemorySteps:
     async def asks(
         self, run: Run, *, number: int, phase: Phase, model: str, messages: bytes, course: bytes
     ) -> Keeping:
+        self._whose = run.id
         return await self._keep("asks", LastStep(number, phase, messages, None, course))
 
     async def answered(self, run: Run, *, number: int, answer: bytes, course: bytes) -> Keeping:
@@ -53,4 +56,4 @@ class MemorySteps:
         return Keeping.kept
 
     async def last(self, run: Run, *, model: str) -> LastStep | None:
-        return self.kept
+        return self.kept if self._whose in ("", run.id) else None

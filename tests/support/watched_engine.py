@@ -104,4 +104,4 @@ if __name__ == "__main__":
     from services.holmesgpt_api.engine.messages import Confinement
     from services.holmesgpt_api.engine.zygote import main
 
-    sys.exit(main(int(sys.argv[2]), Confinement()))
+    sys.exit(main(int(sys.argv[2]), Confinement().model_dump_json()))

@@ -28,11 +28,11 @@ from services.context_api.domain.kube import (
     condition,
     countable,
     entries,
-    flat,
     is_native,
     mapping,
     number,
     owner_named,
+    selector_of,
     template_labels,
     text,
 )
@@ -45,7 +45,6 @@ HASHED = re.compile(r"^(?P<owner>.+)-(?P<hash>[a-z0-9]{5,10})$")
 _STOP = frozenset({"Node", "Namespace", "CustomResourceDefinition"})
 
 
-@once
 def key_by_name(obj: KubeObject) -> Key:
     """What makes two printed objects the same object, uid aside (a deleted and re-made one counts as one); and an order
     that does not depend on where they were read."""
@@ -268,7 +267,7 @@ class Graph:
     def _pods_by_node(self) -> dict[str, list[KubeObject]]:
         index: dict[str, list[KubeObject]] = {}
         for pod in self.pods:
-            index.setdefault(text(pod.spec.get("nodeName")), []).append(pod)
+            index.setdefault(node_of(pod), []).append(pod)
         return index
 
     def pods_on(self, node: str) -> Sequence[KubeObject]:
@@ -281,9 +280,7 @@ class Graph:
         found = [
             o
             for o in self.of_kind(*sorted(WORKLOADS))
-            if o.kind != "Pod"
-            and self.workload(o) is o
-            and mapping(o.spec.get("template") or o.spec.get("jobTemplate"))
+            if o.kind != "Pod" and self.workload(o) is o and has_template(o)
         ]
         return found + [p for p in self.pods if self.workload(p) is p]
 
@@ -319,11 +316,11 @@ class Graph:
     def _workloads_by_label(self) -> LabelIndex:
         return _by_label((w, template_labels(w)) for w in self.workloads)
 
-    def pods_with(self, namespace: str | None, labels: dict[str, str]) -> list[KubeObject]:
+    def pods_with(self, namespace: str | None, labels: Mapping[str, str]) -> list[KubeObject]:
         """Live pods that carry all these labels; none for an empty selector."""
         return _carrying(self._pods_by_label, namespace, labels)
 
-    def workloads_with(self, namespace: str | None, labels: dict[str, str]) -> list[KubeObject]:
+    def workloads_with(self, namespace: str | None, labels: Mapping[str, str]) -> list[KubeObject]:
         """Workloads whose pods would carry all these labels, whether or not they have pods."""
         return _carrying(self._workloads_by_label, namespace, labels)
 
@@ -355,7 +352,7 @@ class Graph:
 
     def behind(self, service: KubeObject) -> list[KubeObject]:
         """Top owners of what a Service selects."""
-        selector = flat(service.spec.get("selector"))
+        selector = selector_of(service)
         found = [self.top(o) for o in self.pods_with(service.namespace, selector)]
         found += [self.top(o) for o in self.workloads_with(service.namespace, selector)]
         return list({id(o): o for o in found}.values())
@@ -372,12 +369,8 @@ class Graph:
         """Ready and not ready addresses: of slices, else of Endpoints, else by the selected pods."""
         pieces = [p for p in self._slices.get((service.namespace, service.name), []) if _listed(p)]
         if pieces:
-            ready = [
-                mapping(e.get("conditions")).get("ready") is not False
-                for piece in pieces
-                for e in entries(piece.body.get("endpoints"))
-            ]
-            return Endpoints(sum(ready), len(ready) - sum(ready), recorded=True)
+            counted = [_counted(piece) for piece in pieces]
+            return Endpoints(sum(r for r, _ in counted), sum(n for _, n in counted), recorded=True)
         old = self.get("Endpoints", service.namespace, service.name)
         if old is not None and _addressed(old):
             subsets = entries(old.body.get("subsets"))
@@ -386,7 +379,7 @@ class Graph:
                 sum(len(entries(s.get("notReadyAddresses"))) for s in subsets),
                 recorded=True,
             )
-        pods = self.pods_with(service.namespace, flat(service.spec.get("selector")))
+        pods = self.pods_with(service.namespace, selector_of(service))
         return Endpoints(sum(map(is_ready, pods)), sum(map(_says_unready, pods)), recorded=False)
 
     def served(self, namespace: str | None, name: str) -> list[KubeObject]:
@@ -414,7 +407,7 @@ class Graph:
                 for e in entries(piece.body.get("endpoints"))
                 if mapping(e.get("conditions")).get("ready") is not False
             } - {""}
-        pods = self.pods_with(service.namespace, flat(service.spec.get("selector")))
+        pods = self.pods_with(service.namespace, selector_of(service))
         return {text(p.spec.get("nodeName")) for p in pods if is_ready(p)} - {""}
 
 
@@ -424,9 +417,30 @@ def _says_unready(pod: KubeObject) -> bool:
     return state.status in ("False", "Unknown") if state is not None else pod.status.get("phase") == "Pending"
 
 
+@once
+def node_of(pod: KubeObject) -> str:
+    """Where it was placed; empty: nowhere yet."""
+    return text(pod.spec.get("nodeName"))
+
+
+@once
+def has_template(obj: KubeObject) -> bool:
+    return bool(mapping(obj.spec.get("template") or obj.spec.get("jobTemplate")))
+
+
+@once
 def _listed(piece: KubeObject) -> bool:
     """Whether a slice's endpoints can be counted."""
     return countable(piece.body.get("endpoints"))
+
+
+@once
+def _counted(piece: KubeObject) -> tuple[int, int]:
+    """Its ready endpoints, and those that are not."""
+    ready = [
+        mapping(e.get("conditions")).get("ready") is not False for e in entries(piece.body.get("endpoints"))
+    ]
+    return sum(ready), len(ready) - sum(ready)
 
 
 def _addressed(old: KubeObject) -> bool:
@@ -452,7 +466,7 @@ def _by_label(items: Iterable[tuple[KubeObject, Mapping[str, str]]]) -> LabelInd
     return index
 
 
-def _carrying(index: LabelIndex, namespace: str | None, labels: dict[str, str]) -> list[KubeObject]:
+def _carrying(index: LabelIndex, namespace: str | None, labels: Mapping[str, str]) -> list[KubeObject]:
     if not labels:
         return []
     rarest = min((index.get((namespace, k, v), []) for k, v in labels.items()), key=len)

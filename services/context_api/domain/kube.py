@@ -266,6 +266,18 @@ def template_labels(obj: KubeObject) -> Mapping[str, str]:
     return flat(obj.labels) if obj.kind == "Pod" else flat(at(pod_template(obj), "metadata", "labels"))
 
 
+@once
+def selector_of(service: KubeObject) -> Mapping[str, str]:
+    """The labels that a Service wants of its pods. Not to be changed."""
+    return flat(service.spec.get("selector"))
+
+
+@once
+def ports_declared(obj: KubeObject) -> Sequence[Body]:
+    """Of all containers of a pod, or of a workload's template."""
+    return [port for one in containers(pod_spec(obj)) for port in entries(one.get("ports"))]
+
+
 def containers(spec: Body) -> Iterator[Body]:
     """Init containers (sidecars among them) and containers of a pod spec, in start order."""
     yield from entries(spec.get("initContainers"))

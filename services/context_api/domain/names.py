@@ -16,7 +16,7 @@ from difflib import SequenceMatcher
 from functools import cached_property
 
 from services.context_api.domain.kube import entries, is_native, number, strings, text
-from services.context_api.domain.snapshot import KubeObject, Snapshot
+from services.context_api.domain.snapshot import KubeObject, Snapshot, once
 
 _LABEL = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
 _HOST = rf"{_LABEL}(?:\.{_LABEL}){{0,8}}"
@@ -101,18 +101,12 @@ class NameIndex:
         self._addresses: dict[str, KubeObject] = {}
         self.namespaces: set[str] = {o.namespace for o in snapshot.objects if o.namespace}
         for pod in snapshot.of_kind("Pod"):
-            if pod.spec.get("hostNetwork") is not True:
-                first = text(pod.status.get("podIP"))
-                if first:
-                    self._addresses[first] = pod
-                for entry in entries(pod.status.get("podIPs")):
-                    if address := text(entry.get("ip")):
-                        self._addresses[address] = pod
+            for address in _of_pod(pod):
+                self._addresses[address] = pod
         for service in filter(is_native, snapshot.of_kind("Service")):
             self._services[service.namespace or "", service.name] = service
-            for address in (text(service.spec.get("clusterIP")), *strings(service.spec.get("clusterIPs"))):
-                if address not in ("", "None"):
-                    self._addresses[address] = service
+            for address in _of_service(service):
+                self._addresses[address] = service
 
     def find(self, host: str, namespace: str | None) -> KubeObject | None:
         """The Service (or pod, for an address) that `host` means when asked from `namespace`."""
@@ -172,3 +166,18 @@ def resembles(one: str, other: str) -> bool:
     if abs(len(a) - len(b)) > 3 or min(len(a), len(b)) < 4:
         return False
     return SequenceMatcher(None, a, b, autojunk=False).ratio() >= 0.8
+
+
+@once
+def _of_pod(pod: KubeObject) -> frozenset[str]:
+    """Addresses that are its own, and not its node's."""
+    if pod.spec.get("hostNetwork") is True:
+        return frozenset()
+    listed = (text(entry.get("ip")) for entry in entries(pod.status.get("podIPs")))
+    return frozenset({text(pod.status.get("podIP")), *listed} - {""})
+
+
+@once
+def _of_service(service: KubeObject) -> frozenset[str]:
+    listed = strings(service.spec.get("clusterIPs"))
+    return frozenset({text(service.spec.get("clusterIP")), *listed} - {"", "None"})

@@ -32,6 +32,7 @@ from services.context_api.domain.kube import (
     number,
     pod_spec,
     replicas,
+    selector_of,
     strings,
     template_labels,
     text,
@@ -73,7 +74,7 @@ class Unfelt:
         labels = template_labels(workload)
         found = []
         for service in self._scene.graph.services_in(workload.namespace):
-            wanted = flat(service.spec.get("selector"))
+            wanted = selector_of(service)
             if wanted and all(labels.get(key) == value for key, value in wanted.items()):
                 found.append(service)
         return found

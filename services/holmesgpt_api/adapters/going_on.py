@@ -99,17 +99,21 @@ async def going_on(
     Raises:
         Died: none goes on; and what `once` raises.
     """
-    deaths = 0
+    deaths, reached, died = 0, 1, None
     while True:
         last = None if begins and not deaths else await recording.last(frame.left)
         frame.course = course = taken_up(last)
-        if not deaths:
+        if died is not None:
+            course.after(died)
+        else:
             frame.had(course, used(course.usage, last))
+            reached = last.number if last else 1
         try:
             return await once(deaths, last)
         except Died as death:
-            further = course.steps > (last.number if last else 1)
-            deaths = 1 if further else deaths + 1
+            # By the steps that it came to: not each of them need have been stored.
+            deaths = 1 if course.steps > reached else deaths + 1
+            reached, died = max(reached, course.steps), course
             if not death.by_signal or deaths >= DEATHS:
                 raise
             _log.warning("%s: %s; going on from its last step", recording.run.id, death)

@@ -213,6 +213,7 @@ class HolmesTalker:
             fallbacks=chain[1:],
             metered=True,
             context=where.model_copy(update={"authorities": authorities(self._context_ca_file)}),
+            usage=course.usage,
             resume=None if last is None else resume(last, course),
         )
 

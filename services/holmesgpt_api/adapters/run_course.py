@@ -94,6 +94,12 @@ class Course:
             refusals=self.refusals,
         )
 
+    def after(self, died: Course) -> None:
+        """It goes on where this one's process died, which has cost more than was stored by then."""
+        self.usage, self.refusals, self.answered_by = died.usage, died.refusals, died.answered_by
+        self.before = max(self.before, died.seconds)
+        self.resumed = max(self.resumed, died.resumed + 1)
+
     def abroad(self, use: ToolUse, fact: EvidenceItem | None) -> None:
         """A foreign system has answered, here; what of it is told and kept holds no secrets any more."""
         with self._lock:

@@ -131,8 +131,9 @@ def authorities(file: Path | None) -> str | None:
         ModelFailed: it cannot be read.
     """
     try:
-        return None if file is None else file.read_text(encoding="ascii")
-    except (OSError, UnicodeError) as error:
+        # What is no ASCII stands in comments, which OpenSSL skips in a file and refuses in a text.
+        return None if file is None else file.read_text(encoding="ascii", errors="ignore")
+    except OSError as error:
         raise ModelFailed(ENGINE_UNAVAILABLE, f"KUBERNAUT_CA_FILE: {file}: {type(error).__name__}") from error
 
 

@@ -2,8 +2,7 @@
 
 import sys
 
-from services.holmesgpt_api.engine.messages import Confinement
 from services.holmesgpt_api.engine.zygote import main
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]), Confinement.model_validate_json(sys.argv[2])))
+    sys.exit(main(int(sys.argv[1]), *sys.argv[2:3]))

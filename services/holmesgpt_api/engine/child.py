@@ -64,13 +64,19 @@ def live(sock: socket.socket, executor: ToolExecutor, more_ports: list[int] | No
     gc.set_threshold(GARBAGE_AFTER, 20, 100)
     logging.disable(logging.CRITICAL)  # what is to be known goes over the socket; logs might repeat telemetry
     resident = Resident(forget=forget)
-    ear, tell = Ear(sock), _Telling(sock)
+
+    def narrowed(request: RunRequest | TalkRequest | ProbeRequest) -> None:
+        if more_ports is not None:
+            narrow(_ports(request, more_ports))
+
+    # Each thread gives up its own rights: the one that listens, and here the one that runs and begins all others.
+    ear, tell = Ear(sock, first=narrowed), _Telling(sock)
 
     def one() -> None:
         request = ear.request()
         resident.begin("" if isinstance(request, ProbeRequest) else request.reach)
-        if not resident.runs and more_ports is not None:
-            narrow(_ports(request, more_ports))
+        if not resident.runs:
+            narrowed(request)
         match request:
             case ProbeRequest():
                 tell(probe(request, tell))

@@ -6,7 +6,8 @@ reading anything but programs, libraries, the system's configuration and what it
 in its home; executing; listening; signals to others. A child gives up, with its first run, every TCP connection but those
 to the ports of its models, of the Context API, of proxies and of name servers.
 
-What it does not do: tell hosts apart that listen at one port, and bound UDP, by which names are looked up.
+What it does not do: tell hosts apart that listen at one port; bound UDP, by which names are looked up, and TCP's rarer ways
+(MPTCP, fast open); bound the connections of the zygote and of children that have served nobody.
 """
 
 from __future__ import annotations
@@ -25,10 +26,15 @@ OURS = ("libs", "services")
 
 SYSTEM = (
     *("/usr", "/bin", "/lib", "/lib32", "/lib64", "/etc", "/sys"),
-    # Where /etc/resolv.conf may point to.
-    *("/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager"),
+    "/var/lib/ca-certificates",  # where SUSE's /etc/ssl points to
     *("/dev/urandom", "/dev/random", "/dev/zero"),
 )
+MOVED = ("/etc/resolv.conf", "/etc/hosts", "/etc/localtime")
+"""Often links out of /etc, and written anew where they point to."""
+
+NO_PLACES = frozenset({"PATH", "HOME", "TMPDIR"})
+"""Variables that name other things than a file to be read."""
+
 PROCESSES = "/proc"
 """Read, and written for one thing: a child says that it is to be ended before others where memory runs out. The environment
 of processes outside is kept from it by another rule, since Landlock allows no tracing of them; only who has CAP_PERFMON or
@@ -38,7 +44,8 @@ TRIED = 7
 """The version of Landlock that this was tried with. Rights that later ones add are left alone: what a run would miss of
 them nobody has seen."""
 
-NAMES, HTTP, HTTPS, OLLAMA = 53, 80, 443, 11434
+NAMES, HTTPS, OLLAMA = 53, 443, 11434
+DEFAULTS = {"http": 80, "https": HTTPS, "socks4": 1080, "socks5": 1080, "socks5h": 1080}
 PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
 
@@ -119,24 +126,46 @@ def supported() -> int:
 def read_from(environment: Mapping[str, str]) -> Iterator[Path]:
     """Where the engine may read, of what there is."""
     python = (sys.prefix, sys.base_prefix, sys.exec_prefix, *sys.path)
-    root = Path(importlib.import_module(__package__.partition(".")[0]).__path__[0]).parent
-    ours = [root / name for name in OURS]
+    ours = [_root() / name for name in OURS]
+    moved = [place for one in MOVED for place in _places_of(Path(one))]
     for path in dict.fromkeys(
-        [*map(Path, SYSTEM), *ours, *named(environment), *map(Path, filter(None, python))]
+        [*map(Path, SYSTEM), *moved, *ours, *named(environment), *map(Path, filter(None, python))]
     ):
-        if path != root and path.exists():
+        if path != _root() and _is_there(path):
             yield path
+
+
+def _root() -> Path:
+    """The installation's directory."""
+    return Path(importlib.import_module(__package__.partition(".")[0]).__path__[0]).parent
 
 
 def named(environment: Mapping[str, str]) -> Iterator[Path]:
     """Directories of the files that the environment names, which are replaced there now and then: certificates, and
     credentials that an operator has handed on (`HOLMESGPT_ENGINE_ENVIRONMENT`)."""
     for name, value in sorted(environment.items()):
-        path = Path(value)
-        if path.is_absolute() and path.is_file() and path.parent != Path("/"):
-            yield path.parent
-        elif name == "SSL_CERT_DIR":
+        if name == "SSL_CERT_DIR":
             yield from (Path(one) for one in value.split(os.pathsep) if one)
+        elif name not in NO_PLACES and value.startswith("/"):
+            yield from _places_of(Path(value))
+
+
+def _places_of(file: Path) -> list[Path]:
+    """The directory of a file, and that of what it links to; the file alone where the directory holds more than such files."""
+    try:
+        if not file.is_file():
+            return []
+        ends = dict.fromkeys((file, file.resolve()))
+    except OSError:  # not ours to look at, or no path at all
+        return []
+    return [one if one.parent in (Path("/"), _root()) else one.parent for one in ends]
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def ports(
@@ -146,20 +175,26 @@ def ports(
     environment: Mapping[str, str] = os.environ,
 ) -> frozenset[int]:
     """What a child's runs have to connect to. They are of one reach: their models and their Context API stay the same."""
-    found = {NAMES, *more}
+    found: set[int | None] = {NAMES, *more}
     for model in models:
-        found |= {_port(model.api_base)} if model.api_base else {HTTPS}
+        found.add(_port(model.api_base) if model.api_base else HTTPS)
         if not model.api_base and model.model.startswith("ollama"):
             found.add(OLLAMA)
     if context is not None:
         found.add(_port(context.url))
-    for name in PROXIES:
-        for spelled in (name, name.upper()):
-            if proxy := environment.get(spelled):
-                found.add(_port(proxy if "://" in proxy else f"http://{proxy}"))
-    return frozenset(found)
+    for name, value in environment.items():
+        if name.lower() in PROXIES:
+            found.add(_port(value if "://" in value else f"http://{value}"))
+        elif value.startswith(("http://", "https://")):
+            found.add(_port(value))
+    return frozenset(one for one in found if one is not None)
 
 
-def _port(url: str) -> int:
-    parts = urlsplit(url)
-    return parts.port or (HTTP if parts.scheme == "http" else HTTPS)
+def _port(url: str) -> int | None:
+    """None: none can be read from it, so that nobody will get a connection by it either."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    return port or DEFAULTS.get(parts.scheme, HTTPS)

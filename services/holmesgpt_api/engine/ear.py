@@ -9,6 +9,7 @@ import select
 import socket
 import threading
 import time
+from collections.abc import Callable
 
 from services.holmesgpt_api.engine.failures import NoModel
 from services.holmesgpt_api.engine.foreign import ToolAnswered
@@ -29,7 +30,9 @@ class Ear:
     """Listens in a thread of its own, whatever the model's client is waiting for. It outlives runs, and keeps none of
     what was said to them."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, *, first: Callable[[Request], None] = lambda _: None) -> None:
+        """`first`: called with the first run, in the thread that listens."""
+        self._first: Callable[[Request], None] | None = first
         self._sock, self._granted, self._busy = sock, 0, False
         self._news = threading.Condition()
         self._answers: dict[int, ToolAnswered] = {}
@@ -107,4 +110,7 @@ class Ear:
                 if self._busy:
                     raise BadFrame("a run is under way")
                 self._busy = True
+                if self._first is not None:
+                    self._first(request)
+                    self._first = None
                 self._requests.put(request)

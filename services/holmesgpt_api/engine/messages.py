@@ -274,6 +274,7 @@ class TalkRequest(Packed):
     )
     metered: bool = Field(default=False, description="each step waits for the service's leave")
     context: ContextAccess
+    usage: Usage = Field(default_factory=Usage, description="of its processes that died")
     resume: Resume | None = None
 
 

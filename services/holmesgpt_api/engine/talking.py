@@ -71,7 +71,7 @@ def talk(request: TalkRequest, tell: Tell, ear: Hears, executor: ToolExecutor) -
             tell=tell,
             leave=may,
             steps=Steps(tell, ear.recorded, until=until, resume=resume, sparing=True),
-            usage=resume.usage if resume else None,
+            usage=request.usage,
         )
         known = request.head_start.evidence if request.head_start else []
         with Context(request.context, until=until) as context:

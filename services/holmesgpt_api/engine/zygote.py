@@ -54,6 +54,10 @@ IN_THE_FIRST_CALL = (
 """What the model's client imports with its first question: 467 modules and a second of CPU, once per child if it
 were left to the children (measured)."""
 
+KEPT_OUT_REMEDY = (
+    "the kernel keeps the engine from it: put it where the engine may read, name it in a variable of "
+    "HOLMESGPT_ENGINE_ENVIRONMENT, or set HOLMESGPT_ENGINE_CONFINEMENT=off"
+)
 UNCONFINED_REMEDY = "run it where there is, or set HOLMESGPT_ENGINE_CONFINEMENT=auto"
 
 PR_SET_PDEATHSIG = 1
@@ -62,21 +66,27 @@ MEMORY_FIRST = "500"
 """Of -1000 to 1000: when memory runs out a run is ended before a service is."""
 
 
-def main(descriptor: int, confinement: Confinement) -> int:
+def main(descriptor: int, wanted: str = "") -> int:
+    """Args:
+    wanted: a `Confinement`, as JSON.
+    """
     control = socket.socket(fileno=descriptor)
     sdk = _sdk()
     send(control, Hello(protocol=PROTOCOL, sdk=sdk, pid=os.getpid()))
     if sdk != SDK:
         return os.EX_UNAVAILABLE  # the service says what to do about it
     began = time.monotonic()
+    confined = 0
     try:
+        confinement = Confinement.model_validate_json(wanted)
         confined = confine(confinement)
         live = _prepare(confinement.ports if narrows(confined) else None)
     except Unconfined as error:
         send(control, Broken(detail=str(error), remedy=UNCONFINED_REMEDY))
         return os.EX_CONFIG
     except Exception as error:
-        send(control, Broken(detail=f"{type(error).__name__}: {error}"[:SAID]))
+        remedy = KEPT_OUT_REMEDY if confined and isinstance(error, PermissionError) else ""
+        send(control, Broken(detail=f"{type(error).__name__}: {error}"[:SAID], remedy=remedy))
         return os.EX_SOFTWARE
     gc.collect()
     gc.freeze()  # children would otherwise copy every page whose counters the collector touches

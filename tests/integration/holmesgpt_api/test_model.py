@@ -345,7 +345,15 @@ def test_the_engine_sees_nothing_of_ours_that_it_does_not_need(there: Engine):
     names = {one.partition(b"=")[0].decode() for one in raw if one}
     command = Path(f"/proc/{zygote}/cmdline").read_bytes().decode()
 
-    ours = {"HOME", "PYTHONUNBUFFERED", "PYTHONNOUSERSITE", "HF_HUB_OFFLINE", "ROBUSTA_AI", "TEMPERATURE"}
+    ours = {
+        "HOME",
+        "TMPDIR",
+        "PYTHONUNBUFFERED",
+        "PYTHONNOUSERSITE",
+        "HF_HUB_OFFLINE",
+        "ROBUSTA_AI",
+        "TEMPERATURE",
+    }
     ours |= {"LITELLM_LOCAL_MODEL_COST_MAP", "LITELLM_MODE", "ENABLE_TELEMETRY", "OLLAMA_API_BASE"}
     ours |= {"ENABLE_CONVERSATION_HISTORY_COMPACTION", "HOLMES_TOOL_RESULT_STORAGE_ENABLED"}
     assert names <= {*ours, *ENGINE_SEES, *(name.lower() for name in ENGINE_SEES)}

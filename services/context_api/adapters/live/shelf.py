@@ -31,7 +31,18 @@ class Kept(KubeObject):
     The same object in every snapshot until it changes, so what was decoded for one answer serves the next.
     """
 
-    __slots__ = ("_labels", "_owners", "created", "digest", "raw", "shelf", "stands_out", "version")
+    __slots__ = (
+        "_decoded",
+        "_labels",
+        "_owners",
+        "_readings",
+        "created",
+        "digest",
+        "raw",
+        "shelf",
+        "stands_out",
+        "version",
+    )
 
     # Written here once more for the type checker; the slots are those above.
     raw: bytes
@@ -64,7 +75,8 @@ class Kept(KubeObject):
             ("created", created.timestamp() if created else None),
             ("_labels", _shared(metadata.get("labels"), dict)),
             ("is_leaving", bool(metadata.get("deletionTimestamp"))),
-            ("readings", {}),
+            ("_readings", {}),
+            ("_decoded", False),
             ("_owners", _shared(metadata.get("ownerReferences"), list)),
             ("stands_out", item.kind == "Pod" and stands_out(item)),
             ("shelf", shelf),
@@ -84,6 +96,11 @@ class Kept(KubeObject):
     @property
     def labels(self) -> Mapping[str, str]:
         return self._labels or {}
+
+    @property
+    def readings(self) -> dict[object, Any]:
+        # They live no longer than the body they were read from. What is read of an object without its body is cheap.
+        return self._readings if self._decoded else {}
 
     @property
     def owners(self) -> Sequence[Body]:
@@ -119,6 +136,7 @@ class Shelf:
                 object.__setattr__(item, "body", body)
                 for name in PARTS:
                     object.__setattr__(item, name, part_of(body, name))
+                object.__setattr__(item, "_decoded", True)
             self._decoded.append(item)
             self.bytes += len(item.raw)
             while self.bytes > self._most:
@@ -126,7 +144,8 @@ class Shelf:
                 self.bytes -= len(oldest.raw)
                 for name in ("body", *PARTS):
                     object.__delattr__(oldest, name)
-                oldest.readings.clear()
+                object.__setattr__(oldest, "_decoded", False)
+                oldest._readings.clear()
         return body
 
 

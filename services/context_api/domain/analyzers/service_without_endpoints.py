@@ -12,17 +12,18 @@ Rests on: kubernetes.io/docs, "Service" (selectors, targetPort, publishNotReadyA
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from libs.contracts.causes import FindingSeverity
 from services.context_api.domain import evidence, remedies
 from services.context_api.domain.kube import (
-    containers,
     entries,
     flat,
     mapping,
     number,
+    ports_declared,
     replicas,
+    selector_of,
     show_labels,
     template_labels,
     text,
@@ -32,7 +33,7 @@ from services.context_api.domain.meant import unready_as_meant
 from services.context_api.domain.names import resembles
 from services.context_api.domain.observation import Blame, Depth, Explains, Observation
 from services.context_api.domain.scene import Scene
-from services.context_api.domain.snapshot import Body, KubeObject
+from services.context_api.domain.snapshot import Body, KubeObject, once
 from services.context_api.domain.wording import clock, name_of
 
 NAME = "service_without_endpoints"
@@ -45,15 +46,9 @@ MOST_PODS = 20
 def observe(scene: Scene) -> Iterator[Observation]:
     """One observation per Service that cannot serve."""
     for service in scene.graph.of_kind("Service"):
-        selector = flat(service.spec.get("selector"))
-        if any(
-            isinstance(value, dict | list | None) for value in mapping(service.spec.get("selector")).values()
-        ):
-            continue  # nobody can say what it selects
-        if not selector or service.spec.get("type") == "ExternalName":
+        if service.is_leaving or not _selects(service):
             continue
-        if service.metadata.get("deletionTimestamp"):
-            continue
+        selector = selector_of(service)
         pods = scene.graph.pods_with(service.namespace, selector)
         state = scene.graph.endpoints(service)
         if not pods:
@@ -71,6 +66,14 @@ def observe(scene: Scene) -> Iterator[Observation]:
         ):
             yield _nothing_ready(scene, service, pods)
         yield from _wrong_port(scene, service, pods)
+
+
+@once
+def _selects(service: KubeObject) -> bool:
+    """Whether anybody can say which pods it wants."""
+    values = mapping(service.spec.get("selector")).values()
+    legible = not any(isinstance(value, dict | list | None) for value in values)
+    return bool(values) and legible and service.spec.get("type") != "ExternalName"
 
 
 def _nothing_ready(scene: Scene, service: KubeObject, pods: list[KubeObject]) -> Observation:
@@ -95,7 +98,9 @@ def _nothing_ready(scene: Scene, service: KubeObject, pods: list[KubeObject]) ->
     )
 
 
-def _nothing_selected(scene: Scene, service: KubeObject, selector: dict[str, str]) -> Iterator[Observation]:
+def _nothing_selected(
+    scene: Scene, service: KubeObject, selector: Mapping[str, str]
+) -> Iterator[Observation]:
     workloads = scene.graph.workloads_with(service.namespace, selector)
     if any(number(w.status.get("readyReplicas")) > 0 for w in workloads):
         return  # so its pods are there, and only missing from the evidence
@@ -135,7 +140,7 @@ def _nothing_selected(scene: Scene, service: KubeObject, selector: dict[str, str
     )
 
 
-def _meant(scene: Scene, service: KubeObject, selector: dict[str, str], near: KubeObject | None) -> bool:
+def _meant(scene: Scene, service: KubeObject, selector: Mapping[str, str], near: KubeObject | None) -> bool:
     """Whether the Service was surely meant for that workload.
 
     A selector for a role nobody has at the moment (`role=replica`), a colour not rolled out, a leftover: those are
@@ -154,7 +159,7 @@ def _meant(scene: Scene, service: KubeObject, selector: dict[str, str], near: Ku
     return not served and (misspelt or near.name == service.name)
 
 
-def _relabelled(scene: Scene, near: KubeObject, selector: dict[str, str]) -> str:
+def _relabelled(scene: Scene, near: KubeObject, selector: Mapping[str, str]) -> str:
     """The newest rollout took a label off its pods that the Service selects."""
     rollout = scene.rollouts.of(near)
     changes = (
@@ -174,7 +179,7 @@ def _relabelled(scene: Scene, near: KubeObject, selector: dict[str, str]) -> str
 
 
 def _selector_text(
-    service: KubeObject, selector: dict[str, str], near: KubeObject | None, differences: str
+    service: KubeObject, selector: Mapping[str, str], near: KubeObject | None, differences: str
 ) -> str:
     words = f"The selector of Service {service.namespace}/{service.name} (`{show_labels(selector)}`) matches no pod, so it has no endpoints"
     return f"{words}; {name_of(near)} comes nearest: {differences}" if near is not None else words
@@ -217,7 +222,7 @@ def _wants_none(workload: KubeObject) -> bool:
     return workload.kind not in ("CronJob", "Job") and replicas(workload) == 0
 
 
-def _nearest(scene: Scene, service: KubeObject, selector: dict[str, str]) -> tuple[KubeObject | None, str]:
+def _nearest(scene: Scene, service: KubeObject, selector: Mapping[str, str]) -> tuple[KubeObject | None, str]:
     """The workload whose labels miss the selector by least, sharing at least half of it or the Service's name."""
     best: tuple[float, str, KubeObject] | None = None
     for workload in _candidates(scene, service, selector):
@@ -242,7 +247,7 @@ def _nearest(scene: Scene, service: KubeObject, selector: dict[str, str]) -> tup
     return best[2], "; ".join(wrong)
 
 
-def _candidates(scene: Scene, service: KubeObject, selector: dict[str, str]) -> list[KubeObject]:
+def _candidates(scene: Scene, service: KubeObject, selector: Mapping[str, str]) -> list[KubeObject]:
     """Workloads that share a label with the selector, have one spelled alike, or bear the Service's name."""
     found: dict[int, KubeObject] = {}
     for key, value in selector.items():
@@ -258,7 +263,7 @@ def _wrong_port(scene: Scene, service: KubeObject, pods: list[KubeObject]) -> It
     # Of replicas, which declare the same, one is read.
     kinds = {id(scene.graph.owner(pod) or pod): pod for pod in pods}
     some = list(kinds.values())[:MOST_PODS]
-    declared = [p for pod in some for c in containers(pod.spec) for p in entries(c.get("ports"))]
+    declared = [port for pod in some for port in ports_declared(pod)]
     names = {text(p.get("name")) for p in declared}
     numbers = {number(p.get("containerPort")) for p in declared}
 

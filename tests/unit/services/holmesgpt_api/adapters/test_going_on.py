@@ -40,6 +40,7 @@ class Processes:
     deaths: list[Died | None]
     reaches: list[int] = field(default_factory=list)
     steps: MemorySteps = field(default_factory=MemorySteps)
+    keeps: bool = True
     seen: list[tuple[int, int | None]] = field(default_factory=list)
     """Of each: its number, and the step it went on from."""
 
@@ -57,8 +58,10 @@ class Processes:
         self.seen.append((number, last.number if last else None))
         if self.reaches:
             self.frame.course.steps = reached = self.reaches.pop(0)
-            self.steps.kept = step(reached) if reached > 1 else None
+            self.steps.kept = step(reached) if reached > 1 and self.keeps else None
         if (death := self.deaths.pop(0)) is not None:
+            usage = self.frame.course.usage
+            self.frame.course.usage = usage.model_copy(update={"requests": usage.requests + 1})
             raise death
         return "done"
 
@@ -107,6 +110,23 @@ async def test_a_run_of_which_there_was_none_before_is_not_looked_up(begins: boo
     await there.run(begins=begins)
 
     assert there.seen == [(0, from_)]
+
+
+async def test_a_run_whose_steps_cannot_be_stored_does_not_go_on_for_ever():
+    there = Processes([killed() for _ in range(9)], reaches=[2] * 9)
+    there.keeps = False
+
+    with pytest.raises(Died):
+        await there.run()
+    assert len(there.seen) == DEATHS, "the first one came a step further than nothing"
+
+
+async def test_what_a_process_has_cost_is_known_to_the_next_one_stored_or_not():
+    there = Processes([killed(), killed(), None], reaches=[1, 1, 2])
+
+    await there.run()
+
+    assert (there.frame.course.usage.requests, there.frame.course.resumed) == (2, 2)
 
 
 async def test_what_a_lost_worker_had_used_counts_without_the_step_under_way():

@@ -76,6 +76,45 @@ def test_of_a_file_that_the_environment_names_its_directory_is_read(tmp_path: Pa
     assert list(named(told)) == [Path("/a"), Path("/b"), tmp_path]
 
 
+def test_where_a_file_is_a_link_its_target_is_read_too(tmp_path: Path):
+    for folder in ("here", "there"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "there" / "ca.pem").write_text("")
+    (tmp_path / "here" / "ca.pem").symlink_to(tmp_path / "there" / "ca.pem")
+
+    places = list(named({"REQUESTS_CA_BUNDLE": str(tmp_path / "here" / "ca.pem")}))
+
+    assert places == [tmp_path / "here", tmp_path / "there"]
+
+
+def test_a_variable_that_names_no_file_or_one_that_is_not_ours_stops_nothing(tmp_path: Path):
+    told = {
+        "PATH": f"{tmp_path}/bin:/usr/bin",
+        "LONG": "/" + "x" * 5_000,
+        "NUL": "/a\0b",
+        "BESIDE_THE_CODE": str(ROOT / "pyproject.toml"),
+    }
+
+    assert list(named(told)) == [ROOT / "pyproject.toml"], "and not the directory, where secrets may lie"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "more"),
+    [
+        ("HTTPS_PROXY", "http://user:pa/ss@proxy:3128", set()),
+        ("all_proxy", "::1", set()),
+        ("ALL_PROXY", "socks5://proxy", {1080}),
+        ("OLLAMA_API_BASE", "http://host:8080", {8080}),
+        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://169.254.170.23/v1/credentials", {80}),
+        ("NO_PROXY", "http.example.com:1", set()),
+    ],
+)
+def test_addresses_in_the_environment_are_reached_and_those_that_are_none_stop_nothing(
+    name: str, value: str, more: set[int]
+):
+    assert ports([access()], None, [], {name: value}) == {53, 9000} | more
+
+
 def test_of_the_installation_only_code_is_read():
     places = list(read_from({}))
 
