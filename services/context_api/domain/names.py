@@ -101,7 +101,7 @@ class NameIndex:
         self._addresses: dict[str, KubeObject] = {}
         self.namespaces: set[str] = {o.namespace for o in snapshot.objects if o.namespace}
         for pod in snapshot.of_kind("Pod"):
-            for address in _of_pod(pod):
+            for address in addresses_of(pod):
                 self._addresses[address] = pod
         for service in filter(is_native, snapshot.of_kind("Service")):
             self._services[service.namespace or "", service.name] = service
@@ -169,7 +169,7 @@ def resembles(one: str, other: str) -> bool:
 
 
 @once
-def _of_pod(pod: KubeObject) -> frozenset[str]:
+def addresses_of(pod: KubeObject) -> frozenset[str]:
     """Addresses that are its own, and not its node's."""
     if pod.spec.get("hostNetwork") is True:
         return frozenset()

@@ -21,6 +21,7 @@ from services.context_api.adapters.recording.metrics import metric_of
 from services.context_api.adapters.recording.notes import Notes
 from services.context_api.adapters.recording.reading import Found, read_tail, read_whole
 from services.context_api.adapters.recording.times import Newest
+from services.context_api.domain.ahead import read_ahead
 from services.context_api.domain.snapshot import ContainerLog, MetricAnswer, Snapshot, parse_time
 
 LONGEST_GAP = 400
@@ -46,7 +47,9 @@ def load_recording(path: Path, limits: Limits | None = None) -> Snapshot:
             recording.take(found)
     except OSError as error:
         raise UnreadableRecording(path, why(error)) from error
-    return recording.snapshot(path)
+    snapshot = recording.snapshot(path)
+    read_ahead(snapshot.objects)
+    return snapshot
 
 
 def _files(path: Path, limits: Limits, notes: Notes) -> Iterator[Found]:
