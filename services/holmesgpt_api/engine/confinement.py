@@ -64,19 +64,31 @@ def confine(wanted: Confinement, environment: Mapping[str, str] = os.environ) ->
     """
     if wanted.mode == "off":
         return 0
-    abi = supported()
-    if not abi:
-        if wanted.mode == "required":
-            raise Unconfined(
-                "this system has no Landlock (Linux 5.13 or later, with `landlock` among its security modules)"
-            )
-        return 0
+    abi, why = (
+        supported(),
+        "this system has no Landlock (Linux 5.13 or later, with `landlock` among its security modules)",
+    )
+    if abi:
+        from landlockpy import LandlockError
+
+        try:
+            _give_up(environment)
+        except (
+            LandlockError
+        ) as error:  # a seccomp profile that refuses the calls, or too many sandboxes around this one
+            abi, why = 0, f"the system refuses to confine a process: {error}"
+    if not abi and wanted.mode == "required":
+        raise Unconfined(why)
+    return abi
+
+
+def _give_up(environment: Mapping[str, str]) -> None:
+    """All of it or, where it raises, nothing."""
     from landlockpy import AccessFS, AccessNet, Ruleset, Scope, fs_for_abi
 
     for name in OURS:
-        importlib.import_module(
-            name
-        )  # where the installation's directory cannot be listed they would not be found
+        # Where the installation's directory cannot be listed any more they would not be found.
+        importlib.import_module(name)
     rights_tried = fs_for_abi(TRIED)
     read = AccessFS.READ_FILE | AccessFS.READ_DIR
     with Ruleset(
@@ -94,7 +106,6 @@ def confine(wanted: Confinement, environment: Mapping[str, str] = os.environ) ->
         ):
             rules.allow_path(place, rights)
         rules.restrict()
-    return abi
 
 
 def narrow(ports: frozenset[int]) -> None:

@@ -23,7 +23,7 @@ from services.holmesgpt_api.engine.packing import TooLarge, pack, unpack
 
 
 class Counting:
-    """Counts steps that nobody records: of a question that is asked anew when its process is gone."""
+    """Counts steps that nobody records: of a probe."""
 
     def __init__(self) -> None:
         self.number = 0

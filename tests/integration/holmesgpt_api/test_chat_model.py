@@ -292,10 +292,8 @@ async def test_a_question_goes_on_where_its_process_was_killed_and_asks_nothing_
     async with serving(there.settings(), there.place.api_key) as api:
         await warm(api)
         there.model.requests.clear()
-        there.model.mood, there.model.holds_at = (
-            "digs",
-            4,
-        )  # three tools were asked, and the answer is on its way
+        # Three tools were asked, and the answer is on its way.
+        there.model.mood, there.model.holds_at = "digs", 4
         asked = asyncio.create_task(ask(api, ABOUT))
         await asyncio.to_thread(there.model.wait_for, 4)
         for child in await asyncio.to_thread(there.wait_for_children, 1):

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -66,6 +65,7 @@ def listening() -> Iterator[int]:
         yield sock.getsockname()[1]
 
 
+@pytest.mark.needs("setpriv")
 def test_a_confined_process_reaches_what_a_run_needs_and_nothing_else(tmp_path: Path):
     home, outside, credentials = (tmp_path / name for name in ("home", "outside", "credentials"))
     for folder in (home, outside, credentials):
@@ -202,7 +202,6 @@ async def test_a_model_that_sends_its_callers_elsewhere_gets_them_to_other_ports
         assert asked == ["/take"]
     else:
         assert (sent_on.word, asked) == ("model-unreachable", [])
-    assert urlsplit(scripted.url).port not in (own, port)
 
 
 async def test_where_the_kernel_cannot_and_must_there_is_no_engine_and_the_remedy_is_said(tmp_path: Path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -130,6 +131,26 @@ def test_an_engine_that_cannot_be_kept_in_runs_where_that_is_allowed(monkeypatch
     assert confine(Confinement(mode="auto"), {}) == 0
     assert confine(Confinement(mode="off"), {}) == 0
     with pytest.raises(Unconfined, match="no Landlock"):
+        confine(Confinement(mode="required"), {})
+
+
+def test_where_the_system_refuses_the_calls_the_engine_runs_unconfined_or_not_at_all(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """As a seccomp profile does that knows the version's call and not the others."""
+
+    class LandlockError(OSError):
+        pass
+
+    def refused(_: object) -> None:
+        raise LandlockError(1, "Operation not permitted")
+
+    monkeypatch.setitem(sys.modules, "landlockpy", SimpleNamespace(LandlockError=LandlockError))
+    monkeypatch.setattr(confinement, "supported", lambda: 7)
+    monkeypatch.setattr(confinement, "_give_up", refused)
+
+    assert confine(Confinement(mode="auto"), {}) == 0
+    with pytest.raises(Unconfined, match="refuses to confine"):
         confine(Confinement(mode="required"), {})
 
 
