@@ -84,7 +84,7 @@ def create_app(
         authenticator: given by tests; otherwise made at the start from the settings, which then inherit
             `AuthSettings`, and its absence ends the start.
     """
-    board = health.HealthBoard(info)
+    board = health.HealthBoard(info, metrics)
     app = _Service(
         title=info.title,
         description=info.description,

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from libs.contracts.health import ComponentHealth, Health, Readiness
 from libs.logs import get_logger
+from libs.metrics import Gauge, Metrics
 from libs.web.info import Check, Checks, ServiceInfo
 
 EVERY = timedelta(seconds=10)
@@ -26,6 +27,8 @@ STUCK_AFTER = timedelta(seconds=15)
 """An event loop that has not turned for so long is busy with something that should be in a thread."""
 
 FINE = frozenset({"healthy", "not_configured"})
+STATUSES = ("healthy", "degraded", "unhealthy", "unknown", "not_configured")
+"""Of a component, as `libs.contracts.health` names them."""
 
 _log = get_logger("health")
 
@@ -33,8 +36,9 @@ _log = get_logger("health")
 class HealthBoard:
     """The last result of every check, and whether this process takes requests."""
 
-    def __init__(self, info: ServiceInfo) -> None:
-        self._info = info
+    def __init__(self, info: ServiceInfo, metrics: Metrics) -> None:
+        self._info, self._metrics = info, metrics
+        self._gauge: Gauge | None = None
         self._checks: Checks = {}
         self._results: dict[str, tuple[ComponentHealth, float]] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -44,6 +48,11 @@ class HealthBoard:
     async def start(self, checks: Checks) -> None:
         """Run every check once, then keep running them."""
         self._checks = checks
+        self._gauge = self._metrics.gauge(
+            "kubernaut_component_status",
+            "What /health says of each component: 1 for the status it has, 0 for the others.",
+            {"component": tuple(checks), "status": STATUSES},
+        )
         await asyncio.gather(*(self._once(name, check) for name, check in checks.items()))
         self._tasks = [asyncio.create_task(self._repeat(name, check)) for name, check in checks.items()]
         self.serving = True
@@ -115,9 +124,15 @@ class HealthBoard:
         except Exception as error:  # whatever a dependency does, health must be able to say it
             result = ComponentHealth(status="unhealthy", detail=f"{type(error).__name__}: {error}"[:300])
         self._results[name] = (result, time.monotonic())
+        self._count(name, result.status)
         if before is None or before[0].status != result.status:
             write = _log.info if result.status in FINE else _log.warning
             write("component", component_name=name, status=result.status, detail=result.detail)
+
+    def _count(self, name: str, status: str) -> None:
+        if self._gauge is not None:
+            for one in STATUSES:
+                self._gauge.set(one == status, component=name, status=one)
 
 
 class Pulse:

@@ -116,6 +116,10 @@ SEEN_ELSEWHERE: dict[str, tuple[str, str]] = {
         "its promises are kept by SQL; one suite holds it beside the tests' in-memory one",
         "tests/integration/holmesgpt_api/test_steps.py",
     ),
+    "services/holmesgpt_api/adapters/underway.py": (
+        "what a step's row tells is there once a run has stored it",
+        "tests/integration/holmesgpt_api/test_underway.py",
+    ),
     "services/holmesgpt_api/engine/steps.py": (
         "it records a run of HolmesGPT, which is installed in the engine's environment alone",
         "tests/integration/holmesgpt_api/test_resume.py",

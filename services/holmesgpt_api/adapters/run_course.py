@@ -12,6 +12,7 @@ from libs.redaction import Redactor
 from services.holmesgpt_api.adapters.steps import LastStep
 from services.holmesgpt_api.domain.clearing import cleared, genuine
 from services.holmesgpt_api.domain.model import Told
+from services.holmesgpt_api.domain.so_far import SoFar
 from services.holmesgpt_api.domain.verdict import ModelRefusal, ModelUse, ToolUse
 from services.holmesgpt_api.engine.messages import (
     SDK,
@@ -144,6 +145,8 @@ class Course:
 
     def _known(self) -> dict[str, Any]:
         return {
+            "model": self.model,
+            "prompt": self.prompt,
             "usage": self.usage.model_dump(mode="json"),
             "calls": self.calls,
             "dropped": self.dropped,
@@ -180,6 +183,31 @@ def taken_up(
         before=known["seconds"],
         resumed=known["resumed"] + 1,
     )
+
+
+def so_far(number: int, packed: bytes) -> SoFar:
+    """What has been seen and spent by a step, for a reader. Raises ValueError: packed by another release, or too large."""
+    known = unpack(packed, at_most=COURSE_AT_MOST)
+    try:
+        use = ModelUse(
+            model=known["model"],
+            sdk=SDK,
+            prompt=known["prompt"],
+            steps=number,
+            **{
+                name: known["usage"][name]
+                for name in ("requests", "prompt_tokens", "completion_tokens", "cost_usd")
+            },
+            seconds=known["seconds"],
+            dropped=known["dropped"],
+            resumed=known["resumed"],
+            tools=known["tools"],
+            answered_by=known["answered_by"],
+            refusals=known["refusals"],
+        )
+    except KeyError as missing:
+        raise ValueError(f"without {missing}") from missing
+    return SoFar([EvidenceItem.model_validate(one) for one in known["evidence"]], use)
 
 
 def resume(last: LastStep, course: Course) -> Resume:

@@ -20,8 +20,7 @@ from services.holmesgpt_api.domain.advice import recommendations
 from services.holmesgpt_api.domain.claims import HYPOTHESIS, Archive, check, judge, standing
 from services.holmesgpt_api.domain.model import NAME, UNSUPPORTED, ModelFailed, Told
 from services.holmesgpt_api.domain.record import Claimed
-from services.holmesgpt_api.domain.triage import EVIDENCE_AT_MOST
-from services.holmesgpt_api.domain.verdict import ModelUse, Verdict
+from services.holmesgpt_api.domain.verdict import EVIDENCE_AT_MOST, ModelUse, Verdict
 from services.holmesgpt_api.domain.visibility import reader
 from services.holmesgpt_api.domain.wording import about
 from services.holmesgpt_api.engine.messages import WrittenCause

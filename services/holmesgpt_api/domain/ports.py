@@ -18,6 +18,7 @@ from services.holmesgpt_api.domain.history import Match, Past
 from services.holmesgpt_api.domain.line import Why
 from services.holmesgpt_api.domain.model import Told
 from services.holmesgpt_api.domain.record import Claimed, Position, Record
+from services.holmesgpt_api.domain.so_far import SoFar
 from services.holmesgpt_api.domain.verdict import Verdict
 
 
@@ -213,6 +214,14 @@ class Ledger(Protocol):
 
     async def forget(self, *, older_than: timedelta, at_most: int) -> int:
         """Delete ended investigations of that age; how many."""
+        ...
+
+
+class Underway(Protocol):
+    """Where it is known what runs at the model have seen so far. Raises `StorageUnavailable`."""
+
+    async def so_far(self, investigation_id: str) -> SoFar | None:
+        """Until the last stored step; None: there is none, or too much of it for a look."""
         ...
 
 

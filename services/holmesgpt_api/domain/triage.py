@@ -28,7 +28,7 @@ from services.holmesgpt_api.domain.patience import Clock, answer_by
 from services.holmesgpt_api.domain.ports import Evidence, ReportProgress
 from services.holmesgpt_api.domain.recommend import recommendations
 from services.holmesgpt_api.domain.record import Claimed
-from services.holmesgpt_api.domain.verdict import Verdict
+from services.holmesgpt_api.domain.verdict import EVIDENCE_AT_MOST, Verdict
 from services.holmesgpt_api.domain.visibility import limit, reader
 from services.holmesgpt_api.domain.wording import about, first_sentence
 
@@ -38,9 +38,6 @@ NO_MODEL = "no-model-configured"
 
 SUMMARY = 400
 """Characters of the cause in a summary; `root_cause` carries all of it."""
-
-EVIDENCE_AT_MOST = 200
-"""Pieces of evidence in one answer. A ranked cause cites a handful; more than this is nobody's reading."""
 
 
 class Triage:

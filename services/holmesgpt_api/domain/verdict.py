@@ -13,6 +13,9 @@ from pydantic import Field
 from libs.contracts.base import Contract
 from libs.contracts.investigations import InvestigationResults, Recommendation
 
+EVIDENCE_AT_MOST = 200
+"""Pieces of evidence in one answer. A ranked cause cites a handful; more than this is nobody's reading."""
+
 
 class ToolUse(Contract):
     """One question the model asked."""

@@ -25,6 +25,7 @@ from services.holmesgpt_api.domain.commission import priority_of
 from services.holmesgpt_api.domain.filter import Filter
 from services.holmesgpt_api.domain.record import Record
 from services.holmesgpt_api.steps.browse import browse
+from services.holmesgpt_api.steps.look import Looking
 from services.holmesgpt_api.steps.recall import Recall
 from services.holmesgpt_api.steps.take import Desk
 
@@ -67,6 +68,11 @@ async def _desk(request: Request) -> Desk:
 
 
 AtDesk = Annotated[Desk, Depends(_desk)]
+
+
+async def _looking(request: Request) -> Looking:
+    looking: Looking = request.app.state.ports.looking
+    return looking
 
 
 async def _recall(request: Request) -> Recall:
@@ -124,9 +130,15 @@ async def investigate_async(
 
 
 @router.get("/{investigation_id}", response_model=Investigation, responses=PROBLEMS_OF_ONE)
-async def look(investigation_id: Id, caller: Caller, desk: AtDesk, recall: Past) -> Response:
-    """How far an investigation is, and its result once it has ended."""
-    record = await desk.look(investigation_id, caller)
+async def look(
+    investigation_id: Id, caller: Caller, looking: Annotated[Looking, Depends(_looking)], recall: Past
+) -> Response:
+    """How far an investigation is, and its result once it has ended.
+
+    While a model is being asked, whoever asked for it (or may read every namespace) is shown triage's result with what
+    the model has seen since then (`results.evidence`), and what it has asked and used so far (`metadata.model`).
+    """
+    record = await looking.look(investigation_id, caller)
     # Told with a result only: whoever asks how far it is asks often.
     past = await recall.beside(record, caller) if record.ended else ()
     return answered(investigation(record, patterns=past))

@@ -29,6 +29,7 @@ from services.holmesgpt_api.adapters.ledger import PostgresLedger
 from services.holmesgpt_api.adapters.panel import Panel
 from services.holmesgpt_api.adapters.replays import PostgresReplays
 from services.holmesgpt_api.adapters.steering import Current, Steering, read
+from services.holmesgpt_api.adapters.underway import PostgresUnderway
 from services.holmesgpt_api.domain.clusters import Clusters
 from services.holmesgpt_api.domain.engine_health import health
 from services.holmesgpt_api.domain.ports import Tally
@@ -42,6 +43,7 @@ from services.holmesgpt_api.steps.chat import Chat
 from services.holmesgpt_api.steps.chat_wait import TurnWaiting
 from services.holmesgpt_api.steps.feedback import Opinions
 from services.holmesgpt_api.steps.follow import Following
+from services.holmesgpt_api.steps.look import Looking
 from services.holmesgpt_api.steps.look_up import LookUp
 from services.holmesgpt_api.steps.oversee import Overseer
 from services.holmesgpt_api.steps.recall import Recall
@@ -65,6 +67,7 @@ class Ports:
     """What the routes and the health checks use."""
 
     desk: Desk
+    looking: Looking
     following: Following
     tally: Tally
     rerunning: Rerunning
@@ -136,6 +139,7 @@ async def serving(
             sockets = Sockets(settings.chat_sockets, observe=chat_meters.sockets)
             yield Ports(
                 desk,
+                Looking(desk, PostgresUnderway(database)),
                 following,
                 tally,
                 rerunning,

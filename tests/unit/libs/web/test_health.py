@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import timedelta
 
 import pytest
 
 from libs.contracts.health import ComponentHealth
+from libs.metrics import Metrics
 from libs.web import Check, ServiceInfo
 from libs.web.health import HealthBoard, Pulse
 from tests.support.web_client import calling
@@ -27,8 +29,8 @@ async def unconfigured() -> ComponentHealth:
     return ComponentHealth(status="not_configured")
 
 
-async def board_with(**checks: Check) -> HealthBoard:
-    board = HealthBoard(ServiceInfo("sample", "Sample", "", "1.2"))
+async def board_with(metrics: Metrics | None = None, **checks: Check) -> HealthBoard:
+    board = HealthBoard(ServiceInfo("sample", "Sample", "", "1.2"), metrics or Metrics("sample"))
     await board.start(checks)
     return board
 
@@ -57,7 +59,10 @@ async def test_one_component_away_degrades_and_says_why_and_only_a_critical_one_
 
 
 async def test_older_callers_find_a_component_under_the_name_they_know():
-    board = HealthBoard(ServiceInfo("sample", "Sample", "", "1", older_names={"sdk": "llm", "gone": "none"}))
+    board = HealthBoard(
+        ServiceInfo("sample", "Sample", "", "1", older_names={"sdk": "llm", "gone": "none"}),
+        Metrics("sample"),
+    )
     await board.start({"llm": Check(away)})
 
     health, ready = board.health(), board.readiness()
@@ -75,7 +80,7 @@ async def test_what_is_not_configured_is_not_degraded():
 
 
 async def test_a_check_that_hangs_is_unhealthy_and_holds_nobody_up(monkeypatch):
-    monkeypatch.setattr("libs.web.health.WITHIN", __import__("datetime").timedelta(milliseconds=1))
+    monkeypatch.setattr("libs.web.health.WITHIN", timedelta(milliseconds=1))
 
     board = await board_with(database=Check(asyncio.Event().wait, critical=True))  # type: ignore[arg-type]
 
@@ -99,8 +104,45 @@ async def test_asking_for_health_asks_no_dependency():
     assert asked == 1
 
 
+def statuses(metrics: Metrics) -> dict[tuple[str, str], float]:
+    """What is 1, by component and status; and how many lines there are."""
+    (family,) = metrics.collect("kubernaut_component_status")
+    lines = {(one.labels["component"], one.labels["status"]): one.value for one in family.samples}
+    assert set(lines.values()) <= {0.0, 1.0}
+    return lines
+
+
+@pytest.mark.requirement("HAPI-173")
+async def test_metrics_tell_every_components_status_as_it_changes(monkeypatch):
+    monkeypatch.setattr("libs.web.health.WHILE_UNHEALTHY", timedelta(milliseconds=1))
+    metrics, is_away = Metrics("sample"), True
+
+    async def comes_back() -> None:
+        if is_away:
+            raise ConnectionError("no route to host")
+
+    board = await board_with(metrics, database=Check(comes_back, critical=True), llm=Check(unconfigured))
+    before = statuses(metrics)
+    is_away = False
+    async with asyncio.timeout(10):
+        while not board.ready:
+            await asyncio.sleep(0.001)
+    after = statuses(metrics)
+    await board.stop()
+
+    assert len(before) == len(after) == 10
+    assert {one for one, value in before.items() if value} == {
+        ("database", "unhealthy"),
+        ("llm", "not_configured"),
+    }
+    assert {one for one, value in after.items() if value} == {
+        ("database", "healthy"),
+        ("llm", "not_configured"),
+    }
+
+
 async def test_before_the_start_and_after_the_stop_nothing_is_ready():
-    board = HealthBoard(ServiceInfo("sample", "Sample", "", "1"))
+    board = HealthBoard(ServiceInfo("sample", "Sample", "", "1"), Metrics("sample"))
     assert not board.ready
 
     await board.start({})

@@ -8,11 +8,19 @@ import pytest
 
 from libs.redaction import Redactor
 from services.holmesgpt_api.adapters.holmes import HEAD_START
-from services.holmesgpt_api.adapters.run_course import EVIDENCE_AT_MOST, Course, fitting, resume, taken_up
+from services.holmesgpt_api.adapters.run_course import (
+    EVIDENCE_AT_MOST,
+    Course,
+    fitting,
+    resume,
+    so_far,
+    taken_up,
+)
 from services.holmesgpt_api.adapters.steps import LastStep
 from services.holmesgpt_api.domain.verdict import ToolUse
 from services.holmesgpt_api.engine.framing import LARGEST
 from services.holmesgpt_api.engine.messages import ANSWER_AT_MOST, MESSAGES_AT_MOST, ToolCalled, Usage
+from services.holmesgpt_api.engine.packing import pack
 from services.holmesgpt_api.engine.wordings import PROMPT_VERSION
 from tests.support.investigations import evidence
 
@@ -65,6 +73,25 @@ def test_the_words_it_was_asked_under_are_told_whether_it_begins_or_goes_on():
 
     assert (begun.use().prompt, again.use().prompt) == ("brief", "brief")
     assert spent().use().prompt == PROMPT_VERSION
+
+
+@pytest.mark.requirement("HAPI-003")
+def test_a_reader_is_told_what_has_been_seen_and_spent_by_a_step():
+    course = spent()
+    told = so_far(3, course.packed())
+
+    assert [one.id for one in told.evidence] == ["ev-1", "ev-2"]
+    assert told.use.model_copy(update={"seconds": 0.0}) == course.use().model_copy(update={"seconds": 0.0})
+    assert told.use.seconds >= 7.0
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [b"torn", pack({"usage": {}}, at_most=1000), pack({**spent()._known(), "model": 7}, at_most=10**6)],
+)
+def test_a_step_of_another_release_is_refused(packed: bytes):
+    with pytest.raises(ValueError):
+        so_far(3, packed)
 
 
 def test_a_run_that_begins_knows_nothing():

@@ -14,8 +14,8 @@ from libs.contracts.target import Target
 from services.holmesgpt_api.domain.course import Happening
 from services.holmesgpt_api.domain.errors import Impossible, NotNow
 from services.holmesgpt_api.domain.record import Claimed
-from services.holmesgpt_api.domain.triage import EVIDENCE_AT_MOST, Triage, namespaces_in
-from services.holmesgpt_api.domain.verdict import Verdict
+from services.holmesgpt_api.domain.triage import Triage, namespaces_in
+from services.holmesgpt_api.domain.verdict import EVIDENCE_AT_MOST, Verdict
 from tests.fakes.evidence import ScriptedEvidence
 from tests.support.clock import Clock
 from tests.support.investigations import (
