@@ -39,6 +39,8 @@ class HealthBoard:
     def __init__(self, info: ServiceInfo, metrics: Metrics) -> None:
         self._info, self._metrics = info, metrics
         self._gauge: Gauge | None = None
+        self._told: dict[str, set[str]] = {}
+        """Of each component, the statuses that metrics have told."""
         self._checks: Checks = {}
         self._results: dict[str, tuple[ComponentHealth, float]] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -50,7 +52,7 @@ class HealthBoard:
         self._checks = checks
         self._gauge = self._metrics.gauge(
             "kubernaut_component_status",
-            "What /health says of each component: 1 for the status it has, 0 for the others.",
+            "What /health says of each component: 1 for the status it has, 0 for those it had before.",
             {"component": tuple(checks), "status": STATUSES},
         )
         await asyncio.gather(*(self._once(name, check) for name, check in checks.items()))
@@ -130,8 +132,11 @@ class HealthBoard:
             write("component", component_name=name, status=result.status, detail=result.detail)
 
     def _count(self, name: str, status: str) -> None:
+        # Only what was seen: a component for each of a hundred clusters should not take the room of other metrics.
         if self._gauge is not None:
-            for one in STATUSES:
+            had = self._told.setdefault(name, set())
+            had.add(status)
+            for one in had:
                 self._gauge.set(one == status, component=name, status=one)
 
 

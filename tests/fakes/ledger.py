@@ -78,6 +78,7 @@ class MemoryLedger:
             created_at=now,
             ended_at=None,
             read_at=now,
+            reads=commission.reads,
         )
         self.jobs.append(id_)
         return Opened(self.rows[id_], new=True)

@@ -80,6 +80,13 @@ def live(sock: socket.socket) -> int:
             signal.pause()
         case "goes-on":
             _goes_on(sock, request)
+        case "dies-before-its-first-step":
+            had = request.usage
+            send(sock, had.model_copy(update={"requests": had.requests + 1, "cost_usd": had.cost_usd + 0.25}))
+            if had.requests == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            opinion = Opinion(summary="at the second try", cause=None, agrees_with_triage=False)
+            send(sock, Concluded(opinion=opinion))
         case "tells-no-step-twice":
             _checkpoint(sock, Checkpoint(number=1, phase="talk", messages=b"one"))
             os.kill(os.getpid(), signal.SIGKILL)
@@ -97,7 +104,7 @@ def _goes_on(sock: socket.socket, request: RunRequest) -> None:
         signal.pause()
         return
     known = request.resume
-    told = f"{known.number} {known.phase} {known.messages!r} {known.answer!r} {known.usage.requests}"
+    told = f"{known.number} {known.phase} {known.messages!r} {known.answer!r} {request.usage.requests}"
     evidence_ids = [one.id for one in known.evidence]
     opinion = Opinion(summary=f"{told} {known.calls} {evidence_ids}", cause=None, agrees_with_triage=False)
     send(sock, Concluded(opinion=opinion))

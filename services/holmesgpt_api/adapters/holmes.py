@@ -341,6 +341,7 @@ class Holmes:
                 priority=asked.priority,
                 namespaces=list(run.reads),
             ),
+            usage=course.usage,
             resume=None if last is None else resume(last, course),
         )
 

@@ -312,6 +312,7 @@ def record_of(row: RowMapping) -> Record:
         created_at=row["created_at"],
         ended_at=row["ended_at"],
         read_at=row["read_at"],
+        reads=tuple(row["reads"]),
         verdict=None if verdict is None else Verdict.model_validate_json(verdict),
         interim=None if interim is None else Verdict.model_validate_json(interim),
         queue_position=row["queue_position"],

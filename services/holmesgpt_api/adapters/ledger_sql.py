@@ -10,7 +10,7 @@ from collections.abc import Collection
 from sqlalchemy import TextClause, text
 
 _COLUMNS = """
-    id, tenant, asker, request::text AS request, namespace, priority, status, progress, stage, runs, seen,
+    id, tenant, asker, reads, request::text AS request, namespace, priority, status, progress, stage, runs, seen,
     created_at, ended_at, clock_timestamp() AS read_at, error_code, error, cancelled_by,
     replay::text AS replay,
     CASE WHEN held_at IS NOT NULL THEN held_before(priority, turn, held_at, id) + 1 END AS queue_position

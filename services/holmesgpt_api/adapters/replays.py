@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from datetime import timedelta
 
 import orjson
@@ -11,11 +13,14 @@ from libs.jobs import Jobs
 from libs.storage import Database
 from services.holmesgpt_api.adapters import ledger_sql
 from services.holmesgpt_api.adapters.ledger import document, opened, values_of
+from services.holmesgpt_api.adapters.run_course import evidence_in
 from services.holmesgpt_api.domain.record import Record
-from services.holmesgpt_api.domain.replay import Rerun
+from services.holmesgpt_api.domain.replay import Kept, Rerun
 from services.holmesgpt_api.domain.verdict import Verdict
 
-_INTERIM = text("SELECT interim::text FROM investigation WHERE id = :id AND tenant = :tenant")
+_KEPT = text("SELECT interim::text AS interim, shown FROM investigation WHERE id = :id AND tenant = :tenant")
+
+_log = logging.getLogger(__name__)
 
 
 class PostgresReplays:
@@ -25,11 +30,21 @@ class PostgresReplays:
         """`life`: from being asked for to its deadline. `most_open`: of one caller, investigations and replays together."""
         self._database, self._jobs, self._life, self._most_open = database, jobs, life, most_open
 
-    async def triage_of(self, investigation_id: str, *, tenant: str) -> Verdict | None:
+    async def kept(self, investigation_id: str, *, tenant: str) -> Kept:
         async with self._database.begin() as conn:
-            found = await conn.execute(_INTERIM, {"id": investigation_id, "tenant": tenant})
-            interim = found.scalar_one_or_none()
-        return None if interim is None else Verdict.model_validate_json(interim)
+            found = await conn.execute(_KEPT, {"id": investigation_id, "tenant": tenant})
+            row = found.mappings().first()
+        if row is None:
+            return Kept()
+        triage = None if row["interim"] is None else Verdict.model_validate_json(row["interim"])
+        if row["shown"] is None:
+            return Kept(triage)
+        try:
+            # Not on the loop: thousands of facts take a while to be read.
+            return Kept(triage, await asyncio.to_thread(evidence_in, bytes(row["shown"])))
+        except ValueError as error:
+            _log.info("what %s was shown cannot be read: %s", investigation_id, type(error).__name__)
+            return Kept(triage)
 
     async def open(self, rerun: Rerun) -> Record:
         replay = rerun.replay

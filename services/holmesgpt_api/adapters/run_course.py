@@ -13,6 +13,7 @@ from services.holmesgpt_api.adapters.steps import LastStep
 from services.holmesgpt_api.domain.clearing import cleared, genuine
 from services.holmesgpt_api.domain.model import Told
 from services.holmesgpt_api.domain.so_far import SoFar
+from services.holmesgpt_api.domain.verdict import EVIDENCE_AT_MOST as EVIDENCE_TOLD
 from services.holmesgpt_api.domain.verdict import ModelRefusal, ModelUse, ToolUse
 from services.holmesgpt_api.engine.messages import (
     SDK,
@@ -147,6 +148,7 @@ class Course:
         return {
             "model": self.model,
             "prompt": self.prompt,
+            "sdk": SDK,
             "usage": self.usage.model_dump(mode="json"),
             "calls": self.calls,
             "dropped": self.dropped,
@@ -185,13 +187,26 @@ def taken_up(
     )
 
 
+def evidence_in(packed: bytes) -> list[EvidenceItem]:
+    """All that had been seen by a step. Raises ValueError as `so_far` does."""
+    known = unpack(packed, at_most=COURSE_AT_MOST)
+    try:
+        return [EvidenceItem.model_validate(one) for one in known["evidence"]]
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"not as it is packed here: {error}") from error
+
+
 def so_far(number: int, packed: bytes) -> SoFar:
-    """What has been seen and spent by a step, for a reader. Raises ValueError: packed by another release, or too large."""
+    """What has been seen and spent by a step, for a reader: the latest evidence of a verdict's number.
+
+    Raises:
+        ValueError: packed by another release, or it unfolds to more than `COURSE_AT_MOST`.
+    """
     known = unpack(packed, at_most=COURSE_AT_MOST)
     try:
         use = ModelUse(
             model=known["model"],
-            sdk=SDK,
+            sdk=known["sdk"],
             prompt=known["prompt"],
             steps=number,
             **{
@@ -205,9 +220,10 @@ def so_far(number: int, packed: bytes) -> SoFar:
             answered_by=known["answered_by"],
             refusals=known["refusals"],
         )
-    except KeyError as missing:
-        raise ValueError(f"without {missing}") from missing
-    return SoFar([EvidenceItem.model_validate(one) for one in known["evidence"]], use)
+        evidence = [EvidenceItem.model_validate(one) for one in known["evidence"][-EVIDENCE_TOLD:]]
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"not as it is packed here: {error}") from error
+    return SoFar(evidence, use)
 
 
 def resume(last: LastStep, course: Course) -> Resume:
@@ -219,7 +235,6 @@ def resume(last: LastStep, course: Course) -> Resume:
         answer=last.answer,
         evidence=fitting(list(course.evidence.values()), EVIDENCE_AT_MOST),
         calls=course.calls,
-        usage=course.usage,
     )
 
 

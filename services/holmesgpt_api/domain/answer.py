@@ -14,6 +14,7 @@ from libs.contracts.approvals import ToolApproval
 from libs.contracts.evidence import EvidenceKind
 from libs.contracts.investigations import (
     Investigation,
+    InvestigationResults,
     InvestigationStatus,
     InvestigationSummary,
     Recommendation,
@@ -21,7 +22,7 @@ from libs.contracts.investigations import (
 from services.holmesgpt_api.domain.custom.approval import Approval, State
 from services.holmesgpt_api.domain.difference import difference
 from services.holmesgpt_api.domain.record import Record
-from services.holmesgpt_api.domain.verdict import ModelUse
+from services.holmesgpt_api.domain.verdict import EVIDENCE_AT_MOST, ModelUse, Verdict
 
 PATH = "/api/v1/investigate"
 
@@ -55,7 +56,7 @@ def investigation(record: Record, *, patterns: Sequence[dict[str, Any]] = ()) ->
         root_cause=verdict.root_cause if verdict else None,
         confidence_basis=verdict.confidence_basis if verdict else [],
         recommendations=recommended,
-        results=verdict.results if verdict else None,
+        results=_results(verdict),
         context_used=context,
         error=_error(record),
         error_code=_error_code(record),
@@ -68,6 +69,13 @@ def investigation(record: Record, *, patterns: Sequence[dict[str, Any]] = ()) ->
         patterns=list(patterns),
         context=context,
     )
+
+
+def _results(verdict: Verdict | None) -> InvestigationResults | None:
+    """A replay has all that was ever seen at hand; told is no more of it than of any other. What is cited comes first."""
+    if verdict is None or len(verdict.results.evidence) <= EVIDENCE_AT_MOST:
+        return verdict.results if verdict else None
+    return verdict.results.model_copy(update={"evidence": verdict.results.evidence[:EVIDENCE_AT_MOST]})
 
 
 def line(record: Record) -> InvestigationSummary:

@@ -55,6 +55,8 @@ class Record:
     created_at: datetime
     ended_at: datetime | None
     read_at: datetime
+    reads: Collection[str] = ()
+    """Namespaces (globs) that its asker might read when it asked."""
     verdict: Verdict | None = None
     interim: Verdict | None = None
     """Triage's verdict, while a model is still being asked."""

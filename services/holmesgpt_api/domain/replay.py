@@ -1,6 +1,6 @@
 """Replay: conclude again from the evidence an investigation ended with, by another engine or in other words.
 
-The evidence is frozen: what triage and the model had been shown. Triage is a function of its evidence, so its replay
+The evidence is frozen: all that triage and the model had been shown, cited or not. Triage is a function of its evidence, so its replay
 is its own conclusion from then; a model is given that as its head start, as ever, and its tools show it nothing new.
 """
 
@@ -24,6 +24,10 @@ from services.holmesgpt_api.domain.record import Record, Replay
 from services.holmesgpt_api.domain.triage import NAME as TRIAGE
 from services.holmesgpt_api.domain.triage import NO_MODEL
 from services.holmesgpt_api.domain.verdict import Verdict
+from services.holmesgpt_api.domain.visibility import may_read_all_of
+
+FROZEN_AT_MOST = 1_000
+"""Facts that a replay is given; a run that has seen more has gone round in circles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +53,20 @@ class Rerun:
     seen: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Of an ended investigation, beside its verdict."""
+
+    triage: Verdict | None = None
+    """Triage's verdict, where the record's own is a model's."""
+    shown: Sequence[EvidenceItem] = ()
+    """What the model's run had seen."""
+
+
 class Replays(Protocol):
     """Where replays are recorded. Raises `StorageUnavailable` when the database does not serve."""
 
-    async def triage_of(self, investigation_id: str, *, tenant: str) -> Verdict | None:
-        """Triage's verdict, kept beside a model's."""
-        ...
+    async def kept(self, investigation_id: str, *, tenant: str) -> Kept: ...
 
     async def open(self, rerun: Rerun) -> Record:
         """Record it together with the job that will conduct it; committed when this returns.
@@ -106,7 +118,7 @@ def digest(of: str, request: ReplayRequest) -> bytes:
 
 def rerun(
     record: Record,
-    interim: Verdict | None,
+    kept: Kept,
     caller: Principal,
     request: ReplayRequest,
     here: Configured,
@@ -115,7 +127,6 @@ def rerun(
     """The replay of an ended investigation for a caller who may see it.
 
     Args:
-        interim: triage's verdict, where the record's own is a model's.
         key: under which the caller gets it again when the request is sent once more.
 
     Raises:
@@ -127,9 +138,11 @@ def rerun(
     if not record.ended:
         raise StillRunning(record.id)
     verdict = record.verdict
-    triage = verdict if verdict is not None and verdict.engine == TRIAGE else interim
+    triage = verdict if verdict is not None and verdict.engine == TRIAGE else kept.triage
     if verdict is None or triage is None:
         raise NothingToReplay(record.id, record.status.value)
+    # What the verdict does not cite may lie where only the first asker may read.
+    shown = kept.shown if may_read_all_of(caller, record.reads) else ()
     return Rerun(
         commission=Commission(
             tenant=caller.tenant,
@@ -142,19 +155,22 @@ def rerun(
             idempotency_key=key,
         ),
         replay=replay,
-        frozen=_frozen(triage, verdict, replay, here),
+        frozen=_frozen(triage, verdict, shown, replay, here),
         original=without_evidence(verdict),
         seen=tuple(record.seen),
     )
 
 
-def _frozen(triage: Verdict, verdict: Verdict, replay: Replay, here: Configured) -> Verdict:
+def _frozen(
+    triage: Verdict, verdict: Verdict, shown: Sequence[EvidenceItem], replay: Replay, here: Configured
+) -> Verdict:
     evidence: dict[str, EvidenceItem] = {}
-    for item in (*triage.results.evidence, *verdict.results.evidence):
+    by_model = replay.engine == HOLMES
+    for item in (*triage.results.evidence, *verdict.results.evidence, *(shown if by_model else ())):
         evidence.setdefault(item.id, item)
-    results = triage.results.model_copy(update={"evidence": list(evidence.values())})
+    results = triage.results.model_copy(update={"evidence": list(evidence.values())[:FROZEN_AT_MOST]})
     frozen = triage.model_copy(update={"results": results})
-    if replay.engine == HOLMES:
+    if by_model:
         return fall_back(frozen, STILL_RUNNING, "")
     return fall_back(frozen, NOT_ASKED if here.models else NO_MODEL, "the replay is by triage")
 

@@ -55,6 +55,11 @@ def limit(answer: CausesAnswer, may_read: MayRead) -> CausesAnswer:
     )
 
 
+def may_read_all_of(principal: Principal, reads: Iterable[str]) -> bool:
+    """Whether a reader may read whatever an asker may that reads these namespaces (globs); compared as they are written."""
+    return EVERY_NAMESPACE in principal.namespaces or set(reads) <= set(principal.namespaces)
+
+
 def may_see(principal: Principal, *, tenant: str, asker: str, seen: Iterable[str]) -> bool:
     """Whether a reader may see an investigation that has seen these namespaces.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
@@ -167,6 +167,35 @@ def shown(arguments: Arguments, body: bytes, *, room: int) -> Shown:
         case LogsOf():
             return _log(LogAnswer.model_validate_json(body), room)
     raise TypeError(type(arguments).__name__)
+
+
+def among(arguments: Arguments, known: Sequence[EvidenceItem], *, room: int) -> Shown | None:
+    """Of facts that are known already, those that a question is about; None: there is none, or it asks for no facts."""
+    if not isinstance(arguments, EvidenceOf):
+        return None
+    if "/" not in arguments.of:
+        one = next((item for item in known if item.id == arguments.of), None)
+        return None if one is None else Shown(_fitting({"evidence": [fact(one, room // 2)]}, room), [one])
+    found = [item for item in known if _is_about(item, arguments.of, arguments.kind)]
+    ids = [item.id for item in found]
+    rest = found[ids.index(arguments.cursor) + 1 if arguments.cursor in ids else 0 :]
+    if not rest:
+        return None
+    said: dict[str, Any] = {"total": len(found), "next_cursor": None}
+    page = _with_facts(said, rest, room)
+    if page.evidence and len(page.evidence) < len(rest):
+        page = _with_facts({**said, "next_cursor": page.evidence[-1].id}, rest, room)
+    return page
+
+
+def _is_about(item: EvidenceItem, of: str, kind: str | None) -> bool:
+    if item.target is None or (kind is not None and item.kind.value != kind):
+        return False
+    named, namespace, name = of.split("/")
+    target = item.target
+    where = None if namespace in ("", "-", CLUSTER_SCOPE) else namespace
+    same = (named.partition(".")[0].lower(), where, name)
+    return same == (target.kind.lower(), target.namespace or None, target.name)
 
 
 def strict(arguments: object) -> str:

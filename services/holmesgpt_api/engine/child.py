@@ -129,7 +129,7 @@ def _investigate(request: RunRequest, tell: _Telling, ear: Ear, executor: ToolEx
             tell=tell,
             leave=may,
             steps=Steps(tell, ear.recorded, until=until, resume=resume),
-            usage=resume.usage if resume else None,
+            usage=request.usage,
         )
         with Context(request.context, until=until) as context:
             desk = Desk(

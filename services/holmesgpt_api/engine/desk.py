@@ -19,6 +19,7 @@ from services.holmesgpt_api.engine.asking import (
     Arguments,
     BadArguments,
     Shown,
+    among,
     failure_in,
     namespace_in,
     originals,
@@ -33,7 +34,10 @@ from services.holmesgpt_api.engine.messages import EVIDENCE_AT_MOST, SAID, ToolC
 MOST_CALLS = 60
 """Questions in one run. A model that has asked so often is going round in circles."""
 
-FROZEN = "this is a replay: the facts you were given are all there is; conclude from them"
+FROZEN = (
+    "this is a replay: there is nothing more than the facts that were seen then; get_evidence has each of them, by its id"
+    " or its object. Conclude from them"
+)
 
 MOST_AT_ONCE = 6
 """Questions answered side by side, so that one run does not take all of the Context API."""
@@ -68,7 +72,7 @@ class Desk:
         known: facts the model has been told before its first question.
         namespaces: what the asker may read (globs); about others the Context API is not even asked.
         redactor: takes secrets out of everything the model is shown, and out of what is told of its questions.
-        frozen: nothing may be asked of the cluster of today; those facts are all there is.
+        frozen: nothing may be asked of the cluster of today; the known facts are all there is, and are shown again.
         calls: questions answered before the run was taken up again.
         elsewhere: the tools of foreign systems; the service answers them, and tells of them itself.
         """
@@ -94,6 +98,9 @@ class Desk:
             arguments = parse(_named(tool), given)
             self._within_reach(arguments)
             self._once(tool, arguments)
+            if self._frozen:
+                found = self._of_what_was_seen(arguments)
+                return self._told(tool, given, began, Answered(True, found.text), ())
             try:
                 with self._few:
                     body = self._context.ask(question(arguments, cluster=self._cluster))
@@ -109,6 +116,8 @@ class Desk:
         return self._told(tool, given, began, Answered(True, found.text), facts)
 
     def _answer_elsewhere(self, elsewhere: Elsewhere, tool: str, given: object) -> Answered:
+        if self._frozen:
+            return Answered(False, FROZEN[: self._room])
         try:
             self._count()
             text, facts = elsewhere.ask(tool, given)
@@ -136,6 +145,13 @@ class Desk:
         found = shown(arguments, cleared, room=self._room)
         return found, [facts.get(item.id, item) for item in found.evidence]
 
+    def _of_what_was_seen(self, arguments: Arguments) -> Shown:
+        """Raises NoAnswer: the cluster of today is not asked."""
+        found = among(arguments, self.seen, room=self._room)
+        if found is None:
+            raise NoAnswer(FROZEN)
+        return found
+
     def _within_reach(self, arguments: Arguments) -> None:
         """Raises NoAnswer: the asker may not read there."""
         namespace = namespace_in(arguments)
@@ -155,8 +171,6 @@ class Desk:
             self._asked.discard((tool, arguments.model_dump_json()))
 
     def _count(self) -> None:
-        if self._frozen:
-            raise NoAnswer(FROZEN)
         with self._lock:
             self._calls += 1
             if self._calls > MOST_CALLS:

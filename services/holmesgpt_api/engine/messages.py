@@ -17,7 +17,7 @@ from libs.contracts.target import Target
 from services.holmesgpt_api.engine.foreign import CustomTool, ToolAnswered, ToolAsked
 from services.holmesgpt_api.engine.wordings import PROMPT_VERSION
 
-PROTOCOL = 6
+PROTOCOL = 7
 """Raised with every change here: the two sides may come from different checkouts for a moment."""
 
 SDK = "0.45.0"
@@ -190,7 +190,7 @@ class Packed(Message):
 
 
 class Resume(Packed):
-    """The last recorded step of a run that is taken up again, and what it had seen and cost by then."""
+    """The last recorded step of a run that is taken up again, and what it had seen by then."""
 
     number: int = Field(ge=1)
     phase: Phase
@@ -198,7 +198,6 @@ class Resume(Packed):
     answer: bytes | None = Field(default=None, repr=False)
     evidence: list[EvidenceItem] = Field(default_factory=list)
     calls: int = Field(default=0, ge=0, description="questions the tools have answered")
-    usage: Usage
 
 
 Reach = Annotated[
@@ -231,6 +230,7 @@ class RunRequest(Packed):
     tools: list[str] | None = Field(default=None, description="names of those it is given; null: all")
     custom: list[CustomTool] = Field(default_factory=list, description="besides, of foreign systems")
     context: ContextAccess
+    usage: Usage = Field(default_factory=Usage, description="of its processes that died")
     resume: Resume | None = None
 
 

@@ -28,5 +28,5 @@ class Rerunning:
             StillRunning, NothingToReplay, UnknownHere, KeyReused, StorageUnavailable
         """
         record = await self.desk.look(investigation_id, caller)
-        interim = await self.replays.triage_of(investigation_id, tenant=caller.tenant)
-        return await self.replays.open(rerun(record, interim, caller, request, self.here(), key))
+        kept = await self.replays.kept(investigation_id, tenant=caller.tenant)
+        return await self.replays.open(rerun(record, kept, caller, request, self.here(), key))

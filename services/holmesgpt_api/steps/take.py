@@ -14,6 +14,7 @@ from services.holmesgpt_api.domain.errors import Failed, UnknownInvestigation
 from services.holmesgpt_api.domain.patience import NOTHING, Deadline, answer_by
 from services.holmesgpt_api.domain.ports import Ledger
 from services.holmesgpt_api.domain.record import Record
+from services.holmesgpt_api.domain.so_far import for_reader
 from services.holmesgpt_api.domain.toolsets import Toolsets
 from services.holmesgpt_api.domain.visibility import may_see
 from services.holmesgpt_api.steps.in_time import in_time
@@ -70,7 +71,7 @@ class Desk:
         record = await self.ledger.get(investigation_id, tenant=caller.tenant)
         if record is None or not visible(record, caller):
             raise UnknownInvestigation
-        return record
+        return for_reader(record, caller)
 
 
 def visible(record: Record, caller: Principal) -> bool:

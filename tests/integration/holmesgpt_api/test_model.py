@@ -25,7 +25,11 @@ from services.holmesgpt_api.wiring import SCHEMA
 from tests.fakes.context_api import context_api
 from tests.fakes.model import Mood, agreeing, canaries, model, telemetry
 from tests.integration.holmesgpt_api.test_cancel import cancelled_at_the_model
-from tests.integration.holmesgpt_api.test_replay import replayed_by_a_model, replayed_in_other_words
+from tests.integration.holmesgpt_api.test_replay import (
+    replayed_by_a_model,
+    replayed_from_all_that_was_shown,
+    replayed_in_other_words,
+)
 from tests.support.engine import KEY, Engine, engine, is_alive
 from tests.support.holmesgpt import ended, place, serving
 from tests.support.investigations import CONFIG, cause, evidence, found
@@ -411,6 +415,11 @@ async def test_a_run_at_the_model_that_is_cancelled_ends_its_process(there: Engi
 @pytest.mark.requirement("HAPI-161")
 async def test_a_replay_gives_a_model_the_same_evidence_and_no_look_at_the_cluster(there: Engine):
     await replayed_by_a_model(there)
+
+
+@pytest.mark.requirement("HAPI-161")
+async def test_a_replay_is_given_what_the_first_model_saw_and_did_not_cite(there: Engine):
+    await replayed_from_all_that_was_shown(there)
 
 
 @pytest.mark.requirement("HAPI-161")

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from libs.contracts.causes import CausesAnswer
 from libs.contracts.replay import VerdictDifference
 from services.holmesgpt_api.engine import prompt
 from services.holmesgpt_api.engine.wordings import PROMPT_VERSION, WORDINGS
 from tests.fakes.context_api import FakeContextApi
+from tests.fakes.model import telemetry
 from tests.integration.holmesgpt_api.test_events import followed, names
 from tests.support.engine import Engine
 from tests.support.holmesgpt import Place, ended, serving, working
-from tests.support.investigations import DATABASE, cause, found
+from tests.support.investigations import DATABASE, cause, evidence, found
 
 pytestmark = pytest.mark.requirement("HAPI-161", "HAPI-005")
 
 INVESTIGATE = "/api/v1/investigate"
+CITED = "ev-00000000000000e1"
 ALERT = {"alert_name": "KubePodCrashLooping", "namespace": "shop", "labels": {"pod": "checkout-1"}}
 
 
@@ -113,6 +117,39 @@ async def replayed_by_a_model(there: Engine) -> None:
     assert len(there.context.calls) == calls
     assert plain["degraded_reason"] == "model-not-asked"
     assert plain["metadata"]["diff"]["engine"] == {"before": "holmesgpt", "after": "triage"}
+
+
+async def replayed_from_all_that_was_shown(there: Engine) -> None:
+    """As above: a replay is given what the first model saw and did not cite, whether that one concluded or not."""
+    unused = evidence("ev-00000000000000f7", summary="the model has seen this and cites it nowhere")
+    about = found(cause(evidence_ids=[CITED]), evidence=[evidence(CITED), unused])
+    async with serving(there.settings(), there.place.api_key) as api:
+        for mood in ("concludes", "invents"):
+            there.model.mood, there.context.about = mood, _first_triage_then(about)
+            first = await _ended(api, (await api.post(f"{INVESTIGATE}/async", json=ALERT)).json())
+            there.model.mood = "concludes"
+            there.model.requests.clear()
+            path = f"{INVESTIGATE}/{first['investigation_id']}/replay"
+            again = await _ended(api, (await api.post(path, json={"engine": "holmesgpt"})).json())
+
+            assert first["engine"] == ("holmesgpt" if mood == "concludes" else "triage")
+            assert unused.id not in [one["id"] for one in first["results"]["evidence"]]
+            told = telemetry(there.model.requests[0]["messages"][1]["content"])
+            assert unused.id in [one["id"] for one in told["evidence"]]
+            assert again["engine"] == "holmesgpt"
+
+
+def _first_triage_then(answer: CausesAnswer) -> Callable[[str], CausesAnswer]:
+    """Triage sees the cited fact alone; whoever asks after it, all."""
+    asked: list[str] = []
+
+    def about(path: str) -> CausesAnswer:
+        asked.append(path)
+        if len(asked) > 1:
+            return answer
+        return answer.model_copy(update={"evidence": [one for one in answer.evidence if one.id == CITED]})
+
+    return about
 
 
 async def replayed_in_other_words(there: Engine) -> None:

@@ -130,7 +130,7 @@ async def test_metrics_tell_every_components_status_as_it_changes(monkeypatch):
     after = statuses(metrics)
     await board.stop()
 
-    assert len(before) == len(after) == 10
+    assert (len(before), len(after)) == (2, 3)
     assert {one for one, value in before.items() if value} == {
         ("database", "unhealthy"),
         ("llm", "not_configured"),
@@ -139,6 +139,15 @@ async def test_metrics_tell_every_components_status_as_it_changes(monkeypatch):
         ("database", "healthy"),
         ("llm", "not_configured"),
     }
+
+
+async def test_a_component_for_each_of_a_hundred_clusters_leaves_room_for_other_metrics():
+    metrics = Metrics("sample")
+    board = await board_with(metrics, **{f"context_api:{number}": Check(fine) for number in range(200)})
+    await board.stop()
+
+    assert len(statuses(metrics)) == 200
+    assert "kubernaut_metrics_series_refused 0.0" in metrics.exposition().decode()
 
 
 async def test_before_the_start_and_after_the_stop_nothing_is_ready():

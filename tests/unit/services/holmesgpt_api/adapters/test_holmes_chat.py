@@ -133,10 +133,11 @@ def test_a_question_that_goes_on_is_told_its_last_step_and_what_it_had_seen_and_
     before.called(ToolCalled(tool="get_causes", arguments={}, ok=True, evidence=[evidence("e1")]))
     before.usage = Usage(requests=2, prompt_tokens=20)
 
-    told = request(asked(), LastStep(3, "talk", b"said", None, before.packed())).resume
+    whole = request(asked(), LastStep(3, "talk", b"said", None, before.packed()))
+    told = whole.resume
 
     assert told is not None
     assert (told.number, told.messages, told.answer) == (3, b"said", None)
     assert [one.id for one in told.evidence] == ["e1"]
-    assert (told.calls, told.usage.requests, told.usage.prompt_tokens) == (1, 2, 20)
+    assert (told.calls, whole.usage.requests, whole.usage.prompt_tokens) == (1, 2, 20)
     assert request(asked()).resume is None

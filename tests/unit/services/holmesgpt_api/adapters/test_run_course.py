@@ -106,7 +106,6 @@ def test_the_next_process_is_handed_the_step_and_the_evidence():
 
     assert (handed.number, handed.messages, handed.answer, handed.calls) == (3, b"m", b"a", 2)
     assert [one.id for one in handed.evidence] == ["ev-1", "ev-2"]
-    assert handed.usage == USAGE
 
 
 def test_evidence_beyond_the_room_is_left_out_from_the_end():

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from libs.auth.principal import Principal
+from libs.contracts.evidence import EvidenceItem
 from libs.contracts.investigations import InvestigationStatus
 from libs.contracts.replay import ReplayRequest
 from services.holmesgpt_api.domain.commission import digest as of_investigation
 from services.holmesgpt_api.domain.errors import NothingToReplay, StillRunning, UnknownHere
+from services.holmesgpt_api.domain.opinion import fall_back
 from services.holmesgpt_api.domain.record import Record
-from services.holmesgpt_api.domain.replay import Configured, Rerun, digest, rerun
+from services.holmesgpt_api.domain.replay import FROZEN_AT_MOST, Configured, Kept, Rerun, digest, rerun
 from services.holmesgpt_api.domain.triage import conclude
 from services.holmesgpt_api.domain.verdict import Verdict
 from tests.support.investigations import (
@@ -48,11 +53,52 @@ def ended(verdict: Verdict | None) -> Record:
     return record(verdict=verdict, status=status, ended_at=NOW, seen=("data", "shop"))
 
 
-def again(one: Record, interim: Verdict | None = None, *, here: Configured = HERE, **asked: Any) -> Rerun:
-    return rerun(one, interim, caller("ben"), ReplayRequest(**asked), here)
+def again(
+    one: Record,
+    interim: Verdict | None = None,
+    *,
+    shown: Sequence[EvidenceItem] = (),
+    reader: Principal | None = None,
+    here: Configured = HERE,
+    **asked: Any,
+) -> Rerun:
+    return rerun(one, Kept(interim, shown), reader or caller("ben"), ReplayRequest(**asked), here)
+
+
+def given(made: Rerun) -> list[str]:
+    return [item.id for item in made.frozen.results.evidence]
 
 
 def test_a_model_is_given_all_that_triage_and_the_first_model_had_been_shown():
+    made = again(ended(models()), triages(), shown=[evidence("e1"), evidence("e7"), evidence("e8", None)])
+
+    assert given(made) == ["e1", "e2", "e9", "e7", "e8"]
+
+
+def test_what_a_model_that_came_to_nothing_had_been_shown_is_given_too():
+    failed = fall_back(triages(), "model-error", "HTTP 500")
+
+    assert given(again(ended(failed), shown=[evidence("e7")])) == ["e1", "e2", "e7"]
+
+
+def test_who_may_read_less_than_the_first_asker_is_given_what_the_verdict_cites():
+    one = replace(ended(models()), reads=("shop", "data", "kube-*"))
+    shown = [evidence("e7")]
+
+    narrow = again(one, triages(), shown=shown, reader=caller("ben", namespaces=("shop", "data")))
+    equal = again(one, triages(), shown=shown, reader=caller("ben", namespaces=("kube-*", "data", "shop")))
+
+    assert given(narrow) == ["e1", "e2", "e9"]
+    assert given(equal) == ["e1", "e2", "e9", "e7"]
+
+
+def test_a_run_that_saw_too_much_is_cut_from_its_end():
+    shown = [evidence(f"s{number}") for number in range(2 * FROZEN_AT_MOST)]
+
+    assert len(given(again(ended(models()), triages(), shown=shown))) == FROZEN_AT_MOST
+
+
+def test_a_replay_names_what_it_is_of_and_what_it_is_compared_with():
     made = again(ended(models()), triages())
 
     assert (made.replay.engine, made.replay.model, made.replay.prompt) == ("holmesgpt", "gpt-9", "2")
@@ -64,7 +110,9 @@ def test_a_model_is_given_all_that_triage_and_the_first_model_had_been_shown():
 
 
 def test_triage_concludes_what_it_concluded_and_says_that_it_was_asked_for():
-    made = again(ended(models()), triages(), engine="triage")
+    made = again(ended(models()), triages(), shown=[evidence("e7")], engine="triage")
+
+    assert "e7" not in given(made)
 
     assert made.frozen.results.cause == triages().results.cause
     assert made.frozen.degraded_reason == "model-not-asked"
@@ -124,7 +172,7 @@ def test_a_replay_that_asks_the_same_of_the_same_is_known_again_and_no_other_is(
 
 
 def test_a_replay_is_recorded_under_the_callers_key():
-    made = rerun(ended(triages()), None, caller("ben"), ReplayRequest(model="gpt-8"), HERE, "k")
+    made = rerun(ended(triages()), Kept(), caller("ben"), ReplayRequest(model="gpt-8"), HERE, "k")
 
     assert made.commission.idempotency_key == "k"
     assert made.commission.digest == digest("inv-1", ReplayRequest(model="gpt-8"))

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
+from libs.contracts.evidence import EvidenceItem
 from libs.contracts.investigations import InvestigationStatus
-from libs.contracts.target import Target
 from services.holmesgpt_api.domain.answer import investigation
 from services.holmesgpt_api.domain.record import Record
-from services.holmesgpt_api.domain.so_far import SoFar, is_for, with_what_was_seen
+from services.holmesgpt_api.domain.so_far import SoFar, for_reader, is_for, with_what_was_seen
 from services.holmesgpt_api.domain.triage import conclude
-from services.holmesgpt_api.domain.verdict import EVIDENCE_AT_MOST, ModelUse
+from services.holmesgpt_api.domain.verdict import EVIDENCE_AT_MOST, ModelUse, ToolUse
 from tests.support.investigations import CHECKOUT, NOW, caller, claimed, evidence, found, record
 
 pytestmark = pytest.mark.requirement("HAPI-003", "HAPI-075")
@@ -22,25 +22,25 @@ TRIAGE = conclude(found(), CHECKOUT, claimed(), "model-still-running")
 USE = ModelUse(
     model="openai/m", sdk="1", prompt="p", steps=3, requests=2, prompt_tokens=900, completion_tokens=70
 )
-NODE = Target(kind="Node", name="worker-3")
 
 
 def asked(**fields: Any) -> Record:
-    return record(**({"status": InvestigationStatus.running, "interim": TRIAGE} | fields))
+    values = {"status": InvestigationStatus.running, "interim": TRIAGE, "reads": ("shop", "data")}
+    return record(**(values | fields))
 
 
-def shown(so_far: SoFar, who: str = "ana", *, namespaces: tuple[str, ...] = ("*",)) -> list[str]:
-    told = with_what_was_seen(asked(), so_far, caller(who, namespaces=namespaces))
+def shown(*seen: EvidenceItem, one: Record | None = None) -> list[str]:
+    told = with_what_was_seen(one or asked(), SoFar(seen, USE))
     assert told.interim is not None
-    return [one.id for one in told.interim.results.evidence]
+    return [item.id for item in told.interim.results.evidence]
 
 
-def test_who_asked_and_who_reads_everything_are_told():
-    mine = asked(asker="ana")
-
-    assert is_for(mine, caller("ana", namespaces=("shop",)))
-    assert is_for(mine, caller("ben", namespaces=("*",)))
-    assert not is_for(mine, caller("ben", namespaces=("shop",)))
+def test_those_are_told_who_may_read_whatever_the_run_may():
+    assert is_for(asked(), caller("ana", namespaces=("data", "shop")))
+    assert is_for(asked(), caller("ben", namespaces=("shop", "data", "web")))
+    assert is_for(asked(), caller("ben", namespaces=("*",)))
+    assert not is_for(asked(), caller("ana", namespaces=("shop",)))
+    assert not is_for(asked(reads=("*",)), caller("ben", namespaces=("shop", "data")))
 
 
 @pytest.mark.parametrize(
@@ -50,31 +50,42 @@ def test_only_a_run_at_the_model_has_something_to_tell(fields: dict[str, Any]):
     assert not is_for(asked(**fields), caller())
 
 
+def test_what_tools_were_asked_about_is_for_who_may_read_it():
+    asked_for = ToolUse(
+        tool="get_causes", arguments={"target": "Secret/data/db"}, ok=False, detail="data/db is away"
+    )
+    use = USE.model_copy(update={"tools": [asked_for]})
+    one = asked(ended_at=NOW, verdict=TRIAGE.model_copy(update={"model": use}))
+
+    assert for_reader(one, caller("ben", namespaces=("data", "shop"))) == one
+    narrow = for_reader(one, caller("ben", namespaces=("shop",)))
+    assert "data/db" not in investigation(narrow).model_dump_json()
+    assert [each["tool"] for each in investigation(narrow).metadata["model"]["tools"]] == ["get_causes"]
+
+
 def test_what_was_seen_follows_triages_evidence_and_comes_once():
     triage = [one.id for one in TRIAGE.results.evidence]
 
-    assert shown(SoFar([evidence("e1"), evidence("ev-7"), evidence("ev-8", None)], USE)) == [
-        *triage,
-        "ev-7",
-        "ev-8",
+    assert shown(evidence("e1"), evidence("ev-7"), evidence("ev-8", None)) == [*triage, "ev-7", "ev-8"]
+
+
+def test_no_more_is_told_than_a_verdict_tells_and_the_latest_first_of_all():
+    many = [evidence(f"ev-{number}") for number in range(2 * EVIDENCE_AT_MOST)]
+    full = TRIAGE.results.model_copy(
+        update={"evidence": [evidence(f"e{n}") for n in range(EVIDENCE_AT_MOST)]}
+    )
+    of_much = asked(interim=TRIAGE.model_copy(update={"results": full}))
+
+    assert len(shown(*many)) == EVIDENCE_AT_MOST
+    assert shown(*many)[-1] == many[-1].id
+    assert shown(*many[:3], one=of_much)[-4:] == [f"e{EVIDENCE_AT_MOST - 4}", "ev-0", "ev-1", "ev-2"]
+    assert shown(*many, one=of_much)[EVIDENCE_AT_MOST // 2 :] == [
+        one.id for one in many[-EVIDENCE_AT_MOST // 2 :]
     ]
 
 
-def test_what_the_caller_may_not_read_is_left_out():
-    seen = SoFar([evidence("ev-7"), evidence("ev-8", CHECKOUT), evidence("ev-9", NODE)], USE)
-
-    assert "ev-8" in shown(seen, namespaces=("shop",))
-    assert not {"ev-7", "ev-9"} & set(shown(seen, namespaces=("shop",)))
-
-
-def test_no_more_is_told_than_a_verdict_tells():
-    many = SoFar([evidence(f"ev-{number}") for number in range(2 * EVIDENCE_AT_MOST)], USE)
-
-    assert len(shown(many)) == EVIDENCE_AT_MOST
-
-
 def test_the_answer_says_that_it_goes_on_and_what_was_used_until_now():
-    body = investigation(with_what_was_seen(asked(), SoFar([evidence("ev-7")], USE), caller()))
+    body = investigation(with_what_was_seen(asked(), SoFar([evidence("ev-7")], USE)))
 
     assert (body.status, body.engine, body.degraded_reason) == ("running", "triage", "model-still-running")
     assert body.root_cause == TRIAGE.root_cause
@@ -87,4 +98,4 @@ def test_the_answer_says_that_it_goes_on_and_what_was_used_until_now():
 def test_without_triages_result_there_is_nothing_to_add_to():
     bare = replace(asked(), interim=None)
 
-    assert with_what_was_seen(bare, SoFar([], USE), caller()) == bare
+    assert with_what_was_seen(bare, SoFar([], USE)) == bare

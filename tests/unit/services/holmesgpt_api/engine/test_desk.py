@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from libs.contracts.evidence import EvidencePage
+from libs.contracts.evidence import EvidenceItem, EvidencePage
 from libs.redaction import Redactor
 from services.holmesgpt_api.engine.asking import NOT_JSON
 from services.holmesgpt_api.engine.context import Context
@@ -19,7 +19,7 @@ from services.holmesgpt_api.engine.desk import MOST_CALLS, Desk
 from services.holmesgpt_api.engine.elsewhere import Elsewhere
 from services.holmesgpt_api.engine.foreign import CustomTool, ToolAnswered, ToolAsked
 from services.holmesgpt_api.engine.messages import ContextAccess, ToolCalled
-from tests.support.investigations import CHECKOUT, NOW, cause, evidence, found
+from tests.support.investigations import CHECKOUT, CONFIG, NOW, cause, evidence, found
 
 pytestmark = pytest.mark.requirement("HAPI-032", "HAPI-029")
 
@@ -32,6 +32,7 @@ def desk(
     *,
     calls: list[str] | None = None,
     namespaces: Sequence[str] = ("*",),
+    frozen: Sequence[EvidenceItem] | None = None,
 ) -> Desk:
     answer = found(cause(evidence_ids=[ID]), evidence=[evidence(ID)]).model_dump_json().encode()
 
@@ -47,9 +48,10 @@ def desk(
         context,
         cluster="local",
         room=8_000,
-        known=[evidence(KNOWN)],
+        known=[evidence(KNOWN)] if frozen is None else frozen,
         redactor=Redactor(b"0123456789abcdef"),
         namespaces=namespaces,
+        frozen=frozen is not None,
         tell=tell,
     )
 
@@ -65,6 +67,62 @@ def test_what_it_has_shown_may_be_cited_and_so_may_what_was_known_before():
     assert [(one.tool, one.ok, [item.id for item in one.evidence]) for one in told] == [
         ("get_causes", True, [ID])
     ]
+
+
+SEEN = [evidence(f"ev-{number:016x}", CHECKOUT if number % 2 else CONFIG) for number in range(200)]
+
+
+def asked_of_a_replay(tool: str, **arguments: str) -> tuple[Any, list[ToolCalled], list[str]]:
+    told, calls = list[ToolCalled](), list[str]()
+    answered = desk(told=told, calls=calls, frozen=SEEN).answer(tool, arguments)
+    return (json.loads(answered.text) if answered.ok else answered.text), told, calls
+
+
+@pytest.mark.requirement("HAPI-161")
+def test_a_replay_shows_a_fact_that_was_seen_then_and_asks_nobody():
+    answer, told, calls = asked_of_a_replay("get_evidence", of=SEEN[7].id)
+
+    assert [one["id"] for one in answer["evidence"]] == [SEEN[7].id]
+    assert [(one.ok, one.evidence) for one in told] == [(True, [])]
+    assert calls == []
+
+
+@pytest.mark.requirement("HAPI-161")
+def test_a_replay_shows_all_that_was_seen_of_an_object_page_by_page():
+    calls, ids = list[str](), list[str]()
+    there, cursor, pages = desk(calls=calls, frozen=SEEN), None, 0
+    while pages == 0 or cursor is not None:
+        given = {"of": "Deployment.apps/shop/checkout", "kind": "change"} | (
+            {"cursor": cursor} if cursor else {}
+        )
+        page = json.loads(there.answer("get_evidence", given).text)
+        ids += [one["id"] for one in page["evidence"]]
+        cursor, pages = page["next_cursor"], pages + 1
+
+    assert pages > 1
+    assert ids == [one.id for one in SEEN if one.target == CHECKOUT]
+    assert page["total"] == 100
+    assert calls == []
+
+
+@pytest.mark.requirement("HAPI-161")
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        ("get_evidence", {"of": "ev-00000000ffffffff"}),
+        ("get_evidence", {"of": "Pod/shop/never-seen"}),
+        ("get_evidence", {"of": "Deployment/shop/checkout", "kind": "log"}),
+        ("get_causes", {"target": "Deployment/shop/checkout"}),
+        ("get_logs", {"namespace": "shop", "pod": "a"}),
+    ],
+)
+def test_a_replay_is_told_where_else_to_look_for_what_was_not_seen(tool: str, arguments: dict[str, str]):
+    answer, told, calls = asked_of_a_replay(tool, **arguments)
+
+    assert "replay" in answer
+    assert "get_evidence" in answer
+    assert [one.ok for one in told] == [False]
+    assert calls == []
 
 
 @pytest.mark.parametrize("given", [None, {}, [1], {"target": "x"}, {"target": "Pod/shop/a", "x": object()}])

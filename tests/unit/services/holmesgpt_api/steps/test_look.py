@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import pytest
 
+from libs.storage.errors import StorageUnavailable
 from services.holmesgpt_api.domain.commission import commission
 from services.holmesgpt_api.domain.errors import UnknownInvestigation
 from services.holmesgpt_api.domain.so_far import SoFar
@@ -31,10 +32,13 @@ class Told:
     """Of every run the same; `asked` is the log."""
 
     seen: SoFar | None = SEEN
+    away: bool = False
     asked: list[str] = field(default_factory=list)
 
     async def so_far(self, investigation_id: str) -> SoFar | None:
         self.asked.append(investigation_id)
+        if self.away:
+            raise StorageUnavailable("unreachable", "away", retry_after=timedelta(seconds=1))
         return self.seen
 
 
@@ -78,6 +82,11 @@ async def test_one_that_waits_for_its_turn_is_not_asked_about():
 
 async def test_a_run_without_a_stored_step_shows_triages_result():
     async with at_the_model(Told(None)) as (looking, id_):
+        assert await ids(looking, id_) == [one.id for one in TRIAGE.results.evidence]
+
+
+async def test_where_what_was_seen_cannot_be_read_triages_result_is_shown_all_the_same():
+    async with at_the_model(Told(away=True)) as (looking, id_):
         assert await ids(looking, id_) == [one.id for one in TRIAGE.results.evidence]
 
 
