@@ -69,6 +69,7 @@ def create_app(
             chat_socket.router,
             analysis.router,
             overview.router,
+            overview.older,
             elsewhere.routes(settings.platform_url),
         ],
         problems_of={

@@ -33,6 +33,8 @@ from services.holmesgpt_api.domain import overview
 from services.holmesgpt_api.steps.oversee import Overseer
 
 router = APIRouter(prefix="/api/v1", tags=["overview"])
+older = APIRouter(tags=["overview"])
+"""Where the Python server of 2025 had it."""
 
 Looks = Annotated[
     Principal, Depends(require_any_permission(Permission.view_config, Permission.investigate_alerts))
@@ -130,6 +132,7 @@ async def reload_config(caller: Admin, overseer: Sees) -> ReloadAnswer:
 
 
 @router.get("/status")
+@older.get("/status", name="status_alias")
 async def show_status(caller: Watches, overseer: Sees, request: Request) -> ServiceStatus:
     """What this service can do and how busy it is."""
     ports, board = request.app.state.ports, request.app.state.board

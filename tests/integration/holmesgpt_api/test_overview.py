@@ -154,6 +154,7 @@ async def test_without_a_credential_nothing_is_told(here: Place):
     async with serving(here.settings()) as api:
         for path in ("models", "toolsets", "config", "status", "health/llm", "health/dependencies"):
             assert (await api.get(f"/api/v1/{path}")).status_code == 401
+        assert (await api.get("/status")).status_code == 401
 
 
 @pytest.mark.requirement("HAPI-024", "HAPI-149", "HAPI-161")
@@ -227,6 +228,7 @@ async def test_health_of_the_models_is_what_workers_tell_and_503_when_triage_sta
         fine = await until(api, paths[0], lambda body: body["status"] == "healthy")
         well = [(await api.get(path)).status_code for path in paths]
         status = ServiceStatus.model_validate((await api.get("/api/v1/status")).json())
+        older = ServiceStatus.model_validate((await api.get("/status")).json())
         gone = {"state": "left-alone", "word": "model-unauthorized", "answered": 0}
         await worker.present(0, "d", "", [tally("primary", **gone), tally("fallback", **gone)])
         bad = await until(api, paths[0], lambda body: body["status"] == "unhealthy")
@@ -236,6 +238,7 @@ async def test_health_of_the_models_is_what_workers_tell_and_503_when_triage_sta
     assert (body["response_time"], body["availability"], body["monitoring"]) == (0.5, 1.0, True)
     assert body["accuracy"] is not None
     assert (status.running, status.places, status.models_available) == (2, 5, 2)
+    assert older.model_copy(update={"timestamp": status.timestamp}) == status
     assert bad.status_code == 503
     assert "primary: model-unauthorized" in bad.json()["detail"]
 

@@ -82,6 +82,29 @@ def test_a_target_that_is_no_object_is_refused(target: str):
         parse(CausesOf, {"target": target})
 
 
+ORDINARY: dict[str, dict[str, Any]] = {
+    "get_causes": {"target": "Pod/shop/a"},
+    "get_evidence": {"of": "Pod/shop/a"},
+    "get_logs": {"namespace": "shop", "pod": "a"},
+}
+
+
+@pytest.mark.parametrize(
+    ("tool", "name"), [(tool, name) for tool, kind in QUESTIONS.items() for name in parameters(kind)]
+)
+def test_a_command_in_any_argument_is_refused_and_in_words_to_look_for_it_is_these_words(
+    tool: str, name: str
+):
+    command = "$(touch canary)"
+    asked = {**ORDINARY[tool], name: command}
+
+    if (tool, name) == ("get_logs", "contains"):
+        assert question(parse(QUESTIONS[tool], asked), cluster="local").query["contains"] == command
+    else:
+        with pytest.raises(BadArguments, match=name):
+            parse(QUESTIONS[tool], asked)
+
+
 def test_unknown_arguments_are_refused_and_nulls_are_left_out():
     with pytest.raises(BadArguments, match="command"):
         parse(LogsOf, {"namespace": "shop", "pod": "a", "command": "id"})
