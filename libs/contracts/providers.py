@@ -169,3 +169,6 @@ class Monitoring(Contract):
     monitoring: bool
     message: str
     timestamp: UtcTime
+    response_time: float | None = Field(description="as /health/llm tells it; so are the next two")
+    accuracy: float | None
+    availability: float | None

@@ -191,7 +191,15 @@ async def stop_monitoring(caller: Admin, overseer: Sees) -> Monitoring:
 async def _monitor(overseer: Overseer, caller: Principal, *, wanted: bool) -> Monitoring:
     await overseer.monitor(wanted, caller.name)
     said = "models are probed" if wanted else "models are not probed any more"
-    return Monitoring(monitoring=wanted, message=said, timestamp=datetime.now(UTC))
+    known = _llm(overseer)
+    return Monitoring(
+        monitoring=wanted,
+        message=said,
+        timestamp=datetime.now(UTC),
+        response_time=known.response_time,
+        accuracy=known.accuracy,
+        availability=known.availability,
+    )
 
 
 def _by_status(body: LlmHealth, *, unwell: tuple[str, ...]) -> Response:

@@ -285,6 +285,37 @@ async def test_monitoring_is_stopped_and_started_for_all_processes(here: Place):
     assert (stopped["monitoring"], started["monitoring"]) == (False, True)
 
 
+HEALTH = ("llm", "llm/liveness", "llm/readiness", "dependencies")
+
+
+@pytest.mark.requirement("HAPI-BR-HEALTH-031", "HAPI-BR-HEALTH-032", "HAPI-BR-HEALTH-033")
+async def test_response_time_accuracy_and_availability_are_in_every_reply_about_health(
+    here: Place, file: Path, database: Database
+):
+    settings = here.settings(config_file=str(file), llm_model=None, **networks("admin"))
+    async with serving(settings) as api:
+        await worker_tells(database, tally("primary"), tally("fallback", stood=3, fell=1))
+        known = (await until(api, "/api/v1/health/llm", lambda body: body["status"] == "healthy")).json()
+        answers = [await api.get(f"/api/v1/health/{path}") for path in HEALTH]
+        answers += [await api.post(f"/api/v1/health/monitoring/{word}") for word in ("stop", "start")]
+
+    names = ("response_time", "accuracy", "availability")
+    assert all(set(names) <= set(one.json()) for one in answers)
+    assert [answers[-1].json()[name] for name in names] == [known[name] for name in names]
+    assert known["response_time"] == 0.5
+
+
+@pytest.mark.requirement("HAPI-BR-HEALTH-034")
+async def test_who_asks_for_health_too_often_gets_429_and_when_to_come_again(here: Place):
+    limits = {"rate_limit_requests": 5, "rate_limit_window": 60}
+    async with serving(here.settings(llm_model=None, **limits), here.api_key) as api:
+        answers = [await api.get(f"/api/v1/health/{path}") for path in HEALTH * 3]
+
+    limited = [one for one in answers if one.status_code == 429]
+    assert limited
+    assert all(int(one.headers["Retry-After"]) >= 1 for one in limited)
+
+
 @pytest.mark.requirement("HAPI-012", "HAPI-079")
 @pytest.mark.parametrize("name", ["internet", "docker", "kubernets"])
 async def test_a_toolset_that_is_not_offered_is_refused_by_naming_what_is(here: Place, name: str):
