@@ -51,11 +51,12 @@ class FakePeer:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
             return
-        body = b""
-        while (message := await receive()).get("more_body") or message.get("body"):
-            body += message.get("body", b"")
-            if not message.get("more_body"):
-                break
+        body, more = b"", True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return  # its sender was killed in the middle of it: that is no request, to any server
+            body, more = body + message.get("body", b""), message.get("more_body", False)
         headers = {name.decode(): value.decode() for name, value in scope["headers"]}
         query = dict(parse_qsl(scope["query_string"].decode()))
         call = Call(scope["method"], scope["path"], json.loads(body) if body else None, headers, query)

@@ -38,6 +38,8 @@ class Processes:
             "WORKER_HEARTBEAT": "PT0.2S",
             "WORKER_STALLED_AFTER": "PT0.8S",
             "WORKER_POLL": "PT0.1S",
+            # A machine that stands still for half a second would have it go another way, by provisional keys.
+            "CONTEXT_DEADLINE": "PT30S",
             **peers,
         }
 
@@ -169,6 +171,21 @@ async def dying_until(processes, condition):
             came.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await came
+
+
+async def test_a_request_whose_sender_was_killed_in_the_middle_of_it_has_no_effect_on_the_peers():
+    """Or they would take half of one for the first, and refuse the whole one that follows under its key."""
+    head = b"POST /api/v1/investigate/async HTTP/1.1\r\nHost: x\r\nIdempotency-Key: k\r\nContent-Length: 40\r\n\r\n"
+    for peer in (FakeHolmes(), FakeNotifications(), FakeContext()):
+        async with served(peer) as url:
+            for part in (b"", b'{"alert_name":'):
+                _, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+                writer.write(head + part)
+                await writer.drain()
+                await asyncio.sleep(0.05)  # so that the head arrives by itself
+                writer.close()
+                await writer.wait_closed()
+        assert peer.calls == []
 
 
 async def test_a_worker_stops_in_order_and_loses_nothing(alerts):
