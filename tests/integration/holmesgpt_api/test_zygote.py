@@ -298,7 +298,7 @@ async def test_a_killed_runs_next_process_is_handed_the_last_step_and_what_was_k
 async def test_what_a_process_cost_that_died_before_it_stored_a_step_is_counted(tmp_path: Path):
     async with engine(interpreter(tmp_path, "ready")) as there:
         await until(there, "ready")
-        told = await asked(holmes(there, steps=MemorySteps()), "dies-before-its-first-step")
+        told = await asked_for(holmes(there, steps=MemorySteps()), "dies-before-its-first-step", within=20)
 
     assert told.opinion.summary == "at the second try"
     assert (told.use.requests, told.use.cost_usd, told.use.resumed) == (2, 0.5, 1)
