@@ -15,10 +15,17 @@ from services.holmesgpt_api.adapters import ledger_sql
 from services.holmesgpt_api.adapters.ledger import document, opened, values_of
 from services.holmesgpt_api.adapters.run_course import evidence_in
 from services.holmesgpt_api.domain.record import Record
-from services.holmesgpt_api.domain.replay import Kept, Rerun
+from services.holmesgpt_api.domain.replay import FROZEN_AT_MOST, Kept, Rerun
 from services.holmesgpt_api.domain.verdict import Verdict
 
-_KEPT = text("SELECT interim::text AS interim, shown FROM investigation WHERE id = :id AND tenant = :tenant")
+# A verdict that was given again came of no run of its own; the key it was kept under holds what its asker may read.
+_KEPT = text("""
+    SELECT interim::text AS interim,
+           CASE WHEN CAST(:shown AS boolean) THEN coalesce(shown, (
+               SELECT first.shown FROM investigation AS first
+                WHERE first.id = one.verdict->>'cached_from' AND first.tenant = one.tenant)) END AS shown
+      FROM investigation AS one WHERE id = :id AND tenant = :tenant
+""")
 
 _log = logging.getLogger(__name__)
 
@@ -29,10 +36,11 @@ class PostgresReplays:
     ) -> None:
         """`life`: from being asked for to its deadline. `most_open`: of one caller, investigations and replays together."""
         self._database, self._jobs, self._life, self._most_open = database, jobs, life, most_open
+        self._one_at_a_time = asyncio.Lock()
 
-    async def kept(self, investigation_id: str, *, tenant: str) -> Kept:
+    async def kept(self, investigation_id: str, *, tenant: str, shown: bool) -> Kept:
         async with self._database.begin() as conn:
-            found = await conn.execute(_KEPT, {"id": investigation_id, "tenant": tenant})
+            found = await conn.execute(_KEPT, {"id": investigation_id, "tenant": tenant, "shown": shown})
             row = found.mappings().first()
         if row is None:
             return Kept()
@@ -40,8 +48,9 @@ class PostgresReplays:
         if row["shown"] is None:
             return Kept(triage)
         try:
-            # Not on the loop: thousands of facts take a while to be read.
-            return Kept(triage, await asyncio.to_thread(evidence_in, bytes(row["shown"])))
+            # Not on the loop, and one after the other: thousands of facts take a while to be read, and much memory.
+            async with self._one_at_a_time:
+                return Kept(triage, await asyncio.to_thread(evidence_in, bytes(row["shown"]), FROZEN_AT_MOST))
         except ValueError as error:
             _log.info("what %s was shown cannot be read: %s", investigation_id, type(error).__name__)
             return Kept(triage)

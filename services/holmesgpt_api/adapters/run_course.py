@@ -187,11 +187,11 @@ def taken_up(
     )
 
 
-def evidence_in(packed: bytes) -> list[EvidenceItem]:
-    """All that had been seen by a step. Raises ValueError as `so_far` does."""
+def evidence_in(packed: bytes, at_most: int) -> list[EvidenceItem]:
+    """What had been seen by a step, from the first on. Raises ValueError as `so_far` does."""
     known = unpack(packed, at_most=COURSE_AT_MOST)
     try:
-        return [EvidenceItem.model_validate(one) for one in known["evidence"]]
+        return [EvidenceItem.model_validate(one) for one in known["evidence"][:at_most]]
     except (KeyError, TypeError) as error:
         raise ValueError(f"not as it is packed here: {error}") from error
 

@@ -21,8 +21,8 @@ from services.holmesgpt_api.domain.so_far import SoFar
 PACKED_AT_MOST = 512 * 1024
 """Bytes of a step's course that are read for a look; of a run that has seen more, what it saw is told at its end."""
 
-KEPT_AT_MOST = 2 * 1024 * 1024
-"""Bytes, packed, of what is kept unpacked: a tenth of what it takes in memory, about."""
+KEPT_AT_MOST, RUNS_AT_MOST = 2 * 1024 * 1024, 256
+"""Bytes, packed, of what is kept unpacked (a tenth of what it takes in memory, about), and of how many runs."""
 
 _log = logging.getLogger(__name__)
 
@@ -55,23 +55,26 @@ class PostgresUnderway:
         if row is None:
             self._kept.pop(investigation_id, None)
             return None
-        async with self._one_at_a_time:
-            kept = self._kept.get(investigation_id)
-            if kept is None or kept.stamp != _stamp(row):
-                kept = await self._read(investigation_id)
-            return None if kept is None else kept.told
+        kept = self._kept_since(investigation_id, _stamp(row))
+        if kept is None:
+            async with self._one_at_a_time:
+                # Who waited finds what the one before has read.
+                kept = self._kept_since(investigation_id, _stamp(row)) or await self._read(investigation_id)
+        return None if kept is None else kept.told
+
+    def _kept_since(self, investigation_id: str, stamp: Stamp) -> _Kept | None:
+        kept = self._kept.get(investigation_id)
+        return kept if kept is not None and kept.stamp >= stamp else None
 
     async def _read(self, investigation_id: str) -> _Kept | None:
         row = await self._row(_COURSE, investigation_id)
         if row is None:
             return None
-        size, course = row["bytes"], row["course"]
-        kept = _Kept(
-            _stamp(row), min(size, PACKED_AT_MOST), await self._told(investigation_id, row["number"], course)
-        )
+        told = await self._told(investigation_id, row["number"], row["course"])
+        kept = _Kept(_stamp(row), 0 if told is None else row["bytes"], told)
         self._kept[investigation_id] = kept
         self._kept.move_to_end(investigation_id)
-        while sum(one.bytes for one in self._kept.values()) > KEPT_AT_MOST:
+        while len(self._kept) > RUNS_AT_MOST or sum(one.bytes for one in self._kept.values()) > KEPT_AT_MOST:
             self._kept.popitem(last=False)
         return kept
 

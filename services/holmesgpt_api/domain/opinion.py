@@ -103,12 +103,12 @@ def _cause(
     known = archive.items
     target = _target(written.target, interim, known.values())
     if target is None:
-        raise ModelFailed(UNSUPPORTED, f"{written.target!r} names no object", use)
+        raise ModelFailed(UNSUPPORTED, "what it names as the cause is no object", use)
     if not may_read(target.namespace):
         raise ModelFailed(UNSUPPORTED, "its cause lies where the asker may not read", use)
     cited = [one for one in dict.fromkeys(written.evidence_ids) if one in known]
     if not cited:
-        raise ModelFailed(UNSUPPORTED, f"its cause ({target}) cites nothing that it was shown", use)
+        raise ModelFailed(UNSUPPORTED, "its cause cites nothing that it was shown", use)
     invented = len(set(written.evidence_ids)) - len(cited)
     same = next((one for one in _causes(interim) if _same(one.target, target)), None)
     basis = [f"the model cites {len(cited)} facts that it was shown"]

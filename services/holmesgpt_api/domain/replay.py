@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -26,8 +26,9 @@ from services.holmesgpt_api.domain.triage import NO_MODEL
 from services.holmesgpt_api.domain.verdict import Verdict
 from services.holmesgpt_api.domain.visibility import may_read_all_of
 
-FROZEN_AT_MOST = 1_000
-"""Facts that a replay is given; a run that has seen more has gone round in circles."""
+FROZEN_AT_MOST, FROZEN_BYTES = 1_000, 768 * 1024
+"""Facts that a replay is given, and their bytes: they go to the engine in one piece, beside much else. A run that has seen
+more has gone round in circles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,9 @@ class Kept:
 class Replays(Protocol):
     """Where replays are recorded. Raises `StorageUnavailable` when the database does not serve."""
 
-    async def kept(self, investigation_id: str, *, tenant: str) -> Kept: ...
+    async def kept(self, investigation_id: str, *, tenant: str, shown: bool) -> Kept:
+        """`shown`: whether what the model had seen is wanted; it may be megabytes."""
+        ...
 
     async def open(self, rerun: Rerun) -> Record:
         """Record it together with the job that will conduct it; committed when this returns.
@@ -101,6 +104,11 @@ def chosen(request: ReplayRequest, of: str, here: Configured) -> Replay:
     )
 
 
+def wants_all(record: Record, caller: Principal, replay: Replay) -> bool:
+    """Whether the replay is given what the verdict does not cite. That may lie where only the first asker may read."""
+    return replay.engine == HOLMES and record.ended and may_read_all_of(caller, record.reads)
+
+
 def _one_of(name: str, given: str | None, known: Sequence[str]) -> str:
     if given is not None and given not in known:
         raise UnknownHere(name, given, known)
@@ -121,28 +129,27 @@ def rerun(
     kept: Kept,
     caller: Principal,
     request: ReplayRequest,
+    replay: Replay,
     here: Configured,
     key: str | None = None,
 ) -> Rerun:
     """The replay of an ended investigation for a caller who may see it.
 
     Args:
+        replay: what is `chosen` for the request.
         key: under which the caller gets it again when the request is sent once more.
 
     Raises:
         StillRunning: its verdict is not there yet.
         NothingToReplay: it ended without one, or nothing is kept of what triage concluded.
-        UnknownHere: as for `chosen`.
     """
-    replay = chosen(request, record.id, here)
     if not record.ended:
         raise StillRunning(record.id)
     verdict = record.verdict
     triage = verdict if verdict is not None and verdict.engine == TRIAGE else kept.triage
     if verdict is None or triage is None:
         raise NothingToReplay(record.id, record.status.value)
-    # What the verdict does not cite may lie where only the first asker may read.
-    shown = kept.shown if may_read_all_of(caller, record.reads) else ()
+    shown = kept.shown if wants_all(record, caller, replay) else ()
     return Rerun(
         commission=Commission(
             tenant=caller.tenant,
@@ -164,15 +171,33 @@ def rerun(
 def _frozen(
     triage: Verdict, verdict: Verdict, shown: Sequence[EvidenceItem], replay: Replay, here: Configured
 ) -> Verdict:
-    evidence: dict[str, EvidenceItem] = {}
-    by_model = replay.engine == HOLMES
-    for item in (*triage.results.evidence, *verdict.results.evidence, *(shown if by_model else ())):
-        evidence.setdefault(item.id, item)
-    results = triage.results.model_copy(update={"evidence": list(evidence.values())[:FROZEN_AT_MOST]})
+    cited = _each_once((*triage.results.evidence, *verdict.results.evidence))
+    evidence = _within(_each_once((*cited, *shown)), always=len(cited)) if shown else cited
+    results = triage.results.model_copy(update={"evidence": evidence})
     frozen = triage.model_copy(update={"results": results})
-    if by_model:
+    if replay.engine == HOLMES:
         return fall_back(frozen, STILL_RUNNING, "")
     return fall_back(frozen, NOT_ASKED if here.models else NO_MODEL, "the replay is by triage")
+
+
+def _each_once(items: Iterable[EvidenceItem]) -> list[EvidenceItem]:
+    found: dict[str, EvidenceItem] = {}
+    for item in items:
+        found.setdefault(item.id, item)
+    return list(found.values())
+
+
+def _within(items: Sequence[EvidenceItem], *, always: int) -> list[EvidenceItem]:
+    """Those that are cited, and of the others as many as there is room for; one that is too large keeps no other out."""
+    kept, room = list(items[:always]), FROZEN_BYTES
+    for item in items[:always]:
+        room -= len(item.model_dump_json())
+    for item in items[always:]:
+        size = len(item.model_dump_json())
+        if size <= room and len(kept) < FROZEN_AT_MOST:
+            kept.append(item)
+            room -= size
+    return kept
 
 
 def without_evidence(verdict: Verdict) -> Verdict:

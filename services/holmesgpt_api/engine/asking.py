@@ -181,11 +181,16 @@ def among(arguments: Arguments, known: Sequence[EvidenceItem], *, room: int) -> 
     rest = found[ids.index(arguments.cursor) + 1 if arguments.cursor in ids else 0 :]
     if not rest:
         return None
-    said: dict[str, Any] = {"total": len(found), "next_cursor": None}
-    page = _with_facts(said, rest, room)
-    if page.evidence and len(page.evidence) < len(rest):
-        page = _with_facts({**said, "next_cursor": page.evidence[-1].id}, rest, room)
-    return page
+    # The room is reckoned with a cursor, so that all that is shown beside one has room; one fact there is in any case, or
+    # those after it could not be reached.
+    page = (
+        _with_facts({"total": len(found), "next_cursor": max(ids, key=len)}, rest, room).evidence or rest[:1]
+    )
+    said = {"total": len(found), "next_cursor": page[-1].id if len(page) < len(rest) else None}
+    shown_whole = _with_facts(said, page, room)
+    if shown_whole.evidence:
+        return shown_whole
+    return Shown(_fitting({**said, "evidence": [fact(page[0], room // 2)]}, room), page)
 
 
 def _is_about(item: EvidenceItem, of: str, kind: str | None) -> bool:

@@ -35,8 +35,8 @@ MOST_CALLS = 60
 """Questions in one run. A model that has asked so often is going round in circles."""
 
 FROZEN = (
-    "this is a replay: there is nothing more than the facts that were seen then; get_evidence has each of them, by its id"
-    " or its object. Conclude from them"
+    "this is a replay: there is nothing more than the facts that you are given from then; get_evidence shows each of them,"
+    " by its id or its object. Conclude from them"
 )
 
 MOST_AT_ONCE = 6

@@ -16,7 +16,7 @@ from typing import TypeVar
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 LARGEST = 4 * 1024 * 1024
-"""Bytes. A request carries two hundred pieces of evidence at most, a megabyte in all; four leave room."""
+"""Bytes. A request carries a megabyte of evidence at most, twice where a run goes on; four leave room."""
 
 HEAD = 4
 

@@ -135,8 +135,9 @@ async def look(
 ) -> Response:
     """How far an investigation is, and its result once it has ended.
 
-    While a model is being asked, whoever asked for it (or may read every namespace) is shown triage's result with what
-    the model has seen since then (`results.evidence`), and what it has asked and used so far (`metadata.model`).
+    While a model is being asked, who may read every namespace that the investigation's asker may is shown triage's result
+    with what the model has seen since then (`results.evidence`), and what it has asked and used so far
+    (`metadata.model`).
     """
     record = await looking.look(investigation_id, caller)
     # Told with a result only: whoever asks how far it is asks often.

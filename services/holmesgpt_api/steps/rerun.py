@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from libs.auth.principal import Principal
 from libs.contracts.replay import ReplayRequest
 from services.holmesgpt_api.domain.record import Record
-from services.holmesgpt_api.domain.replay import Configured, Replays, rerun
+from services.holmesgpt_api.domain.replay import Configured, Replays, chosen, rerun, wants_all
 from services.holmesgpt_api.steps.take import Desk
 
 
@@ -28,5 +28,8 @@ class Rerunning:
             StillRunning, NothingToReplay, UnknownHere, KeyReused, StorageUnavailable
         """
         record = await self.desk.look(investigation_id, caller)
-        kept = await self.replays.kept(investigation_id, tenant=caller.tenant)
-        return await self.replays.open(rerun(record, kept, caller, request, self.here(), key))
+        here = self.here()
+        replay = chosen(request, record.id, here)
+        wanted = wants_all(record, caller, replay)
+        kept = await self.replays.kept(investigation_id, tenant=caller.tenant, shown=wanted)
+        return await self.replays.open(rerun(record, kept, caller, request, replay, here, key))

@@ -62,6 +62,15 @@ class Stage:
         assert held is not None
         return held.run
 
+    async def shown(self, investigation_id: str) -> bytes | None:
+        """What is kept of an ended run."""
+        async with self.database.begin() as conn:
+            found = await conn.execute(
+                text("SELECT shown FROM investigation WHERE id = :id"), {"id": investigation_id}
+            )
+            shown = found.scalar_one()
+        return None if shown is None else bytes(shown)
+
     async def rows(self) -> int:
         async with self.database.begin() as conn:
             count: int = (await conn.execute(text("SELECT count(*) FROM step"))).scalar_one()
@@ -147,13 +156,48 @@ async def test_a_runs_steps_go_when_it_ends_and_none_comes_after(stage: Stage, h
     assert await stage.rows() == 0
 
 
-async def test_a_runs_steps_go_with_its_deadline(fresh_database: MakeDatabase):
+async def test_a_runs_steps_go_with_its_deadline_and_what_it_saw_stays(fresh_database: MakeDatabase):
     async with stage_on(fresh_database, life=timedelta(0)) as stage:
         run = await stage.taken_up(await stage.held())
         await asks(stage.steps, run, 1)
         assert await stage.ledger.expire(run.id) is not None
 
         assert await stage.rows() == 0
+        assert await stage.shown(run.id) == b"c"
+
+
+@pytest.mark.requirement("HAPI-161")
+@pytest.mark.parametrize(
+    ("how", "course", "stays"),
+    [
+        ("concludes", b"what was seen", b"what was seen"),
+        ("concludes", bytes(1024 * 1024), bytes(1024 * 1024)),
+        ("concludes", bytes(1024 * 1024 + 1), None),
+        ("concludes", b"", None),
+        ("gives up", b"what was seen", None),
+        ("is cancelled", b"what was seen", None),
+        ("is a replay", b"what was seen", None),
+    ],
+    ids=["seen", "a megabyte", "more", "no step", "gives up", "is cancelled", "is a replay"],
+)
+async def test_what_a_run_had_seen_stays_with_its_verdict_where_it_can_be_replayed(
+    stage: Stage, how: str, course: bytes, stays: bytes | None
+):
+    run = await stage.taken_up(await stage.held())
+    if how == "is a replay":
+        async with stage.database.begin() as conn:
+            await conn.execute(text("UPDATE investigation SET replay = '{}' WHERE id = :id"), {"id": run.id})
+    if course:
+        await stage.steps.asks(run, number=1, phase="talk", model="m", messages=b"m", course=course)
+    if how == "gives up":
+        assert await stage.ledger.give_up(run, code="x", error="y")
+    elif how == "is cancelled":
+        assert await stage.ledger.cancel(run.id, tenant=run.tenant, by="ana") is not None
+    else:
+        assert await stage.ledger.conclude(run, VERDICT, ["shop"])
+
+    assert await stage.shown(run.id) == stays
+    assert await stage.rows() == 0
 
 
 async def test_other_runs_steps_stay(stage: Stage):

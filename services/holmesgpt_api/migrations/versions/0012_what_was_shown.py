@@ -9,12 +9,16 @@ down_revision = "0011"
 branch_labels = None
 depends_on = None
 
+# It takes no time, but waits for whoever reads the table (a dump), and meanwhile all others wait for it: who does not get it
+# soon gives up ("cannot start"), and the process that is started next tries again.
 _STATEMENTS = (
+    "SET LOCAL lock_timeout = '5s'",
     "ALTER TABLE investigation ADD COLUMN shown bytea",
     # It is compressed already.
     "ALTER TABLE investigation ALTER COLUMN shown SET STORAGE EXTERNAL",
     "COMMENT ON COLUMN investigation.shown IS 'the course of its last step at the model: evidence seen, tools asked'",
-    # Whatever ends it: a verdict, its deadline, a caller. The step itself goes (0006).
+    # With whatever verdict it ends; the step itself goes (0006). Without one nothing can be replayed, and a replay has
+    # been given all that there was (`frozen`).
     """
     CREATE FUNCTION keep_what_was_shown() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
@@ -24,7 +28,7 @@ _STATEMENTS = (
     """,
     """
     CREATE TRIGGER keep_what_was_shown BEFORE UPDATE OF ended_at ON investigation
-        FOR EACH ROW WHEN (OLD.ended_at IS NULL AND NEW.ended_at IS NOT NULL)
+        FOR EACH ROW WHEN (OLD.ended_at IS NULL AND NEW.status = 'completed' AND NEW.replay IS NULL)
         EXECUTE FUNCTION keep_what_was_shown()
     """,
 )

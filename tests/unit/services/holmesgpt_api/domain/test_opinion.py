@@ -185,7 +185,7 @@ def test_an_object_the_asker_may_not_read_is_not_named_and_its_facts_are_no_evid
 
 @pytest.mark.parametrize("text", ["", "the database", "Pod", "a/b/c/d", "Pod/UPPER/x", "Pod/shop/$(id)"])
 def test_a_cause_that_names_no_object_is_refused(text: str):
-    with pytest.raises(ModelFailed, match="names no object"):
+    with pytest.raises(ModelFailed, match="is no object"):
         conclude(told(cause={"target": text}), interim(), claimed())
 
 

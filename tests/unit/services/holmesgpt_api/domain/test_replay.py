@@ -15,8 +15,18 @@ from libs.contracts.replay import ReplayRequest
 from services.holmesgpt_api.domain.commission import digest as of_investigation
 from services.holmesgpt_api.domain.errors import NothingToReplay, StillRunning, UnknownHere
 from services.holmesgpt_api.domain.opinion import fall_back
-from services.holmesgpt_api.domain.record import Record
-from services.holmesgpt_api.domain.replay import FROZEN_AT_MOST, Configured, Kept, Rerun, digest, rerun
+from services.holmesgpt_api.domain.record import Record, Replay
+from services.holmesgpt_api.domain.replay import (
+    FROZEN_AT_MOST,
+    FROZEN_BYTES,
+    Configured,
+    Kept,
+    Rerun,
+    chosen,
+    digest,
+    rerun,
+    wants_all,
+)
 from services.holmesgpt_api.domain.triage import conclude
 from services.holmesgpt_api.domain.verdict import Verdict
 from tests.support.investigations import (
@@ -62,7 +72,8 @@ def again(
     here: Configured = HERE,
     **asked: Any,
 ) -> Rerun:
-    return rerun(one, Kept(interim, shown), reader or caller("ben"), ReplayRequest(**asked), here)
+    request, reader = ReplayRequest(**asked), reader or caller("ben")
+    return rerun(one, Kept(interim, shown), reader, request, chosen(request, one.id, here), here)
 
 
 def given(made: Rerun) -> list[str]:
@@ -94,8 +105,29 @@ def test_who_may_read_less_than_the_first_asker_is_given_what_the_verdict_cites(
 
 def test_a_run_that_saw_too_much_is_cut_from_its_end():
     shown = [evidence(f"s{number}") for number in range(2 * FROZEN_AT_MOST)]
+    ids = given(again(ended(models()), triages(), shown=shown))
 
-    assert len(given(again(ended(models()), triages(), shown=shown))) == FROZEN_AT_MOST
+    assert ids == ["e1", "e2", "e9", *(one.id for one in shown)][:FROZEN_AT_MOST]
+
+
+def test_a_fact_that_is_too_large_keeps_no_other_out():
+    huge = evidence("huge", summary="x" * FROZEN_BYTES)
+    large = [evidence(f"l{number}", summary="x" * 100_000) for number in range(5)]
+    ids = given(again(ended(models()), triages(), shown=[huge, *large, evidence("e7")]))
+
+    assert "huge" not in ids
+    assert ids[-1] == "e7"
+    assert 0 < len([one for one in ids if one.startswith("l")]) < 5
+
+
+def test_all_that_was_shown_is_asked_for_where_it_is_given_and_nowhere_else():
+    one = replace(ended(models()), reads=("shop",))
+    by_model, by_triage = Replay(one.id, "holmesgpt"), Replay(one.id, "triage")
+
+    assert wants_all(one, caller("ben", namespaces=("shop",)), by_model)
+    assert not wants_all(one, caller("ben", namespaces=("shop",)), by_triage)
+    assert not wants_all(one, caller("ben", namespaces=("web",)), by_model)
+    assert not wants_all(replace(one, ended_at=None), caller("ben"), by_model)
 
 
 def test_a_replay_names_what_it_is_of_and_what_it_is_compared_with():
@@ -172,7 +204,8 @@ def test_a_replay_that_asks_the_same_of_the_same_is_known_again_and_no_other_is(
 
 
 def test_a_replay_is_recorded_under_the_callers_key():
-    made = rerun(ended(triages()), Kept(), caller("ben"), ReplayRequest(model="gpt-8"), HERE, "k")
+    request = ReplayRequest(model="gpt-8")
+    made = rerun(ended(triages()), Kept(), caller("ben"), request, chosen(request, "inv-1", HERE), HERE, "k")
 
     assert made.commission.idempotency_key == "k"
     assert made.commission.digest == digest("inv-1", ReplayRequest(model="gpt-8"))
