@@ -27,7 +27,6 @@ from tests.fakes.model import Mood, agreeing, canaries, model, telemetry
 from tests.integration.holmesgpt_api.test_cancel import cancelled_at_the_model
 from tests.integration.holmesgpt_api.test_replay import (
     replayed_by_a_model,
-    replayed_from_a_kept_verdict,
     replayed_from_all_that_was_shown,
     replayed_in_other_words,
 )
@@ -421,11 +420,6 @@ async def test_a_replay_gives_a_model_the_same_evidence_and_no_look_at_the_clust
 @pytest.mark.requirement("HAPI-161")
 async def test_a_replay_is_given_what_the_first_model_saw_and_did_not_cite(there: Engine):
     await replayed_from_all_that_was_shown(there)
-
-
-@pytest.mark.requirement("HAPI-161")
-async def test_a_replay_of_a_kept_verdict_is_given_what_the_run_it_came_of_had_seen(there: Engine):
-    await replayed_from_a_kept_verdict(there)
 
 
 @pytest.mark.requirement("HAPI-161")

@@ -7,14 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 
 from libs.contracts.causes import CausesAnswer
 from libs.contracts.replay import VerdictDifference
-from libs.storage import Database
 from services.holmesgpt_api.engine import prompt
 from services.holmesgpt_api.engine.wordings import PROMPT_VERSION, WORDINGS
-from services.holmesgpt_api.wiring import SCHEMA
 from tests.fakes.context_api import FakeContextApi
 from tests.fakes.model import telemetry
 from tests.integration.holmesgpt_api.test_events import followed, names
@@ -146,37 +143,6 @@ async def replayed_from_all_that_was_shown(there: Engine) -> None:
             told = telemetry(there.model.requests[0]["messages"][1]["content"])
             assert unused.id in [one["id"] for one in told["evidence"]]
             assert third["metadata"]["replay_of"] == again["investigation_id"]
-
-
-async def replayed_from_a_kept_verdict(there: Engine) -> None:
-    """As above: a verdict that was given again came of an earlier run, and so does what its replay is given."""
-    unused = evidence("ev-00000000000000f8", summary="seen by the run whose verdict is given again")
-    about = found(cause(evidence_ids=[CITED]), evidence=[evidence(CITED), unused])
-    async with serving(there.settings(), there.place.api_key) as api:
-        there.context.about = _first_triage_then(about)
-        first = await _ended(api, (await api.post(f"{INVESTIGATE}/async", json=ALERT)).json())
-        database = Database(there.settings(), application="test", schema=SCHEMA)
-        async with (
-            database.begin() as conn
-        ):  # the worker here keeps no verdicts, so it is made one that was kept
-            given = (
-                await conn.execute(
-                    text("""
-                        INSERT INTO investigation SELECT (jsonb_populate_record(one, jsonb_build_object(
-                            'id', 'inv-again', 'shown', NULL,
-                            'verdict', one.verdict || jsonb_build_object('cached_from', one.id)))).*
-                          FROM investigation AS one WHERE one.id = :id RETURNING id
-                    """),
-                    {"id": first["investigation_id"]},
-                )
-            ).scalar_one()
-        await database.close()
-        there.model.requests.clear()
-        path = f"{INVESTIGATE}/{given}/replay"
-        await _ended(api, (await api.post(path, json={"engine": "holmesgpt"})).json())
-
-    told = telemetry(there.model.requests[0]["messages"][1]["content"])
-    assert unused.id in [one["id"] for one in told["evidence"]]
 
 
 def _first_triage_then(answer: CausesAnswer) -> Callable[[str], CausesAnswer]:

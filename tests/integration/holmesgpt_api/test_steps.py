@@ -11,12 +11,15 @@ import pytest
 from sqlalchemy import text
 
 from libs.jobs import Jobs
+from libs.redaction import Redactor
 from libs.storage import Database
 from libs.storage.few import Few
 from services.holmesgpt_api import worker
 from services.holmesgpt_api.adapters.chat_sessions import Limits as ChatLimits
 from services.holmesgpt_api.adapters.chat_sessions import PostgresSessions
 from services.holmesgpt_api.adapters.ledger import PostgresLedger
+from services.holmesgpt_api.adapters.replays import PostgresReplays
+from services.holmesgpt_api.adapters.run_course import Course
 from services.holmesgpt_api.adapters.steps import (
     INVESTIGATIONS,
     QUESTIONS,
@@ -29,12 +32,14 @@ from services.holmesgpt_api.adapters.steps import (
 from services.holmesgpt_api.domain.chat.session import TakenTurn
 from services.holmesgpt_api.domain.commission import commission
 from services.holmesgpt_api.domain.record import Claimed
+from services.holmesgpt_api.domain.replay import Kept
 from services.holmesgpt_api.domain.triage import conclude
+from services.holmesgpt_api.engine.messages import ToolCalled
 from services.holmesgpt_api.wiring import SCHEMA
 from tests.fakes.steps import MemorySteps
 from tests.integration.holmesgpt_api.test_ledger import migrated
 from tests.support.chats import ANA, question, reply
-from tests.support.investigations import CHECKOUT, caller, claimed, found, request
+from tests.support.investigations import CHECKOUT, caller, claimed, evidence, found, request
 from tests.support.postgres import MakeDatabase
 
 pytestmark = pytest.mark.requirement("HAPI-029", "HAPI-005")
@@ -198,6 +203,25 @@ async def test_what_a_run_had_seen_stays_with_its_verdict_where_it_can_be_replay
 
     assert await stage.shown(run.id) == stays
     assert await stage.rows() == 0
+
+
+@pytest.mark.requirement("HAPI-161")
+async def test_what_was_seen_for_a_verdict_that_is_given_again_is_that_of_the_run_it_came_of(stage: Stage):
+    course = Course({"": "m"}, 0.0, Redactor(bytes(16)))
+    course.called(ToolCalled(tool="get_causes", arguments={}, ok=True, evidence=[evidence("ev-7")]))
+    first, again = [await stage.taken_up(await stage.held()) for _ in range(2)]
+    await stage.steps.asks(first, number=1, phase="talk", model="m", messages=b"m", course=course.packed())
+    await stage.ledger.conclude(first, VERDICT, ["shop"])
+    await stage.ledger.conclude(again, VERDICT.model_copy(update={"cached_from": first.id}), ["shop"])
+    jobs = Jobs(stage.database, service=SCHEMA)
+    replays = PostgresReplays(stage.database, jobs, life=timedelta(minutes=5))
+
+    for run in (first, again):
+        kept = await replays.kept(run.id, tenant=run.tenant, shown=True)
+        assert [one.id for one in kept.shown] == ["ev-7"]
+        assert kept.triage == VERDICT
+        assert list((await replays.kept(run.id, tenant=run.tenant, shown=False)).shown) == []
+        assert await replays.kept(run.id, tenant="other", shown=True) == Kept()
 
 
 async def test_other_runs_steps_stay(stage: Stage):
