@@ -273,7 +273,7 @@ class Holmes:
                         case Failed():
                             return
         except (Away, Closed, BadFrame, TimeoutError) as error:
-            _log.info("model %s was not probed: %s", model.name, error or type(error).__name__)
+            _log.info("model %s was not probed: %s", model.name, str(error) or type(error).__name__)
 
     def _request(
         self,

@@ -34,6 +34,6 @@ class Looking:
                 so_far = await self.underway.so_far(record.id)
         except (StorageUnavailable, TimeoutError) as error:
             # What triage has found is there; it is not withheld for what comes on top.
-            _log.info("what %s has seen so far is not known: %s", record.id, error or "not in time")
+            _log.info("what %s has seen so far is not known: %s", record.id, str(error) or "not in time")
             return record
         return record if so_far is None else with_what_was_seen(record, so_far)

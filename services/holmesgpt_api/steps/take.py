@@ -64,7 +64,7 @@ class Desk:
             record = await self.waiting.for_end(record, until)
         if record.status is InvestigationStatus.failed and record.failure is not None:
             raise Failed(record.id, record.failure.code, record.failure.error)
-        return record
+        return for_reader(record, caller)
 
     async def look(self, investigation_id: str, caller: Principal) -> Record:
         """Raises UnknownInvestigation, StorageUnavailable."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -33,12 +34,15 @@ class Told:
 
     seen: SoFar | None = SEEN
     away: bool = False
+    hangs: bool = False
     asked: list[str] = field(default_factory=list)
 
     async def so_far(self, investigation_id: str) -> SoFar | None:
         self.asked.append(investigation_id)
         if self.away:
             raise StorageUnavailable("unreachable", "away", retry_after=timedelta(seconds=1))
+        if self.hangs:
+            await asyncio.Event().wait()
         return self.seen
 
 
@@ -88,6 +92,17 @@ async def test_a_run_without_a_stored_step_shows_triages_result():
 async def test_where_what_was_seen_cannot_be_read_triages_result_is_shown_all_the_same():
     async with at_the_model(Told(away=True)) as (looking, id_):
         assert await ids(looking, id_) == [one.id for one in TRIAGE.results.evidence]
+
+
+async def test_where_it_does_not_come_in_time_triages_result_is_shown_and_the_log_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setattr("services.holmesgpt_api.steps.look.WITHIN", 0.01)
+    caplog.set_level("INFO")
+    async with at_the_model(Told(hangs=True)) as (looking, id_):
+        assert await ids(looking, id_) == [one.id for one in TRIAGE.results.evidence]
+
+    assert "not in time" in caplog.text
 
 
 async def test_one_that_is_not_the_callers_to_see_is_unknown():
